@@ -1,0 +1,118 @@
+from strongroom.api.types.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal")
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    LOG_ID_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFIED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    VAULTS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FREEZES_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FIELD_NUMBER: _ClassVar[int]
+    ALARM_FIELD_NUMBER: _ClassVar[int]
+    ALARM_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    FREE_DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    SHARES_RELEASED_FIELD_NUMBER: _ClassVar[int]
+    LAST_REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    signer: str
+    log_id: bytes
+    connected: bool
+    term: int
+    size: int
+    certified_size: int
+    final_size: int
+    vaults: _containers.RepeatedCompositeFieldContainer[VaultStatus]
+    local_freezes: _containers.RepeatedCompositeFieldContainer[LocalFreeze]
+    inbox: int
+    alarm: str
+    alarm_message: str
+    last_error: str
+    free_disk_bytes: int
+    version: str
+    coordinator: str
+    shares_released: int
+    last_refusal: str
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ...) -> None: ...
+
+class VaultStatus(_message.Message):
+    __slots__ = ("name", "epoch", "has_share", "threshold", "signers")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HAS_SHARE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SIGNERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    epoch: int
+    has_share: bool
+    threshold: int
+    signers: int
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., has_share: _Optional[bool] = ..., threshold: _Optional[int] = ..., signers: _Optional[int] = ...) -> None: ...
+
+class LocalFreeze(_message.Message):
+    __slots__ = ("id", "vault", "why", "since_ms", "logged")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    vault: str
+    why: str
+    since_ms: int
+    logged: bool
+    def __init__(self, id: _Optional[bytes] = ..., vault: _Optional[str] = ..., why: _Optional[str] = ..., since_ms: _Optional[int] = ..., logged: _Optional[bool] = ...) -> None: ...
+
+class FreezeRequest(_message.Message):
+    __slots__ = ("vault", "why")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    why: str
+    def __init__(self, vault: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
+
+class FreezeResponse(_message.Message):
+    __slots__ = ("freeze_id",)
+    FREEZE_ID_FIELD_NUMBER: _ClassVar[int]
+    freeze_id: bytes
+    def __init__(self, freeze_id: _Optional[bytes] = ...) -> None: ...
+
+class ThawRequest(_message.Message):
+    __slots__ = ("freeze_id",)
+    FREEZE_ID_FIELD_NUMBER: _ClassVar[int]
+    freeze_id: bytes
+    def __init__(self, freeze_id: _Optional[bytes] = ...) -> None: ...
+
+class ThawResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class HandInRequest(_message.Message):
+    __slots__ = ("order", "endorsements")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ENDORSEMENTS_FIELD_NUMBER: _ClassVar[int]
+    order: bytes
+    endorsements: _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedBody]
+    def __init__(self, order: _Optional[bytes] = ..., endorsements: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ...) -> None: ...
+
+class HandInResponse(_message.Message):
+    __slots__ = ("effect",)
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    effect: str
+    def __init__(self, effect: _Optional[str] = ...) -> None: ...

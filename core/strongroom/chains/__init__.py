@@ -1,0 +1,1 @@
+"""One pure module per chain: bytes in, bytes out."""

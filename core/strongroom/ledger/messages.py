@@ -1,0 +1,444 @@
+"""Every message of the ledger as it is signed, logged and hashed: canonical bytes, documented in proto/strongroom/ledger/v1.
+
+Whoever signs, signs the encoded body under DSSE pre-authentication encoding (`pae.pae(kind, body)`), and the first field
+of every signed body is the 32-byte log id. Amounts are positive integers in the asset's smallest unit, times are unsigned
+Unix milliseconds, hashes are SHA-256.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from strongroom.ledger import codec
+from strongroom.ledger.codec import message
+
+MAX_ENTRY_BYTES = 65_535
+MAX_BATCH_ENTRIES = 4_096
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_PLANS_PER_ORDER = 64
+MAX_ORDERS_PER_PLAN = 1_000
+MAX_INPUTS_PER_PLAN = 1_700
+
+
+class Verb(IntEnum):
+    """What a person says of an order."""
+
+    INITIATE = 1
+    APPROVE = 2
+    REJECT = 3
+
+
+class KeyType(IntEnum):
+    """Kinds of person keys. Numbers 2 and up are kept for P-256 (WebAuthn, PIV)."""
+
+    ED25519 = 1
+
+
+class CustodyClass(IntEnum):
+    """Whose coins a vault holds; fixed at its birth."""
+
+    CUSTOMER = 1
+    TREASURY = 2
+    FEES = 3
+    INSURANCE = 4
+
+
+class Scheme(IntEnum):
+    """Threshold signature schemes."""
+
+    FROST_SECP256K1_BIP340 = 1
+
+
+class Scope(IntEnum):
+    """What a freeze stops."""
+
+    ALL = 1
+    VAULT = 2
+
+
+# --- orders: what people ask for, signed as exact bytes ---------------------------------------------------------------
+
+
+@message
+class Withdraw:
+    """Pay one destination from one vault."""
+
+    vault: str = codec.name(1)
+    asset: str = codec.text(2, max_length=128)
+    """CAIP-19 asset id."""
+    amount: int = codec.amount(3)
+    destination: str = codec.text(4, max_length=128)
+    """Canonical address text of the asset's chain: encode(decode(a)) == a."""
+    max_fee: int = codec.amount(5)
+    """Most of the network fee that may fall to this order, in the chain's fee unit (satoshi)."""
+    # Field 6 is kept for `replaces`: the hash of an order whose plans this one must exclude.
+
+
+@message
+class CancelWithdraw:
+    """End a withdrawal: at once when it has no plan yet, else by a plan that excludes every plan of it."""
+
+    order_hash: bytes = codec.fixed(1, 32)
+    max_fee: int = codec.amount(2)
+
+
+@message
+class CreateVault:
+    """Generate a new group key, t of the named signers."""
+
+    name: str = codec.name(1)
+    custody_class: CustodyClass = codec.enum(2, CustodyClass)
+    chain: str = codec.text(3, max_length=64)
+    """CAIP-2 chain id."""
+    scheme: Scheme = codec.enum(4, Scheme)
+    signers: tuple[str, ...] = codec.repeated_name(5, minimum=1, maximum=100)
+    """In participant order: the position is the BIP-445 identifier."""
+    threshold: int = codec.u64(6)
+
+
+@message
+class Freeze:
+    """Stop plans and releases, of one vault or of all. Any one officer may."""
+
+    scope: Scope = codec.enum(1, Scope)
+    vault: str = codec.name(2, optional=True)
+    """Named exactly when the scope is VAULT."""
+    why: str = codec.text(3, max_length=200)
+
+
+@message
+class Unfreeze:
+    """Lift one freeze; the charter's unfreeze quorum."""
+
+    freeze: bytes = codec.fixed(1, 32)
+    """Id of the freeze: hash of the freeze order, or of the signer's freeze statement body."""
+
+
+@message
+class Order:
+    """The exact bytes people sign (through their hash)."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    id: bytes = codec.fixed(2, 16)
+    """Random; for people and idempotency. Same id and same bytes: the same order. Other bytes: refused."""
+    expires_ms: int = codec.u64(3)
+    note: str = codec.text(4, max_length=200, optional=True)
+    action: Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze = codec.oneof(
+        {10: Withdraw, 11: CancelWithdraw, 12: CreateVault, 13: Freeze, 14: Unfreeze}
+    )
+
+
+# --- what people and signers sign --------------------------------------------------------------------------------------
+
+
+@message
+class Adopt:
+    """Kind `adopt`: an administrator adopts the genesis charter, whose hash is the log id."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    person: str = codec.name(2)
+    key: bytes = codec.fixed(3, 32)
+
+
+@message
+class Endorsement:
+    """Kind `endorsement`: a person initiates, approves or rejects one order."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    verb: Verb = codec.enum(2, Verb)
+    order_hash: bytes = codec.fixed(3, 32)
+    head_size: int = codec.u64(4)
+    """Newest final head its author saw: size (at least 1) and Merkle root of the log at that size."""
+    head_root: bytes = codec.fixed(5, 32)
+    expires_ms: int = codec.u64(6)
+    """At most 7 days after the log time at which it is accepted."""
+    person: str = codec.name(7)
+    key: bytes = codec.fixed(8, 32)
+
+
+@message
+class Signed:
+    """One signed body. The kind and the author are known from the place it stands in and from the body itself."""
+
+    body: bytes = codec.data(1, max_length=4_096)
+    signature: bytes = codec.fixed(2, 64)
+
+
+@message
+class Vote:
+    """Kind `vote`: this head follows, in this term, from what its author holds. The signer is named beside it."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    size: int = codec.u64(3)
+    root: bytes = codec.fixed(4, 32)
+    state_digest: bytes = codec.fixed(5, 32)
+    held_term: int = codec.u64(6)
+    """Highest certificate its author holds: term, size and head hash; 0, 0 and absent when there is none."""
+    held_size: int = codec.u64(7)
+    held_head: bytes = codec.fixed(8, 32, optional=True)
+
+
+@message
+class NewTerm:
+    """Kind `newterm`: its author will never again vote, or accept a certificate, in a term below this one."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    leader: bytes = codec.fixed(3, 16)
+    """Random, one per coordinator process."""
+    boot_id: bytes = codec.fixed(4, 16)
+    held_term: int = codec.u64(5)
+    held_size: int = codec.u64(6)
+    held_head: bytes = codec.fixed(7, 32, optional=True)
+    signer: str = codec.name(8)
+
+
+@message
+class Commitments:
+    """Kind `commitments`: nonce commitments of one holder for one plan, one per input (66 bytes each, BIP-445)."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    entry_index: int = codec.u64(3)
+    plan_hash: bytes = codec.fixed(4, 32)
+    vault_epoch: int = codec.u64(5)
+    boot_id: bytes = codec.fixed(6, 16)
+    session: bytes = codec.fixed(7, 16)
+    """Random, chosen by the signer: names this set of nonces."""
+    nonces: tuple[bytes, ...] = codec.repeated_fixed(8, 66, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    signer: str = codec.name(9)
+
+
+@message
+class Shares:
+    """Kind `shares`: signature shares of one holder for one plan, one per input (32 bytes each), over their context."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    certified_size: int = codec.u64(3)
+    entry_index: int = codec.u64(4)
+    plan_hash: bytes = codec.fixed(5, 32)
+    vault_epoch: int = codec.u64(6)
+    signers: tuple[str, ...] = codec.repeated_name(7, minimum=1, maximum=100)
+    """The signer set, in participant order."""
+    commitments_hash: bytes = codec.fixed(8, 32)
+    """SHA-256 over the signed commitment messages of the set, in the same order, each with an 8-byte length before it."""
+    shares: tuple[bytes, ...] = codec.repeated_fixed(9, 32, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    signer: str = codec.name(10)
+
+
+@message
+class VaultStatement:
+    """Kind `vault`: its author holds a share of the key that this transcript generated, for this order."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    recovery_hash: bytes = codec.fixed(3, 32)
+    """SHA-256 of the ChillDKG recovery data."""
+    signer: str = codec.name(4)
+
+
+@message
+class FreezeStatement:
+    """Kind `freeze`: an operator's freeze, by the vote key of the operator's signer."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    signer: str = codec.name(2)
+    id: bytes = codec.fixed(3, 16)
+    scope: Scope = codec.enum(4, Scope)
+    vault: str = codec.name(5, optional=True)
+    why: str = codec.text(6, max_length=200)
+
+
+@message
+class Refusal:
+    """Kind `refusal`: a signer says why it did not vote for a batch, or gave no commitment or share for a plan."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    entry_index: int = codec.u64(3)
+    subject: bytes = codec.fixed(4, 32)
+    """SHA-256 of the refused entry's bytes, or the plan hash."""
+    reason: str = codec.text(5, max_length=64)
+    detail: str = codec.text(6, max_length=400, optional=True)
+    signer: str = codec.name(7)
+
+
+class Verdict(IntEnum):
+    """How one signer sees an order now."""
+
+    WOULD_SIGN = 1
+    WAITING = 2
+    WOULD_REFUSE = 3
+    UNKNOWN_ORDER = 4
+
+
+@message
+class View:
+    """Kind `view`: one signer's own judgement of one order at one head; relayed to who asks, never logged."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    head_size: int = codec.u64(3)
+    head_root: bytes = codec.fixed(4, 32, optional=True)
+    verdict: Verdict = codec.enum(5, Verdict)
+    reasons: tuple[str, ...] = codec.repeated_text(6, max_length=200, minimum=0, maximum=20)
+    signer: str = codec.name(7)
+    time_ms: int = codec.u64(8)
+
+
+# --- certificates --------------------------------------------------------------------------------------------------------
+
+
+@message
+class Head:
+    """What a certificate certifies. Its hash is `head_hash`."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    term: int = codec.u64(2)
+    size: int = codec.u64(3)
+    root: bytes = codec.fixed(4, 32)
+    state_digest: bytes = codec.fixed(5, 32)
+
+
+@message
+class CertificateVote:
+    """One signer's vote in a certificate; the rest of the VOTE body is the certificate's head."""
+
+    signer: str = codec.name(1)
+    held_term: int = codec.u64(2)
+    held_size: int = codec.u64(3)
+    held_head: bytes = codec.fixed(4, 32, optional=True)
+    signature: bytes = codec.fixed(5, 64)
+
+
+@message
+class Certificate:
+    """Votes of w signers for one head, signers in ascending order of name."""
+
+    head: Head = codec.embedded(1, Head)
+    votes: tuple[CertificateVote, ...] = codec.repeated(2, CertificateVote, minimum=1, maximum=100)
+
+
+# --- entries -------------------------------------------------------------------------------------------------------------
+
+
+@message
+class Genesis:
+    """The first entry: the charter and its adoption by the administrators' quorum."""
+
+    charter: bytes = codec.data(1, max_length=60_000)
+    adoptions: tuple[Signed, ...] = codec.repeated(2, Signed, minimum=1, maximum=64)
+
+
+@message
+class OrderEntry:
+    """An order enters the log, with its initiator's endorsement among the endorsements."""
+
+    order: bytes = codec.data(1, max_length=16_384)
+    endorsements: tuple[Signed, ...] = codec.repeated(2, Signed, minimum=1, maximum=64)
+
+
+@message
+class Endorse:
+    """One more endorsement of a logged order."""
+
+    endorsement: Signed = codec.embedded(1, Signed)
+
+
+@message
+class SignerFreeze:
+    """An operator's freeze enters the log."""
+
+    statement: Signed = codec.embedded(1, Signed)
+
+
+@message
+class VaultSignature:
+    """One signer's signature over its VaultStatement."""
+
+    signer: str = codec.name(1)
+    signature: bytes = codec.fixed(2, 64)
+
+
+@message
+class Trial:
+    """A trial signature by one subset of the holders, over a message computed from the transcript and the subset."""
+
+    signers: tuple[int, ...] = codec.repeated_u64(1, minimum=1, maximum=100)
+    """BIP-445 identifiers (positions), ascending."""
+    signature: bytes = codec.fixed(2, 64)
+
+
+@message
+class Vault:
+    """A vault is born: ChillDKG's recovery data, n statements, and trial signatures that cover all holders."""
+
+    order_hash: bytes = codec.fixed(1, 32)
+    recovery_data: bytes = codec.data(2, max_length=40_000)
+    statements: tuple[VaultSignature, ...] = codec.repeated(3, VaultSignature, minimum=1, maximum=100)
+    trials: tuple[Trial, ...] = codec.repeated(4, Trial, minimum=1, maximum=100)
+
+
+@message
+class PlanInput:
+    """One coin a plan spends. Outpoint and amount are claims: BIP341 makes a false one an invalid signature."""
+
+    txid: bytes = codec.fixed(1, 32)
+    """Internal byte order, as it stands in a serialised outpoint."""
+    vout: int = codec.u64(2)
+    amount_sat: int = codec.u64(3)
+    branch: int = codec.u64(4)
+    index: int = codec.u64(5)
+
+
+@message
+class OrderPayment:
+    """The output that pays one order of the plan; amount and script come from the order itself."""
+
+    position: int = codec.u64(1)
+    """Index into the plan's order hashes."""
+
+
+@message
+class Change:
+    """An output back to the vault, on branch 1."""
+
+    amount_sat: int = codec.u64(1)
+    index: int = codec.u64(2)
+
+
+@message
+class PlanOutput:
+    """One output of a plan, in transaction order."""
+
+    target: OrderPayment | Change = codec.oneof({1: OrderPayment, 2: Change})
+
+
+@message
+class Plan:
+    """An unsigned Bitcoin transaction paying approved withdrawals of one vault, or executing one cancellation."""
+
+    vault: str = codec.name(1)
+    order_hashes: tuple[bytes, ...] = codec.repeated_fixed(2, 32, minimum=1, maximum=MAX_ORDERS_PER_PLAN)
+    inputs: tuple[PlanInput, ...] = codec.repeated(3, PlanInput, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    outputs: tuple[PlanOutput, ...] = codec.repeated(4, PlanOutput, minimum=1, maximum=2_000)
+    bumps: bytes = codec.fixed(5, 32, optional=True)
+    """Plan hash of the plan this one replaces at a higher fee; absent for a plan judged in full."""
+
+
+@message
+class Tick:
+    """Nothing but time: lets a waiting head become final."""
+
+
+@message
+class Entry:
+    """One leaf of the log. All entries of a batch carry the same time."""
+
+    salt: bytes = codec.fixed(1, 16)
+    time_ms: int = codec.u64(2)
+    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick = codec.oneof(
+        {10: Genesis, 11: OrderEntry, 12: Endorse, 13: SignerFreeze, 14: Vault, 15: Plan, 16: Tick}
+    )

@@ -1,0 +1,145 @@
+"""The records of the replayed state, whose canonical bytes the state digest covers.
+
+Tables in digest order: charter, freezes, vaults, orders, plans, quotas. Records of a table have dense sequence numbers in
+the order of their creation.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from strongroom.ledger import codec
+from strongroom.ledger.codec import message
+from strongroom.ledger.messages import CustodyClass, Scheme, Scope, Verb
+
+TABLES: tuple[bytes, ...] = (b"charter", b"freezes", b"vaults", b"orders", b"plans", b"quotas")
+
+
+@message
+class CharterRecord:
+    """The charter in force."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    charter: bytes = codec.data(2, max_length=60_000)
+    since_ms: int = codec.u64(3)
+
+
+@message
+class FreezeRecord:
+    """One freeze, past or present."""
+
+    id: bytes = codec.fixed(1, 32)
+    """Hash of the freeze order's bytes, or of the signer's statement body."""
+    scope: Scope = codec.enum(2, Scope)
+    vault: str = codec.name(3, optional=True)
+    person: str = codec.name(4, optional=True)
+    signer: str = codec.name(5, optional=True)
+    since_ms: int = codec.u64(6)
+    lapses_ms: int = codec.u64(7)
+    """Log time at which a freeze by one lapses; 0 once the unfreeze quorum has confirmed it by approving it."""
+    lifted: bool = codec.boolean(8)
+    why: str = codec.text(9, max_length=200)
+
+
+@message
+class VaultRecord:
+    """A vault and its current key epoch."""
+
+    name: str = codec.name(1)
+    order_hash: bytes = codec.fixed(2, 32)
+    custody_class: CustodyClass = codec.enum(3, CustodyClass)
+    chain: str = codec.text(4, max_length=64)
+    scheme: Scheme = codec.enum(5, Scheme)
+    signers: tuple[str, ...] = codec.repeated_name(6, minimum=1, maximum=100)
+    threshold: int = codec.u64(7)
+    group_key: bytes = codec.fixed(8, 33)
+    chain_code: bytes = codec.fixed(9, 32)
+    public_shares: tuple[bytes, ...] = codec.repeated_fixed(10, 33, minimum=1, maximum=100)
+    epoch: int = codec.u64(11)
+    recovery_hash: bytes = codec.fixed(12, 32)
+    highest_change: int = codec.u64(13)
+    """One more than the highest branch 1 index of any accepted plan; 0 before the first."""
+    born_ms: int = codec.u64(14)
+
+
+class OrderState(IntEnum):
+    """Where an order stands in the ledger."""
+
+    OPEN = 1
+    """Accepted; waits for approvals, a delay, or a plan."""
+    PLANNED = 2
+    """Has at least one plan: payable until excluded, without expiry."""
+    REJECTED = 3
+    """An approver said no: never planned again."""
+    CANCELLED = 4
+    """Cancelled before it had a plan: never will be paid."""
+    EXCLUDING = 5
+    """Cancelled after it had a plan: no further plan or bump; payable until the cancellation's plan confirms."""
+    DONE = 6
+    """An order that acts in the ledger itself (vault made, freeze, unfreeze) has acted."""
+
+
+@message
+class EndorsementRecord:
+    """One accepted endorsement of an order."""
+
+    verb: Verb = codec.enum(1, Verb)
+    person: str = codec.name(2)
+    key: bytes = codec.fixed(3, 32)
+    expires_ms: int = codec.u64(4)
+    time_ms: int = codec.u64(5)
+    """Log time at which it was accepted."""
+
+
+@message
+class OrderRecord:
+    """One order with everything said and done about it."""
+
+    hash: bytes = codec.fixed(1, 32)
+    order: bytes = codec.data(2, max_length=16_384)
+    accepted_ms: int = codec.u64(3)
+    state: OrderState = codec.enum(4, OrderState)
+    endorsements: tuple[EndorsementRecord, ...] = codec.repeated(5, EndorsementRecord, minimum=1, maximum=128)
+    plans: tuple[bytes, ...] = codec.repeated_fixed(6, 32, minimum=0, maximum=64)
+    """Plan hashes, in order of acceptance."""
+    cancelled_by: bytes = codec.fixed(7, 32, optional=True)
+    """Hash of the cancellation's order."""
+    planned_ms: int = codec.u64(8)
+    """Log time of the first plan; windows count the order there, once."""
+    ended_ms: int = codec.u64(9)
+
+
+@message
+class OutpointRecord:
+    """A coin by its outpoint."""
+
+    txid: bytes = codec.fixed(1, 32)
+    vout: int = codec.u64(2)
+
+
+@message
+class PlanRecord:
+    """One accepted plan: what the conflict rule and the fee window need of it."""
+
+    hash: bytes = codec.fixed(1, 32)
+    txid: bytes = codec.fixed(2, 32)
+    vault: str = codec.name(3)
+    vault_epoch: int = codec.u64(4)
+    entry_index: int = codec.u64(5)
+    time_ms: int = codec.u64(6)
+    order_hashes: tuple[bytes, ...] = codec.repeated_fixed(7, 32, minimum=1, maximum=1_000)
+    outpoints: tuple[OutpointRecord, ...] = codec.repeated(8, OutpointRecord, minimum=1, maximum=1_700)
+    fee_sat: int = codec.u64(9)
+    fee_shares_sat: tuple[int, ...] = codec.repeated_u64(10, minimum=1, maximum=1_000)
+    """What each order of the plan bears of the fee, in plan order."""
+    bumps: bytes = codec.fixed(11, 32, optional=True)
+    is_cancel: bool = codec.boolean(12)
+
+
+@message
+class QuotaRecord:
+    """Bytes one author wrote on one day of log time. The coordinator is the author with the empty name."""
+
+    author: str = codec.name(1, optional=True)
+    day: int = codec.u64(2)
+    used_bytes: int = codec.u64(3)

@@ -1,0 +1,1 @@
+"""Sessions as pure state machines: terms, append, sign, key generation."""

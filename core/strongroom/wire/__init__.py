@@ -1,0 +1,1 @@
+"""Protobuf envelopes to and from the model."""
