@@ -129,9 +129,9 @@ def amount(number: int) -> Any:
     return _one(number, kinds.amount())
 
 
-def name(number: int) -> Any:
-    """A name `[a-z0-9-]{1,40}`, always present."""
-    return _one(number, kinds.name())
+def name(number: int, *, optional: bool = False) -> Any:
+    """A name `[a-z0-9-]{1,40}`; with `optional` also "", absent on the wire and the default."""
+    return _one(number, kinds.name(), "" if optional else REQUIRED)
 
 
 def text(number: int, *, max_length: int, optional: bool = False) -> Any:
