@@ -48,10 +48,14 @@ def encode(point: Point) -> bytes:
     return (point[1] | (point[0] & 1) << 255).to_bytes(32, "little")
 
 
-BASE = lift(4 * pow(5, -1, P) % P)
-assert BASE is not None
-if BASE[0] & 1:
-    BASE = (P - BASE[0], BASE[1])
+def base_point() -> Point:
+    """The point with y = 4/5 and even x (RFC 8032 section 5.1)."""
+    point = lift(4 * pow(5, -1, P) % P)
+    assert point is not None
+    return point if point[0] % 2 == 0 else (P - point[0], point[1])
+
+
+BASE = base_point()
 
 
 def torsion() -> set[Point]:
