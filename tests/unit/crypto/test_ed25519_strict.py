@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+
 from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey, is_public_key, verify
 from strongroom.crypto.errors import InvalidInput, SecretWiped

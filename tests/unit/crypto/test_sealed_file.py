@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from nacl import bindings
+
 from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.sealed import (
     MAX_FILE_SIZE,
