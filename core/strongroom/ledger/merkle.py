@@ -182,15 +182,15 @@ def _path(node: NodeSource, index: int, start: int, end: int) -> list[bytes]:
 
 
 def consistency_proof(node: NodeSource, old_size: int, new_size: int) -> tuple[bytes, ...]:
-    """Return the proof that the tree of `new_size` leaves extends the tree of `old_size`; empty for equal sizes or 0.
+    """Return the proof that the tree of `new_size` leaves extends the tree of `old_size`; empty for equal sizes.
 
     Raises:
-        TreeRangeInvalid: the sizes fall.
+        TreeRangeInvalid: the sizes fall, or the old tree is empty and the new one is not: there is nothing to prove.
     Spec: RFC 9162 section 2.1.4.1.
     """
-    if not 0 <= old_size <= new_size <= MAX_TREE_SIZE:
-        raise TreeRangeInvalid(f"a tree of {new_size} leaves cannot extend one of {old_size}")
-    if old_size in (0, new_size):
+    if not (0 < old_size <= new_size <= MAX_TREE_SIZE or old_size == new_size == 0):
+        raise TreeRangeInvalid(f"there is no consistency proof from size {old_size} to size {new_size}")
+    if old_size == new_size:
         return ()
     above = []
     start, end = 0, new_size
@@ -249,17 +249,20 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
 
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """Check that the tree (new_size, new_root) extends the tree (old_size, old_root). Every tree extends the empty one.
+    """Check that the tree (new_size, new_root) extends the tree (old_size, old_root).
+
+    Every tree extends the empty one, so a proof from size 0 would show nothing; it is refused, and a caller that starts
+    from nothing must say so itself.
 
     Raises:
         ProofInvalid: the proof does not show it.
     Spec: RFC 9162 section 2.1.4.2.
     """
-    if not 0 <= old_size <= new_size <= MAX_TREE_SIZE:
-        raise ProofInvalid(f"a tree of {new_size} leaves cannot extend one of {old_size}")
+    if not (0 < old_size <= new_size <= MAX_TREE_SIZE or old_size == new_size == 0):
+        raise ProofInvalid(f"there is no consistency proof from size {old_size} to size {new_size}")
     _check_hashes((old_root, new_root, *proof))
-    if old_size in (0, new_size):
-        _verify_trivial(old_size, old_root, new_size, new_root, proof)
+    if old_size == new_size:
+        _verify_same(new_size, old_root, new_root, proof)
         return
     if old_size & (old_size - 1) == 0:  # the old root is itself a node of the path, so the proof leaves it out
         proof = (old_root, *proof)
@@ -290,13 +293,13 @@ def _fold(old_size: int, new_size: int, path: Sequence[bytes]) -> tuple[bytes, b
     return old, new
 
 
-def _verify_trivial(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:
+def _verify_same(size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
     if proof:
-        raise ProofInvalid(f"a consistency proof from size {old_size} to {new_size} must be empty")
-    if old_size == 0 and old_root != EMPTY_ROOT:
+        raise ProofInvalid(f"a consistency proof from size {size} to itself must be empty")
+    if size == 0 and old_root != EMPTY_ROOT:
         raise ProofInvalid("the root of no leaves must be the hash of nothing")
-    if old_size == new_size and old_root != new_root:
-        raise ProofInvalid(f"two roots of one size {new_size} differ")
+    if old_root != new_root:
+        raise ProofInvalid(f"two roots of one size {size} differ")
 
 
 def _check_hashes(hashes: Iterable[bytes]) -> None:

@@ -38,9 +38,9 @@ def unpacked(proof: list[str] | None) -> list[bytes]:
 
 
 def root_in(field: str | None) -> bytes:
-    """Some cases hold short placeholders where the root does not matter; only their length would be refused here."""
+    """Some cases hold short texts ("don't care 1") for hashes; as they are, only their length would be refused here."""
     raw = base64.b64decode(field or "")
-    return raw if len(raw) == 32 else sha256(raw).digest()
+    return raw if len(raw) in (0, 32) else sha256(raw).digest()
 
 
 def node(level: int, index: int) -> bytes:
@@ -106,13 +106,14 @@ def test_the_reference_proofs_are_made_and_verified() -> None:
         verify_consistency(old, roots[old], new, roots[new], proof)
 
 
-def test_every_tree_extends_the_empty_one_without_a_proof() -> None:
-    verify_consistency(0, EMPTY_ROOT, 8, node(3, 0), ())
+def test_a_tree_is_consistent_with_itself_by_an_empty_proof_alone() -> None:
     verify_consistency(0, EMPTY_ROOT, 0, EMPTY_ROOT, ())
+    verify_consistency(8, node(3, 0), 8, node(3, 0), ())
+    assert consistency_proof(node, 8, 8) == consistency_proof(node, 0, 0) == ()
     with pytest.raises(ProofInvalid, match="hash of nothing"):
-        verify_consistency(0, node(3, 0), 8, node(3, 0), ())
+        verify_consistency(0, node(3, 0), 0, node(3, 0), ())
     with pytest.raises(ProofInvalid, match="must be empty"):
-        verify_consistency(0, EMPTY_ROOT, 8, node(3, 0), (HASH,))
+        verify_consistency(8, node(3, 0), 8, node(3, 0), (HASH,))
     with pytest.raises(ProofInvalid, match="differ"):
         verify_consistency(8, EMPTY_ROOT, 8, node(3, 0), ())
 
@@ -134,8 +135,8 @@ def test_leaves_outside_a_tree_have_no_proof(index: int, size: int) -> None:
         verify_inclusion(HASH, index, size, (), HASH)
 
 
-@pytest.mark.parametrize(("old", "new"), [(2, 1), (-1, 1), (0, 2**64)])
-def test_sizes_that_fall_or_overflow_have_no_proof(old: int, new: int) -> None:
+@pytest.mark.parametrize(("old", "new"), [(2, 1), (-1, 1), (1, 2**64), (0, 8)])
+def test_sizes_that_fall_overflow_or_start_from_nothing_have_no_proof(old: int, new: int) -> None:
     with pytest.raises(TreeRangeInvalid):
         consistency_proof(node, old, new)
     with pytest.raises(ProofInvalid):
