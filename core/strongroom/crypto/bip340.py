@@ -12,13 +12,14 @@ from coincurve.context import GLOBAL_CONTEXT
 
 from strongroom.crypto.curve import ORDER, Point
 from strongroom.crypto.errors import InvalidInput, InvalidPoint, SelfCheckFailed
-from strongroom.crypto.secret import SecretScalar
+from strongroom.crypto.secret import SecretScalar, scrub_digest
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 __all__ = [
     "mask_with_hash",
+    "secret_tagged_hash",
     "sign",
     "sign_with_prefix",
     "tagged_hash",
@@ -55,6 +56,18 @@ def tagged_hash(tag: str, *data: Any) -> bytes:
 def tagged_hash_int(tag: str, *data: Any) -> int:
     """The tagged hash as a public scalar modulo the group order. Never for a hash over a secret."""
     return int.from_bytes(tagged_hash(tag, *data), "big") % ORDER
+
+
+def secret_tagged_hash(tag: str, *data: Any) -> SecretScalar:
+    """The tagged hash as a secret scalar.
+
+    A digest out of range (probability 2^-128) raises InvalidScalar instead of being reduced: no integer is formed.
+    """
+    digest = tagged_hash(tag, *data)
+    try:
+        return SecretScalar.from_bytes(digest)
+    finally:
+        scrub_digest(digest)
 
 
 def mask_with_hash(secret: SecretScalar, tag: str, randomness: bytes) -> bytearray:
@@ -126,7 +139,7 @@ def sign_with_prefix(secret: SecretScalar, msg: bytes, aux32: bytes, prefix: str
             key.negate()
         masked = mask_with_hash(key, f"{prefix}/aux", aux32)
         try:
-            nonce = SecretScalar.from_bytes(tagged_hash(f"{prefix}/nonce", masked, public[1:], msg))
+            nonce = secret_tagged_hash(f"{prefix}/nonce", masked, public[1:], msg)
         finally:
             masked[:] = _ZEROS[:32]
         with nonce:

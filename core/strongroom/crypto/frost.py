@@ -60,8 +60,8 @@ def sign(secnonce: SecretNonce, secshare: SecretScalar, my_id: int, session: Ses
     Raises:
         NonceAlreadyUsed: the nonce was used before.
         InvalidInput: the session is inconsistent, or share and identifier do not belong to it; nobody is blamed.
-        InvalidContribution: the aggregate nonce is malformed, or the list holds another public nonce for this signer than
-            it sent: the coordinator is to blame.
+        InvalidContribution: the aggregate nonce is malformed, or the list holds another public nonce for this signer
+            than it sent: the coordinator is to blame.
         SelfCheckFailed: the result did not verify, as after a hardware fault. Nothing is released.
     Spec: BIP-445, Sign.
     """

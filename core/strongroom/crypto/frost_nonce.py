@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Self
 
-from strongroom.crypto.bip340 import mask_with_hash, tagged_hash
+from strongroom.crypto.bip340 import mask_with_hash, secret_tagged_hash
 from strongroom.crypto.curve import Point
 from strongroom.crypto.errors import InvalidContribution, InvalidInput, InvalidPoint, NonceAlreadyUsed
 from strongroom.crypto.secret import SecretScalar
@@ -125,8 +125,8 @@ def nonce_gen(
     rand = bytearray(random32) if secshare is None else mask_with_hash(secshare, "BIP0445/aux", random32)
     try:
         # A hash out of range has probability 2^-128; it raises instead of being reduced, so that no integer is formed.
-        first = SecretScalar.from_bytes(tagged_hash("BIP0445/nonce", rand, public_part, b"\x00"))
-        second = SecretScalar.from_bytes(tagged_hash("BIP0445/nonce", rand, public_part, b"\x01"))
+        first = secret_tagged_hash("BIP0445/nonce", rand, public_part, b"\x00")
+        second = secret_tagged_hash("BIP0445/nonce", rand, public_part, b"\x01")
     finally:
         rand[:] = _ZEROS
     nonce = SecretNonce(first, second)

@@ -17,7 +17,7 @@ from nacl._sodium import lib as _sodium
 
 from strongroom.crypto.errors import InvalidScalar, SecretWiped
 
-__all__ = ["SecretBytes", "SecretScalar"]
+__all__ = ["Buffer", "SecretBytes", "SecretScalar", "scrub_digest"]
 
 _CTX: Final = GLOBAL_CONTEXT.ctx
 _COMPRESSED: Final = lib.SECP256K1_EC_COMPRESSED
@@ -27,6 +27,7 @@ _SIZE_T: Final = ffi.typeof("size_t *")
 _CHUNK_BYTES: Final = 16_384
 _SLOT_SIZES: Final = (32, 64, 256)
 _GENERATE_ATTEMPTS: Final = 16
+_ZERO_DIGEST: Final = bytes(32)
 
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -86,6 +87,14 @@ def _locked_buffer(size: int) -> Any:
 
 _ARENAS: Final = {size: _Arena(size) for size in _SLOT_SIZES}
 _SCALARS: Final = _ARENAS[32]
+
+
+def scrub_digest(digest: bytes) -> None:
+    """Overwrite the fresh `bytes` object of a hash digest in place, after it was copied into a wiped buffer.
+
+    Only for the direct result of `digest()`: nothing else refers to that object, and it was never hashed or interned.
+    """
+    ffi.memmove(ffi.cast("char *", ffi.from_buffer(digest)), _ZERO_DIGEST, len(_ZERO_DIGEST))
 
 
 def _refuse_copy(name: str) -> NoReturn:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from crypto_vector_files import load, pick, unhex
 
+from crypto_vector_files import load, pick, unhex
 from strongroom.crypto import bip340, frost
 from strongroom.crypto.errors import InvalidContribution, InvalidInput
 from strongroom.crypto.frost import SecretNonce, Session, SignersContext, Tweak
