@@ -1,0 +1,71 @@
+"""What a judgement is about, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from strongroom.ledger.messages import Verb
+
+__all__ = ["Code", "Endorsed", "Judgement", "Withdrawal"]
+
+
+class Code(StrEnum):
+    """Why an order passes or not; the values never change their meaning."""
+
+    ALLOWED = "ALLOWED"
+    DENIED = "DENIED"
+    """A prohibition of the charter matches."""
+    REJECTED = "REJECTED"
+    """A named approver rejected it: for ever."""
+    NO_RULE_MATCHES = "NO_RULE_MATCHES"
+    """No rule is about this vault, destination and asset."""
+    OVER_MAXIMUM = "OVER_MAXIMUM"
+    """The closest rule allows less in one order."""
+    INITIATOR_NOT_ALLOWED = "INITIATOR_NOT_ALLOWED"
+    """Nobody whom the closest rule lets initiate has initiated it, or that endorsement has expired."""
+    OVER_LIMIT = "OVER_LIMIT"
+    """The closest rule's limit for a window leaves too little; later it may pass."""
+    APPROVALS_MISSING = "APPROVALS_MISSING"
+    DELAY_RUNNING = "DELAY_RUNNING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsed:
+    """One accepted endorsement of an order, as the ledger keeps it. It counts at times before `expires_ms`."""
+
+    person: str
+    key: bytes
+    verb: Verb
+    expires_ms: int
+    time_ms: int
+    """Log time at which it was accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """What an order to pay asks for: amount in the asset's smallest unit, asset as CAIP-19 id."""
+
+    vault: str
+    asset: str
+    amount: int
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Whether an order passes, and why.
+
+    Attributes:
+        allowed: it passes.
+        code: stable reason.
+        rule: the rule that passes, or the closest one; the prohibition when denied; None when there is none.
+        missing: what the rule still wants, one line each for people; empty when allowed.
+        tried: why each rule looked at before did not pass, in the charter's order.
+    """
+
+    allowed: bool
+    code: Code
+    rule: str | None
+    missing: tuple[str, ...]
+    tried: tuple[str, ...]
