@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charter_builder import ADDRESS, BTC, COIN, HOUR_MS, charter, paying_only, person, rule, signing_key, with_rules
-from strongroom.ledger.charter import AnyDestination, AssetAmount, Deny, Group, Limit, Quorum
+from strongroom.ledger.charter import AnyDestination, AssetAmount, Charter, Deny, Group, Limit, Quorum
 from strongroom.ledger.messages import Verb
 from strongroom.ledger.rules import (
     Code,
@@ -29,11 +29,17 @@ def said(who: str, verb: Verb = Verb.APPROVE, *, at: int = T0, until: int = FAR,
     return Endorsed(person=who, key=key or signing_key(who).public, verb=verb, expires_ms=until, time_ms=at)
 
 
-def started(who: str = "shop", **parts: int) -> Endorsed:
-    return said(who, Verb.INITIATE, **parts)
+def started(who: str = "shop", *, until: int = FAR) -> Endorsed:
+    return said(who, Verb.INITIATE, until=until)
 
 
-def judge(*endorsements: Endorsed, book=None, payment=PAYMENT, at=T0 + 1_000, used=0) -> Judgement:  # type: ignore[no-untyped-def]
+def judge(
+    *endorsements: Endorsed,
+    book: Charter | None = None,
+    payment: Withdrawal = PAYMENT,
+    at: int = T0 + 1_000,
+    used: int = 0,
+) -> Judgement:
     return judge_withdrawal(
         book or charter(), payment, endorsements, at_ms=at, window_total=lambda vaults, asset, window_ms: used
     )
@@ -74,9 +80,7 @@ def test_one_person_in_two_groups_takes_one_place() -> None:
         groups=(*charter().groups, Group(name="risk", members=("alice",))),
         rules=(rule(approvals=(Quorum(group="treasury", count=1), Quorum(group="risk", count=1))),),
     )
-    assert judge(started(), said("alice"), book=book).missing == ("1 more approval from group risk",) or judge(
-        started(), said("alice"), book=book
-    ).missing == ("1 more approval from group treasury",)
+    assert judge(started(), said("alice"), book=book).missing == ("1 more approval from group risk",)
     assert judge(started(), said("alice"), said("bob"), book=book).allowed
     assert judge(started(), said("bob"), said("alice"), book=book).allowed
 

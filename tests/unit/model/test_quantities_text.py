@@ -77,7 +77,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ms", "text"), [(86_400_000, "1d"), (90_000, "90s"), (0, "0s"), (5_400_000, "90m"), (1, "1ms")]
+    ("ms", "text"),
+    [
+        (86_400_000, "24h"),
+        (172_800_000, "2d"),
+        (604_800_000, "7d"),
+        (90_000, "90s"),
+        (0, "0s"),
+        (5_400_000, "90m"),
+        (1, "1ms"),
+    ],
 )
 def test_durations_are_written_in_the_largest_unit_that_divides(ms: int, text: str) -> None:
     assert duration_text(ms) == text
