@@ -1,0 +1,96 @@
+"""What can go wrong in the coordinator itself, beside what the ledger refuses."""
+
+from __future__ import annotations
+
+from strongroom.model.errors import Kind, StrongroomError
+
+__all__ = [
+    "Abandoned",
+    "BadConfig",
+    "BadSchema",
+    "DataFolderBusy",
+    "LinkBroken",
+    "NotReady",
+    "SignerFailed",
+    "SignerMisbehaved",
+    "SignerSilent",
+    "StorageFailed",
+]
+
+
+class BadConfig(StrongroomError):
+    """The configuration or a file it names cannot be used; every problem is listed. The operator is at fault."""
+
+    reason = "BAD_CONFIG"
+    kind = Kind.INVALID_ARGUMENT
+
+    def __init__(self, where: str, problems: list[str]) -> None:
+        super().__init__(f"{where}: " + "; ".join(problems))
+        self.problems = problems
+
+
+class BadSchema(StrongroomError):
+    """The database has another schema than this release knows. Nobody is at fault; the operator migrates."""
+
+    reason = "BAD_SCHEMA"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class StorageFailed(StrongroomError):
+    """The database did not take or give what it should: the disk, or its server. Nothing was changed."""
+
+    reason = "STORAGE_FAILED"
+    kind = Kind.DATA_LOSS
+
+
+class DataFolderBusy(StrongroomError):
+    """Another coordinator runs on the same data folder. The operator is at fault."""
+
+    reason = "DATA_FOLDER_BUSY"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class NotReady(StrongroomError):
+    """The coordinator does not lead a term yet, or is stopping: too few signers, or just starting."""
+
+    reason = "NOT_READY"
+    kind = Kind.UNAVAILABLE
+
+
+class Abandoned(StrongroomError):
+    """An entry was given to the signers, and they would not vote for it; `facts` name who and why."""
+
+    reason = "ENTRY_REFUSED_BY_SIGNERS"
+    kind = Kind.ABORTED
+
+
+class LinkBroken(StrongroomError):
+    """The connection to a signer ended while a request was under way."""
+
+    reason = "SIGNER_LINK_BROKEN"
+    kind = Kind.UNAVAILABLE
+
+
+class SignerSilent(StrongroomError):
+    """A signer did not answer in time."""
+
+    reason = "SIGNER_SILENT"
+    kind = Kind.DEADLINE_EXCEEDED
+
+
+class SignerFailed(StrongroomError):
+    """A signer answered that the request failed; `code` is the reason it gave."""
+
+    reason = "SIGNER_FAILED"
+    kind = Kind.ABORTED
+
+    def __init__(self, message: str, *, code: str, **facts: str) -> None:
+        super().__init__(message, code=code, **facts)
+        self.code = code
+
+
+class SignerMisbehaved(StrongroomError):
+    """A signer sent what the protocol does not allow. The signer, or who holds its TLS key, is at fault."""
+
+    reason = "SIGNER_MISBEHAVED"
+    kind = Kind.ABORTED

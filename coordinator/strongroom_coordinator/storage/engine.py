@@ -1,0 +1,177 @@
+"""The one engine: one writer thread, one transaction per piece of work, and a reader for the folded state.
+
+A piece of work is a function of a SQLAlchemy connection. It runs alone; what it wrote is durable when `run` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from strongroom_coordinator.errors import BadSchema, StorageFailed
+from strongroom_coordinator.storage.state_store import StateStore
+
+__all__ = ["Storage", "migrate", "schema_revision", "upsert"]
+
+T = TypeVar("T")
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    cursor = dbapi_connection.cursor()
+    # FULL makes every commit durable before it returns; WAL lets the state be read meanwhile.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _engine_for(url: str) -> Engine:
+    try:
+        engine = create_engine(url)
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        raise StorageFailed(f"{url} is no database this installation can open: {error}") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def newest_revision() -> str:
+    """Revision of the schema that this release works with."""
+    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    if head is None:
+        raise BadSchema("this installation lacks its migrations: install it again")
+    return head
+
+
+def schema_revision(engine: Engine) -> str | None:
+    """Revision of the schema that the database has; None when it is empty."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        raise StorageFailed(f"the database cannot be read: {error}") from error
+
+
+def migrate(url: str) -> str:
+    """Bring the database at `url` to this release's schema, and return its revision.
+
+    Raises:
+        StorageFailed: the database cannot be opened or refused a step.
+        BadSchema: it was written by a newer release.
+    """
+    engine = _engine_for(url)
+    config = _alembic_config()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    try:
+        found = schema_revision(engine)
+        if found is not None and found not in known:
+            raise BadSchema(f"the database has schema {found}, which a newer release wrote: use that release")
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise StorageFailed(f"the migration failed and was rolled back: {error}") from error
+    finally:
+        engine.dispose()
+    return newest_revision()
+
+
+class Storage:
+    """The coordinator's database.
+
+    Build it with `open`; end it with `close`. All methods but `run_sync` belong to the event loop's thread.
+    """
+
+    def __init__(self, engine: Engine, *, cached_keys: int) -> None:
+        self._engine = engine
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="storage-writer")
+        self._state = StateStore(engine, capacity=cached_keys)
+        self._failed: str | None = None
+
+    @classmethod
+    def open(cls, url: str, *, cached_keys: int = 200_000) -> Storage:
+        """Open a database that has exactly this release's schema.
+
+        Raises:
+            BadSchema: it has another; the message says what to do.
+            StorageFailed: it cannot be opened.
+        """
+        engine = _engine_for(url)
+        found = schema_revision(engine)
+        expected = newest_revision()
+        if found != expected:
+            engine.dispose()
+            has = "no schema" if found is None else f"schema {found}"
+            raise BadSchema(
+                f"the database has {has}, this release needs {expected}: run strongroom-coordinator migrate"
+            )
+        return cls(engine, cached_keys=cached_keys)
+
+    def run_sync(self, work: Callable[[Connection], T]) -> T:
+        """Run one piece of work in one transaction, in the calling thread: for start-up and tools.
+
+        Raises:
+            StorageFailed: nothing of it was written.
+        """
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as error:
+            # The statement's parameters can be large and help nobody; the driver's own words do.
+            cause = getattr(error, "orig", None) or error
+            self._failed = str(cause)
+            raise StorageFailed(f"the database refused a transaction, nothing was written: {cause}") from error
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run one piece of work in one transaction, in the writer thread, after all earlier ones.
+
+        Raises:
+            StorageFailed: nothing of it was written.
+        """
+        result = await asyncio.get_running_loop().run_in_executor(self._writer, self.run_sync, work)
+        self._failed = None
+        return result
+
+    def key_value(self) -> StateStore:
+        """The folded state, as the replica reads it."""
+        return self._state
+
+    @property
+    def failure(self) -> str | None:
+        """What the database last failed with, until a later transaction succeeded."""
+        return self._failed
+
+    def close(self) -> None:
+        """Finish the work at hand and close all connections."""
+        self._writer.shutdown(wait=True)
+        self._state.close()
+        self._engine.dispose()
+
+
+def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or replace the ones whose primary key is there already."""
+    if not rows:
+        return
+    build: Any = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = build(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
