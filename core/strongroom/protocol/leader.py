@@ -1,0 +1,175 @@
+"""The coordinator's side of terms and votes: it collects words of signers and has none of its own.
+
+Nothing here is trusted by a signer. A mistake of the coordinator costs time, never safety: each signer checks the
+statements, the base and the votes itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from strongroom.ledger.messages import Certificate, Head
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId, SignerName
+from strongroom.protocol.certificates import (
+    BadVote,
+    Held,
+    VerifiedVote,
+    certificate_from_votes,
+    held_of,
+    verify_certificate,
+    verify_vote,
+)
+from strongroom.protocol.signed import SignedBody
+from strongroom.protocol.terms import BadStatements, VerifiedStatement, highest_held, verify_new_term
+
+__all__ = ["DoubleVote", "NewTermCollection", "TermOpening", "VoteCollection", "next_term"]
+
+
+class DoubleVote(StrongroomError):
+    """A signer voted for two heads at one term and size.
+
+    The two signed votes prove that its vote key was used twice. They do not prove intent: a signer that was restored or
+    runs twice does the same.
+
+    Attributes:
+        signer: Whose key it was.
+        first: The vote that came first.
+        second: The other one.
+    """
+
+    reason = "SIGNER_VOTED_TWICE"
+    kind = Kind.ABORTED
+
+    def __init__(self, signer: str, first: SignedBody, second: SignedBody) -> None:
+        super().__init__(f"{signer} signed two different votes for one term and size: it was restored or is bad")
+        self.signer = signer
+        self.first = first
+        self.second = second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermOpening:
+    """What opens a term at a signer: w statements, ascending by signer, and the certificate that is the base."""
+
+    term: int
+    leader: bytes
+    statements: tuple[SignedBody, ...]
+    base: Certificate | None
+
+
+def next_term(known: Iterable[int]) -> int:
+    """The term to ask promises for: one above every term heard of, from signers and from the own past."""
+    return max(known, default=0) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTermCollection:
+    """Statements for one term and leader, each with the certificate that it names."""
+
+    log_id: LogId
+    term: int
+    leader: bytes
+    vote_keys: Mapping[str, bytes]
+    witness_quorum: int
+    statements: Mapping[str, VerifiedStatement] = field(default_factory=dict)
+    certificates: Mapping[Held, Certificate] = field(default_factory=dict)
+
+    def add(self, signed: SignedBody, certificate: Certificate | None) -> NewTermCollection:
+        """Take a statement in.
+
+        Raises:
+            BadStatements: not for this term and leader, or the certificate is not the one it names.
+            BadSignedBody, BadCertificate: a signature or an encoding is wrong.
+                In every case the signer that sent both is at fault, and its statement is left out.
+        """
+        statement = verify_new_term(
+            signed, log_id=self.log_id, vote_keys=self.vote_keys, term=self.term, leader=self.leader
+        )
+        if held_of(certificate) != statement.held:
+            raise BadStatements(
+                f"{statement.signer} states a certificate that it does not show", signer=statement.signer
+            )
+        certificates = dict(self.certificates)
+        if certificate is not None and statement.held not in certificates:
+            verify_certificate(
+                certificate, log_id=self.log_id, vote_keys=self.vote_keys, witness_quorum=self.witness_quorum
+            )
+            certificates[statement.held] = certificate
+        return replace(self, statements={**self.statements, statement.signer: statement}, certificates=certificates)
+
+    def opening(self, without: Collection[str] = ()) -> TermOpening | None:
+        """What opens the term, from the w highest statements; None while there are fewer than w.
+
+        Args:
+            without: Signers to leave out, because the bytes of their base cannot be fetched from anyone.
+
+        Raises:
+            BadStatements: two verified certificates contradict each other at the highest term and size: more signers
+                are bad than the charter survives. Nobody should lead on from here.
+        """
+        usable = [item for name, item in self.statements.items() if name not in without]
+        if len(usable) < self.witness_quorum:
+            return None
+        highest = sorted(usable, key=lambda item: (item.held.rank, item.signer), reverse=True)[: self.witness_quorum]
+        base = highest_held(highest)
+        return TermOpening(
+            term=self.term,
+            leader=self.leader,
+            statements=tuple(item.signed for item in sorted(highest, key=lambda item: item.signer)),
+            base=self.certificates.get(base),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteCollection:
+    """Votes for one head.
+
+    Attributes:
+        head: The head that the coordinator itself computed.
+        votes: Votes for this head, by signer.
+        dissent: Votes of the same term and size for another head, by signer: their replay differs, or they lie.
+    """
+
+    head: Head
+    vote_keys: Mapping[str, bytes]
+    witness_quorum: int
+    votes: Mapping[str, VerifiedVote] = field(default_factory=dict)
+    dissent: Mapping[str, VerifiedVote] = field(default_factory=dict)
+
+    def add(self, signer: str, signed: SignedBody) -> VoteCollection:
+        """Take a vote in; the same vote again changes nothing.
+
+        Raises:
+            BadVote: it is not by this signer, malformed, or for another term or size; the signer is at fault.
+            BadSignedBody: signature, encoding or log id are wrong; the signer is at fault.
+            DoubleVote: the signer voted for another head at this term and size before.
+        """
+        seen = verify_vote(signer, signed, log_id=LogId(self.head.log_id), vote_keys=self.vote_keys)
+        if (seen.vote.term, seen.vote.size) != (self.head.term, self.head.size):
+            raise BadVote(f"the vote of {signer} is for another term or size", signer=signer)
+        earlier = self.votes.get(signer) or self.dissent.get(signer)
+        if earlier is not None:
+            if earlier.signed.body != signed.body:
+                raise DoubleVote(signer, earlier.signed, signed)
+            return self
+        if seen.head != self.head:
+            return replace(self, dissent={**self.dissent, signer: seen})
+        return replace(self, votes={**self.votes, signer: seen})
+
+    def certificate(self) -> Certificate | None:
+        """The certificate, as soon as w signers voted for the head."""
+        if len(self.votes) < self.witness_quorum:
+            return None
+        return certificate_from_votes(self.votes.values(), witness_quorum=self.witness_quorum)
+
+    def hopeless(self, connected: Collection[str]) -> bool:
+        """Whether w votes can no longer come from the signers that are connected and have not dissented."""
+        reachable = (set(self.votes) | set(connected)) - set(self.dissent)
+        return len(reachable) < self.witness_quorum
+
+    def behind(self, certificate: Certificate | None) -> tuple[SignerName, ...]:
+        """Signers whose vote names a lower certificate than this one: hand it to them, and what lies below it."""
+        rank = held_of(certificate).rank
+        return tuple(SignerName(name) for name, item in sorted(self.votes.items()) if item.held.rank < rank)

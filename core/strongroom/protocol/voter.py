@@ -1,0 +1,415 @@
+"""A signer's words about the log: promises, bases, votes and certificates, as pure functions of `VoterState`.
+
+The rules, which hold at every step and across restarts:
+
+1. One NEWTERM statement a term, for a term above the own one. After it, no vote and no certificate of an earlier term.
+2. One base a term: the highest certificate among w statements. Another set of statements for the same term is refused.
+3. A certificate is held, stated, adopted or released under only when every entry below it is stored.
+4. The first vote of a term extends its base, later ones extend the last vote; sizes rise; one head at one size.
+5. The state is stored durably before its consequence leaves the process: promise before statement, vote before vote,
+   certificate before share.
+
+Every function takes the state and gives the next one; a refusal raises and changes nothing. What shows that this signer
+lost its memory, or that more signers lie than the charter survives, stops it: the next state carries the alarm.
+
+Spec: design, "The ledger", terms and rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from strongroom.crypto.ed25519 import SigningKey
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Head, NewTerm
+from strongroom.model.ids import BootId, LogId
+from strongroom.protocol.certificates import (
+    VerifiedVote,
+    head_hash,
+    head_of,
+    held_by,
+    held_of,
+    sign_vote,
+    verify_certificate,
+    vote_body,
+)
+from strongroom.protocol.signed import SignedBody
+from strongroom.protocol.terms import MAX_TERM_STEP, check_opening, sign_new_term, statements_hash
+from strongroom.protocol.voter_state import (
+    Adopted,
+    Alarm,
+    Alarmed,
+    BaseNotAdopted,
+    BaseNotStored,
+    Behind,
+    HeadNotOwn,
+    Keep,
+    Known,
+    LogView,
+    Missing,
+    NotAnExtension,
+    Opened,
+    OpenedTerm,
+    SecondBase,
+    SizeNotRising,
+    StaleTerm,
+    Taken,
+    TermNotOpen,
+    TermPromised,
+    TermTooFar,
+    VoteAlreadyCast,
+    VoterState,
+    VoterStopped,
+)
+
+__all__ = [
+    "adopt",
+    "inspect_certificate",
+    "inspect_vote",
+    "missing",
+    "open_term",
+    "promise",
+    "raise_alarm",
+    "releasable",
+    "take_certificate",
+    "vote",
+]
+
+_MAX_DETAIL = 400
+
+
+def promise(
+    state: VoterState, key: SigningKey, *, term: int, leader: bytes, boot_id: BootId
+) -> tuple[VoterState, SignedBody]:
+    """Promise never to act in a term below `term` again, and sign the NEWTERM statement that says so.
+
+    Asked again by the same leader for the same term, the very same statement comes back. Nonces of earlier terms die
+    here: the caller wipes them.
+
+    Args:
+        state: The current state.
+        key: The signer's vote key.
+        term: Above the own term, by at most 2^32.
+        leader: 16 bytes, random per coordinator process.
+        boot_id: 16 bytes, random per start of this daemon.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        StaleTerm, TermPromised, TermTooFar: the term is below, equal to, or too far above the own one.
+    """
+    _require_running(state)
+    if term == state.term and state.promise is not None:
+        given = codec.decode(NewTerm, state.promise.body)
+        if given.leader == leader:
+            return state, SignedBody.of(state.promise)
+    if term < state.term:
+        raise _stale(state, term)
+    if term == state.term:
+        raise TermPromised(f"term {term} was joined already: ask for a higher one", term=str(state.term))
+    if term > state.term + MAX_TERM_STEP:
+        raise TermTooFar(f"term {term} is more than 2^32 above the own term {state.term}", term=str(state.term))
+    statement = sign_new_term(
+        key,
+        log_id=LogId(state.log_id),
+        signer=state.signer,
+        term=term,
+        leader=leader,
+        boot_id=boot_id,
+        held=held_of(state.held),
+    )
+    return replace(state, term=term, promise=statement.stored(), opened=None, adopted=False), statement
+
+
+def open_term(
+    state: VoterState,
+    *,
+    term: int,
+    leader: bytes,
+    statements: Sequence[SignedBody],
+    base_certificate: Certificate | None,
+    vote_keys: Mapping[str, bytes],
+    witness_quorum: int,
+) -> tuple[VoterState, Opened | Alarmed]:
+    """Accept the base of a term: the highest certificate that w statements for this term and leader name.
+
+    A signer that made no statement for the term joins it by this alone: w others vouch for the number, so the step
+    limit of `promise` does not apply. The same set of statements again changes nothing.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        StaleTerm: the term is below the own one.
+        SecondBase: another set of statements was accepted for this term.
+        BadStatements, BadSignedBody, BadCertificate: the opening does not hold; the coordinator is at fault.
+    """
+    _require_running(state)
+    if term < state.term:
+        raise _stale(state, term)
+    verified = check_opening(
+        term=term,
+        leader=leader,
+        statements=statements,
+        base_certificate=base_certificate,
+        log_id=LogId(state.log_id),
+        vote_keys=vote_keys,
+        witness_quorum=witness_quorum,
+    )
+    own = next((item.signed for item in verified if item.signer == state.signer), None)
+    if own is not None and (term != state.term or state.promise is None or own.body != state.promise.body):
+        return raise_alarm(state, Alarm.OWN_STATEMENT_UNKNOWN, f"statement for term {term}")
+    if base_certificate is not None:
+        inspected = inspect_certificate(state, base_certificate)
+        if inspected is not None:
+            return inspected
+    base = None if base_certificate is None else base_certificate.head
+    digest = statements_hash(statements)
+    if term == state.term and state.opened is not None:
+        if state.opened.statements_hash != digest:
+            raise SecondBase(f"term {term} was opened with other statements: open a new term", term=str(term))
+        return state, Opened(base=base)
+    return (
+        replace(
+            state,
+            term=term,
+            promise=state.promise if term == state.term else None,
+            opened=OpenedTerm(statements_hash=digest, base=base_certificate),
+            adopted=False,
+        ),
+        Opened(base=base),
+    )
+
+
+def missing(state: VoterState, target: Head | None, log: LogView, *, keep: Keep = Keep.ALL) -> Missing | None:
+    """Say which entries the own log lacks below a certified head (the base of a term, or a certificate's).
+
+    Args:
+        state: The current state.
+        target: A head whose certificate was verified; None for the empty log.
+        log: The own stored log.
+        keep: How much of it to build on.
+
+    Returns:
+        What to fetch, or None when the log holds the head, or contradicts it where nothing can be fetched: `adopt` or
+        `take_certificate` then decides.
+    """
+    end = 0 if target is None else target.size
+    if target is None or (log.size >= end and log.root_at(end) == target.root):
+        return None
+    start = log.final_size
+    if keep is not Keep.FINAL and state.held is not None and state.held.head.size <= end:
+        start = max(start, state.held.head.size)
+    if keep is Keep.ALL and log.size < end:
+        start = log.size
+    return Missing(keep=start, end=end) if start < end else None
+
+
+def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarmed]:
+    """Adopt the base of the term, once every entry below it is stored. From here on the signer may vote in the term.
+
+    The base becomes the certificate held, even when a higher one was: that one has vanished, because w signers stated
+    lower ones and will never take it. A certificate of the current term, taken before its base was known, is kept.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        TermNotOpen: no base was accepted.
+        BaseNotStored: the log does not hold the base, batch border included.
+        NotAnExtension: a certificate of this term is held that does not extend this base.
+    """
+    _require_running(state)
+    if state.opened is None:
+        raise TermNotOpen(f"no base was accepted for term {state.term}", term=str(state.term))
+    if state.adopted:
+        return state, Adopted(truncate_to=None)
+    base, size = state.opened.base, state.base_size
+    if state.held_in_term is not None:
+        if base is not None and log.root_at(size) != base.head.root:
+            raise NotAnExtension(f"the certificate held of term {state.term} does not extend the base at {size}")
+        return replace(state, adopted=True), Adopted(truncate_to=None)
+    if size < log.final_size:
+        return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"base at {size}, final at {log.final_size}")
+    if base is not None:
+        if log.size < size or (log.root_at(size) != base.head.root and size > log.final_size):
+            raise BaseNotStored(f"the log does not hold the base at {size} yet", size=str(size))
+        problem = _compare(state, base.head, log)
+        if problem is not None:
+            return problem
+    return (
+        replace(state, adopted=True, held=base),
+        Adopted(truncate_to=size if log.size > size else None),
+    )
+
+
+def vote(state: VoterState, key: SigningKey, head: Head, log: LogView) -> tuple[VoterState, SignedBody]:
+    """Vote for a head that this signer computed over its own stored entries.
+
+    Batch and state are stored in one durable commit before the vote is sent. The same request again gets the very same
+    bytes. Whether the batch is good (form, time, disk) is the caller's to judge, before.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        StaleTerm, TermNotOpen, BaseNotAdopted: the term is not the own one, or not ready for votes.
+        VoteAlreadyCast: a vote for another head at this size exists.
+        SizeNotRising: not beyond the base, the last vote and the last certificate of the term.
+        HeadNotOwn: the own log ends elsewhere, or gives another root or state digest.
+        NotAnExtension: the own log does not extend the base, or the last vote of the term.
+    """
+    _require_running(state)
+    opened = _require_ready(state, head.term)
+    last = state.vote_cast()
+    if last is not None and last.term != state.term:
+        last = None
+    if last is not None and state.last_vote is not None and last.size == head.size:
+        if head_of(last) != head:
+            raise VoteAlreadyCast(f"another head was voted for at term {head.term}, size {head.size}")
+        return state, SignedBody.of(state.last_vote)
+    held = state.held_in_term
+    floor = max(state.base_size, last.size if last else 0, held.size if held else 0)
+    if head.size <= floor:
+        raise SizeNotRising(f"a head at {head.size} is not beyond {floor}", size=str(head.size), floor=str(floor))
+    if head.log_id != state.log_id or (log.size, log.root_at(head.size), log.digest_at(head.size)) != (
+        head.size,
+        head.root,
+        head.state_digest,
+    ):
+        raise HeadNotOwn(f"the own log does not end with this head at {head.size}", size=str(head.size))
+    for passed in (opened.base.head if opened.base else None, head_of(last) if last else None):
+        if passed is not None and log.root_at(passed.size) != passed.root:
+            raise NotAnExtension(f"the log does not extend what stood at {passed.size} in term {state.term}")
+    signed = sign_vote(key, head, held_of(state.held))
+    return replace(state, last_vote=signed.stored()), signed
+
+
+def take_certificate(
+    state: VoterState,
+    certificate: Certificate,
+    log: LogView,
+    *,
+    vote_keys: Mapping[str, bytes],
+    witness_quorum: int,
+) -> tuple[VoterState, Taken | Known | Behind | Alarmed]:
+    """Take a certificate: verify it, join its term, and hold it once every entry below it is stored.
+
+    A certificate of a higher term moves the signer to that term even when entries are missing (`Behind`): store the
+    state first, then fetch, then take it again. The nonces of earlier terms die.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        BadCertificate: the certificate does not hold.
+        StaleTerm: it is of a term below the own one.
+    """
+    _require_running(state)
+    verify_certificate(certificate, log_id=LogId(state.log_id), vote_keys=vote_keys, witness_quorum=witness_quorum)
+    inspected = inspect_certificate(state, certificate)
+    if inspected is not None:
+        return inspected
+    head = certificate.head
+    if head.term < state.term:
+        raise _stale(state, head.term)
+    held = state.held_in_term if head.term == state.term else None
+    if held is not None and head.size <= held.size:
+        same = head_hash(head) == head_hash(held) if head.size == held.size else _agrees(log, head)
+        return (state, Known()) if same else _conflict(state, head, held)
+    if head.size <= log.final_size and not _agrees(log, head):
+        return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"certificate of {head.term} at {head.size}")
+    joined = state
+    if head.term > state.term:
+        joined = replace(state, term=head.term, promise=None, opened=None, adopted=False)
+    if log.root_at(head.size) != head.root or log.digest_at(head.size) is None:
+        return joined, Behind()
+    if held is not None and not _agrees(log, held):
+        return _conflict(state, head, held)
+    problem = _compare(state, head, log)
+    if problem is not None:
+        return problem
+    end = max(head.size, log.final_size)
+    drop = joined.term > state.term and log.size > end
+    return replace(joined, held=certificate), Taken(truncate_to=end if drop else None)
+
+
+def releasable(state: VoterState, size: int) -> bool:
+    """Whether entries below `size` lie under a certificate of the current term that is held.
+
+    Signature shares may be released only for such entries, and only after the state that says so was stored.
+    """
+    held = state.held_in_term
+    return not state.alarm and held is not None and size <= held.size
+
+
+def inspect_certificate(state: VoterState, certificate: Certificate) -> tuple[VoterState, Alarmed] | None:
+    """Look in a verified certificate for a vote of this signer's own that it does not remember.
+
+    Votes rise by term and size, so any own vote above the last one remembered, or another one in its place, is one that
+    was lost: the database was restored, or runs twice.
+
+    Returns:
+        The stopped state and the alarm to store, or None when there is no such vote.
+    """
+    for item in certificate.votes:
+        if item.signer == state.signer:
+            return _inspect(state, codec.encode(vote_body(certificate.head, held_by(item))), certificate.head)
+    return None
+
+
+def inspect_vote(state: VoterState, seen: VerifiedVote) -> tuple[VoterState, Alarmed] | None:
+    """The same for a single verified vote."""
+    return _inspect(state, seen.signed.body, seen.head) if seen.signer == state.signer else None
+
+
+def raise_alarm(state: VoterState, alarm: Alarm, detail: str) -> tuple[VoterState, Alarmed]:
+    """Stop the signer. The first alarm stays; `detail` is printable ASCII for the operator."""
+    detail = detail[:_MAX_DETAIL]
+    if state.alarm:
+        return state, Alarmed(alarm=Alarm[state.alarm], detail=state.alarm_detail)
+    return replace(state, alarm=alarm.name, alarm_detail=detail), Alarmed(alarm=alarm, detail=detail)
+
+
+def _inspect(state: VoterState, body: bytes, head: Head) -> tuple[VoterState, Alarmed] | None:
+    last = state.vote_cast()
+    seen, remembered = (head.term, head.size), (0, 0) if last is None else (last.term, last.size)
+    if seen < remembered or (state.last_vote is not None and state.last_vote.body == body):
+        return None
+    return raise_alarm(state, Alarm.OWN_VOTE_UNKNOWN, f"own vote in term {head.term} for size {head.size}")
+
+
+def _agrees(log: LogView, head: Head) -> bool:
+    """Whether the log does not contradict a head; a root that is not at hand contradicts nothing."""
+    root = log.root_at(head.size)
+    return root is None or root == head.root
+
+
+def _compare(state: VoterState, head: Head, log: LogView) -> tuple[VoterState, Alarmed] | None:
+    """Compare the own root and state digest with those that w signers certified."""
+    if log.root_at(head.size) != head.root:
+        return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"term {head.term}, size {head.size}")
+    digest = log.digest_at(head.size)
+    if digest is None:
+        raise BaseNotStored(
+            f"no batch of the own log ends at {head.size}: fetch the batches again", size=str(head.size)
+        )
+    if digest != head.state_digest:
+        return raise_alarm(state, Alarm.STATE_DIGEST_MISMATCH, f"term {head.term}, size {head.size}")
+    return None
+
+
+def _conflict(state: VoterState, head: Head, held: Head) -> tuple[VoterState, Alarmed]:
+    detail = f"term {head.term}: size {head.size} against the held size {held.size}"
+    return raise_alarm(state, Alarm.CERTIFICATES_CONFLICT, detail)
+
+
+def _require_running(state: VoterState) -> None:
+    if state.alarm:
+        raise VoterStopped(f"this signer has stopped: {state.alarm}: {state.alarm_detail}", alarm=state.alarm)
+
+
+def _require_ready(state: VoterState, term: int) -> OpenedTerm:
+    if term < state.term:
+        raise _stale(state, term)
+    if term > state.term or state.opened is None:
+        raise TermNotOpen(f"term {term} is not open here", term=str(state.term))
+    if not state.adopted:
+        raise BaseNotAdopted(f"the base of term {state.term} at {state.base_size} is not adopted yet")
+    return state.opened
+
+
+def _stale(state: VoterState, term: int) -> StaleTerm:
+    return StaleTerm(f"term {term} is below the own term {state.term}", term=str(state.term))

@@ -1,0 +1,145 @@
+"""Votes, certificates and finality."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import protocol_world as world
+from strongroom.ledger.messages import Certificate, Head
+from strongroom.protocol.certificates import (
+    NO_CERTIFICATE,
+    BadCertificate,
+    BadVote,
+    Held,
+    VerifiedVote,
+    certificate_from_votes,
+    final_from_votes,
+    final_size,
+    head_hash,
+    held_of,
+    sign_vote,
+    verify_certificate,
+    verify_vote,
+)
+from strongroom.protocol.signed import BadSignedBody
+
+HEAD = world.head_at([b"a", b"b"], term=2)
+
+
+def verify(certificate: Certificate, quorum: int = 2) -> None:
+    verify_certificate(certificate, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, witness_quorum=quorum)
+
+
+def vote_of(signer: str, head: Head = HEAD, held: Held = NO_CERTIFICATE) -> VerifiedVote:
+    signed = sign_vote(world.KEYS[signer], head, held)
+    return verify_vote(signer, signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+
+
+def held(term: int, size: int) -> Held:
+    return Held(term=term, size=size, head_hash=b"h" * 32)
+
+
+def test_votes_of_a_quorum_make_a_certificate_that_verifies() -> None:
+    made = certificate_from_votes([vote_of("s3"), vote_of("s1")], witness_quorum=2)
+    verify(made)
+    assert [vote.signer for vote in made.votes] == ["s1", "s3"]
+    assert held_of(made) == Held(term=2, size=2, head_hash=head_hash(HEAD))
+
+
+def test_of_more_than_a_quorum_the_votes_with_the_highest_certificates_are_taken() -> None:
+    votes = [vote_of("s1", held=held(1, 1)), vote_of("s2"), vote_of("s3", held=held(2, 1))]
+    assert [vote.signer for vote in certificate_from_votes(votes, witness_quorum=2).votes] == ["s1", "s3"]
+
+
+def test_a_vote_under_another_name_is_refused() -> None:
+    signed = sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE)
+    with pytest.raises(BadSignedBody):
+        verify_vote("s2", signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+    with pytest.raises(BadVote):
+        verify_vote("stranger", signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+
+
+def test_a_changed_signature_and_another_log_are_refused() -> None:
+    signed = sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE)
+    with pytest.raises(BadSignedBody):
+        verify_vote("s1", world.flipped(signed), log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+    other = sign_vote(world.KEYS["s1"], replace(HEAD, log_id=bytes(32)), NO_CERTIFICATE)
+    with pytest.raises(BadSignedBody):
+        verify_vote("s1", other, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        held(2, 2),
+        held(2, 3),
+        held(3, 1),
+        Held(term=1, size=0, head_hash=b"h" * 32),
+        Held(term=0, size=1, head_hash=b""),
+    ],
+    ids=["itself", "larger", "later term", "empty", "no term"],
+)
+def test_a_vote_that_names_an_impossible_certificate_is_refused(bad: Held) -> None:
+    with pytest.raises(BadVote):
+        vote_of("s1", held=bad)
+
+
+def test_votes_for_different_heads_make_no_certificate() -> None:
+    other = world.head_at([b"a", b"x"], term=2)
+    with pytest.raises(BadCertificate):
+        certificate_from_votes([vote_of("s1"), vote_of("s2", other)], witness_quorum=2)
+    with pytest.raises(BadCertificate):
+        certificate_from_votes([vote_of("s1"), vote_of("s1")], witness_quorum=2)
+
+
+def test_a_certificate_needs_exactly_a_quorum_of_ascending_different_known_signers() -> None:
+    good = world.certificate(HEAD, ["s1", "s2"])
+    first, second = good.votes
+    for votes in [(first,), (second, first), (first, first), (*good.votes, world.certificate(HEAD, ["s3"]).votes[0])]:
+        with pytest.raises(BadCertificate):
+            verify(replace(good, votes=votes))
+    with pytest.raises(BadCertificate, match="no signer"):
+        verify(replace(good, votes=(first, replace(second, signer="zed"))))
+
+
+def test_votes_for_another_head_do_not_certify_this_one() -> None:
+    good = world.certificate(HEAD, ["s1", "s2"])
+    for other in [
+        replace(HEAD, term=3),
+        replace(HEAD, size=3),
+        replace(HEAD, root=bytes(32)),
+        replace(HEAD, state_digest=bytes(32)),
+        replace(HEAD, log_id=bytes(32)),
+    ]:
+        with pytest.raises(BadCertificate):
+            verify(replace(good, head=other))
+    with pytest.raises(BadCertificate):
+        verify(
+            replace(good, votes=(good.votes[0], replace(good.votes[1], held_term=1, held_size=1, held_head=b"h" * 32)))
+        )
+
+
+def test_a_certificate_makes_final_what_its_least_vote_names_in_the_same_term() -> None:
+    head = world.head_at([b"a", b"b", b"c"], term=2)
+    votes = [vote_of("s1", head, held(2, 2)), vote_of("s2", head, held(2, 1))]
+    assert final_size(certificate_from_votes(votes, witness_quorum=2)) == 1
+
+
+def test_a_certificate_of_an_earlier_term_makes_nothing_final() -> None:
+    head = world.head_at([b"a", b"b", b"c"], term=2)
+    votes = [vote_of("s1", head, held(2, 2)), vote_of("s2", head, held(1, 2))]
+    assert final_size(certificate_from_votes(votes, witness_quorum=2)) == 0
+
+
+def test_finality_counts_one_term_and_each_signer_once() -> None:
+    far = world.head_at([b"a", b"b", b"c"], term=2)
+    farther = world.head_at([b"a", b"b", b"c", b"d"], term=2)
+    later = world.head_at([b"a", b"b", b"c"], term=3)
+    one = vote_of("s1", far, held(2, 2))
+    assert final_from_votes([one], term=2, witness_quorum=2) == 0
+    assert final_from_votes([one, vote_of("s1", farther, held(2, 3))], term=2, witness_quorum=2) == 0
+    assert final_from_votes([one, vote_of("s2", later, held(2, 2))], term=2, witness_quorum=2) == 0
+    assert final_from_votes([one, vote_of("s2", farther, held(2, 3))], term=2, witness_quorum=2) == 2
+    assert final_from_votes([one, vote_of("s2", far, held(1, 2))], term=2, witness_quorum=2) == 0
