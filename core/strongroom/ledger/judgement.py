@@ -28,6 +28,12 @@ class Code(StrEnum):
     """The closest rule's limit for a window leaves too little; later it may pass."""
     APPROVALS_MISSING = "APPROVALS_MISSING"
     DELAY_RUNNING = "DELAY_RUNNING"
+    ORDER_EXPIRED = "ORDER_EXPIRED"
+    FROZEN = "FROZEN"
+    """A freeze is in force for the order's vault."""
+    CANCELLED = "CANCELLED"
+    DONE = "DONE"
+    """The order acted in the ledger itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
