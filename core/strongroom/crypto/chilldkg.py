@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from strongroom.crypto import bip340
 from strongroom.crypto.bip340 import sign_with_prefix, verify_with_prefix
@@ -87,6 +88,18 @@ __all__ = [
 ]
 
 
+class _Latch:
+    """Remembers that a state was used. Not copyable: a copy would open it again."""
+
+    __slots__ = ("closed",)
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a key generation state cannot be copied, pickled or serialised")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantState1:
     """A participant between its two messages. It can be used once.
@@ -95,14 +108,16 @@ class ParticipantState1:
         params: The session parameters.
         participant: Own id.
         commitment: Own commitment to the constant term, 33 bytes.
+        pop: Own proof of possession, 64 bytes.
         pubnonce: Own public encryption nonce, 33 bytes.
     """
 
     params: SessionParams
     participant: int
     commitment: bytes
+    pop: bytes
     pubnonce: bytes
-    _used: list[bool] = field(default_factory=list, repr=False, compare=False)
+    _latch: _Latch = field(default_factory=_Latch, repr=False, compare=False)
 
     def use(self) -> None:
         """Mark the state as used.
@@ -110,9 +125,9 @@ class ParticipantState1:
         Raises:
             StateAlreadyUsedError: it was used before. A second use could sign a second transcript.
         """
-        if self._used:
+        if self._latch.closed:
             raise StateAlreadyUsedError("this key generation state was used before: start a new session")
-        self._used.append(True)
+        self._latch.closed = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +174,11 @@ def participant_step1(
     with seed_hash(hostseckey, random32, params) as seed:
         message = _deal(seed, hostseckey, params, me)
     state = ParticipantState1(
-        params=params, participant=me, commitment=message.commitments[0].serialise(), pubnonce=message.pubnonce
+        params=params,
+        participant=me,
+        commitment=message.commitments[0].serialise(),
+        pop=message.pop,
+        pubnonce=message.pubnonce,
     )
     return state, message.encode()
 
@@ -294,6 +313,8 @@ def _check_commitments(state1: ParticipantState1, message: CoordinatorMessage1) 
     """Check the commitments to the constant terms and their proofs of possession: no key can cancel another's."""
     if message.constant_terms[state1.participant].serialise() != state1.commitment:
         raise FaultyCoordinatorError("it sent another commitment for this participant than it was given")
+    if message.pops[state1.participant] != state1.pop:
+        raise FaultyCoordinatorError("it sent another proof of possession for this participant than it was given")
     for sender, (commitment, pop) in enumerate(zip(message.constant_terms, message.pops, strict=True)):
         if sender == state1.participant:
             continue
