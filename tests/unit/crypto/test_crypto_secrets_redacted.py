@@ -61,7 +61,7 @@ def test_nothing_prints_a_secret(holder: object, hidden: list[bytes]) -> None:
 @pytest.mark.parametrize(("holder", "hidden"), HOLDERS)
 @pytest.mark.parametrize("attempt", [pickle.dumps, copy.deepcopy], ids=["pickle", "deepcopy"])
 def test_nothing_copies_a_secret(attempt: Callable[[object], object], holder: object, hidden: list[bytes]) -> None:
-    with pytest.raises(TypeError, match="cannot be copied"):
+    with pytest.raises(TypeError, match="cannot be copied|cannot pickle"):
         attempt(holder)
 
 
@@ -162,7 +162,7 @@ def test_two_live_scalars_never_share_memory() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", bytes(31), bytes(33), bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32],
-    ids=lambda data: data.hex()[:8],
+    ids=["empty", "31 bytes", "33 bytes", "zero", "the order", "above the order"],
 )
 def test_scalars_out_of_range_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidScalar):
@@ -173,7 +173,7 @@ def test_a_broken_random_source_makes_no_key() -> None:
     draws = iter([bytes(32), b"\xff" * 32, VALUE])
     assert SecretScalar.generate(lambda size: next(draws)).expose() == VALUE
     with pytest.raises(InvalidScalar, match="16 draws"):
-        SecretScalar.generate(lambda size: bytes(size))
+        SecretScalar.generate(bytes)
 
 
 def test_scalars_have_no_constructor_and_no_hash() -> None:
