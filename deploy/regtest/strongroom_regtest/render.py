@@ -24,7 +24,7 @@ _TYPE_NAMES: Final = {
 
 
 def btc(amount_sat: int) -> float:
-    """An amount as a JSON number of bitcoin: exact, since a double's shortest text keeps every satoshi of 21 million."""
+    """An amount as a JSON number of bitcoin: exact, as the shortest text of a double keeps each satoshi."""
     return amount_sat / SAT_PER_BTC
 
 

@@ -10,12 +10,10 @@ from typing import Final
 
 from strongroom.chains.bitcoin.networks import NETWORKS, Network
 from strongroom.chains.bitcoin.policy import ScriptType, script_type
-from strongroom.chains.bitcoin.transaction import double_sha256
-from strongroom.crypto import bech32
+from strongroom.crypto import bech32, bip32
+from strongroom.crypto.errors import InvalidEncoding
 from strongroom.model.errors import Kind, StrongroomError
 
-_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGITS: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _BASE58_MAX_LETTERS: Final = 35
 
 
@@ -51,9 +49,9 @@ def address_of(script: bytes, network: Network) -> str:
     """
     match script_type(script):
         case ScriptType.P2PKH:
-            return base58check(bytes([network.p2pkh_version]) + script[3:23])
+            return bip32.base58check_encode(bytes([network.p2pkh_version]) + script[3:23])
         case ScriptType.P2SH:
-            return base58check(bytes([network.p2sh_version]) + script[2:22])
+            return bip32.base58check_encode(bytes([network.p2sh_version]) + script[2:22])
         case ScriptType.P2WPKH | ScriptType.P2WSH:
             return bech32.encode_segwit(network.hrp, 0, script[2:])
         case ScriptType.P2TR:
@@ -62,31 +60,13 @@ def address_of(script: bytes, network: Network) -> str:
             raise BadAddress("the script is none of P2PKH, P2SH, P2WPKH, P2WSH and P2TR")
 
 
-def base58check(payload: bytes) -> str:
-    """Base58 of the payload followed by the first four bytes of its double SHA-256."""
-    data = payload + double_sha256(payload)[:4]
-    value = int.from_bytes(data, "big")
-    letters = []
-    while value:
-        value, digit = divmod(value, 58)
-        letters.append(_ALPHABET[digit])
-    zeros = len(data) - len(data.lstrip(b"\x00"))
-    return "1" * zeros + "".join(reversed(letters))
-
-
 def _base58_script(address: str, network: Network) -> bytes:
     if len(address) > _BASE58_MAX_LETTERS:
         raise BadAddress(f"{address} is neither a segwit address of a known network nor a base58 address")
-    value = 0
-    for letter in address:
-        if letter not in _DIGITS:
-            raise BadAddress(f"{address}: {letter!r} is not a base58 letter, and no known segwit prefix starts it")
-        value = value * 58 + _DIGITS[letter]
-    zeros = len(address) - len(address.lstrip("1"))
-    data = b"\x00" * zeros + value.to_bytes((value.bit_length() + 7) // 8, "big")
-    payload, checksum = data[:-4], data[-4:]
-    if double_sha256(payload)[:4] != checksum:
-        raise BadAddress(f"{address}: the checksum does not match, a letter is wrong")
+    try:
+        payload = bip32.base58check_decode(address)
+    except InvalidEncoding as error:
+        raise BadAddress(f"{address}: {error.message}, and no known segwit prefix starts it") from error
     if len(payload) != 21:
         raise BadAddress(f"{address}: {len(payload)} bytes of payload instead of a version and a 20-byte hash")
     version, digest = payload[0], payload[1:]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from strongroom.chains.bitcoin.address import address_of, base58check
+from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import Network
 from strongroom.chains.bitcoin.policy import BRANCHES, MAX_INDEX
 from strongroom.crypto import bip32, bip340
@@ -87,8 +87,8 @@ class VaultKey:
 
     def xpub(self, network: Network) -> str:
         """The group key as a serialised extended public key of depth 0 (BIP-32)."""
-        depth_parent_and_number = bytes(1 + 4 + 4)
-        return base58check(network.xpub_version + depth_parent_and_number + self.chain_code + self.group_key)
+        mainnet = network.xpub_version == bip32.MAINNET_VERSION
+        return bip32.ExtendedPublicKey.root(self.group_key, self.chain_code, mainnet=mainnet).encode()
 
     def descriptor(self, branch: int, network: Network) -> str:
         """Output descriptor of one branch, `tr(xpub/branch/*)` with its checksum (BIP-380, BIP-386).

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from strongroom.crypto.bip32 import MAINNET_VERSION, TESTNET_VERSION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
@@ -37,15 +39,12 @@ class Network:
         return f"{self.caip2}/slip44:0"
 
 
-_XPUB: Final = bytes.fromhex("0488b21e")
-_TPUB: Final = bytes.fromhex("043587cf")
-
 MAINNET: Final = Network(
     name="mainnet",
     hrp="bc",
     p2pkh_version=0x00,
     p2sh_version=0x05,
-    xpub_version=_XPUB,
+    xpub_version=MAINNET_VERSION,
     genesis_hash="000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
 )
 TESTNET4: Final = Network(
@@ -53,7 +52,7 @@ TESTNET4: Final = Network(
     hrp="tb",
     p2pkh_version=0x6F,
     p2sh_version=0xC4,
-    xpub_version=_TPUB,
+    xpub_version=TESTNET_VERSION,
     genesis_hash="00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043",
 )
 SIGNET: Final = Network(
@@ -61,7 +60,7 @@ SIGNET: Final = Network(
     hrp="tb",
     p2pkh_version=0x6F,
     p2sh_version=0xC4,
-    xpub_version=_TPUB,
+    xpub_version=TESTNET_VERSION,
     genesis_hash="00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6",
 )
 REGTEST: Final = Network(
@@ -69,7 +68,7 @@ REGTEST: Final = Network(
     hrp="bcrt",
     p2pkh_version=0x6F,
     p2sh_version=0xC4,
-    xpub_version=_TPUB,
+    xpub_version=TESTNET_VERSION,
     genesis_hash="0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
 )
 
