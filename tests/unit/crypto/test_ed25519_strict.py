@@ -190,6 +190,28 @@ def test_s_at_or_above_the_group_order_is_refused() -> None:
     assert not verify(key().public, b"m", signature[:32] + L.to_bytes(32, "little"))
 
 
+class TrustingLibrary:
+    """A library that takes every signature, as one with other ideas of validity might take these."""
+
+    @staticmethod
+    def crypto_sign_open(*arguments: object) -> int:
+        return 0
+
+
+def test_the_strict_checks_do_not_lean_on_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    signature, public = key().sign(b"m"), key().public
+    monkeypatch.setattr(ed25519, "_sodium", TrustingLibrary)
+    assert verify(public, b"m", signature)
+    loose = [(y + P | sign << 255).to_bytes(32, "little") for y in range(19) for sign in (0, 1)]
+    loose += [(y | sign << 255).to_bytes(32, "little") for _, y in torsion() for sign in (0, 1)]
+    for encoded in loose:
+        assert not verify(encoded, b"m", signature)
+        assert not verify(public, b"m", encoded + signature[32:])
+    for s in (L, L + 1, 2**256 - 1):
+        assert not verify(public, b"m", signature[:32] + s.to_bytes(32, "little"))
+    assert verify(public, b"m", signature[:32] + (L - 1).to_bytes(32, "little"))
+
+
 def test_enrolment_takes_real_keys_only() -> None:
     assert is_public_key(key().public)
     assert not is_public_key(bytes(31))

@@ -16,6 +16,7 @@ from strongroom.ledger.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    root_from_inclusion,
     root_of,
     subtree_root,
     verify_consistency,
@@ -116,6 +117,17 @@ def test_a_tree_is_consistent_with_itself_by_an_empty_proof_alone() -> None:
         verify_consistency(8, node(3, 0), 8, node(3, 0), (HASH,))
     with pytest.raises(ProofInvalid, match="differ"):
         verify_consistency(8, EMPTY_ROOT, 8, node(3, 0), ())
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 8), (7, 8), (6, 7), (3, 5)])
+def test_a_path_of_another_length_leads_to_no_root_at_all(index: int, size: int) -> None:
+    proof = inclusion_proof(node, index, size)
+    assert root_from_inclusion(LEAVES[index], index, size, proof).hex() == TREE["root_by_size"][size]
+    with pytest.raises(ProofInvalid, match="longer than its path"):
+        root_from_inclusion(LEAVES[index], index, size, (*proof, HASH))
+    if proof:
+        with pytest.raises(ProofInvalid, match="shorter than its path"):
+            root_from_inclusion(LEAVES[index], index, size, proof[:-1])
 
 
 def test_hashes_of_other_sizes_are_refused_everywhere() -> None:

@@ -46,6 +46,17 @@ def test_tables_in_one_store_do_not_touch_each_other() -> None:
         assert tree_table.root(store, name) == root_of([leaf_hash(b"changed %d" % position), *LEAVES[1:]])
 
 
+def test_a_table_whose_name_spells_a_node_of_another_stays_apart() -> None:
+    """Without a length in front, this name's size would be stored where leaf 115 of table "v" is."""
+    store = Store()
+    leaves = [leaf_hash(b"%d" % n) for n in range(120)]
+    for sequence, value in enumerate(leaves):
+        tree_table.set_leaf(store, b"v", sequence, value)
+    filled(b"vn\0" + bytes(7), store)
+    assert tree_table.rehash(store, b"v", range(120)) == root_of(leaves)
+    assert tree_table.leaf(store, b"v", ord("s")) == leaves[ord("s")]
+
+
 @pytest.mark.parametrize("sequence", [-1, 12, 2**64])
 def test_a_leaf_that_leaves_a_gap_is_refused(sequence: int) -> None:
     store = filled()
