@@ -1,0 +1,171 @@
+"""What an SDK user catches: one class per thing a caller can do about it, and the stable reason as an attribute."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from strongroom.model.errors import Kind, StrongroomError
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "NotFound",
+    "NotProven",
+    "PermissionDenied",
+    "PinMismatch",
+    "ProfileProblem",
+    "RemoteError",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+    "remote_error",
+]
+
+
+class RemoteError(StrongroomError):
+    """The coordinator refused or failed a call.
+
+    `remote_reason` is the stable code it gave (docs/reference/errors.md); `reason` names the class.
+    """
+
+    reason: ClassVar[str] = "REMOTE_ERROR"
+    kind = Kind.INTERNAL
+
+    def __init__(self, message: str, *, remote_reason: str, **facts: str) -> None:
+        super().__init__(message, **facts)
+        self.remote_reason = remote_reason
+
+
+class InvalidArgument(RemoteError):
+    """The request is wrong: fix it."""
+
+    reason = "REMOTE_INVALID_ARGUMENT"
+    kind = Kind.INVALID_ARGUMENT
+
+
+class Unauthenticated(RemoteError):
+    """The certificate is not accepted by this service."""
+
+    reason = "REMOTE_UNAUTHENTICATED"
+    kind = Kind.UNAUTHENTICATED
+
+
+class PermissionDenied(RemoteError):
+    """Not allowed, whoever retries."""
+
+    reason = "REMOTE_PERMISSION_DENIED"
+    kind = Kind.PERMISSION_DENIED
+
+
+class NotFound(RemoteError):
+    """No such thing."""
+
+    reason = "REMOTE_NOT_FOUND"
+    kind = Kind.NOT_FOUND
+
+
+class AlreadyExists(RemoteError):
+    """The same identifier stands for something else."""
+
+    reason = "REMOTE_ALREADY_EXISTS"
+    kind = Kind.ALREADY_EXISTS
+
+
+class FailedPrecondition(RemoteError):
+    """The state must change first."""
+
+    reason = "REMOTE_FAILED_PRECONDITION"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class Aborted(RemoteError):
+    """A peer or a race ended it: start again."""
+
+    reason = "REMOTE_ABORTED"
+    kind = Kind.ABORTED
+
+
+class ResourceExhausted(RemoteError):
+    """A limit was reached: later, or less."""
+
+    reason = "REMOTE_RESOURCE_EXHAUSTED"
+    kind = Kind.RESOURCE_EXHAUSTED
+
+
+class Unavailable(RemoteError):
+    """Not reachable, or not ready: try again soon. Submits and endorsements are idempotent."""
+
+    reason = "REMOTE_UNAVAILABLE"
+    kind = Kind.UNAVAILABLE
+
+
+class DeadlineExceeded(RemoteError):
+    """No answer in time: the call may or may not have taken effect. Submits and endorsements are idempotent."""
+
+    reason = "REMOTE_DEADLINE_EXCEEDED"
+    kind = Kind.DEADLINE_EXCEEDED
+
+
+class DataLoss(RemoteError):
+    """Data stored at the other end cannot be trusted."""
+
+    reason = "REMOTE_DATA_LOSS"
+    kind = Kind.DATA_LOSS
+
+
+class Internal(RemoteError):
+    """A defect at the other end; the message carries an incident id."""
+
+    reason = "REMOTE_INTERNAL"
+    kind = Kind.INTERNAL
+
+
+class NotProven(StrongroomError):
+    """The coordinator's answer does not prove what it says: it is at fault, or lying. Nothing of it was used."""
+
+    reason = "NOT_PROVEN"
+    kind = Kind.DATA_LOSS
+
+
+class PinMismatch(StrongroomError):
+    """The coordinator serves another log than the one that is pinned here."""
+
+    reason = "PIN_MISMATCH"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class ProfileProblem(StrongroomError):
+    """The client's profile or a file it names cannot be used."""
+
+    reason = "PROFILE_PROBLEM"
+    kind = Kind.INVALID_ARGUMENT
+
+
+_BY_CODE: dict[str, type[RemoteError]] = {
+    cls.kind.name: cls
+    for cls in (
+        InvalidArgument,
+        Unauthenticated,
+        PermissionDenied,
+        NotFound,
+        AlreadyExists,
+        FailedPrecondition,
+        Aborted,
+        ResourceExhausted,
+        Unavailable,
+        DeadlineExceeded,
+        DataLoss,
+        Internal,
+    )
+}
+
+
+def remote_error(code: str, message: str, reason: str, facts: dict[str, str]) -> RemoteError:
+    """The error class for a gRPC status code name; codes the service never uses become `Internal`."""
+    safe = {key: value for key, value in facts.items() if key not in ("message", "remote_reason")}
+    return _BY_CODE.get(code, Internal)(message, remote_reason=reason or code, **safe)

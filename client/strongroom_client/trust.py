@@ -1,0 +1,212 @@
+"""What a client believes and why: a pinned log id, the charter it hashes to, and proofs under certificates.
+
+Nothing here takes the coordinator's word. The genesis charter hashes to the pinned log id and names every vote key and
+w; a certificate is w of those votes; a record is proven by its path to a certified state digest, an entry by its path
+to a certified root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger import codec, merkle
+from strongroom.ledger.charter import Charter, decode_charter, log_id_of
+from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Genesis
+from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
+from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, VaultRecord
+from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import LogId
+from strongroom.protocol.certificates import final_size, verify_certificate
+from strongroom_client.errors import NotProven, PinMismatch
+
+__all__ = ["Proven", "ProvenEntry", "Trust"]
+
+MAX_RECORD_BYTES = 1 << 20
+MAX_CERTIFICATE_BYTES = 65_535
+
+R = TypeVar("R", CharterRecord, FreezeRecord, OrderRecord, VaultRecord)
+
+_TABLE_OF: dict[type[Any], bytes] = {
+    CharterRecord: b"charter",
+    FreezeRecord: b"freezes",
+    VaultRecord: b"vaults",
+    OrderRecord: b"orders",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven(Generic[R]):
+    """A record that stands in a certified state. `final`: that state cannot vanish any more."""
+
+    record: R
+    certified_size: int
+    state_time_ms: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenEntry:
+    """A log entry under a certificate."""
+
+    entry: Entry
+    index: int
+    certified_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """One log's roots of belief: its id, and the charter whose hash is the id."""
+
+    log_id: LogId
+    charter: Charter
+
+    @classmethod
+    def from_genesis_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
+        """Take the charter out of the log's first entry, if it hashes to the pinned id.
+
+        Raises:
+            PinMismatch: it does not, or the bytes are no genesis entry.
+        """
+        try:
+            entry = codec.decode(Entry, entry_bytes, max_size=MAX_ENTRY_BYTES)
+        except codec.NotCanonical as error:
+            raise PinMismatch(f"the coordinator's first log entry cannot be read: {error.message}") from error
+        if not isinstance(entry.body, Genesis):
+            raise PinMismatch("the coordinator's first log entry is no genesis")
+        return cls.from_charter(entry.body.charter, pinned=pinned)
+
+    @classmethod
+    def from_charter(cls, charter_bytes: bytes, *, pinned: LogId) -> Trust:
+        """Believe these charter bytes if they hash to the pinned id.
+
+        Raises:
+            PinMismatch: they do not.
+            NotCanonical: they do, but are no charter of this release's rule set.
+        """
+        served = log_id_of(charter_bytes)
+        if served != pinned:
+            raise PinMismatch(
+                "the coordinator serves another log than the one pinned here; do not sign anything for it until the "
+                "fingerprint has been compared with your colleagues",
+                pinned=pinned.hex(),
+                served=served.hex(),
+            )
+        return cls(log_id=pinned, charter=decode_charter(charter_bytes))
+
+    @property
+    def vote_keys(self) -> Mapping[str, bytes]:
+        """Vote key (32 bytes) of each signer of the charter."""
+        return {signer.name: signer.vote_key for signer in self.charter.signers}
+
+    def certificate(self, data: bytes) -> Certificate:
+        """Decode and verify a certificate.
+
+        Raises:
+            NotProven: it is not one.
+        """
+        try:
+            certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
+            verify_certificate(
+                certificate,
+                log_id=self.log_id,
+                vote_keys=self.vote_keys,
+                witness_quorum=self.charter.witness_quorum,
+            )
+        except StrongroomError as error:
+            raise NotProven(f"the coordinator sent a certificate that does not hold: {error.message}") from error
+        return certificate
+
+    def final_size(self, data: bytes) -> int:
+        """Size up to which a certificate's votes make the log final; 0 for an absent one.
+
+        Raises:
+            NotProven: it is there and does not hold.
+        """
+        return final_size(self.certificate(data)) if data else 0
+
+    def record(self, kind: type[R], proof: types_pb2.RecordProof) -> Proven[R]:
+        """Verify that a record stands in a certified state, and decode it.
+
+        Raises:
+            NotProven: anything about it does not hold.
+        """
+        table = _TABLE_OF[kind]
+        certificate = self.certificate(proof.certificate)
+        data = RecordProofData(
+            table=table,
+            record=proof.record,
+            sequence=proof.sequence,
+            path=tuple(proof.path),
+            table_roots=_table_roots(proof.tables),
+            rule_set=proof.rule_set,
+            time_ms=proof.state_time_ms,
+        )
+        try:
+            verify_record_proof(data, certificate.head.state_digest)
+            record = codec.decode(kind, proof.record, max_size=MAX_RECORD_BYTES)
+        except StrongroomError as error:
+            raise NotProven(f"the {kind.__name__} the coordinator sent is not proven: {error.message}") from error
+        size = certificate.head.size
+        return Proven(
+            record=record,
+            certified_size=size,
+            state_time_ms=proof.state_time_ms,
+            final=self.final_size(proof.final_certificate) >= size,
+        )
+
+    def freezes(self, response: Any) -> tuple[FreezeRecord, ...]:
+        """Verify the whole table of freezes: completeness is proven because its root is computed from the records.
+
+        Raises:
+            NotProven: the records are not exactly the certified table.
+        """
+        certificate = self.certificate(response.certificate)
+        roots = _table_roots(response.tables)
+        table = roots[TABLES.index(b"freezes")]
+        leaves = [merkle.leaf_hash(record) for record in response.records]
+        try:
+            digest = state_digest(response.rule_set, response.state_time_ms, roots)
+            records = tuple(codec.decode(FreezeRecord, record) for record in response.records)
+        except StrongroomError as error:
+            raise NotProven(f"the table of freezes is not proven: {error.message}") from error
+        if digest != certificate.head.state_digest or (table.count, table.root) != (
+            len(leaves),
+            merkle.root_of(leaves),
+        ):
+            raise NotProven("the freezes the coordinator sent are not the whole certified table")
+        return records
+
+    def receipt(self, receipt: types_pb2.Receipt) -> ProvenEntry:
+        """Verify that the entry of a receipt stands in the log under a certificate.
+
+        Raises:
+            NotProven: it does not.
+        """
+        proof = receipt.inclusion
+        certificate = self.certificate(proof.certificate)
+        try:
+            merkle.verify_inclusion(
+                merkle.leaf_hash(receipt.entry),
+                proof.entry_index,
+                certificate.head.size,
+                tuple(proof.path),
+                certificate.head.root,
+            )
+            entry = codec.decode(Entry, receipt.entry, max_size=MAX_ENTRY_BYTES)
+        except StrongroomError as error:
+            raise NotProven(f"the receipt does not prove that the log holds it: {error.message}") from error
+        return ProvenEntry(entry=entry, index=proof.entry_index, certified_size=certificate.head.size)
+
+
+def _table_roots(tables: Sequence[types_pb2.TableRoot]) -> tuple[TableRoot, ...]:
+    """Counts and roots in digest order.
+
+    Raises:
+        NotProven: not exactly the tables of the state, in their order.
+    """
+    if tuple(table.table.encode() for table in tables) != TABLES:
+        raise NotProven("the proof does not name the tables of the state in their order")
+    return tuple(TableRoot(count=table.count, root=table.root) for table in tables)
