@@ -17,7 +17,7 @@ from strongroom.ledger.pae import pae
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 
-__all__ = ["MAX_BODY_BYTES", "BadSignedBody", "SignedBody", "open_body", "sign_body"]
+__all__ = ["MAX_BODY_BYTES", "BadSignedBody", "SignedBody", "decode_claimed", "open_body", "sign_body"]
 
 MAX_BODY_BYTES: Final = 131_072
 """Room for the commitments of the largest plan: 1,700 nonces of 66 bytes."""
@@ -86,3 +86,17 @@ def open_body(kind: str, cls: type[M], signed: SignedBody, *, log_id: LogId, pub
         )
     opened: M = message
     return opened
+
+
+def decode_claimed(cls: type[M], kind: str, signed: SignedBody) -> M:
+    """Decode a body that nobody has verified yet, to learn which author it claims; `open_body` must follow.
+
+    Raises:
+        BadSignedBody: it is not canonical; whoever sent it is at fault.
+    """
+    if len(signed.body) > MAX_BODY_BYTES:
+        raise BadSignedBody(f"a {kind} of {len(signed.body)} bytes is above {MAX_BODY_BYTES}", signed_kind=kind)
+    try:
+        return codec.decode(cls, signed.body, max_size=MAX_BODY_BYTES)
+    except codec.NotCanonical as error:
+        raise BadSignedBody(f"this {kind} is not canonical: {error.message}", signed_kind=kind) from error

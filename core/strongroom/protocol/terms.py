@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.crypto.ed25519 import SigningKey
-from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, NewTerm
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import BootId, LogId, SignerName
 from strongroom.protocol.certificates import Held, held_of, verify_certificate
-from strongroom.protocol.signed import BadSignedBody, SignedBody, open_body, sign_body
+from strongroom.protocol.signed import SignedBody, decode_claimed, open_body, sign_body
 
 __all__ = [
     "MAX_TERM_STEP",
@@ -81,10 +80,7 @@ def verify_new_term(
         BadStatements: another term or leader, an unknown signer, or a certificate that cannot be below the term.
         BadSignedBody: signature, encoding or log id are wrong.
     """
-    try:
-        claimed = codec.decode(NewTerm, signed.body)
-    except codec.NotCanonical as error:
-        raise BadSignedBody(f"a newterm statement is not canonical: {error.message}", signed_kind="newterm") from error
+    claimed = decode_claimed(NewTerm, "newterm", signed)
     key = vote_keys.get(claimed.signer)
     if key is None:
         raise BadStatements(f"{claimed.signer!r} is no signer of this charter", signer=claimed.signer)

@@ -395,9 +395,9 @@ def test_a_base_or_certificate_against_what_is_final_stops_the_signer() -> None:
     assert isinstance(outcome, Alarmed)
     assert outcome.alarm is Alarm.FINAL_HEAD_CONTRADICTED
     fork = world.certificate(world.head_at([b"x", b"y"], term=2), ["s2", "s3"])
-    _, outcome = take(state, fork, log)
-    assert isinstance(outcome, Alarmed)
-    assert outcome.alarm is Alarm.FINAL_HEAD_CONTRADICTED
+    _, taken = take(state, fork, log)
+    assert isinstance(taken, Alarmed)
+    assert taken.alarm is Alarm.FINAL_HEAD_CONTRADICTED
     opened, _ = open_term(state, 3, [statement("s2", 3, fork), statement("s3", 3)], fork)
     _, judged = voter.adopt(opened, log)
     assert isinstance(judged, Alarmed)
