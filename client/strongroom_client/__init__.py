@@ -1,5 +1,6 @@
 """Strongroom's client: an asynchronous SDK that proves what it returns, and the command line on top of it."""
 
+from strongroom_client.answers import OrderStatus, Receipt, derive_address
 from strongroom_client.channel import Endpoint
 from strongroom_client.errors import (
     Aborted,
@@ -17,8 +18,9 @@ from strongroom_client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from strongroom_client.integration import IntegrationClient
 from strongroom_client.orders import draft, endorsement, fingerprint
-from strongroom_client.sdk import IntegrationClient, OrderStatus, Receipt, TreasuryClient, derive_address
+from strongroom_client.treasury import TreasuryClient
 from strongroom_client.trust import Proven, Trust
 
 __all__ = [

@@ -1,0 +1,162 @@
+"""What every client shares: the channel, the pinned trust, and turning answers into proven values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import grpc.aio
+
+from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Endorse, Order, OrderEntry
+from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.signed import SignedBody
+from strongroom_client.answers import STATUS_NAMES, OrderStatus, Receipt, said_of
+from strongroom_client.channel import Endpoint, call, open_channel
+from strongroom_client.errors import NotProven, remote_error
+from strongroom_client.orders import Seen, order_hash
+from strongroom_client.trust import Proven, Trust
+
+__all__ = ["Client", "LedgerResponse"]
+
+
+class LedgerResponse(Protocol):
+    """What both services answer to GetLedger."""
+
+    genesis_entry: bytes
+    final_head: types_pb2.LogHead
+    certificate: bytes
+    final_certificate: bytes
+
+
+class Itemised(Protocol):
+    """One result of a bulk call, of either service."""
+
+    receipt: types_pb2.Receipt
+    reason: str
+    message: str
+
+    def HasField(self, field_name: Any) -> bool: ...  # noqa: N802 - protobuf's name
+
+
+class Client:
+    """What both clients share: the channel, the pinned trust, and turning answers into proven values."""
+
+    def __init__(self, channel: grpc.aio.Channel, log_id: LogId) -> None:
+        self._channel = channel
+        self._log_id = log_id
+        self._trust: Trust | None = None
+
+    @classmethod
+    def connect(cls, endpoint: Endpoint, *, log_id: LogId) -> Self:
+        """Open a client; it connects at the first call.
+
+        Raises:
+            ProfileProblem: a certificate or key file cannot be read.
+        """
+        return cls(open_channel(endpoint), log_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def _ledger(self) -> LedgerResponse:
+        raise NotImplementedError("each service asks in its own words")
+
+    async def trust(self) -> Trust:
+        """The charter behind the pinned log id; fetched once, and checked against the pin.
+
+        Raises:
+            PinMismatch: the coordinator serves another log.
+        """
+        if self._trust is None:
+            response = await self._ledger()
+            self._trust = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
+        return self._trust
+
+    async def seen(self) -> Seen:
+        """The newest final head, proven, for an endorsement to name.
+
+        Raises:
+            NotProven: nothing is final yet, or the head is not the one the votes make final.
+        """
+        trust = await self.trust()
+        response = await self._ledger()
+        head = response.final_head
+        if head.size < 1 or trust.final_size(response.final_certificate) < head.size:
+            raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")
+        return Seen(size=head.size, root=head.root)
+
+    async def _receipt(self, pb: types_pb2.Receipt, data: bytes, endorsements: Sequence[SignedBody]) -> Receipt:
+        """Check that a receipt proves these very words to be logged.
+
+        With `data`, the order itself must be; without, an endorsement by the same person, with the same verb, of the
+        same order: when the log knew one already, it may be an earlier one than the one sent.
+        """
+        proven = (await self.trust()).receipt(pb)
+        body = proven.entry.body
+        if data:
+            named = order_hash(data)
+            matches = isinstance(body, OrderEntry) and body.order == data
+        else:
+            wanted = said_of(endorsements[0].body)
+            named = OrderHash(wanted[2])
+            logged = (
+                [body.endorsement]
+                if isinstance(body, Endorse)
+                else list(body.endorsements)
+                if isinstance(body, OrderEntry)
+                else []
+            )
+            matches = any(said_of(item.body) == wanted for item in logged)
+        if not matches:
+            raise NotProven("the receipt is for something else than what was sent")
+        return Receipt(
+            order_hash=named,
+            index=proven.index,
+            certified_size=proven.certified_size,
+            already_known=pb.already_known,
+        )
+
+    async def _item(self, item: Itemised, data: bytes, endorsements: Sequence[SignedBody]) -> Receipt | StrongroomError:
+        """One result of a bulk call: a proven receipt, or the refusal as an error value."""
+        if not item.HasField("receipt"):
+            return remote_error("FAILED_PRECONDITION", item.message, item.reason, {})
+        return await self._receipt(item.receipt, data, endorsements)
+
+    async def _order(self, view: types_pb2.OrderView) -> OrderStatus:
+        """Verify one order view and decode the order from its own bytes."""
+        proven = (await self.trust()).record(OrderRecord, view.record)
+        record = proven.record
+        if order_hash(record.order) != record.hash:
+            raise NotProven("the order's bytes do not hash to the order's key")
+        return OrderStatus(
+            proven=proven,
+            order=codec.decode(Order, record.order),
+            status=STATUS_NAMES.get(view.status, "unspecified"),
+            waits_for=view.waits_for,
+            plans=tuple(view.plans),
+            submitted_ms=view.submit_time.ToMilliseconds(),
+            updated_ms=view.update_time.ToMilliseconds(),
+        )
+
+    async def _vaults(self, method: Any, request_type: Any) -> list[Proven[VaultRecord]]:
+        """All pages of vaults, each record proven."""
+        trust, found, token = await self.trust(), [], ""
+        while True:
+            page = types_pb2.PageRequest(page_size=200, page_token=token)
+            response = await call(method, request_type(page=page))
+            found += [trust.record(VaultRecord, vault.record) for vault in response.vaults]
+            token = response.next_page_token
+            if not token:
+                return found
