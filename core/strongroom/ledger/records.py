@@ -1,7 +1,7 @@
 """The records of the replayed state, whose canonical bytes the state digest covers.
 
-Tables in digest order: charter, freezes, vaults, orders, plans, quotas. Records of a table have dense sequence numbers in
-the order of their creation.
+Tables in digest order: charter, freezes, vaults, orders, plans, quotas. Records of a table have dense sequence numbers
+in the order of their creation.
 """
 
 from __future__ import annotations
@@ -138,8 +138,10 @@ class PlanRecord:
 
 @message
 class QuotaRecord:
-    """Bytes one author wrote on one day of log time. The coordinator is the author with the empty name."""
+    """Bytes one author wrote on the last day on which it wrote; one record for each author keeps the table small."""
 
     author: str = codec.name(1, optional=True)
+    """A person; absent for the coordinator. Signers write freezes only, which count against no quota."""
     day: int = codec.u64(2)
+    """Days of log time since the Unix epoch."""
     used_bytes: int = codec.u64(3)

@@ -1,0 +1,98 @@
+"""`apply`: one entry changes the state, or is refused and leaves no trace. Deterministic; time is log time only.
+
+The coordinator asks before it appends, each signer before it votes, and an auditor for every entry ever logged; all run
+this code. Rule set 1 is the only one so far; a charter that asks for another is refused at the genesis.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from strongroom.ledger.handlers.freezing import apply_signer_freeze
+from strongroom.ledger.handlers.genesis import apply_genesis
+from strongroom.ledger.handlers.orders import apply_endorse, apply_order
+from strongroom.ledger.handlers.planning import apply_plan
+from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
+from strongroom.ledger.handlers.vaults import apply_vault
+from strongroom.ledger.messages import Endorse, Entry, Genesis, OrderEntry, Plan, SignerFreeze, Tick, Vault
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.reasons import Refused, refused
+from strongroom.ledger.records import QuotaRecord
+
+__all__ = ["apply"]
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+def apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) -> None:
+    """Apply one entry at its place.
+
+    Args:
+        state: the state that the entries before left; its overlay takes the changes.
+        entry: the decoded entry.
+        entry_bytes: its canonical bytes, at most 65,535.
+        index: its index in the log, from 0.
+
+    Raises:
+        Refused: the entry does not belong here; `facts["entry"]` is the index, and nothing changed. Its author or the
+            coordinator is at fault.
+    """
+    state.overlay.begin()
+    try:
+        _apply(state, entry, entry_bytes, index)
+    except Refused as refusal:
+        state.overlay.rollback()
+        refusal.facts["entry"] = str(index)
+        raise
+    except BaseException:
+        state.overlay.rollback()
+        raise
+    state.overlay.commit()
+
+
+def _apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) -> None:
+    at = Position(index=index, time_ms=entry.time_ms)
+    if entry.time_ms < state.time_ms:
+        raise refused("ENTRY_TIME_FELL", f"the entry's time {entry.time_ms} is before {state.time_ms}")
+    if not isinstance(entry.body, Genesis) and state.charter_record is None:
+        raise refused("GENESIS_MISSING", "the first entry of a log is its genesis")
+    author = _handle(state, entry, at)
+    if author is not None:
+        _check_quota(state, author, len(entry_bytes), at)
+    state.append_leaf(index, entry_bytes, entry.time_ms)
+
+
+def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:
+    """Let the handler of the body's type check and change; return whose quota the entry counts against."""
+    match entry.body:
+        case Genesis():
+            apply_genesis(state, entry.body, at)
+            return None
+        case OrderEntry():
+            return apply_order(state, entry.body, at)
+        case Endorse():
+            return apply_endorse(state, entry.body, at)
+        case SignerFreeze():
+            apply_signer_freeze(state, entry.body, at)
+            return None
+        case Vault():
+            apply_vault(state, entry.body, at)
+            return COORDINATOR
+        case Plan():
+            apply_plan(state, entry.body, at)
+            return COORDINATOR
+        case Tick():
+            return COORDINATOR
+
+
+def _check_quota(state: MutableState, author: Author, size: int, at: Position) -> None:
+    """Count an entry against its author's day of log time."""
+    log = state.charter.log
+    most = log.coordinator_bytes_per_day if author == COORDINATOR else log.person_bytes_per_day
+    day = at.time_ms // _DAY_MS
+    record = state.quota(author.name)
+    used = record.used_bytes if record is not None and record.day == day else 0
+    if used + size > most:
+        who = author.name or "the coordinator"
+        raise refused("LOG_QUOTA", f"{who} wrote {used} of {most} bytes today, and this entry has {size}", author=who)
+    state.set_quota(QuotaRecord(author=author.name, day=day, used_bytes=used + size))

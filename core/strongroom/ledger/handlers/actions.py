@@ -1,0 +1,245 @@
+"""What each kind of order asks for, who may say what about it, and what it does in the ledger itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from strongroom.chains.bitcoin import policy
+from strongroom.chains.bitcoin.address import BadAddress, script_of
+from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.ledger.handlers.freezing import check_scope, freeze_record
+from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.judge import endorsed, withdrawal_of
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    CreateVault,
+    Freeze,
+    Order,
+    Unfreeze,
+    Verb,
+    Withdraw,
+)
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.reasons import refused
+from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members
+from strongroom.ledger.state import State, decode_order
+
+__all__ = ["Act", "act_of"]
+
+
+class Act(Protocol):
+    """What the ledger needs to know of one kind of order."""
+
+    def check(self, state: State, at: Position) -> None:
+        """Refuse an order that could never act."""
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        """Whether this person may make such an order."""
+
+    def is_approver(self, state: State, person: str) -> bool:
+        """Whether this person's approval can count, and their rejection ends the order."""
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        """Whether the order takes more endorsements where it stands."""
+
+    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Do what the order does on acceptance; return the record to keep."""
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Do what new endorsements make possible; return the record to keep."""
+
+
+def act_of(order: Order) -> Act:
+    """Return what the ledger needs to know of an order."""
+    match order.action:
+        case Withdraw():
+            return _Pay(order.action)
+        case CancelWithdraw():
+            return _Cancel(order.action)
+        case CreateVault():
+            return _MakeVault(order.action)
+        case Freeze():
+            return _Stop(order.action)
+        case Unfreeze():
+            return _Lift(order.action)
+
+
+class _WaitsWhileOpen:
+    """The usual life: takes words while open, does nothing by itself."""
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        return record.state is OrderState.OPEN
+
+    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        return record
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Pay(_WaitsWhileOpen):
+    action: Withdraw
+
+    def check(self, state: State, at: Position) -> None:
+        vault = state.vault(self.action.vault)
+        if vault is None:
+            raise refused("VAULT_UNKNOWN", f"there is no vault {self.action.vault}", vault=self.action.vault)
+        network = BY_CAIP2[vault.chain]
+        if self.action.asset != network.asset_id:
+            raise refused("ASSET_MISMATCH", f"vault {vault.name} holds {network.asset_id}, not {self.action.asset}")
+        try:
+            script = script_of(self.action.destination, network)
+        except BadAddress as error:
+            raise refused("DESTINATION_INVALID", error.message) from error
+        least = policy.dust_sat(script)
+        if least is None or not least <= self.action.amount <= policy.MAX_MONEY_SAT:
+            raise refused("AMOUNT_INVALID", f"{self.action.amount} sat cannot be paid: at least {least} sat")
+        if self.action.max_fee > policy.MAX_MONEY_SAT:
+            raise refused("AMOUNT_INVALID", f"{self.action.max_fee} sat is no maximum of a fee")
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return may_initiate(state.charter, person, withdrawal_of(self.action))
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return named_approver(state.charter, person, withdrawal_of(self.action))
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        # With a plan, approvals still help a later plan that is judged in full, and a rejection prevents one.
+        return record.state in (OrderState.OPEN, OrderState.PLANNED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel(_WaitsWhileOpen):
+    action: CancelWithdraw
+
+    def check(self, state: State, at: Position) -> None:
+        target = self._target(state)
+        if not isinstance(decode_order(target.order).action, Withdraw):
+            raise refused("ORDER_NOT_CANCELLABLE", "only a withdrawal can be cancelled")
+        if target.state not in (OrderState.OPEN, OrderState.PLANNED, OrderState.EXCLUDING):
+            raise refused("ORDER_NOT_CANCELLABLE", f"the order is {target.state.name}", state=target.state.name)
+        if self.action.max_fee > policy.MAX_MONEY_SAT:
+            raise refused("AMOUNT_INVALID", f"{self.action.max_fee} sat is no maximum of a fee")
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        target = self._target(state)
+        if any(one.person == person and one.verb is Verb.INITIATE for one in target.endorsements):
+            return True
+        action = decode_order(target.order).action
+        return isinstance(action, Withdraw) and named_approver(state.charter, person, withdrawal_of(action))
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return False
+
+    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """End a target without a plan at once; else stop it and wait for the plan that excludes all plans of it."""
+        target = self._target(state)
+        if target.state is OrderState.OPEN:
+            state.change_order(
+                replace(target, state=OrderState.CANCELLED, cancelled_by=record.hash, ended_ms=at.time_ms)
+            )
+            return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+        if target.state is OrderState.PLANNED:
+            state.change_order(replace(target, state=OrderState.EXCLUDING, cancelled_by=record.hash))
+        return record
+
+    def _target(self, state: State) -> OrderRecord:
+        target = state.order(self.action.order_hash)
+        if target is None:
+            raise refused("ORDER_UNKNOWN", f"the ledger has no order {self.action.order_hash.hex()} to cancel")
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class _MakeVault(_WaitsWhileOpen):
+    action: CreateVault
+
+    def check(self, state: State, at: Position) -> None:
+        action = self.action
+        network = BY_CAIP2.get(action.chain)
+        if network is None or network.asset_id not in {asset.id for asset in state.charter.assets}:
+            raise refused("CHAIN_UNKNOWN", f"the charter lists no asset of chain {action.chain}", chain=action.chain)
+        if state.vault(action.name) is not None:
+            raise refused("VAULT_NAME_TAKEN", f"there is a vault {action.name} already", vault=action.name)
+        unknown = set(action.signers) - {signer.name for signer in state.charter.signers}
+        if unknown or len(set(action.signers)) != len(action.signers):
+            raise refused("VAULT_SIGNERS", f"holders unknown: {', '.join(sorted(unknown)) or 'none'}, or named twice")
+        most = min(len(action.signers), state.charter.witness_quorum)
+        if not 1 <= action.threshold <= most:
+            raise refused(
+                "VAULT_SIGNERS",
+                f"the threshold must be 1 to {most}: no more than there are holders or the witness quorum has members",
+            )
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return True
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return person in quorum_members(state.charter, state.charter.vault_creation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    action: Freeze
+
+    def check(self, state: State, at: Position) -> None:
+        check_scope(state, self.action.scope, self.action.vault)
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return any(group.name == state.charter.officers and person in group.members for group in state.charter.groups)
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return person in quorum_members(state.charter, state.charter.unfreeze)
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        freeze = state.freeze(record.hash)
+        standing = freeze is not None and not freeze.lifted and at.time_ms < freeze.lapses_ms
+        return verb is Verb.APPROVE and standing
+
+    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Freeze at once; from then on approvals by the unfreeze quorum can make the freeze last."""
+        person = next(one.person for one in record.endorsements if one.verb is Verb.INITIATE)
+        freeze = freeze_record(state, record.hash, self.action, at, person=person)
+        state.add_freeze(freeze, now_ms=at.time_ms)
+        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        freeze = state.freeze(record.hash)
+        # The freeze is in force, so the initiator's word has done its work and need not be in date any more.
+        said = [
+            replace(one, expires_ms=at.time_ms + 1) if one.verb is Verb.INITIATE else one for one in endorsed(record)
+        ]
+        quorum = judge_quorum(state.charter, state.charter.unfreeze, said, at_ms=at.time_ms)
+        if freeze is not None and freeze.lapses_ms and quorum.allowed:
+            state.change_freeze(replace(freeze, lapses_ms=0), now_ms=at.time_ms)
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Lift(_WaitsWhileOpen):
+    action: Unfreeze
+
+    def check(self, state: State, at: Position) -> None:
+        if state.freeze(self.action.freeze) is None:
+            raise refused("FREEZE_UNKNOWN", f"there is no freeze {self.action.freeze.hex()}")
+        if not any(record.id == self.action.freeze for record in state.standing_freezes(at.time_ms)):
+            raise refused("FREEZE_OVER", "the freeze was lifted or has lapsed")
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return True
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return person in quorum_members(state.charter, state.charter.unfreeze)
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        if record.state is not OrderState.OPEN:
+            return record
+        if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
+            return record
+        freeze = state.freeze(self.action.freeze)
+        if freeze is not None:
+            state.change_freeze(replace(freeze, lifted=True), now_ms=at.time_ms)
+        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)

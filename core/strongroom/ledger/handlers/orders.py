@@ -1,0 +1,131 @@
+"""Orders and endorsements enter the log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final
+
+from strongroom.ledger.handlers.actions import Act, act_of
+from strongroom.ledger.handlers.decoding import decode_inner
+from strongroom.ledger.handlers.endorsing import read_endorsement, record_of
+from strongroom.ledger.handlers.position import Author, Position
+from strongroom.ledger.messages import Endorse, Endorsement, Freeze, Order, OrderEntry, Verb
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.reasons import refused
+from strongroom.ledger.records import EndorsementRecord, OrderRecord, OrderState
+from strongroom.ledger.state import decode_order
+
+__all__ = ["MAX_ENDORSEMENTS", "MAX_ORDER_LIFE_MS", "apply_endorse", "apply_order"]
+
+MAX_ORDER_LIFE_MS: Final = 30 * 24 * 60 * 60 * 1000
+MAX_ENDORSEMENTS: Final = 127
+"""Of initiation and approvals; the record's last place is kept for a rejection, which must always find room."""
+
+
+def apply_order(state: MutableState, body: OrderEntry, at: Position) -> Author | None:
+    """Accept a new order with its initiator's endorsement, and let it act if it acts in the ledger itself."""
+    order = decode_inner(Order, body.order)
+    order_hash = sha256(body.order).digest()
+    _check_new(state, order, order_hash, at)
+    act = act_of(order)
+    act.check(state, at)
+    said: list[EndorsementRecord] = []
+    for signed in body.endorsements:
+        endorsement = read_endorsement(state, signed, at)
+        if endorsement.order_hash != order_hash:
+            raise refused("ENDORSEMENT_MISMATCH", f"the endorsement by {endorsement.person} is of another order")
+        if endorsement.verb is Verb.REJECT:
+            raise refused("VERB_NOT_ALLOWED", "a new order comes with its initiation and approvals only")
+        _check_said(state, act, said, endorsement)
+        said.append(record_of(endorsement, at))
+    initiators = [one for one in said if one.verb is Verb.INITIATE]
+    if not initiators:
+        raise refused("INITIATOR_NOT_ALLOWED", "the order comes without its initiator's endorsement")
+    record = OrderRecord(
+        hash=order_hash,
+        order=body.order,
+        accepted_ms=at.time_ms,
+        state=OrderState.OPEN,
+        endorsements=tuple(said),
+        cancelled_by=b"",
+    )
+    state.add_order(act.begin(state, record, at), order.id, now_ms=at.time_ms)
+    _advance(state, act, order_hash, at)
+    return None if isinstance(order.action, Freeze) else Author(name=initiators[0].person)
+
+
+def apply_endorse(state: MutableState, body: Endorse, at: Position) -> Author | None:
+    """Accept one more endorsement of a logged order."""
+    endorsement = read_endorsement(state, body.endorsement, at)
+    record = state.order(endorsement.order_hash)
+    if record is None:
+        raise refused("ORDER_UNKNOWN", f"the ledger has no order {endorsement.order_hash.hex()}")
+    act = act_of(decode_order(record.order))
+    _check_said(state, act, record.endorsements, endorsement)
+    _check_open(state, act, record, endorsement, at)
+    changed = replace(record, endorsements=(*record.endorsements, record_of(endorsement, at)))
+    if endorsement.verb is Verb.REJECT and record.state is OrderState.OPEN:
+        changed = replace(changed, state=OrderState.REJECTED, ended_ms=at.time_ms)
+    state.change_order(changed)
+    _advance(state, act, record.hash, at)
+    # A rejection must always find its way into the log, or the signers that hold it would stop voting.
+    return None if endorsement.verb is Verb.REJECT else Author(name=endorsement.person)
+
+
+def _check_new(state: MutableState, order: Order, order_hash: bytes, at: Position) -> None:
+    if order.log_id != state.log_id:
+        raise refused("WRONG_LOG", "the order is for another log")
+    if state.order(order_hash) is not None:
+        raise refused("ALREADY_KNOWN", f"the ledger holds order {order_hash.hex()} already", order=order_hash.hex())
+    if state.order_by_id(order.id) is not None:
+        raise refused("ORDER_ID_TAKEN", f"another order has the id {order.id.hex()}", id=order.id.hex())
+    if order.expires_ms <= at.time_ms:
+        raise refused("ORDER_EXPIRED", "the order has expired")
+    if order.expires_ms > at.time_ms + MAX_ORDER_LIFE_MS:
+        raise refused("ORDER_LIFE_TOO_LONG", "the order is to live for more than 30 days")
+
+
+def _check_said(
+    state: MutableState, act: Act, before: tuple[EndorsementRecord, ...] | list[EndorsementRecord], new: Endorsement
+) -> None:
+    """Check who may say what, given what was said before."""
+    if any(one.person == new.person and one.verb is new.verb for one in before):
+        raise refused("ALREADY_KNOWN", f"the ledger holds this word of {new.person} already", person=new.person)
+    initiators = {one.person for one in before if one.verb is Verb.INITIATE}
+    if new.verb is Verb.INITIATE:
+        if initiators:
+            raise refused("VERB_NOT_ALLOWED", f"{min(initiators)} initiated the order already")
+        if any(one.person == new.person for one in before):
+            raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiates the order and cannot approve it")
+        if not act.may_initiate(state, new.person):
+            raise refused("INITIATOR_NOT_ALLOWED", f"{new.person} may not initiate this order", person=new.person)
+        return
+    if new.verb is Verb.APPROVE and new.person in initiators:
+        raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiated the order and cannot approve it")
+    if not act.is_approver(state, new.person):
+        raise refused("NOT_AN_APPROVER", f"no rule names {new.person} as approver of this order", person=new.person)
+    if new.verb is Verb.APPROVE and len(before) >= MAX_ENDORSEMENTS:
+        raise refused("ENDORSEMENTS_FULL", f"the order has {len(before)} endorsements")
+
+
+def _check_open(state: MutableState, act: Act, record: OrderRecord, new: Endorsement, at: Position) -> None:
+    """Check that the order still takes words."""
+    if any(one.verb is Verb.REJECT for one in record.endorsements):
+        raise refused("ORDER_ENDED", "the order was rejected", state="REJECTED")
+    if not act.takes_words(state, record, new.verb, at):
+        raise refused(
+            "ORDER_ENDED", f"the order is {record.state.name} and takes no more words", state=record.state.name
+        )
+    if record.state is OrderState.OPEN and decode_order(record.order).expires_ms <= at.time_ms:
+        raise refused("ORDER_EXPIRED", "the order has expired")
+
+
+def _advance(state: MutableState, act: Act, order_hash: bytes, at: Position) -> None:
+    """Let the order act in the ledger if it can by now."""
+    record = state.order(order_hash)
+    if record is None:
+        return
+    changed = act.settle(state, record, at)
+    if changed != record:
+        state.change_order(changed)

@@ -1,0 +1,155 @@
+"""The judgement of a logged order against the state: would it be planned, and may its plan be released?
+
+`apply` asks at a plan's position, `explain` asks for people, and a signer asks again at release against its newest
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
+from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, Unfreeze, Verb, Withdraw
+from strongroom.ledger.reasons import StateDamaged
+from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
+from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
+from strongroom.ledger.state import State, decode_order
+
+__all__ = ["endorsed", "judge_order", "judge_release", "rejected_by", "vault_of", "withdrawal_of"]
+
+
+def withdrawal_of(action: Withdraw) -> Withdrawal:
+    """Return a withdrawal as the rules look at it."""
+    return Withdrawal(vault=action.vault, asset=action.asset, amount=action.amount, destination=action.destination)
+
+
+def endorsed(record: OrderRecord) -> tuple[Endorsed, ...]:
+    """Return what was said of an order as the rules look at it."""
+    return tuple(
+        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=one.time_ms)
+        for one in record.endorsements
+    )
+
+
+def rejected_by(record: OrderRecord) -> str | None:
+    """Return who rejected the order; only those whom a rule names could."""
+    return next((one.person for one in record.endorsements if one.verb is Verb.REJECT), None)
+
+
+def vault_of(state: State, order: Order) -> str | None:
+    """Return the vault whose coins an order is about; None for orders that act in the ledger itself."""
+    match order.action:
+        case Withdraw():
+            return order.action.vault
+        case CancelWithdraw():
+            target = state.order(order.action.order_hash)
+            if target is None:
+                raise StateDamaged(f"a cancellation names order {order.action.order_hash.hex()}, which has no record")
+            return vault_of(state, decode_order(target.order))
+        case _:
+            return None
+
+
+def judge_order(
+    state: State,
+    record: OrderRecord,
+    now_ms: int,
+    *,
+    windows: bool = True,
+    window_total: WindowTotal | None = None,
+) -> Judgement:
+    """Judge an order at `now_ms`, Unix milliseconds of log time.
+
+    Args:
+        state: the state it is judged against.
+        record: the order.
+        now_ms: log time of the judgement.
+        windows: whether the rules' limits over time count. They never do for an order that has a plan: it was counted
+            at its first.
+        window_total: what the windows hold, instead of what the state has; for a plan that pays several orders.
+    """
+    order = decode_order(record.order)
+    ended = _ended(record)
+    if ended is not None:
+        return ended
+    if order.expires_ms <= now_ms:
+        return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
+    frozen = _frozen(state, vault_of(state, order), now_ms)
+    if frozen is not None:
+        return frozen
+    match order.action:
+        case Withdraw():
+            total = (window_total or _window_total(state, now_ms)) if windows and not record.planned_ms else None
+            return judge_withdrawal(
+                state.charter, withdrawal_of(order.action), endorsed(record), at_ms=now_ms, window_total=total
+            )
+        case CreateVault():
+            return judge_quorum(state.charter, state.charter.vault_creation, endorsed(record), at_ms=now_ms)
+        case Unfreeze():
+            return judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=now_ms)
+        case CancelWithdraw() | Freeze():
+            return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+
+
+def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
+    """Judge all orders of an accepted plan again, against a newer state: what tightened since then holds.
+
+    Windows are left out, because they were judged at the plan's position. Rules are judged at the state's log time. An
+    order has expired, and a freeze holds, as soon as either log time or the own clock says so. A bump pays what an
+    earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it.
+
+    Args:
+        state: the newest state, entries not yet certified and words handed in directly included.
+        plan: the plan whose shares are asked for.
+        clock_ms: the own clock, Unix milliseconds.
+    """
+    for now_ms in (state.time_ms, clock_ms):
+        frozen = _frozen(state, plan.vault, now_ms)
+        if frozen is not None:
+            return frozen
+    judgement = Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+    for order_hash in plan.order_hashes:
+        record = state.order(order_hash)
+        if record is None:
+            raise StateDamaged(f"plan {plan.hash.hex()} names order {order_hash.hex()}, which has no record")
+        ended = _ended(record)
+        if ended is not None:
+            return ended
+        if plan.bumps:
+            continue
+        if decode_order(record.order).expires_ms <= clock_ms:
+            return _no(Code.ORDER_EXPIRED, f"order {order_hash.hex()} has expired by this clock")
+        judgement = judge_order(state, record, state.time_ms, windows=False)
+        if not judgement.allowed:
+            return judgement
+    return judgement
+
+
+def _window_total(state: State, now_ms: int) -> Callable[[tuple[str, ...], str, int], int]:
+    return lambda globs, asset, window_ms: state.window_total(globs, asset, now_ms - window_ms, now_ms)
+
+
+def _ended(record: OrderRecord) -> Judgement | None:
+    person = rejected_by(record)
+    if person is not None or record.state is OrderState.REJECTED:
+        return _no(Code.REJECTED, f"{person} rejected it, which is for ever: make a new order")
+    match record.state:
+        case OrderState.CANCELLED | OrderState.EXCLUDING:
+            return _no(Code.CANCELLED, "the order was cancelled: make a new order")
+        case OrderState.DONE:
+            return _no(Code.DONE, "the order has acted")
+        case _:
+            return None
+
+
+def _frozen(state: State, vault: str | None, now_ms: int) -> Judgement | None:
+    freeze = state.active_freeze(vault, now_ms) if vault is not None else None
+    if freeze is None:
+        return None
+    who = freeze.person or f"signer {freeze.signer}"
+    scope = f"vault {freeze.vault}" if freeze.vault else "everything"
+    return _no(Code.FROZEN, f"{who} froze {scope}")
+
+
+def _no(code: Code, line: str) -> Judgement:
+    return Judgement(allowed=False, code=code, rule=None, missing=(line,), tried=())

@@ -1,0 +1,357 @@
+"""The replayed state, typed: six digested tables of canonical records, and indexes derived from them.
+
+`State` reads; `MutableState` beside it also writes, and only `apply` uses that one. Everything lives in one key space,
+so an overlay of a batch holds all of what the batch changed. The state digest covers the tables, the log time and the
+rule set number; indexes and sums are not covered, because they follow from the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from strongroom.ledger import codec, log_tree, tree_table, windows
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.messages import Order, Scope
+from strongroom.ledger.open_orders import open_sequences
+from strongroom.ledger.reasons import StateDamaged, refused
+from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest
+from strongroom.ledger.records import (
+    TABLES,
+    CharterRecord,
+    FreezeRecord,
+    OrderRecord,
+    PlanRecord,
+    QuotaRecord,
+    VaultRecord,
+)
+from strongroom.ledger.rules import glob_match
+from strongroom.ledger.view import KeyValue
+from strongroom.model.ids import LogId
+
+__all__ = ["State", "decode_order"]
+
+M = TypeVar("M")
+
+CHARTER, FREEZES, VAULTS, ORDERS, PLANS, QUOTAS = TABLES
+
+MAX_RECORD_BYTES: Final = 1 << 20
+RECORD_PREFIX: Final = b"r/"
+COUNT_PREFIX: Final = b"c/"
+TIME_KEY: Final = b"m/time"
+SIZE_KEY: Final = b"m/size"
+DIGEST_KEY: Final = b"m/digest"
+STANDING_KEY: Final = b"m/standing-freezes"
+_MEMO_LIMIT: Final = 32_768
+
+
+class _Memo:
+    """Decoded messages by their bytes: a record is read several times before it changes, and decoding costs most."""
+
+    def __init__(self) -> None:
+        self._known: dict[type[Any], dict[bytes, Any]] = {}
+
+    def decode(self, cls: type[M], data: bytes) -> M:
+        """Decode, or return what these bytes were decoded to before."""
+        known = self._known.setdefault(cls, {})
+        found = known.get(data)
+        if found is None:
+            found = codec.decode(cls, data, max_size=MAX_RECORD_BYTES)
+            self.note(cls, data, found)
+        instance: M = found
+        return instance
+
+    def note(self, cls: type[M], data: bytes, instance: M) -> None:
+        """Remember that `instance` is what `data` decodes to."""
+        known = self._known.setdefault(cls, {})
+        if len(known) >= _MEMO_LIMIT:
+            known.clear()
+        known[data] = instance
+
+
+_memo: Final = _Memo()
+
+
+def remember(cls: type[M], data: bytes, instance: M) -> None:
+    """Spare the next reader decoding `data`, which `instance` was encoded to."""
+    _memo.note(cls, data, instance)
+
+
+def decode_order(data: bytes) -> Order:
+    """Decode order bytes; repeated calls with the same bytes cost little.
+
+    Raises:
+        NotCanonical: the bytes are no canonical order.
+    """
+    return _memo.decode(Order, data)
+
+
+def record_key(table: bytes, sequence: int) -> bytes:
+    """Return the key under which the record's canonical bytes lie."""
+    return RECORD_PREFIX + table + b"/" + sequence.to_bytes(8, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Derived: what a record is found by -> its sequence number."""
+
+    prefix: bytes
+
+    def key(self, name: bytes) -> bytes:
+        """Return the key under which the number lies."""
+        return self.prefix + name
+
+
+ORDER_BY_HASH: Final = Index(b"i/order/")
+ORDER_BY_ID: Final = Index(b"i/id/")
+VAULT_BY_NAME: Final = Index(b"i/vault/")
+VAULT_BY_KEY: Final = Index(b"i/group-key/")
+FREEZE_BY_ID: Final = Index(b"i/freeze/")
+PLAN_BY_HASH: Final = Index(b"i/plan/")
+PLAN_BY_TXID: Final = Index(b"i/txid/")
+PLANS_BY_OUTPOINT: Final = Index(b"i/outpoint/")
+QUOTA_BY_AUTHOR: Final = Index(b"i/quota/")
+
+
+def outpoint_name(txid: bytes, vout: int) -> bytes:
+    """Name an outpoint in an index."""
+    return txid + vout.to_bytes(8, "big")
+
+
+class State:
+    """The state as the entries up to `size` left it, read through a view.
+
+    Args:
+        view: a store, or an overlay over one.
+        log_id: the log it must belong to.
+    """
+
+    def __init__(self, view: KeyValue, log_id: LogId) -> None:
+        self._view = view
+        self.log_id = log_id
+        self._charter: Charter | None = None
+
+    # --- log -------------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of entries applied."""
+        return self._number(SIZE_KEY)
+
+    @property
+    def time_ms(self) -> int:
+        """Log time of the last entry; 0 before the first."""
+        return self._number(TIME_KEY)
+
+    def log_root(self, size: int) -> bytes:
+        """Return the log's Merkle root over the first `size` entries, at most all of them."""
+        return log_tree.root_at(self._view, size)
+
+    # --- charter ---------------------------------------------------------------------------------------------------
+
+    @property
+    def charter_record(self) -> CharterRecord | None:
+        """The charter in force as recorded; None before the genesis."""
+        return self._read(CHARTER, CharterRecord, 0) if self.count(CHARTER) else None
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force.
+
+        Raises:
+            Refused: GENESIS_MISSING, the log is empty.
+        """
+        if self._charter is None:
+            record = self.charter_record
+            if record is None:
+                raise refused("GENESIS_MISSING", "the log has no genesis, so no charter is in force")
+            self._charter = _memo.decode(Charter, record.charter)
+        return self._charter
+
+    # --- orders ----------------------------------------------------------------------------------------------------
+
+    def order(self, order_hash: bytes) -> OrderRecord | None:
+        """Return the order with this hash of its bytes."""
+        return self._find(ORDER_BY_HASH, order_hash, ORDERS, OrderRecord)
+
+    def order_by_id(self, order_id: bytes) -> OrderRecord | None:
+        """Return the order with this 16-byte id."""
+        return self._find(ORDER_BY_ID, order_id, ORDERS, OrderRecord)
+
+    @property
+    def orders_count(self) -> int:
+        """Number of orders ever accepted."""
+        return self.count(ORDERS)
+
+    def order_at(self, sequence: int) -> OrderRecord:
+        """Return the order accepted as number `sequence`, from 0."""
+        return self._read(ORDERS, OrderRecord, sequence)
+
+    def open_orders(self) -> Iterator[OrderRecord]:
+        """Orders that wait for approvals, a delay, a plan or a key, in order of acceptance; some may have expired."""
+        for sequence in open_sequences(self._view):
+            yield self.order_at(sequence)
+
+    # --- vaults ----------------------------------------------------------------------------------------------------
+
+    def vault(self, name: str) -> VaultRecord | None:
+        """Return the vault of this name."""
+        return self._find(VAULT_BY_NAME, name.encode("ascii"), VAULTS, VaultRecord)
+
+    def vault_by_key(self, group_key: bytes) -> VaultRecord | None:
+        """Return the vault with this 33-byte group key."""
+        return self._find(VAULT_BY_KEY, group_key, VAULTS, VaultRecord)
+
+    def vaults(self) -> Iterator[VaultRecord]:
+        """All vaults in order of birth."""
+        for sequence in range(self.count(VAULTS)):
+            yield self._read(VAULTS, VaultRecord, sequence)
+
+    # --- freezes ---------------------------------------------------------------------------------------------------
+
+    def freezes(self) -> tuple[FreezeRecord, ...]:
+        """All freezes, past and present."""
+        return tuple(self._read(FREEZES, FreezeRecord, sequence) for sequence in range(self.count(FREEZES)))
+
+    def freeze(self, freeze_id: bytes) -> FreezeRecord | None:
+        """Return the freeze with this id."""
+        return self._find(FREEZE_BY_ID, freeze_id, FREEZES, FreezeRecord)
+
+    def standing_freezes(self, now_ms: int) -> Iterator[FreezeRecord]:
+        """Freezes neither lifted nor lapsed at `now_ms`."""
+        stored = self._view.get(STANDING_KEY) or b""
+        for start in range(0, len(stored), 8):
+            record = self._read(FREEZES, FreezeRecord, int.from_bytes(stored[start : start + 8], "big"))
+            if not record.lifted and (record.lapses_ms == 0 or now_ms < record.lapses_ms):
+                yield record
+
+    def active_freeze(self, vault: str, now_ms: int) -> FreezeRecord | None:
+        """Return a freeze that stops this vault at `now_ms`, if there is one."""
+        for record in self.standing_freezes(now_ms):
+            if record.scope is Scope.ALL or record.vault == vault:
+                return record
+        return None
+
+    # --- plans -----------------------------------------------------------------------------------------------------
+
+    def plan(self, plan_hash: bytes) -> PlanRecord | None:
+        """Return the plan with this hash."""
+        return self._find(PLAN_BY_HASH, plan_hash, PLANS, PlanRecord)
+
+    def plan_by_txid(self, txid: bytes) -> PlanRecord | None:
+        """Return the plan whose transaction has this id (32 bytes, internal order)."""
+        return self._find(PLAN_BY_TXID, txid, PLANS, PlanRecord)
+
+    def plans_of(self, order_hash: bytes) -> tuple[PlanRecord, ...]:
+        """Return all plans of an order, oldest first."""
+        record = self.order(order_hash)
+        return () if record is None else tuple(self.known_plan(plan_hash) for plan_hash in record.plans)
+
+    def known_plan(self, plan_hash: bytes) -> PlanRecord:
+        """Return a plan that another record names."""
+        record = self.plan(plan_hash)
+        if record is None:
+            raise StateDamaged(f"plan {plan_hash.hex()} is named by an order but has no record")
+        return record
+
+    def plans_spending(self, txid: bytes, vout: int) -> tuple[PlanRecord, ...]:
+        """Return all plans that spend this outpoint, oldest first."""
+        stored = self._view.get(PLANS_BY_OUTPOINT.key(outpoint_name(txid, vout))) or b""
+        sequences = (int.from_bytes(stored[start : start + 8], "big") for start in range(0, len(stored), 8))
+        return tuple(self._read(PLANS, PlanRecord, sequence) for sequence in sequences)
+
+    # --- windows ---------------------------------------------------------------------------------------------------
+
+    def window_total(self, vault_globs: tuple[str, ...], asset: str, since_ms: int, now_ms: int) -> int:
+        """Sum of payments of an asset first planned after `since_ms` and up to `now_ms`, from all matching vaults."""
+        return sum(
+            windows.total(self._view, windows.payment_series(vault.name, asset), since_ms, now_ms)
+            for vault in self.vaults()
+            if any(glob_match(glob, vault.name) for glob in vault_globs)
+        )
+
+    def fee_window_total(self, vault: str, since_ms: int, now_ms: int) -> int:
+        """Sum of what a vault's plans added in network fees after `since_ms` and up to `now_ms`, in satoshi."""
+        return windows.total(self._view, windows.fee_series(vault), since_ms, now_ms)
+
+    # --- quotas ----------------------------------------------------------------------------------------------------
+
+    def quota(self, author: str) -> QuotaRecord | None:
+        """Return what this author wrote last; the coordinator has the empty name."""
+        return self._find(QUOTA_BY_AUTHOR, author.encode("ascii"), QUOTAS, QuotaRecord)
+
+    # --- digest and proofs -----------------------------------------------------------------------------------------
+
+    def digest(self) -> bytes:
+        """Return the state digest at the end of the last batch, 32 bytes; only a finished batch has one."""
+        return state_digest(self.charter.rule_set, self.time_ms, self.table_roots())
+
+    def stored_digest(self) -> bytes | None:
+        """Return the state digest as stored at the end of the last batch; None before the first."""
+        return self._view.get(DIGEST_KEY)
+
+    def table_roots(self) -> tuple[TableRoot, ...]:
+        """Count and root of each table in the order of the digest."""
+        return tuple(
+            TableRoot(count=tree_table.size(self._view, table), root=tree_table.root(self._view, table))
+            for table in TABLES
+        )
+
+    def record_proof(self, table: bytes, name: bytes) -> RecordProofData:
+        """Return a record with its path to the state digest.
+
+        Args:
+            table: one of `TABLES`.
+            name: order hash, plan hash, freeze id, or a vault's name in ASCII; empty for the charter.
+
+        Raises:
+            StateDamaged: there is no such record. The caller asks only for what it found before.
+        """
+        sequence = 0 if table == CHARTER else self._sequence(_INDEX_OF[table], name)
+        if sequence is None or sequence >= self.count(table):
+            raise StateDamaged(f"table {table.decode()} has no record {name.hex()} to prove")
+        return RecordProofData(
+            table=table,
+            record=self._bytes(table, sequence),
+            sequence=sequence,
+            path=tree_table.inclusion_proof(self._view, table, sequence),
+            table_roots=self.table_roots(),
+            rule_set=self.charter.rule_set,
+            time_ms=self.time_ms,
+        )
+
+    def count(self, table: bytes) -> int:
+        """Number of records of a table."""
+        return self._number(COUNT_PREFIX + table)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def _number(self, key: bytes) -> int:
+        stored = self._view.get(key)
+        return 0 if stored is None else int.from_bytes(stored, "big")
+
+    def _bytes(self, table: bytes, sequence: int) -> bytes:
+        data = self._view.get(record_key(table, sequence))
+        if data is None:
+            raise StateDamaged(f"record {sequence} of table {table.decode()} is missing: check the store")
+        return data
+
+    def _read(self, table: bytes, cls: type[M], sequence: int) -> M:
+        return _memo.decode(cls, self._bytes(table, sequence))
+
+    def _sequence(self, index: Index, name: bytes) -> int | None:
+        stored = self._view.get(index.key(name))
+        return None if stored is None else int.from_bytes(stored, "big")
+
+    def _find(self, index: Index, name: bytes, table: bytes, cls: type[M]) -> M | None:
+        sequence = self._sequence(index, name)
+        return None if sequence is None else self._read(table, cls, sequence)
+
+
+_INDEX_OF: Final = {
+    FREEZES: FREEZE_BY_ID,
+    VAULTS: VAULT_BY_NAME,
+    ORDERS: ORDER_BY_HASH,
+    PLANS: PLAN_BY_HASH,
+}

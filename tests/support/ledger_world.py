@@ -1,0 +1,398 @@
+"""A small deterministic organisation with a log of its own: people, signers, real key generations, orders and plans.
+
+    world = World.started()
+    world.make_vault("customer-1")
+    order = world.pay("customer-1", 100_000)          # initiated by shop, approved by alice and bob
+    plan = world.plan([order], [world.coin("customer-1", 150_000)], fee_sat=1_000)
+    world.log(plan)
+
+Everything that is logged goes through `Replica`, so what a test builds here is what signers would vote for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
+from typing import Any
+
+import charter_builder as builder
+from strongroom.chains.bitcoin.keys import VaultKey
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.crypto import chilldkg, frost
+from strongroom.crypto.secret import SecretScalar
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter, encode_charter, log_id_of
+from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.messages import (
+    Adopt,
+    CancelWithdraw,
+    Change,
+    CreateVault,
+    CustodyClass,
+    Endorse,
+    Endorsement,
+    Entry,
+    Freeze,
+    FreezeStatement,
+    Genesis,
+    Order,
+    OrderEntry,
+    OrderPayment,
+    Plan,
+    PlanInput,
+    PlanOutput,
+    Scheme,
+    Scope,
+    Signed,
+    SignerFreeze,
+    Tick,
+    Trial,
+    Unfreeze,
+    Vault,
+    VaultSignature,
+    VaultStatement,
+    Verb,
+    Withdraw,
+)
+from strongroom.ledger.pae import pae
+from strongroom.ledger.plans import plan_hash
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State, decode_order
+from strongroom.ledger.view import MemoryStore
+from strongroom.model.ids import LogId
+
+START_MS = 1_750_000_000_000
+HOUR_MS = builder.HOUR_MS
+DAY_MS = 24 * HOUR_MS
+BTC = builder.BTC
+DESTINATION = builder.ADDRESS
+
+Body = Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick
+Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze
+
+
+def randomness(label: str, size: int = 32) -> bytes:
+    """Bytes that look random and are the same in every run."""
+    return hashlib.shake_256(b"ledger world " + label.encode()).digest(size)
+
+
+def sign(kind: str, message: Any, key_label: str) -> Signed:
+    """Sign a message with the key of a label, as `charter_builder.signing_key` names them."""
+    body = codec.encode(message)
+    return Signed(body=body, signature=builder.signing_key(key_label).sign(pae(kind, body)))
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a real key generation gave: recovery data, all shares, public output, trial signatures."""
+
+    recovery_data: bytes
+    shares: tuple[SecretScalar, ...]
+    output: chilldkg.DKGOutput
+    trials: tuple[Trial, ...]
+
+
+@lru_cache(maxsize=32)
+def generate(signers: tuple[str, ...], threshold: int, label: str) -> Generated:
+    """Run ChillDKG among the signers, then trial signatures by subsets that cover them all."""
+    secrets = [builder.host_secret(name) for name in signers]
+    params = chilldkg.SessionParams(hostpubkeys=tuple(secret.public() for secret in secrets), t=threshold)
+    firsts = [
+        chilldkg.participant_step1(secret, params, randomness(f"dkg {label} {name}"))
+        for name, secret in zip(signers, secrets, strict=True)
+    ]
+    coordinator, cmsg1 = chilldkg.coordinator_step1([message for _, message in firsts], params)
+    seconds = [
+        chilldkg.participant_step2(secret, state, cmsg1, randomness(f"aux {label} {name}"))
+        for name, secret, (state, _) in zip(signers, secrets, firsts, strict=True)
+    ]
+    cmsg2, _, recovery_data = chilldkg.coordinator_finalize(coordinator, [message for _, message in seconds])
+    outputs = [chilldkg.participant_finalize(state, cmsg2)[0] for state, _ in seconds]
+    shares = tuple(output.secshare for output in outputs if output.secshare is not None)
+    output = chilldkg.recover(None, recovery_data)[0]
+    n = len(signers)
+    starts = [*range(0, n - threshold, threshold), n - threshold]
+    subsets = [tuple(range(start, start + threshold)) for start in starts]
+    trials = tuple(
+        Trial(signers=subset, signature=group_sign(shares, output, subset, trial_message(recovery_data, subset), ()))
+        for subset in subsets
+    )
+    return Generated(recovery_data, shares, output, trials)
+
+
+def group_sign(
+    shares: Sequence[SecretScalar],
+    output: chilldkg.DKGOutput,
+    subset: tuple[int, ...],
+    message: bytes,
+    tweaks: tuple[frost.Tweak, ...],
+) -> bytes:
+    """Sign as the holders of a subset do together, under the tweaked group key; 64 bytes."""
+    context = frost.SignersContext(
+        n=len(shares),
+        t=len(subset),
+        ids=subset,
+        pubshares=tuple(output.pubshares[holder] for holder in subset),
+        thresh_pk=output.threshold_pubkey,
+    )
+    nonces = [frost.nonce_gen(randomness(f"nonce {holder} {message.hex()}")) for holder in subset]
+    session = frost.Session.from_public_nonces([public for _, public in nonces], context, tweaks, message)
+    psigs = [
+        frost.sign(secret, shares[holder], holder, session) for holder, (secret, _) in zip(subset, nonces, strict=True)
+    ]
+    return frost.aggregate(psigs, session)
+
+
+@dataclass(frozen=True)
+class Coin:
+    """A coin as a plan claims it."""
+
+    txid: bytes
+    vout: int
+    amount_sat: int
+    branch: int = 0
+    index: int = 0
+
+    def as_input(self) -> PlanInput:
+        return PlanInput(
+            txid=self.txid, vout=self.vout, amount_sat=self.amount_sat, branch=self.branch, index=self.index
+        )
+
+
+@dataclass
+class World:
+    """A log and everybody who writes to it."""
+
+    charter: Charter = field(default_factory=builder.charter)
+    time_ms: int = START_MS
+    label: str = "world"
+
+    def __post_init__(self) -> None:
+        self.charter_bytes = encode_charter(self.charter)
+        self.log_id: LogId = log_id_of(self.charter_bytes)
+        self.base = MemoryStore()
+        self.replica = Replica(self.base, log_id=self.log_id)
+        self.previews: list[Preview] = []
+        self.generated: dict[str, Generated] = {}
+        self._numbers = count()
+
+    @classmethod
+    def started(cls, **parts: Any) -> World:
+        """A world whose log has its genesis; `parts` replace parts of the charter."""
+        world = cls(charter=builder.charter(**parts))
+        world.log(world.genesis())
+        return world
+
+    # --- the log ---------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        return self.replica.state()
+
+    @property
+    def batches(self) -> list[Batch]:
+        return [preview.batch for preview in self.previews]
+
+    def fresh(self, size: int = 16) -> bytes:
+        """Bytes that no earlier call returned."""
+        return randomness(f"{self.label} {next(self._numbers)}", size)
+
+    def later(self, milliseconds: int) -> None:
+        """Let log time pass."""
+        self.time_ms += milliseconds
+
+    def entry(self, body: Body) -> bytes:
+        return codec.encode(Entry(salt=self.fresh(), time_ms=self.time_ms, body=body))
+
+    def batch(self, *bodies: Body) -> Batch:
+        return Batch(first_index=self.replica.size, entries=tuple(self.entry(body) for body in bodies))
+
+    def log(self, *bodies: Body) -> Preview:
+        """Log the bodies as one batch.
+
+        Raises:
+            Refused: one is refused; nothing was logged.
+        """
+        preview = self.replica.preview(self.batch(*bodies))
+        self.replica.push(preview)
+        self.previews.append(preview)
+        return preview
+
+    def genesis(self, *adopters: str) -> Genesis:
+        return Genesis(
+            charter=self.charter_bytes,
+            adoptions=tuple(self.adoption(name) for name in adopters or ("alice", "bob")),
+        )
+
+    def adoption(self, name: str) -> Signed:
+        public = builder.signing_key(name).public
+        return sign("adopt", Adopt(log_id=self.log_id, person=name, key=public), name)
+
+    # --- orders and endorsements -----------------------------------------------------------------------------------
+
+    def order(self, action: Action, **parts: Any) -> bytes:
+        """Order bytes; `parts` replace fields of the order."""
+        defaults: dict[str, Any] = {
+            "log_id": self.log_id,
+            "id": self.fresh(),
+            "expires_ms": self.time_ms + 3 * DAY_MS,
+            "note": "",
+            "action": action,
+        }
+        return codec.encode(Order(**{**defaults, **parts}))
+
+    def endorsement(self, person: str, verb: Verb, order: bytes, **parts: Any) -> Signed:
+        """A signed endorsement; `order` is the order's bytes or its 32-byte hash; `parts` replace fields."""
+        size = self.replica.size
+        defaults: dict[str, Any] = {
+            "log_id": self.log_id,
+            "verb": verb,
+            "order_hash": order if len(order) == 32 else hashlib.sha256(order).digest(),
+            "head_size": size,
+            "head_root": self.replica.root_at(size),
+            "expires_ms": self.time_ms + 2 * DAY_MS,
+            "person": person,
+            "key": builder.signing_key(person).public,
+        }
+        return sign("endorsement", Endorsement(**{**defaults, **parts}), person)
+
+    def order_entry(self, order: bytes, initiator: str, *approvers: str) -> OrderEntry:
+        said = [self.endorsement(initiator, Verb.INITIATE, order)]
+        said.extend(self.endorsement(person, Verb.APPROVE, order) for person in approvers)
+        return OrderEntry(order=order, endorsements=tuple(said))
+
+    def endorse(self, person: str, verb: Verb, order: bytes, **parts: Any) -> Endorse:
+        return Endorse(endorsement=self.endorsement(person, verb, order, **parts))
+
+    def submit(self, action: Action, initiator: str, *approvers: str, **parts: Any) -> bytes:
+        """Log an order with its endorsements in one batch; return its hash."""
+        order = self.order(action, **parts)
+        self.log(self.order_entry(order, initiator, *approvers))
+        return hashlib.sha256(order).digest()
+
+    def approve(self, order_hash: bytes, *people: str) -> None:
+        self.log(*(self.endorse(person, Verb.APPROVE, order_hash) for person in people))
+
+    def reject(self, order_hash: bytes, person: str) -> None:
+        self.log(self.endorse(person, Verb.REJECT, order_hash))
+
+    def withdrawal(self, vault: str, amount_sat: int, **parts: Any) -> Withdraw:
+        defaults: dict[str, Any] = {
+            "vault": vault,
+            "asset": BTC,
+            "amount": amount_sat,
+            "destination": DESTINATION,
+            "max_fee": 20_000,
+        }
+        return Withdraw(**{**defaults, **parts})
+
+    def pay(self, vault: str, amount_sat: int, *approvers: str, **parts: Any) -> bytes:
+        """Log an approved withdrawal, initiated by shop; return its hash."""
+        return self.submit(self.withdrawal(vault, amount_sat, **parts), "shop", *(approvers or ("alice", "bob")))
+
+    def cancel(self, order_hash: bytes, person: str = "shop", max_fee: int = 20_000) -> bytes:
+        return self.submit(CancelWithdraw(order_hash=order_hash, max_fee=max_fee), person)
+
+    def freeze(self, person: str = "dave", vault: str = "", why: str = "looks wrong") -> bytes:
+        scope = Scope.VAULT if vault else Scope.ALL
+        return self.submit(Freeze(scope=scope, vault=vault, why=why), person)
+
+    def signer_freeze(self, signer: str = "s1", vault: str = "", why: str = "looks wrong") -> SignerFreeze:
+        statement = FreezeStatement(
+            log_id=self.log_id,
+            signer=signer,
+            id=self.fresh(),
+            scope=Scope.VAULT if vault else Scope.ALL,
+            vault=vault,
+            why=why,
+        )
+        return SignerFreeze(statement=sign("freeze", statement, f"{signer} vote"))
+
+    # --- vaults ----------------------------------------------------------------------------------------------------
+
+    def creation(self, name: str, signers: tuple[str, ...] = ("s1", "s2", "s3"), threshold: int = 2) -> CreateVault:
+        return CreateVault(
+            name=name,
+            custody_class=CustodyClass.CUSTOMER,
+            chain=REGTEST.caip2,
+            scheme=Scheme.FROST_SECP256K1_BIP340,
+            signers=signers,
+            threshold=threshold,
+        )
+
+    def vault_entry(self, order_hash: bytes, *, label: str = "") -> Vault:
+        """The entry that gives birth to the vault an order asks for, by a real key generation."""
+        record = self.state.order(order_hash)
+        assert record is not None
+        wanted = decode_order(record.order).action
+        assert isinstance(wanted, CreateVault)
+        made = generate(wanted.signers, wanted.threshold, label or wanted.name)
+        self.generated[wanted.name] = made
+        recovery_hash = hashlib.sha256(made.recovery_data).digest()
+        statements = tuple(
+            VaultSignature(
+                signer=name,
+                signature=sign(
+                    "vault",
+                    VaultStatement(log_id=self.log_id, order_hash=order_hash, recovery_hash=recovery_hash, signer=name),
+                    f"{name} vote",
+                ).signature,
+            )
+            for name in wanted.signers
+        )
+        return Vault(order_hash=order_hash, recovery_data=made.recovery_data, statements=statements, trials=made.trials)
+
+    def make_vault(self, name: str, signers: tuple[str, ...] = ("s1", "s2", "s3"), threshold: int = 2) -> None:
+        """Order, approve and generate a vault."""
+        order_hash = self.submit(self.creation(name, signers, threshold), "carol", "alice", "bob")
+        self.log(self.vault_entry(order_hash))
+
+    def vault_key(self, name: str) -> VaultKey:
+        record = self.state.vault(name)
+        assert record is not None
+        return VaultKey(group_key=record.group_key, chain_code=record.chain_code)
+
+    # --- plans -----------------------------------------------------------------------------------------------------
+
+    def coin(self, amount_sat: int, *, branch: int = 0, index: int = 0) -> Coin:
+        """A coin that no other call returned."""
+        return Coin(txid=self.fresh(32), vout=0, amount_sat=amount_sat, branch=branch, index=index)
+
+    def amount_of(self, order_hash: bytes) -> int:
+        record = self.state.order(order_hash)
+        assert record is not None
+        action = decode_order(record.order).action
+        return action.amount if isinstance(action, Withdraw) else 0
+
+    def plan(
+        self,
+        orders: Sequence[bytes],
+        coins: Sequence[Coin],
+        *,
+        vault: str = "customer-1",
+        fee_sat: int = 1_000,
+        change_index: int = 0,
+        bumps: bytes = b"",
+    ) -> Plan:
+        """A plan that pays the orders (or executes one cancellation) and sends the rest to change."""
+        paid = [position for position, order in enumerate(orders) if self.amount_of(order)]
+        rest = sum(coin.amount_sat for coin in coins) - sum(map(self.amount_of, orders)) - fee_sat
+        outputs = [PlanOutput(target=OrderPayment(position=position)) for position in paid]
+        if rest > 0:
+            outputs.append(PlanOutput(target=Change(amount_sat=rest, index=change_index)))
+        return Plan(
+            vault=vault,
+            order_hashes=tuple(orders),
+            inputs=tuple(coin.as_input() for coin in coins),
+            outputs=tuple(outputs),
+            bumps=bumps,
+        )
+
+    def log_plan(self, *args: Any, **parts: Any) -> bytes:
+        """Log a plan; return its hash."""
+        plan = self.plan(*args, **parts)
+        self.log(plan)
+        return plan_hash(codec.encode(plan))
