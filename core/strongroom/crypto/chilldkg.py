@@ -91,10 +91,17 @@ __all__ = [
 class _Latch:
     """Remembers that a state was used. Not copyable: a copy would open it again."""
 
-    __slots__ = ("closed",)
+    __slots__ = ("_token",)
 
     def __init__(self) -> None:
-        self.closed = False
+        self._token = [True]
+
+    def close(self) -> bool:
+        """Whether this was the first call. list.pop is one step of the interpreter: no two threads are both first."""
+        try:
+            return self._token.pop()
+        except IndexError:
+            return False
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a key generation state cannot be copied, pickled or serialised")
@@ -125,9 +132,8 @@ class ParticipantState1:
         Raises:
             StateAlreadyUsedError: it was used before. A second use could sign a second transcript.
         """
-        if self._latch.closed:
+        if not self._latch.close():
             raise StateAlreadyUsedError("this key generation state was used before: start a new session")
-        self._latch.closed = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

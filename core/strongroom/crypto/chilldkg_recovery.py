@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from strongroom.crypto import bip340
 from strongroom.crypto.chilldkg_certificate import first_invalid_signature, group_points
 from strongroom.crypto.chilldkg_errors import (
-    HostSeckeyError,
     ProtocolError,
     RecoveryDataError,
     SessionParamsError,
@@ -18,7 +20,7 @@ from strongroom.crypto.secret import SecretScalar
 
 __all__ = ["recover", "recovery_acknowledgement_sign", "recovery_acknowledgement_verify", "transcript_bytes"]
 
-_LABEL = "BIP DKG/recovery acknowledgment"
+_LABEL: Final = "BIP DKG/recovery acknowledgment"
 
 
 def _certified(recovery_data: bytes) -> Transcript:
@@ -55,23 +57,34 @@ def recover(hostseckey: SecretScalar | None, recovery_data: bytes) -> tuple[DKGO
     Spec: ChillDKG, participant_recover and coordinator_recover.
     """
     transcript = _certified(recovery_data)
-    params = transcript.params
-    me = None if hostseckey is None else params.id_of(hostseckey.public())
-    secshare = None
+    output, tweak = _public_output(transcript)
+    if hostseckey is not None:
+        output = replace(output, secshare=_share_of(hostseckey, transcript, tweak, output))
+    return output, transcript.params
+
+
+def _public_output(transcript: Transcript) -> tuple[DKGOutput, int]:
+    """The public part and the tweak of every share."""
     try:
         points = group_points(transcript)
-        if hostseckey is not None and me is not None:
-            secshare = decrypt_sum(hostseckey, params, me, transcript.pubnonces, transcript.encrypted_shares[me])
-            secshare.add_public(points.tweak)
-            if secshare.public() != points.pubshares[me].serialise():
-                raise RecoveryDataError("the share in the recovery data does not match the participant's public share")
-        return points.output(secshare), params
-    except BaseException as error:
-        if secshare is not None:
-            secshare.wipe()
-        if isinstance(error, (ProtocolError, InvalidScalar)):
-            raise RecoveryDataError(f"the recovery data holds no usable key: {error.message}") from None
-        raise
+        return points.output(None), points.tweak
+    except ProtocolError as error:
+        raise RecoveryDataError(f"the recovery data holds no usable key: {error.message}") from None
+
+
+def _share_of(hostseckey: SecretScalar, transcript: Transcript, tweak: int, output: DKGOutput) -> SecretScalar:
+    """Decrypt, tweak and check the share of a participant."""
+    params = transcript.params
+    me = params.id_of(hostseckey.public())
+    try:
+        secshare = decrypt_sum(hostseckey, params, me, transcript.pubnonces, transcript.encrypted_shares[me])
+        secshare.add_public(tweak)
+    except (ProtocolError, InvalidScalar) as error:
+        raise RecoveryDataError(f"the share in the recovery data cannot be decrypted: {error.message}") from None
+    if secshare.public() != output.pubshares[me]:
+        secshare.wipe()
+        raise RecoveryDataError("the share in the recovery data does not match the participant's public share")
+    return secshare
 
 
 def recovery_acknowledgement_sign(hostseckey: SecretScalar, recovery_data: bytes, aux32: bytes) -> bytes:
@@ -84,11 +97,10 @@ def recovery_acknowledgement_sign(hostseckey: SecretScalar, recovery_data: bytes
         InvalidInput: aux32 is not 32 bytes.
     Spec: ChillDKG, recovery acknowledgment.
     """
-    output, params = recover(hostseckey, recovery_data)
-    if output.secshare is None:
-        raise HostSeckeyError("no share was recovered")
-    output.secshare.wipe()
-    participant = params.id_of(hostseckey.public())
+    transcript = _certified(recovery_data)
+    output, tweak = _public_output(transcript)
+    _share_of(hostseckey, transcript, tweak, output).wipe()
+    participant = transcript.params.id_of(hostseckey.public())
     return bip340.sign(hostseckey, signed_bytes(_LABEL, participant, recovery_data), aux32)
 
 

@@ -32,7 +32,8 @@ class SecretNonce:
 
     def __init__(self, first: SecretScalar, second: SecretScalar) -> None:
         """Take the two scalars over; the caller must not use or wipe them any more."""
-        self._pair: tuple[SecretScalar, SecretScalar] | None = (first, second)
+        # Taken by list.pop, which is one step of the interpreter: two threads cannot both get the pair.
+        self._pair: list[tuple[SecretScalar, SecretScalar]] = [(first, second)]
         self.points = (Point.public_of(first), Point.public_of(second))
         self.public = self.points[0].serialise() + self.points[1].serialise()
 
@@ -56,22 +57,23 @@ class SecretNonce:
         Raises:
             NonceAlreadyUsed: it was taken or wiped before.
         """
-        pair, self._pair = self._pair, None
-        if pair is None:
-            raise NonceAlreadyUsed("this secret nonce was used before: generate a fresh one for a new session")
-        return pair
+        try:
+            return self._pair.pop()
+        except IndexError:
+            raise NonceAlreadyUsed(
+                "this secret nonce was used before: generate a fresh one for a new session"
+            ) from None
 
     @property
     def used(self) -> bool:
         """Whether the pair is gone."""
-        return self._pair is None
+        return not self._pair
 
     def wipe(self) -> None:
         """Destroy the pair unused. Wiping twice is harmless."""
-        pair, self._pair = self._pair, None
-        if pair is not None:
-            pair[0].wipe()
-            pair[1].wipe()
+        if self._pair:
+            for scalar in self.take():
+                scalar.wipe()
 
     def __repr__(self) -> str:
         return "<SecretNonce redacted>"

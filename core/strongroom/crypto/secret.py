@@ -7,6 +7,7 @@ Wiping is best effort: CPython, hashlib and the kernel may hold copies that nobo
 from __future__ import annotations
 
 import hmac
+import threading
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Self
 
@@ -87,6 +88,8 @@ def _locked_buffer(size: int) -> Any:
 
 _ARENAS: Final = {size: _Arena(size) for size in _SLOT_SIZES}
 _SCALARS: Final = _ARENAS[32]
+# A slot given back twice would belong to two secrets. Reentrant: collecting garbage may wipe another one meanwhile.
+_WIPING: Final = threading.RLock()
 
 
 def scrub_digest(digest: bytes) -> None:
@@ -134,7 +137,7 @@ class _Secret:
 
     def wipe(self) -> None:
         """Overwrite the secret; every later use raises SecretWiped. Wiping twice is harmless."""
-        raise NotImplementedError
+        raise NotImplementedError(type(self).__name__)
 
 
 class SecretScalar(_Secret):
@@ -258,9 +261,9 @@ class SecretScalar(_Secret):
 
     def wipe(self) -> None:
         """Overwrite the scalar; every later use raises SecretWiped. Wiping twice is harmless."""
-        slot = getattr(self, "_slot", None)
+        with _WIPING:
+            slot, self._slot = getattr(self, "_slot", None), None
         if slot is not None:
-            self._slot = None
             self._public = None
             _SCALARS.give_back(slot)
 
@@ -328,9 +331,9 @@ class SecretBytes(_Secret):
 
     def wipe(self) -> None:
         """Overwrite the bytes; every later use raises SecretWiped. Wiping twice is harmless."""
-        slot = getattr(self, "_slot", None)
+        with _WIPING:
+            slot, self._slot = getattr(self, "_slot", None), None
         if slot is not None:
-            self._slot = None
             arena = _ARENAS.get(slot.size)
             if arena is None:
                 slot.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 
@@ -22,8 +23,19 @@ from strongroom.crypto.chilldkg_errors import (
     StateAlreadyUsedError,
     UnknownFaultyParticipantOrCoordinatorError,
 )
-from strongroom.crypto.chilldkg_messages import CoordinatorMessage1, ParticipantMessage1
-from strongroom.crypto.chilldkg_sharing import POP_PREFIX, encryption_pads, pop_message
+from strongroom.crypto.chilldkg_messages import (
+    CoordinatorMessage1,
+    ParticipantMessage1,
+    Transcript,
+    certificate_bytes,
+)
+from strongroom.crypto.chilldkg_sharing import (
+    POP_PREFIX,
+    commit_to_no_script,
+    decryption_pads,
+    encryption_pads,
+    pop_message,
+)
 from strongroom.crypto.curve import INFINITY, ORDER, Point
 from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.secret import SecretScalar
@@ -267,6 +279,17 @@ def test_a_dealt_share_of_zero_is_not_blamed_for_another_dealers_lie() -> None:
     assert blamed.value.participant == 2
 
 
+def test_a_sum_of_shares_that_vanishes_is_investigated_like_any_wrong_share() -> None:
+    """libsecp256k1 cannot hold the zero; it must end in blame, not in a crash."""
+    states, messages = first_messages()
+    _, cmsg1 = chilldkg.coordinator_step1(messages, PARAMS)
+    pubnonces = CoordinatorMessage1.decode(cmsg1, PARAMS).pubnonces
+    pads = decryption_pads(SECKEYS[0], PARAMS, 0, pubnonces)
+    vanishing = sum(int.from_bytes(pad.expose(), "big") for pad in pads) % ORDER
+    with pytest.raises(UnknownFaultyParticipantOrCoordinatorError):
+        step2(0, states[0], cmsg1[:-96] + vanishing.to_bytes(32, "big") + cmsg1[-64:])
+
+
 def test_an_investigation_of_another_transcript_blames_the_coordinator() -> None:
     states, messages = first_messages()
     _, cmsg1 = chilldkg.coordinator_step1(messages, PARAMS)
@@ -349,3 +372,44 @@ def test_the_generated_key_commits_to_no_script() -> None:
     untweaked = Point.parse(transcript[4:37])
     tweak = int.from_bytes(bip340.tagged_hash("TapTweak", untweaked.xonly()), "big")
     assert untweaked.plus_generator_times(tweak).serialise() == group.threshold_pubkey
+
+
+def certified(transcript: Transcript) -> bytes:
+    """Recovery data that all participants signed together, whatever it says."""
+    eq_input = transcript.encode()
+    signatures = [
+        bip340.sign(key, certificate_bytes(holder, eq_input), bytes(32)) for holder, key in enumerate(SECKEYS)
+    ]
+    return eq_input + b"".join(signatures)
+
+
+def some_transcript(*commitments: Point) -> Transcript:
+    nonce = Point.generator_times(11).serialise()
+    return Transcript(params=PARAMS, commitments=commitments, pubnonces=(nonce,) * 3, encrypted_shares=(1, 2, 3))
+
+
+def test_recovery_data_that_all_conspired_to_sign_is_still_checked() -> None:
+    term = Point.generator_times(7)
+    with pytest.raises(RecoveryDataError, match="cancel out"):
+        chilldkg.recover(None, certified(some_transcript(INFINITY, term)))
+    consistent = certified(some_transcript(term, term))
+    public, _ = chilldkg.recover(None, consistent)
+    assert public.secshare is None
+    with pytest.raises(RecoveryDataError, match="does not match"):
+        chilldkg.recover(SECKEYS[0], consistent)
+    with pytest.raises(RecoveryDataError, match="does not match"):
+        chilldkg.recovery_acknowledgement_sign(SECKEYS[0], consistent, bytes(32))
+    malformed = dataclasses.replace(some_transcript(term, term), pubnonces=(b"\x04" * 33,) * 3)
+    with pytest.raises(RecoveryDataError, match="cannot be decrypted"):
+        chilldkg.recover(SECKEYS[0], certified(malformed))
+
+
+def test_a_public_share_at_infinity_is_refused() -> None:
+    """Whoever knows all shares dealt to one participant can make them add up to nothing."""
+    term = Point.generator_times(7)
+    (tweaked, _), _ = commit_to_no_script((term, term))
+    for participant in range(3):
+        # f(x) = a * (1 - x / (participant + 1)) is zero for this participant.
+        slope = tweaked * -pow(participant + 1, -1, ORDER)
+        with pytest.raises(RecoveryDataError, match=f"participant {participant} or the coordinator"):
+            chilldkg.recover(None, certified(some_transcript(term, slope)))

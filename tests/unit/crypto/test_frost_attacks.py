@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from frost_groups import fixed_bytes, group_of
@@ -10,6 +13,7 @@ from strongroom.crypto.curve import ORDER, Point
 from strongroom.crypto.errors import (
     InvalidContribution,
     InvalidInput,
+    InvalidSignature,
     NonceAlreadyUsed,
     SelfCheckFailed,
 )
@@ -73,6 +77,22 @@ def solve_for_last(rows: list[tuple[int, int, int, int]]) -> int:
         return (a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)) % ORDER
 
     return determinant((0, 1, 3)) * pow(determinant((0, 1, 2)), -1, ORDER) % ORDER
+
+
+def test_nonce_reuse_two_threads_cannot_both_take_one_nonce() -> None:
+    def attempt(nonce: SecretNonce, start: threading.Barrier) -> bool:
+        start.wait(timeout=10)
+        try:
+            nonce.take()
+        except NonceAlreadyUsed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for label in range(50):
+            _, (nonce, _) = open_session(label=label)
+            start = threading.Barrier(4)
+            assert sum(pool.map(attempt, [nonce] * 4, [start] * 4)) == 1
 
 
 def test_a_nonce_is_gone_even_when_the_session_is_refused() -> None:
@@ -302,3 +322,26 @@ def test_signer_and_aggregator_see_the_same_share_under_a_clone() -> None:
     assert clone == GROUP.share(0)
     assert clone != GROUP.share(1)
     assert isinstance(clone, SecretScalar)
+
+
+def test_an_unused_nonce_can_be_destroyed() -> None:
+    session, (nonce, _) = open_session()
+    nonce.wipe()
+    nonce.wipe()
+    assert nonce.used
+    with pytest.raises(NonceAlreadyUsed):
+        frost.sign(nonce, GROUP.share(0), 0, session)
+
+
+def test_a_nonce_of_another_length_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="64 bytes, not 63"):
+        SecretNonce.from_bytes(bytes(63))
+
+
+def test_an_aggregate_that_fails_though_all_shares_hold_is_never_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No input can bring this about; a verifier that errs stands in for the defect."""
+    session, nonces = open_session()
+    psigs = [frost.sign(nonce, GROUP.share(holder), holder, session) for holder, nonce in enumerate(nonces)]
+    monkeypatch.setattr(bip340, "verify", lambda *_: False)
+    with pytest.raises(InvalidSignature):
+        frost.aggregate(psigs, session)
