@@ -1,0 +1,119 @@
+"""What happens to a signing session, and what the session wants done: see `signing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from strongroom.model.ids import SignerName
+from strongroom.protocol.release import ShareEvidence
+from strongroom.protocol.signed import SignedBody
+
+__all__ = [
+    "AskCommitments",
+    "AskShares",
+    "Blame",
+    "Command",
+    "CommitmentsArrived",
+    "DeadlinePassed",
+    "Event",
+    "Failed",
+    "RefusalArrived",
+    "SharesArrived",
+    "Signed",
+    "SignerGone",
+    "SignerReturned",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentsArrived:
+    """A holder committed, asked or not."""
+
+    signer: str
+    signed: SignedBody
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesArrived:
+    """A holder gave shares, and its next commitments unless it had a reason not to."""
+
+    signer: str
+    signed: SignedBody
+    next_commitments: SignedBody | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalArrived:
+    """A holder refused commitments or shares; it is not asked again in this session."""
+
+    signer: str
+    refusal: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerGone:
+    """The link to a holder broke: its nonces are gone."""
+
+    signer: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerReturned:
+    """A holder has a link again."""
+
+    signer: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """Time passed; who was asked `signing.PATIENCE_MS` ago or earlier is not waited for any more."""
+
+    now_ms: int
+
+
+Event = CommitmentsArrived | SharesArrived | RefusalArrived | SignerGone | SignerReturned | DeadlinePassed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCommitments:
+    """Ask these holders for commitments to the plan, and call `DeadlinePassed` after `signing.PATIENCE_MS`."""
+
+    signers: tuple[SignerName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskShares:
+    """Send the members of the set all its commitments, and call `DeadlinePassed` after `signing.PATIENCE_MS`."""
+
+    signers: tuple[SignerName, ...]
+    commitments: tuple[SignedBody, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Keep this: it proves a wrong share."""
+
+    evidence: ShareEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Done: one verified BIP340 signature (64 bytes) per input."""
+
+    signatures: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Done: fewer than t holders are left that did not refuse or misbehave. Reasons by holder."""
+
+    reasons: Mapping[str, str]
+
+
+Command = AskCommitments | AskShares | Blame | Signed | Failed
