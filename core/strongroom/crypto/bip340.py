@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from operator import xor
 from typing import TYPE_CHECKING, Any, Final
 
 from coincurve._libsecp256k1 import ffi, lib
@@ -75,7 +74,11 @@ def mask_with_hash(secret: SecretScalar, tag: str, randomness: bytes) -> bytearr
 
     Byte by byte, so that the secret never forms an integer; the integers below 256 are singletons of the interpreter.
     """
-    return bytearray(map(xor, memoryview(secret.view()), tagged_hash(tag, randomness)))
+    masked = bytearray(tagged_hash(tag, randomness))
+    # In place: a bytearray that grows leaves copies of its first bytes in freed memory.
+    for position, byte in enumerate(memoryview(secret.view())):
+        masked[position] ^= byte
+    return masked
 
 
 def sign(secret: SecretScalar, msg: bytes, aux32: bytes) -> bytes:
