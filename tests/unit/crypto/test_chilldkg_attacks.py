@@ -413,3 +413,19 @@ def test_a_public_share_at_infinity_is_refused() -> None:
         slope = tweaked * -pow(participant + 1, -1, ORDER)
         with pytest.raises(RecoveryDataError, match=f"participant {participant} or the coordinator"):
             chilldkg.recover(None, certified(some_transcript(term, slope)))
+
+
+def test_malleability_an_encrypted_share_has_one_encoding() -> None:
+    """A scalar at or above the group order is refused where it comes in, not reduced."""
+    states, messages = first_messages()
+    large = ORDER.to_bytes(32, "big")
+    with pytest.raises(FaultyParticipantError, match="group order") as blamed:
+        chilldkg.coordinator_step1([messages[0], messages[1][:-32] + large, messages[2]], PARAMS)
+    assert blamed.value.participant == 1
+    _, cmsg1 = chilldkg.coordinator_step1(messages, PARAMS)
+    with pytest.raises(FaultyCoordinatorError, match="group order"):
+        step2(0, states[0], cmsg1[:-32] + large)
+    term = Point.generator_times(7)
+    unreduced = dataclasses.replace(some_transcript(term, term), encrypted_shares=(1, 2, ORDER))
+    with pytest.raises(RecoveryDataError, match="group order"):
+        chilldkg.recover(None, certified(unreduced))

@@ -206,9 +206,20 @@ def test_a_result_of_zero_is_refused_and_wiped(operation: str) -> None:
     assert secret.wiped
 
 
-def test_the_remembered_public_key_follows_the_value() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        SecretScalar.negate,
+        lambda secret: secret.add_public(1),
+        lambda secret: secret.multiply_public(2),
+        lambda secret: secret.add(SecretScalar.from_bytes(VALUE)),
+        lambda secret: secret.multiply(SecretScalar.from_bytes(VALUE)),
+    ],
+    ids=["negate", "add_public", "multiply_public", "add", "multiply"],
+)
+def test_the_remembered_public_key_follows_the_value(change: Callable[[SecretScalar], None]) -> None:
     secret = SecretScalar.from_bytes(VALUE)
     before = secret.public()
-    secret.add_public(1)
+    change(secret)
     assert secret.public() != before
     assert secret.public() == SecretScalar.from_bytes(secret.expose()).public()
