@@ -5,7 +5,7 @@ A card is a JSON file of version 1:
     {"v": 1, "role": "person", "name": "alice", "keys": {"person": hex}, "certificate_request": PEM,
      "signatures": {"person": hex}}
 
-Each key signs the whole card but the signatures, so nobody can put another's key on a card, or another TLS key beside it:
+Each key signs the whole card but the signatures, so nobody can put another key on a card, or another TLS key beside it:
 Ed25519 over PAE("card", c), and a signer's secp256k1 host key BIP340 over SHA-256 of that, where c is the card without
 "signatures" as JSON in ASCII with sorted names and no spaces. A card says nothing about who may be trusted: people
 compare keys on a second channel, and the charter is what counts.

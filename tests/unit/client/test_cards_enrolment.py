@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from charter_builder import host_secret, seed, signing_key
 
+from charter_builder import host_secret, seed, signing_key
 from strongroom.ledger.charter import CharterSigner, Person
 from strongroom.wire.cards import CardInvalid, Role, make_person_card, make_signer_card, parse_card
 

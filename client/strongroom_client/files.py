@@ -1,0 +1,106 @@
+"""Reading bounded files and writing new ones: whole or not at all, private, and never over something that is there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from strongroom.model.errors import Kind, StrongroomError
+
+__all__ = ["FileExists", "FileProblem", "make_private_folder", "read_bytes", "read_text", "write_new"]
+
+PRIVATE: Final = 0o600
+MAX_FILE_BYTES: Final = 1_048_576
+
+
+class FileProblem(StrongroomError):
+    """A file cannot be read or written; the message says which and why."""
+
+    reason = "FILE_PROBLEM"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class FileExists(FileProblem):
+    """The file to write is there already: nothing is overwritten."""
+
+    reason = "FILE_EXISTS"
+    kind = Kind.ALREADY_EXISTS
+
+
+def read_bytes(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        FileProblem: it is missing, unreadable, or larger than `max_bytes`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise FileProblem(f"cannot read {path}: {error.strerror or error}: check the path", path=str(path)) from error
+    if len(data) > max_bytes:
+        raise FileProblem(f"{path} is larger than {max_bytes} bytes: give the right file", path=str(path))
+    return data
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> str:
+    """Return a file's content as UTF-8 text.
+
+    Raises:
+        FileProblem: as `read_bytes`, or it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, max_bytes=max_bytes).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileProblem(f"{path} is not text in UTF-8: give the right file", path=str(path)) from error
+
+
+def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
+    """Write a new file durably: after a crash it is there whole, or not at all.
+
+    Raises:
+        FileExists: something of this name is there; it is left as it is.
+        FileProblem: the folder is missing or not writable.
+    """
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # A link fails if the name is taken, where a rename would replace what is there.
+            os.link(partial, path)
+        finally:
+            partial.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise FileExists(
+            f"{path} is there already and is not overwritten: choose another name, or move it away", path=str(path)
+        ) from error
+    except OSError as error:
+        raise FileProblem(f"cannot write {path}: {error.strerror or error}", path=str(path)) from error
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter, with its parents; an existing one is left as it is.
+
+    Raises:
+        FileProblem: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileProblem(f"cannot make the folder {path}: {error.strerror or error}", path=str(path)) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
