@@ -348,7 +348,7 @@ def test_an_aggregate_that_fails_though_all_shares_hold_is_never_returned(monkey
 
 
 def test_malleability_a_share_has_one_encoding() -> None:
-    """A share plus the group order satisfies the same equation; an equation is made here that a tiny share satisfies."""
+    """A share plus the group order satisfies the same equation; here an equation is made that a tiny share solves."""
     nonces = [Point.generator_times(3).serialise() + Point.generator_times(2).serialise()] * 2
     session = Session.from_public_nonces(nonces, GROUP.context((0, 1)), (), MESSAGE)
     object.__setattr__(session, "_values", session.values()._replace(binding=1, challenge=0, nonce_is_odd=False))
