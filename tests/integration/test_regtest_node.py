@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +159,27 @@ def test_a_replacement_evicts_what_was_built_on_the_original(node: RegtestProces
     assert _refused(node, _payment(coin, fee_sat=2_400)).code == -26
     replacement = node.call("sendrawtransaction", _payment(coin, fee_sat=2_700).hex())
     assert node.call("getrawmempool") == [replacement]
+
+
+def test_a_replacement_may_not_spend_new_unconfirmed_coins(node: RegtestProcess) -> None:
+    node.mine(102, ADDRESS)
+    original, other = _coinbase_input(node, 1), _coinbase_input(node, 2)
+    node.call("sendrawtransaction", _payment(original, fee_sat=1_000).hex())
+    parent = VAULT.spend([other], [SpendOutput(amount_sat=COIN_SAT - 500, script=SCRIPT)])
+    node.call("sendrawtransaction", parent.finalise(VAULT.sign(parent)).hex())
+    fresh = SpendInput(txid=parent.txid, vout=0, amount_sat=COIN_SAT - 500, branch=0, index=0)
+    raw = VAULT.signed([original, fresh], [SpendOutput(amount_sat=2 * COIN_SAT - 50_000, script=SCRIPT)])
+    assert _refused(node, raw).message.startswith("replacement-adds-unconfirmed")
+
+
+def test_a_replacement_may_not_spend_what_it_replaces(node: RegtestProcess) -> None:
+    node.mine(101, ADDRESS)
+    coin = _coinbase_input(node, 1)
+    first = VAULT.spend([coin], [SpendOutput(amount_sat=COIN_SAT - 500, script=SCRIPT)])
+    node.call("sendrawtransaction", first.finalise(VAULT.sign(first)).hex())
+    child = SpendInput(txid=first.txid, vout=0, amount_sat=COIN_SAT - 500, branch=0, index=0)
+    raw = VAULT.signed([coin, child], [SpendOutput(amount_sat=COIN_SAT, script=SCRIPT)])
+    assert _refused(node, raw).message.startswith("bad-txns-spends-conflicting-tx")
 
 
 def test_an_input_that_does_not_signal_cannot_be_replaced(node: RegtestProcess) -> None:
@@ -324,6 +348,31 @@ def test_calls_without_the_cookie_are_refused(node: RegtestProcess) -> None:
         urllib.request.urlopen(request, timeout=10)
     caught.value.close()
     assert caught.value.code == 401
+
+
+def _post(node: RegtestProcess, body: bytes) -> tuple[int, Any]:
+    credentials = base64.b64encode(node.cookie_file.read_bytes()).decode()
+    request = urllib.request.Request(node.url, data=body, headers={"Authorization": f"Basic {credentials}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_both_versions_batches_and_named_parameters_are_understood(node: RegtestProcess) -> None:
+    assert _post(node, b'{"method": "getblockcount", "id": 7}') == (200, {"result": 0, "error": None, "id": 7})
+    modern = b'{"jsonrpc": "2.0", "method": "getblockhash", "params": {"height": 0}, "id": "a"}'
+    assert _post(node, modern) == (200, {"jsonrpc": "2.0", "result": REGTEST.genesis_hash, "id": "a"})
+    status, batch = _post(node, b'[{"method": "getblockcount", "id": 1}, {"method": "nothing", "id": 2}, 3]')
+    assert status == 200
+    assert [answer["error"] and answer["error"]["code"] for answer in batch] == [None, -32601, -32600]
+    assert _post(node, b"{broken")[1]["error"]["code"] == -32700
+    assert _post(node, b"[" * 100_000)[1]["error"]["code"] == -32700
+    assert _post(node, b'{"method": "nothing"}')[0] == 404
+    unknown = b'{"method": "getblockhash", "params": {"depth": 0}}'
+    assert (_post(node, unknown)[0], _post(node, unknown)[1]["error"]["code"]) == (500, -8)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from strongroom_regtest.render import (
 from strongroom_regtest.standardness import INCREMENTAL_RELAY_SAT_PER_KVB, MIN_RELAY_SAT_PER_KVB
 
 MAX_BLOCKS_PER_CALL: Final = 10_000
+MAX_FORK_BLOCKS: Final = 1_000
 DEFAULT_MAX_FEE_RATE_BTC_PER_KVB: Final = 0.10
 
 Method = Callable[[Node, Parameters], Any]
@@ -230,7 +231,7 @@ def _generatefork(node: Node, given: Parameters) -> Any:
     height = given.integer("height")
     if height > node.chain.height:
         raise RpcError(Code.INVALID_PARAMETER, "Block height out of range")
-    count = given.integer("nblocks", least=1, most=MAX_BLOCKS_PER_CALL)
+    count = given.integer("nblocks", least=1, most=MAX_FORK_BLOCKS)
     return [txid_text(block.header.hash) for block in node.mine_fork(height, count, given.script("address"))]
 
 

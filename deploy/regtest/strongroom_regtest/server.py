@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             request = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             error = RpcError(Code.PARSE_ERROR, "Parse error")
             self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, _failure(None, error, modern=False))
             return
