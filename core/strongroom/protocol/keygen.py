@@ -1,0 +1,126 @@
+"""Making a vault's key: one attempt of ChillDKG, the holders' statements, and trial signatures.
+
+All holders take part, and all must answer: a failure, or 30 s of silence, ends the attempt, and the next one has a
+higher number and fresh randomness. Nothing of an attempt is stored. When the vault's entry is final, every holder
+computes its share again from its host key and the public recovery data in the entry, so that a kill at any step is
+harmless.
+
+The trial signature is the only signature a holder gives without a plan. Its message follows from the transcript and the
+subset alone, and the signer computes it itself.
+
+This module holds what both sides share; `keygen_participant` and `keygen_coordinator` are the two machines.
+
+Spec: ChillDKG; design, "Keys".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.crypto import frost
+from strongroom.crypto.chilldkg import DKGOutput, SessionParams
+from strongroom.crypto.errors import InvalidInput
+from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.messages import VaultStatement
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId, OrderHash
+
+__all__ = [
+    "SILENCE_MS",
+    "KeygenRefused",
+    "KeygenTerms",
+    "recovery_hash",
+    "session_id",
+    "trial_session",
+    "trial_sets",
+]
+
+SILENCE_MS: Final = 30_000
+"""How long either side waits for the other before the attempt is over."""
+
+
+class KeygenRefused(StrongroomError):
+    """A message does not fit the attempt it came for: stale, out of order, or malformed. Start a new attempt."""
+
+    reason = "KEYGEN_REFUSED"
+    kind = Kind.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeygenTerms:
+    """What an attempt generates: taken by each side from its own log and charter, never from a request.
+
+    Attributes:
+        log_id: The log.
+        order_hash: The final and approved CreateVault order.
+        attempt: 1 and rising.
+        signers: Holders in participant order.
+        host_keys: Host public key of each, 33 bytes, as the charter has it.
+        threshold: How many of them sign.
+    """
+
+    log_id: LogId
+    order_hash: OrderHash
+    attempt: int
+    signers: tuple[str, ...]
+    host_keys: tuple[bytes, ...]
+    threshold: int
+
+    @property
+    def params(self) -> SessionParams:
+        """ChillDKG's session parameters."""
+        return SessionParams(hostpubkeys=self.host_keys, t=self.threshold)
+
+    def statement(self, signer: str, recovery_data: bytes) -> VaultStatement:
+        """The statement of one holder about the generated key."""
+        return VaultStatement(
+            log_id=self.log_id, order_hash=self.order_hash, recovery_hash=recovery_hash(recovery_data), signer=signer
+        )
+
+
+def recovery_hash(recovery_data: bytes) -> bytes:
+    """SHA-256 of the recovery data, 32 bytes: what statements and trials are about."""
+    return hashlib.sha256(recovery_data).digest()
+
+
+def session_id(terms: KeygenTerms) -> bytes:
+    """SHA-256 over log id, order hash and attempt number (4 bytes big-endian); names an attempt, 32 bytes."""
+    return hashlib.sha256(terms.log_id + terms.order_hash + terms.attempt.to_bytes(4, "big")).digest()
+
+
+def trial_sets(n: int, t: int) -> tuple[tuple[int, ...], ...]:
+    """The subsets that try a new key: ceil(n/t) subsets of exactly t identifiers, ascending, that cover all n.
+
+    Raises:
+        InvalidInput: not 1 <= t <= n; the caller's fault.
+    """
+    if not 1 <= t <= n:
+        raise InvalidInput(f"the threshold must be between 1 and {n}, not {t}")
+    starts = (min(start, n - t) for start in range(0, n, t))
+    return tuple(tuple(range(start, start + t)) for start in starts)
+
+
+def trial_session(
+    terms: KeygenTerms,
+    output: DKGOutput,
+    recovery_data: bytes,
+    subset: tuple[int, ...],
+    nonces: Sequence[bytes],
+) -> frost.Session:
+    """The signing session of one trial: the untweaked group key, and a message made from the transcript and the subset.
+
+    Raises:
+        InvalidInput: the number of nonces is not that of the subset.
+        InvalidContribution: the nonce at `signer_index` is no pair of points.
+    """
+    context = frost.SignersContext(
+        n=len(terms.signers),
+        t=terms.threshold,
+        ids=subset,
+        pubshares=tuple(output.pubshares[identifier] for identifier in subset),
+        thresh_pk=output.threshold_pubkey,
+    )
+    return frost.Session.from_public_nonces(nonces, context, (), trial_message(recovery_data, subset))

@@ -1,0 +1,236 @@
+"""A holder's side of one key generation attempt.
+
+States live in memory only and are used in order: `Dealt`, `Agreed`, `Holding`. Each is good for one message; a message
+that does not fit raises `KeygenRefused` or one of ChillDKG's errors, and the attempt is over.
+
+The shell has checked beforehand, in its own log, that the order is final, approved, and names this signer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from strongroom.crypto import chilldkg, frost
+from strongroom.crypto.chilldkg import DKGOutput, ParticipantState1, ParticipantState2
+from strongroom.crypto.ed25519 import SigningKey
+from strongroom.crypto.errors import SelfCheckFailed
+from strongroom.crypto.frost import SecretNonce
+from strongroom.crypto.secret import SecretScalar
+from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.protocol.keygen import (
+    SILENCE_MS,
+    KeygenRefused,
+    KeygenTerms,
+    recovery_hash,
+    session_id,
+    trial_session,
+    trial_sets,
+)
+from strongroom.protocol.signed import sign_body
+
+__all__ = [
+    "Agreed",
+    "Attempt",
+    "Dealt",
+    "Finished",
+    "Holding",
+    "agree",
+    "begin",
+    "finish",
+    "has_expired",
+    "trial_commit",
+    "trial_sign",
+    "wipe",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt:
+    """The first message was sent."""
+
+    terms: KeygenTerms
+    signer: str
+    state: ParticipantState1
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """The transcript was signed. The host key must be kept from here on, whatever happens."""
+
+    terms: KeygenTerms
+    signer: str
+    state: ParticipantState2
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """The key exists and this signer holds a share of it, in memory, for the trials."""
+
+    terms: KeygenTerms
+    signer: str
+    output: DKGOutput
+    recovery_data: bytes
+    since_ms: int
+    nonces: Mapping[tuple[int, ...], SecretNonce] = field(default_factory=dict, repr=False)
+
+
+Attempt = Dealt | Agreed | Holding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What goes to the coordinator when the key exists."""
+
+    statement_signature: bytes
+    recovery_hash: bytes
+
+
+def begin(
+    terms: KeygenTerms,
+    *,
+    signer: str,
+    host_key: SecretScalar,
+    random32: bytes,
+    now_ms: int,
+    previous: Attempt | None = None,
+) -> tuple[Dealt, bytes]:
+    """Open an attempt; returns ChillDKG's first message, 33t + 32n + 97 bytes.
+
+    Args:
+        terms: What to generate, from the own log.
+        signer: The own name.
+        host_key: The own host secret key; stays the caller's.
+        random32: 32 bytes of fresh randomness, never used before.
+        now_ms: The time.
+        previous: The attempt in memory, if any; it is wiped when this one takes its place.
+
+    Raises:
+        KeygenRefused: the attempt's number does not rise above that of an earlier attempt for the same order.
+        SessionParamsError, HostSeckeyError: the charter's host keys are wrong for this signer.
+    """
+    if previous is not None and previous.terms.order_hash == terms.order_hash:
+        if terms.attempt <= previous.terms.attempt:
+            raise KeygenRefused(
+                f"attempt {terms.attempt} does not rise above {previous.terms.attempt}", attempt=str(terms.attempt)
+            )
+    state, message = chilldkg.participant_step1(host_key, terms.params, random32)
+    if terms.signers[state.participant] != signer:
+        raise KeygenRefused(f"the host key is that of {terms.signers[state.participant]}, not of {signer}")
+    if previous is not None:
+        wipe(previous)
+    return Dealt(terms=terms, signer=signer, state=state, since_ms=now_ms), message
+
+
+def agree(
+    attempt: Attempt, message: bytes, *, host_key: SecretScalar, aux32: bytes, now_ms: int
+) -> tuple[Agreed, bytes]:
+    """Check the coordinator's first message (162n + 33(t - 1) bytes); returns the signature over the transcript.
+
+    Raises:
+        KeygenRefused: not at this step, or the attempt is over.
+        MessageLengthError, ProtocolError: ChillDKG's own, which say who is to blame and how far that is proven.
+    """
+    if not isinstance(attempt, Dealt) or has_expired(attempt, now_ms):
+        raise _out_of_order(attempt, now_ms, "round 2")
+    state, signature = chilldkg.participant_step2(host_key, attempt.state, message, aux32)
+    return Agreed(terms=attempt.terms, signer=attempt.signer, state=state, since_ms=now_ms), signature
+
+
+def finish(attempt: Attempt, message: bytes, *, vote_key: SigningKey, now_ms: int) -> tuple[Holding, Finished]:
+    """Check the certificate (64n bytes), and state with the vote key that this signer holds a share.
+
+    Raises:
+        KeygenRefused: not at this step, or the attempt is over.
+        MessageLengthError, FaultyCoordinatorError: the certificate does not hold.
+    """
+    if not isinstance(attempt, Agreed) or has_expired(attempt, now_ms):
+        raise _out_of_order(attempt, now_ms, "the end")
+    output, recovery_data = chilldkg.participant_finalize(attempt.state, message)
+    statement = sign_body("vault", attempt.terms.statement(attempt.signer, recovery_data), vote_key)
+    holding = Holding(
+        terms=attempt.terms, signer=attempt.signer, output=output, recovery_data=recovery_data, since_ms=now_ms
+    )
+    return holding, Finished(statement_signature=statement.signature, recovery_hash=recovery_hash(recovery_data))
+
+
+def trial_commit(attempt: Attempt, subset: tuple[int, ...], *, random32: bytes, now_ms: int) -> tuple[Holding, bytes]:
+    """Commit for the trial of one subset; returns the public nonce, 66 bytes. Asked again, an unused nonce is replaced.
+
+    Raises:
+        KeygenRefused: not at this step, the attempt is over, or it is none of the subsets this signer tries.
+    """
+    holding, share = _ready(attempt, subset, now_ms)
+    nonce, public = frost.nonce_gen(
+        random32,
+        secshare=share,
+        pubshare=share.public(),
+        thresh_pk_xonly=holding.output.threshold_pubkey[1:],
+        message=trial_message(holding.recovery_data, subset),
+        extra=session_id(holding.terms),
+    )
+    earlier = holding.nonces.get(subset)
+    if earlier is not None:
+        earlier.wipe()
+    return replace(holding, nonces={**holding.nonces, subset: nonce}, since_ms=now_ms), public
+
+
+def trial_sign(
+    attempt: Attempt, subset: tuple[int, ...], nonces: tuple[bytes, ...], *, now_ms: int
+) -> tuple[Holding, bytes]:
+    """Give the trial signature share of one subset, 32 bytes.
+
+    This is the only signature without a plan: the key is fresh, and the message is made here from the transcript.
+
+    Raises:
+        KeygenRefused: not at this step, the attempt is over, or there is no unused nonce for this subset.
+        InvalidInput, InvalidContribution: the nonces are malformed, or do not hold the own one.
+    """
+    holding, share = _ready(attempt, subset, now_ms)
+    nonce = holding.nonces.get(subset)
+    if nonce is None:
+        raise KeygenRefused(f"no unused nonce for the trial of {subset}: commit first")
+    me = holding.terms.signers.index(holding.signer)
+    try:
+        session = trial_session(holding.terms, holding.output, holding.recovery_data, subset, nonces)
+        made = frost.sign(nonce, share, me, session)
+    finally:
+        nonce.wipe()
+    left = {key: value for key, value in holding.nonces.items() if key != subset}
+    return replace(holding, nonces=left, since_ms=now_ms), made
+
+
+def has_expired(attempt: Attempt, now_ms: int) -> bool:
+    """Whether the coordinator has been silent for too long."""
+    return now_ms - attempt.since_ms > SILENCE_MS
+
+
+def wipe(attempt: Attempt) -> None:
+    """Destroy the secrets of an attempt that is over. Wiping twice is harmless."""
+    output = attempt.state.output if isinstance(attempt, Agreed) else None
+    if isinstance(attempt, Holding):
+        output = attempt.output
+        for nonce in attempt.nonces.values():
+            nonce.wipe()
+    if output is not None and output.secshare is not None:
+        output.secshare.wipe()
+
+
+def _ready(attempt: Attempt, subset: tuple[int, ...], now_ms: int) -> tuple[Holding, SecretScalar]:
+    if not isinstance(attempt, Holding) or has_expired(attempt, now_ms):
+        raise _out_of_order(attempt, now_ms, "a trial")
+    terms = attempt.terms
+    me = terms.signers.index(attempt.signer)
+    if me not in subset or subset not in trial_sets(len(terms.signers), terms.threshold):
+        raise KeygenRefused(f"{subset} is none of the subsets that {attempt.signer} tries")
+    if attempt.output.secshare is None:
+        raise SelfCheckFailed("a participant's output has no share: a defect of ours")
+    return attempt, attempt.output.secshare
+
+
+def _out_of_order(attempt: Attempt, now_ms: int, wanted: str) -> KeygenRefused:
+    if has_expired(attempt, now_ms):
+        return KeygenRefused(f"attempt {attempt.terms.attempt} is over: the coordinator was silent for too long")
+    return KeygenRefused(f"attempt {attempt.terms.attempt} is at {type(attempt).__name__}, not ready for {wanted}")
