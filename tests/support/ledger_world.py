@@ -59,6 +59,7 @@ from strongroom.ledger.messages import (
 )
 from strongroom.ledger.pae import pae
 from strongroom.ledger.plans import plan_hash
+from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.view import MemoryStore
@@ -244,7 +245,7 @@ class World:
         }
         return codec.encode(Order(**{**defaults, **parts}))
 
-    def endorsement(self, person: str, verb: Verb, order: bytes, **parts: Any) -> Signed:
+    def endorsement(self, person: str, verb: Verb, order: bytes, /, **parts: Any) -> Signed:
         """A signed endorsement; `order` is the order's bytes or its 32-byte hash; `parts` replace fields."""
         size = self.replica.size
         defaults: dict[str, Any] = {
@@ -264,7 +265,7 @@ class World:
         said.extend(self.endorsement(person, Verb.APPROVE, order) for person in approvers)
         return OrderEntry(order=order, endorsements=tuple(said))
 
-    def endorse(self, person: str, verb: Verb, order: bytes, **parts: Any) -> Endorse:
+    def endorse(self, person: str, verb: Verb, order: bytes, /, **parts: Any) -> Endorse:
         return Endorse(endorsement=self.endorsement(person, verb, order, **parts))
 
     def submit(self, action: Action, initiator: str, *approvers: str, **parts: Any) -> bytes:
@@ -396,3 +397,10 @@ class World:
         plan = self.plan(*args, **parts)
         self.log(plan)
         return plan_hash(codec.encode(plan))
+
+    def planned(self, *args: Any, **parts: Any) -> PlanRecord:
+        """Log a plan; return its record."""
+        name = self.log_plan(*args, **parts)
+        record = self.state.plan(name)
+        assert record is not None
+        return record

@@ -22,7 +22,7 @@ from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import PlanHash
 
-__all__ = ["ResolvedPlan", "fee_shares", "plan_hash", "resolve", "spend_of", "vault_key_of"]
+__all__ = ["ResolvedPlan", "fee_shares", "payee_script", "plan_hash", "resolve", "spend_of", "vault_key_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +148,9 @@ def _outputs(plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw]) -> tu
                     raise refused("PLAN_OUTPUTS", f"an output pays order {position}, which is none or paid already")
                 paid.add(position)
                 payment = payments[position]
-                outputs.append(SpendOutput(amount_sat=payment.amount, script=_script(payment.destination, network)))
+                outputs.append(
+                    SpendOutput(amount_sat=payment.amount, script=payee_script(payment.destination, network))
+                )
             case Change(amount_sat=amount_sat, index=index):
                 outputs.append(
                     SpendOutput(amount_sat=amount_sat, script=key.derive(policy.CHANGE_BRANCH, index).script)
@@ -159,7 +161,12 @@ def _outputs(plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw]) -> tu
 
 
 @lru_cache(maxsize=16_384)
-def _script(destination: str, network: Network) -> bytes:
+def payee_script(destination: str, network: Network) -> bytes:
+    """Return the output script of a destination; every order's is asked for when it comes and when it is paid.
+
+    Raises:
+        Refused: DESTINATION_INVALID, it is no canonical address of the network.
+    """
     try:
         return script_of(destination, network)
     except BadAddress as error:

@@ -30,7 +30,7 @@ from strongroom.ledger.rules import glob_match
 from strongroom.ledger.view import KeyValue
 from strongroom.model.ids import LogId
 
-__all__ = ["State", "decode_order"]
+__all__ = ["State", "decode_order", "forget_decoded"]
 
 M = TypeVar("M")
 
@@ -43,7 +43,7 @@ TIME_KEY: Final = b"m/time"
 SIZE_KEY: Final = b"m/size"
 DIGEST_KEY: Final = b"m/digest"
 STANDING_KEY: Final = b"m/standing-freezes"
-_MEMO_LIMIT: Final = 32_768
+_MEMO_LIMIT: Final = 8_192
 
 
 class _Memo:
@@ -69,6 +69,10 @@ class _Memo:
             known.clear()
         known[data] = instance
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+
 
 _memo: Final = _Memo()
 
@@ -76,6 +80,11 @@ _memo: Final = _Memo()
 def remember(cls: type[M], data: bytes, instance: M) -> None:
     """Spare the next reader decoding `data`, which `instance` was encoded to."""
     _memo.note(cls, data, instance)
+
+
+def forget_decoded() -> None:
+    """Drop what was decoded before: memory back, or a fair start for a measurement. Nothing else changes."""
+    _memo.clear()
 
 
 def decode_order(data: bytes) -> Order:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from strongroom.chains.bitcoin import policy
-from strongroom.chains.bitcoin.address import BadAddress, script_of
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.handlers.freezing import check_scope, freeze_record
 from strongroom.ledger.handlers.position import Position
@@ -21,6 +20,7 @@ from strongroom.ledger.messages import (
     Withdraw,
 )
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members
@@ -90,11 +90,7 @@ class _Pay(_WaitsWhileOpen):
         network = BY_CAIP2[vault.chain]
         if self.action.asset != network.asset_id:
             raise refused("ASSET_MISMATCH", f"vault {vault.name} holds {network.asset_id}, not {self.action.asset}")
-        try:
-            script = script_of(self.action.destination, network)
-        except BadAddress as error:
-            raise refused("DESTINATION_INVALID", error.message) from error
-        least = policy.dust_sat(script)
+        least = policy.dust_sat(payee_script(self.action.destination, network))
         if least is None or not least <= self.action.amount <= policy.MAX_MONEY_SAT:
             raise refused("AMOUNT_INVALID", f"{self.action.amount} sat cannot be paid: at least {least} sat")
         if self.action.max_fee > policy.MAX_MONEY_SAT:

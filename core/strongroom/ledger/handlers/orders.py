@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 from strongroom.ledger.handlers.actions import Act, act_of
-from strongroom.ledger.handlers.decoding import decode_inner
+from strongroom.ledger.handlers.decoding import decode_new_order
 from strongroom.ledger.handlers.endorsing import read_endorsement, record_of
 from strongroom.ledger.handlers.position import Author, Position
 from strongroom.ledger.messages import Endorse, Endorsement, Freeze, Order, OrderEntry, Verb
@@ -25,7 +25,7 @@ MAX_ENDORSEMENTS: Final = 127
 
 def apply_order(state: MutableState, body: OrderEntry, at: Position) -> Author | None:
     """Accept a new order with its initiator's endorsement, and let it act if it acts in the ledger itself."""
-    order = decode_inner(Order, body.order)
+    order = decode_new_order(body.order)
     order_hash = sha256(body.order).digest()
     _check_new(state, order, order_hash, at)
     act = act_of(order)

@@ -1,0 +1,91 @@
+"""The first entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import charter_builder as builder
+from ledger_world import World, sign
+from refusals import refusal_of
+from strongroom.ledger.charter import Quorum, log_id_of
+from strongroom.ledger.messages import Adopt, Genesis, Tick
+from strongroom.ledger.replica import Replica
+from strongroom.ledger.view import MemoryStore
+
+
+def test_genesis_puts_the_charter_in_force() -> None:
+    world = World()
+    world.log(world.genesis("alice", "carol"))
+    record = world.state.charter_record
+    assert record is not None
+    assert record.charter == world.charter_bytes
+    assert record.since_ms == world.time_ms
+    assert world.state.charter == world.charter
+
+
+def test_nothing_comes_before_the_genesis() -> None:
+    assert refusal_of(World(), Tick()) == "GENESIS_MISSING"
+
+
+def test_a_second_genesis_is_refused() -> None:
+    world = World.started()
+    assert refusal_of(world, world.genesis()) == "GENESIS_MISPLACED"
+
+
+def test_a_genesis_of_another_log_is_refused() -> None:
+    world, other = World(), World(charter=builder.charter(salt=bytes(32)))
+    assert refusal_of(world, other.genesis()) == "WRONG_LOG"
+
+
+def test_an_adoption_of_another_charter_is_refused() -> None:
+    world, other = World(), World(charter=builder.charter(salt=bytes(32)))
+    mixed = replace(world.genesis(), adoptions=(world.adoption("alice"), other.adoption("bob")))
+    assert refusal_of(world, mixed) == "WRONG_LOG"
+
+
+@pytest.mark.parametrize(
+    ("adopters", "code"),
+    [
+        (("alice",), "ADOPTION_QUORUM"),
+        (("alice", "alice"), "ADOPTION_INVALID"),
+        (("alice", "dave"), "ADOPTION_INVALID"),
+    ],
+    ids=["too few", "one person twice", "no administrator"],
+)
+def test_the_quorum_of_administrators_must_adopt(adopters: tuple[str, ...], code: str) -> None:
+    world = World()
+    assert refusal_of(world, world.genesis(*adopters)) == code
+
+
+def test_an_adoption_by_another_key_is_refused() -> None:
+    world = World()
+    adoption = Adopt(log_id=world.log_id, person="bob", key=builder.signing_key("dave").public)
+    forged = Genesis(charter=world.charter_bytes, adoptions=(world.adoption("alice"), sign("adopt", adoption, "dave")))
+    assert refusal_of(world, forged) == "KEY_UNKNOWN"
+
+
+def test_an_adoption_with_a_false_signature_is_refused() -> None:
+    world = World()
+    adoption = Adopt(log_id=world.log_id, person="bob", key=builder.signing_key("bob").public)
+    forged = Genesis(charter=world.charter_bytes, adoptions=(world.adoption("alice"), sign("adopt", adoption, "dave")))
+    assert refusal_of(world, forged) == "BAD_SIGNATURE"
+
+
+def test_a_charter_with_an_error_is_refused() -> None:
+    world = World(charter=builder.charter(admin=Quorum(group="nobody", count=2)))
+    assert refusal_of(world, world.genesis()) == "CHARTER_INVALID"
+
+
+def test_an_unknown_rule_set_is_refused() -> None:
+    world = World(charter=builder.charter(rule_set=2))
+    assert refusal_of(world, world.genesis()) == "RULE_SET_UNKNOWN"
+
+
+def test_charter_bytes_that_are_not_canonical_are_refused() -> None:
+    world = World()
+    world.charter_bytes += b"\0"
+    world.log_id = log_id_of(world.charter_bytes)
+    world.replica = Replica(MemoryStore(), log_id=world.log_id)
+    assert refusal_of(world, world.genesis()) == "ENTRY_MALFORMED"

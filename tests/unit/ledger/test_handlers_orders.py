@@ -1,0 +1,329 @@
+"""Orders and endorsements."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import charter_builder as builder
+from ledger_world import DAY_MS, DESTINATION, HOUR_MS, Action, World, sign
+from refusals import refusal_of
+from strongroom.chains.bitcoin.networks import MAINNET
+from strongroom.ledger import codec
+from strongroom.ledger.charter import LogQuotas
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    Endorse,
+    Endorsement,
+    Freeze,
+    OrderEntry,
+    Scope,
+    Signed,
+    Tick,
+    Unfreeze,
+    Verb,
+)
+from strongroom.ledger.records import OrderState
+
+VAULT = "customer-1"
+
+
+@pytest.fixture
+def world() -> World:
+    world = World.started()
+    world.make_vault(VAULT)
+    return world
+
+
+def state_of(world: World, order_hash: bytes) -> OrderState:
+    record = world.state.order(order_hash)
+    assert record is not None
+    return record.state
+
+
+# --- acceptance ------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_found_by_hash_and_id_and_waits(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000), id=b"0123456789abcdef")
+    world.log(world.order_entry(order, "shop"))
+    record = world.state.order(hashlib.sha256(order).digest())
+    assert record is not None
+    assert record.order == order
+    assert record.state is OrderState.OPEN
+    assert world.state.order_by_id(b"0123456789abcdef") == record
+    assert [one.hash for one in world.state.open_orders()] == [record.hash]
+
+
+def test_the_same_order_again_is_known_and_its_id_is_taken(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000), id=bytes(16))
+    world.log(world.order_entry(order, "shop"))
+    assert refusal_of(world, world.order_entry(order, "alice")) == "ALREADY_KNOWN"
+    other = world.order(world.withdrawal(VAULT, 100_001), id=bytes(16))
+    assert refusal_of(world, world.order_entry(other, "shop")) == "ORDER_ID_TAKEN"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"log_id": bytes(32)}, "WRONG_LOG"),
+        ({"expires_ms": 1}, "ORDER_EXPIRED"),
+        ({"expires_ms": 2**63}, "ORDER_LIFE_TOO_LONG"),
+    ],
+)
+def test_an_order_must_be_of_this_log_and_live_for_a_bounded_time(
+    world: World, parts: dict[str, Any], code: str
+) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000), **parts)
+    assert refusal_of(world, world.order_entry(order, "shop")) == code
+
+
+def test_an_order_that_expires_at_this_very_time_has_expired(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000), expires_ms=world.time_ms)
+    assert refusal_of(world, world.order_entry(order, "shop")) == "ORDER_EXPIRED"
+
+
+def test_order_bytes_that_are_not_canonical_are_refused(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000)) + b"\0"
+    assert refusal_of(world, world.order_entry(order, "shop")) == "ENTRY_MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"vault": "customer-2"}, "VAULT_UNKNOWN"),
+        ({"asset": MAINNET.asset_id}, "ASSET_MISMATCH"),
+        ({"destination": DESTINATION.upper()}, "DESTINATION_INVALID"),
+        ({"destination": DESTINATION[:-1] + "q"}, "DESTINATION_INVALID"),
+        ({"destination": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"}, "DESTINATION_INVALID"),
+        ({"amount": 293}, "AMOUNT_INVALID"),
+        ({"amount": 21_000_000 * 100_000_000 + 1}, "AMOUNT_INVALID"),
+        ({"max_fee": 2**80}, "AMOUNT_INVALID"),
+        ({"amount": 300_000_000}, "INITIATOR_NOT_ALLOWED"),
+    ],
+)
+def test_a_withdrawal_that_could_never_be_paid_is_refused(world: World, parts: dict[str, Any], code: str) -> None:
+    order = world.order(replace(world.withdrawal(VAULT, 100_000), **parts))
+    assert refusal_of(world, world.order_entry(order, "shop")) == code
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        (lambda w: w.creation("customer-1"), "VAULT_NAME_TAKEN"),
+        (lambda w: w.creation("new", ("s1", "s2", "s9")), "VAULT_SIGNERS"),
+        (lambda w: w.creation("new", ("s1", "s2", "s2")), "VAULT_SIGNERS"),
+        (lambda w: w.creation("new", ("s1", "s2", "s3"), 0), "VAULT_SIGNERS"),
+        (lambda w: w.creation("new", ("s1",), 2), "VAULT_SIGNERS"),
+        (lambda w: w.creation("new", ("s1", "s2", "s3"), 3), "VAULT_SIGNERS"),  # above the witness quorum of 2
+        (lambda w: Freeze(scope=Scope.ALL, vault="customer-1", why="x"), "FREEZE_SCOPE"),
+        (lambda w: Freeze(scope=Scope.VAULT, vault="", why="x"), "FREEZE_SCOPE"),
+        (lambda w: Freeze(scope=Scope.VAULT, vault="nowhere", why="x"), "VAULT_UNKNOWN"),
+        (lambda w: Unfreeze(freeze=bytes(32)), "FREEZE_UNKNOWN"),
+        (lambda w: CancelWithdraw(order_hash=bytes(32), max_fee=1), "ORDER_UNKNOWN"),
+    ],
+)
+def test_other_orders_that_could_never_act_are_refused(
+    world: World, action: Callable[[World], Action], code: str
+) -> None:
+    assert refusal_of(world, world.order_entry(world.order(action(world)), "alice")) == code
+
+
+def test_a_vault_of_an_unlisted_chain_is_refused(world: World) -> None:
+    foreign = replace(world.creation("new"), chain=MAINNET.caip2)
+    assert refusal_of(world, world.order_entry(world.order(foreign), "alice")) == "CHAIN_UNKNOWN"
+
+
+# --- endorsements ----------------------------------------------------------------------------------------------------
+
+
+def test_an_order_without_its_initiator_is_refused(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    entry = OrderEntry(order=order, endorsements=(world.endorsement("alice", Verb.APPROVE, order),))
+    assert refusal_of(world, entry) == "INITIATOR_NOT_ALLOWED"
+
+
+def test_only_those_a_rule_names_initiate(world: World) -> None:
+    strict = World.started(rules=(builder.rule(initiated=("group:integrations",)),))
+    strict.make_vault(VAULT)
+    order = strict.order(strict.withdrawal(VAULT, 100_000))
+    assert refusal_of(strict, strict.order_entry(order, "alice")) == "INITIATOR_NOT_ALLOWED"
+    strict.log(strict.order_entry(order, "shop"))
+
+
+def test_two_initiators_are_refused(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    said = tuple(world.endorsement(person, Verb.INITIATE, order) for person in ("shop", "alice"))
+    assert refusal_of(world, OrderEntry(order=order, endorsements=said)) == "VERB_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("first", [Verb.INITIATE, Verb.APPROVE])
+def test_the_initiator_cannot_approve_in_either_order(world: World, first: Verb) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    verbs = (Verb.INITIATE, Verb.APPROVE) if first is Verb.INITIATE else (Verb.APPROVE, Verb.INITIATE)
+    entry = OrderEntry(order=order, endorsements=tuple(world.endorsement("alice", verb, order) for verb in verbs))
+    assert refusal_of(world, entry) == "INITIATOR_CANNOT_APPROVE"
+
+
+def test_a_new_order_brings_no_rejection(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    entry = world.order_entry(order, "shop")
+    said = (*entry.endorsements, world.endorsement("alice", Verb.REJECT, order))
+    assert refusal_of(world, OrderEntry(order=order, endorsements=said)) == "VERB_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"log_id": bytes(32)}, "WRONG_LOG"),
+        ({"key": builder.signing_key("bob").public}, "KEY_UNKNOWN"),
+        ({"person": "mallory"}, "KEY_UNKNOWN"),
+        ({"expires_ms": 1}, "ENDORSEMENT_EXPIRED"),
+        ({"expires_ms": 2**63}, "ENDORSEMENT_TOO_LONG"),
+        ({"head_size": 0}, "ENDORSEMENT_HEAD"),
+        ({"head_size": 1}, "ENDORSEMENT_HEAD"),
+        ({"head_size": 1_000}, "ENDORSEMENT_HEAD"),
+        ({"head_root": bytes(32)}, "ENDORSEMENT_HEAD"),
+        ({"order_hash": bytes(32)}, "ORDER_UNKNOWN"),
+    ],
+)
+def test_an_endorsement_must_be_this_persons_word_in_this_log(world: World, parts: dict[str, Any], code: str) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    assert refusal_of(world, world.endorse("alice", Verb.APPROVE, order_hash, **parts)) == code
+
+
+def test_any_earlier_head_of_this_log_will_do(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    old = {"head_size": 2, "head_root": world.replica.root_at(2)}
+    world.log(world.endorse("alice", Verb.APPROVE, order_hash, **old))
+
+
+def test_an_endorsement_of_another_order_does_not_start_one(world: World) -> None:
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    entry = OrderEntry(order=order, endorsements=(world.endorsement("shop", Verb.INITIATE, bytes(32)),))
+    assert refusal_of(world, entry) == "ENDORSEMENT_MISMATCH"
+
+
+def test_an_endorsement_lives_for_seven_days_at_most(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    week = world.time_ms + 7 * DAY_MS
+    too_long = world.endorse("alice", Verb.APPROVE, order_hash, expires_ms=week + 1)
+    assert refusal_of(world, too_long) == "ENDORSEMENT_TOO_LONG"
+    world.log(world.endorse("alice", Verb.APPROVE, order_hash, expires_ms=week))
+
+
+def test_a_signature_by_another_key_is_refused(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    true = world.endorsement("alice", Verb.APPROVE, order_hash)
+    forged = sign("endorsement", codec.decode(Endorsement, true.body), "bob")
+    assert refusal_of(world, Endorse(endorsement=forged)) == "BAD_SIGNATURE"
+
+
+def test_a_signature_of_another_kind_is_refused(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    true = world.endorsement("alice", Verb.APPROVE, order_hash)
+    forged = sign("adopt", codec.decode(Endorsement, true.body), "alice")
+    assert refusal_of(world, Endorse(endorsement=Signed(body=true.body, signature=forged.signature))) == "BAD_SIGNATURE"
+
+
+def test_a_word_said_twice_is_known(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice")
+    again = world.endorse("alice", Verb.APPROVE, order_hash, expires_ms=world.time_ms + HOUR_MS)
+    assert refusal_of(world, again) == "ALREADY_KNOWN"
+
+
+@pytest.mark.parametrize("verb", [Verb.APPROVE, Verb.REJECT])
+def test_only_those_whom_a_rule_names_approve_or_reject(world: World, verb: Verb) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "alice")
+    assert refusal_of(world, world.endorse("shop", verb, order_hash)) == "NOT_AN_APPROVER"
+
+
+def test_a_rejection_ends_an_open_order_for_ever(world: World) -> None:
+    order_hash = world.pay(VAULT, 100_000)
+    world.reject(order_hash, "alice")  # who approved may still reject
+    assert state_of(world, order_hash) is OrderState.REJECTED
+    assert not list(world.state.open_orders())
+    assert refusal_of(world, world.endorse("carol", Verb.APPROVE, order_hash)) == "ORDER_ENDED"
+    assert refusal_of(world, world.endorse("carol", Verb.REJECT, order_hash)) == "ORDER_ENDED"
+    assert refusal_of(world, world.plan([order_hash], [world.coin(200_000)])) == "REJECTED"
+
+
+def test_an_expired_order_takes_no_more_words(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop", expires_ms=world.time_ms + HOUR_MS)
+    world.later(HOUR_MS)
+    assert refusal_of(world, world.endorse("alice", Verb.APPROVE, order_hash)) == "ORDER_EXPIRED"
+
+
+def test_expired_orders_leave_the_list_of_waiting_ones(world: World) -> None:
+    for _ in range(3):
+        world.submit(world.withdrawal(VAULT, 100_000), "shop", expires_ms=world.time_ms + HOUR_MS)
+    world.later(HOUR_MS)
+    living = [world.submit(world.withdrawal(VAULT, 100_000), "shop") for _ in range(2)]
+    assert [record.hash for record in world.state.open_orders()] == living
+
+
+# --- cancellations ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("person", ["shop", "carol"], ids=["initiator", "named approver"])
+def test_cancelling_an_order_without_a_plan_ends_it_at_once(world: World, person: str) -> None:
+    order_hash = world.pay(VAULT, 100_000)
+    cancel_hash = world.cancel(order_hash, person)
+    record = world.state.order(order_hash)
+    assert record is not None
+    assert (record.state, record.cancelled_by) == (OrderState.CANCELLED, cancel_hash)
+    assert state_of(world, cancel_hash) is OrderState.DONE
+    assert refusal_of(world, world.plan([order_hash], [world.coin(200_000)])) == "CANCELLED"
+    again = world.order(CancelWithdraw(order_hash=order_hash, max_fee=1))
+    assert refusal_of(world, world.order_entry(again, "shop")) == "ORDER_NOT_CANCELLABLE"
+
+
+def test_others_do_not_cancel(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "alice", "bob")
+    cancel = world.order(CancelWithdraw(order_hash=order_hash, max_fee=1))
+    assert refusal_of(world, world.order_entry(cancel, "shop")) == "INITIATOR_NOT_ALLOWED"
+
+
+def test_only_a_withdrawal_is_cancelled(world: World) -> None:
+    creation = world.submit(world.creation("customer-2"), "carol")
+    cancel = world.order(CancelWithdraw(order_hash=creation, max_fee=1))
+    assert refusal_of(world, world.order_entry(cancel, "carol")) == "ORDER_NOT_CANCELLABLE"
+
+
+# --- quotas ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_author_writes_no_more_in_a_day_than_the_charter_allows() -> None:
+    world = World.started(log=LogQuotas(coordinator_bytes_per_day=20_000, person_bytes_per_day=1_100))
+    world.make_vault(VAULT)
+    world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    third = world.order_entry(world.order(world.withdrawal(VAULT, 100_000)), "shop")
+    assert refusal_of(world, third) == "LOG_QUOTA"
+    world.later(DAY_MS)
+    world.log(world.order_entry(world.order(world.withdrawal(VAULT, 100_000)), "shop"))
+    assert state_of(world, order_hash) is OrderState.OPEN
+
+
+def test_the_coordinator_writes_no_more_in_a_day_than_the_charter_allows() -> None:
+    world = World.started(log=LogQuotas(coordinator_bytes_per_day=100, person_bytes_per_day=10**6))
+    world.log(*[Tick()] * 3)
+    assert refusal_of(world, Tick()) == "LOG_QUOTA"
+    world.later(DAY_MS)
+    world.log(Tick())
+
+
+def test_a_rejection_or_freeze_finds_its_way_past_a_quota_that_is_used_up() -> None:
+    world = World.started(log=LogQuotas(coordinator_bytes_per_day=20_000, person_bytes_per_day=900))
+    world.make_vault(VAULT)
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    for _ in range(2):
+        world.submit(world.withdrawal(VAULT, 100_000), "bob")
+    another = world.order_entry(world.order(world.withdrawal(VAULT, 100_000)), "bob")
+    assert refusal_of(world, another) == "LOG_QUOTA"
+    world.reject(order_hash, "bob")
+    world.freeze("bob")
