@@ -1,0 +1,165 @@
+"""Fetching what the own log lacks below a certified head.
+
+Bytes from the coordinator prove nothing until a certificate covers them. Entries that simply follow the own log are
+stored as certificates for them come by, and folded as soon as one shows them to be final. Where the own log may have
+gone another way beyond what is final, a copy in memory is built, and it replaces the stored one only when its root is
+the certified one.
+
+Spec: design, "Terms"; the three ways to begin are `protocol.voter_state.Keep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Head
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol import voter
+from strongroom.protocol.certificates import verify_certificate
+from strongroom.protocol.voter_state import Keep
+from strongroom_signer.frames import MAX_CERTIFICATE_BYTES, BadFrame
+from strongroom_signer.log_copy import LogCopy, rebuild
+from strongroom_signer.requests import LogBatch
+from strongroom_signer.store import Writer
+from strongroom_signer.voting import Voting
+
+__all__ = ["CannotCatchUp", "CatchUp", "Fetch"]
+
+MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
+"""Most that is kept in memory before a certificate covers it."""
+
+Fetch = Callable[[int, int], Awaitable[tuple[LogBatch, ...]]]
+"""Asks the coordinator for the batches of entries `first` to `end - 1`; it may answer with the first ones only."""
+
+
+class CannotCatchUp(StrongroomError):
+    """The coordinator did not give the entries below a certified head."""
+
+    reason = "CATCH_UP_FAILED"
+    kind = Kind.ABORTED
+
+
+class CatchUp:
+    """Brings the own log up to a certified head."""
+
+    def __init__(self, copy: LogCopy, voting: Voting, fetch: Fetch) -> None:
+        self._copy = copy
+        self._voting = voting
+        self._fetch = fetch
+
+    async def run(self, target: Head) -> None:
+        """Fetch and store every entry below `target`, whose certificate was verified.
+
+        Raises:
+            CannotCatchUp: no way of beginning led to the certified root.
+        """
+        for keep in Keep:
+            missing = voter.missing(self._voting.state, target, self._copy.view(), keep=keep)
+            if missing is None:
+                return
+            try:
+                if missing.keep == self._copy.size:
+                    await self._extend(target)
+                else:
+                    await self._replace(target, missing.keep)
+            except (CannotCatchUp, Refused, BadFrame):
+                if keep is Keep.FINAL:
+                    raise
+
+    # --- the own log is a beginning of the certified one --------------------------------------------------------------
+
+    async def _extend(self, target: Head) -> None:
+        """Store what follows, up to each certificate that comes with it."""
+        waiting: list[LogBatch] = []
+        size = self._copy.size
+        while size < target.size:
+            for batch in await self._next(size, target.size):
+                waiting.append(batch)
+                size = batch.size
+                certificate = self._certificate_of(batch)
+                if certificate is not None or size == target.size:
+                    self._store(waiting, certificate, target)
+                    waiting = []
+                elif sum(len(entry) for one in waiting for entry in one.entries) > MAX_UNCERTIFIED_BYTES:
+                    raise CannotCatchUp("the coordinator sends entries without any certificate for them")
+
+    def _store(self, waiting: list[LogBatch], certificate: Certificate | None, target: Head) -> None:
+        """Replay batches on a copy of the newest state; store them when the last head is the certified one."""
+        replica = self._copy.replica
+        before = replica.size
+        previews: list[Preview] = []
+        try:
+            for batch in waiting:
+                preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
+                replica.push(preview)
+                previews.append(preview)
+        finally:
+            replica.truncate(before)
+        head = target if certificate is None else certificate.head
+        if (previews[-1].size, previews[-1].root) != (head.size, head.root):
+            raise CannotCatchUp(f"the entries up to {previews[-1].size} do not give the certified root")
+
+        def write_all(write: Writer) -> None:
+            _write_all(write, waiting, previews)
+            if certificate is not None:
+                write.put_certificate(head.size, head.term, codec.encode(certificate))
+
+        self._voting.extend_copy(previews, write_all)
+        if certificate is not None and previews[-1].state_digest == certificate.head.state_digest:
+            self._voting.settle(certificate)
+
+    # --- the own log went another way --------------------------------------------------------------------------------
+
+    async def _replace(self, target: Head, keep: int) -> None:
+        """Build another copy from `keep` entries on; put it in place when its root is the certified one."""
+        store = self._copy.store
+        replica: Replica = rebuild(store, store, self._copy.log_id, keep)
+        batches: list[LogBatch] = []
+        previews: list[Preview] = []
+        total = 0
+        while replica.size < target.size:
+            for batch in await self._next(replica.size, target.size):
+                total += sum(map(len, batch.entries))
+                if total > MAX_UNCERTIFIED_BYTES:
+                    raise CannotCatchUp("more entries than fit in memory lie between the final and the certified head")
+                preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
+                replica.push(preview)
+                batches.append(batch)
+                previews.append(preview)
+        if replica.root_at(target.size) != target.root:
+            raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
+        if replica.folded_size != self._copy.final_size:
+            raise CannotCatchUp("the log became final beyond the place from which entries were fetched")
+        self._voting.replace_copy(replica, lambda write: _write_all(write, batches, previews), keep)
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    async def _next(self, first: int, end: int) -> tuple[LogBatch, ...]:
+        batches = await self._fetch(first, end)
+        if not batches or batches[0].first_index != first or batches[-1].size > end:
+            raise CannotCatchUp(f"the coordinator did not send the entries from {first} on, up to {end}")
+        return batches
+
+    def _certificate_of(self, batch: LogBatch) -> Certificate | None:
+        """The batch's own certificate, verified; None when it has none."""
+        if not batch.certificate:
+            return None
+        certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
+        if certificate.head.size != batch.size:
+            raise CannotCatchUp(f"the batch up to {batch.size} came with a certificate for {certificate.head.size}")
+        verify_certificate(
+            certificate,
+            log_id=self._copy.log_id,
+            vote_keys=self._voting.vote_keys,
+            witness_quorum=self._voting.witness_quorum,
+        )
+        return certificate
+
+
+def _write_all(write: Writer, batches: list[LogBatch], previews: list[Preview]) -> None:
+    for batch, preview in zip(batches, previews, strict=True):
+        write.add_batch(batch.first_index, batch.entries, preview.root, preview.state_digest)

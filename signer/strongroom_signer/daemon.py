@@ -1,0 +1,328 @@
+"""The running signer: every part built and wired in one place, started, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
+from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
+from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger import codec
+from strongroom.ledger.charter import RULE_SET, decode_charter
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
+from strongroom_signer.alarms import CLOCK_DRIFT
+from strongroom_signer.catch_up import CatchUp, Fetch
+from strongroom_signer.clock import Clock
+from strongroom_signer.config import SignerConfig
+from strongroom_signer.enrolment import DATABASE_FILE
+from strongroom_signer.explain import Explainer
+from strongroom_signer.inbox import Inbox
+from strongroom_signer.keygen import KeyGeneration
+from strongroom_signer.keys import SignerKeys, open_keys
+from strongroom_signer.link import Endpoint, Link
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.logs import Log
+from strongroom_signer.money_path import RELEASED_COUNTER, MoneyPath
+from strongroom_signer.nonces import NonceBook
+from strongroom_signer.operator import OperatorServer, prepare_socket
+from strongroom_signer.service import Service
+from strongroom_signer.shares import Shares
+from strongroom_signer.store import Pin, Store
+from strongroom_signer.tls import KEY_FILE
+from strongroom_signer.voting import Voting
+
+__all__ = ["NotEnrolled", "Signer", "confirm_alarm", "open_signer", "serve"]
+
+_HOUSEKEEPING_S: Final = 5.0
+
+
+class NotEnrolled(StrongroomError):
+    """The signer's operator has not pinned a log yet."""
+
+    reason = "NOT_ENROLLED"
+    kind = Kind.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """All parts of one signer, without any network."""
+
+    name: str
+    boot_id: bytes
+    config: SignerConfig
+    store: Store
+    keys: SignerKeys
+    copy: LogCopy
+    inbox: Inbox
+    voting: Voting
+    shares: Shares
+    nonces: NonceBook
+    key_generation: KeyGeneration
+    money_path: MoneyPath
+    service: Service
+
+    def catch_up(self, fetch: Fetch) -> CatchUp:
+        """What brings the log up to a certified head, with `fetch` to ask the coordinator."""
+        return CatchUp(self.copy, self.voting, fetch)
+
+    def hello(self) -> link_pb.Hello:
+        """How this signer introduces itself."""
+        state = self.voting.state
+        return link_pb.Hello(
+            signer=self.name,
+            log_id=self.copy.log_id,
+            boot_id=self.boot_id,
+            version=version("strongroom"),
+            term=state.term,
+            size=self.copy.size,
+            certificate=b"" if state.held is None else codec.encode(state.held),
+            rule_set=RULE_SET,
+            alarm=self.alarm()[0],
+        )
+
+    def alarm(self) -> tuple[str, str]:
+        """What keeps this signer from voting: reason and message, both empty when nothing does."""
+        state = self.voting.state
+        if state.alarm:
+            return state.alarm, state.alarm_detail
+        for alarm in self.store.alarms():
+            return alarm.reason, alarm.message
+        if self.store.free_bytes() < self.config.free_disk_floor_bytes:
+            return "DISK_LOW", f"less than {self.config.free_disk_floor_bytes} bytes are free beside {self.store.path}"
+        return "", ""
+
+    def status(self, *, connected: bool, last_error: str) -> operator_pb.GetStatusResponse:
+        """What `strongroom-signer status` shows."""
+        alarm, message = self.alarm()
+        held = self.voting.state.held
+        state = self.copy.newest()
+        return operator_pb.GetStatusResponse(
+            signer=self.name,
+            log_id=self.copy.log_id,
+            connected=connected,
+            term=self.voting.state.term,
+            size=self.copy.size,
+            certified_size=0 if held is None else held.head.size,
+            final_size=self.copy.final_size,
+            vaults=[
+                operator_pb.VaultStatus(
+                    name=vault.name,
+                    epoch=vault.epoch,
+                    has_share=self.shares.has(vault.name, vault.epoch),
+                    threshold=vault.threshold,
+                    signers=len(vault.signers),
+                )
+                for vault in state.vaults()
+            ],
+            local_freezes=[
+                operator_pb.LocalFreeze(
+                    id=freeze.id,
+                    vault=freeze.vault,
+                    why=freeze.why,
+                    since_ms=freeze.since_ms,
+                    logged=state.freeze(freeze.id) is not None,
+                )
+                for freeze in self.inbox.local_freezes
+            ],
+            inbox=len(self.inbox.items),
+            alarm=alarm,
+            alarm_message=message,
+            last_error=last_error,
+            free_disk_bytes=self.store.free_bytes(),
+            version=version("strongroom"),
+            coordinator=self.config.coordinator,
+            shares_released=self.store.counter(RELEASED_COUNTER),
+            last_refusal=self.money_path.last_refusal,
+        )
+
+    def close(self) -> None:
+        """Destroy nonces and open secrets, and close the database cleanly."""
+        self.nonces.drop_all()
+        self.key_generation.forget()
+        self.shares.close()
+        self.keys.wipe()
+        self.store.close()
+
+
+def open_signer(
+    folder: Path,
+    config: SignerConfig,
+    passphrase: SecretBytes,
+    *,
+    clock: Clock,
+    random: Callable[[int], bytes],
+    log: Log,
+) -> Signer:
+    """Open the signer in `folder`, whose lock the caller holds.
+
+    Raises:
+        NotEnrolled: no log is pinned.
+        WrongPassphrase: the passphrase does not open the keys.
+        StoreFailed, KeysDoNotMatch, BoxDamaged, SealedFileDamaged: the folder is not whole.
+    """
+    store = Store.open(folder / DATABASE_FILE)
+    try:
+        pin = store.pin()
+        if pin is None:
+            raise NotEnrolled(f"the signer in {folder} belongs to no log yet: run `strongroom-signer enrol`")
+        keys = open_keys(folder, store, passphrase)
+        return _assemble(store, keys, pin, config, clock=clock, random=random, log=log)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _assemble(
+    store: Store,
+    keys: SignerKeys,
+    pin: Pin,
+    config: SignerConfig,
+    *,
+    clock: Clock,
+    random: Callable[[int], bytes],
+    log: Log,
+) -> Signer:
+    name = store.identity().name
+    boot_id = random(16)
+    charter = decode_charter(pin.charter)
+    copy = LogCopy(store, LogId(pin.log_id))
+    inbox = Inbox(copy, signer=name, vote_key=keys.vote, clock=clock, random=random)
+    voting = Voting(
+        copy,
+        inbox,
+        keys=keys,
+        charter=charter,
+        name=name,
+        boot_id=boot_id,
+        clock=clock,
+        free_disk_floor_bytes=config.free_disk_floor_bytes,
+    )
+    shares = Shares(store, keys.storage, random=random)
+    nonces = NonceBook(clock)
+    voting.on_term_change(nonces.drop_all)
+    key_generation = KeyGeneration(
+        copy=copy,
+        voting=voting,
+        shares=shares,
+        inbox=inbox,
+        keys=keys,
+        charter=charter,
+        name=name,
+        clock=clock,
+        random=random,
+        log=log,
+    )
+    voting.on_final(key_generation.became_final)
+    key_generation.recover_missing()
+    money_path = MoneyPath(
+        copy=copy,
+        voting=voting,
+        inbox=inbox,
+        shares=shares,
+        nonces=nonces,
+        keys=keys,
+        name=name,
+        boot_id=boot_id,
+        limits=config.limits,
+        clock=clock,
+        random=random,
+    )
+    explainer = Explainer(copy, voting, inbox, name=name, vote_key=keys.vote, clock=clock)
+    service = Service(
+        copy=copy,
+        voting=voting,
+        money_path=money_path,
+        key_generation=key_generation,
+        explainer=explainer,
+        inbox=inbox,
+    )
+    return Signer(
+        name=name,
+        boot_id=boot_id,
+        config=config,
+        store=store,
+        keys=keys,
+        copy=copy,
+        inbox=inbox,
+        voting=voting,
+        shares=shares,
+        nonces=nonces,
+        key_generation=key_generation,
+        money_path=money_path,
+        service=service,
+    )
+
+
+async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes], log: Log) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order: no more requests, no more secrets, a clean database.
+
+    Raises:
+        StoreFailed: the database failed.
+    """
+    config = signer.config
+    endpoint = Endpoint(
+        address=config.coordinator,
+        authority=(folder / config.certificate_authority).read_bytes(),
+        certificate=(folder / config.certificate).read_bytes(),
+        key=(folder / KEY_FILE).read_bytes(),
+    )
+    link = Link(endpoint, service=signer.service, catch_up=signer.catch_up, hello=signer.hello, random=random, log=log)
+    operator = OperatorServer(
+        signer.inbox,
+        status=lambda: signer.status(connected=link.is_connected, last_error=link.last_error),
+        raise_words=link.raise_words,
+        log=log,
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    socket = folder / config.operator_socket
+    # A socket left by a daemon that died is in the way; the folder lock says that no other one lives.
+    prepare_socket(socket)
+    await operator.start(socket)
+    tasks = [asyncio.create_task(work) for work in (link.run(), _housekeeping(signer, log), stop.wait())]
+    log.info("daemon.ready", log_id=signer.copy.log_id, term=signer.voting.state.term, size=signer.copy.size)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await operator.stop()
+        prepare_socket(socket)
+        log.info("daemon.stopped")
+
+
+async def _housekeeping(signer: Signer, log: Log) -> None:
+    """Destroy stale nonces and key generations though nobody asks, and say when an alarm begins or ends."""
+    shown = ""
+    while True:
+        signer.nonces.drop_stale()
+        signer.key_generation.drop_stale()
+        reason, message = signer.alarm()
+        if reason != shown:
+            shown = reason
+            if reason:
+                log.error("alarm.raised", reason=reason, message=message)
+            else:
+                log.info("alarm.ended")
+        await asyncio.sleep(_HOUSEKEEPING_S)
+
+
+def confirm_alarm(store: Store, reason: str) -> bool:
+    """Take an alarm back that the operator has looked into. Only the clock's can be: others show lost votes."""
+    known = reason == CLOCK_DRIFT and any(alarm.reason == reason for alarm in store.alarms())
+    if known:
+        with store.commit() as write:
+            write.remove_alarm(reason)
+    return known

@@ -1,0 +1,214 @@
+"""`init` and `enrol`: a signer gets its keys, and its operator pins the log it belongs to.
+
+Order of the files: whatever a half-finished `init` leaves behind is refused, never completed; `enrol` pins last.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from strongroom.crypto.chilldkg_params import SessionParams, params_hash
+from strongroom.crypto.sealed import Cost
+from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger.charter import Charter, CharterSigner, decode_charter, log_id_of
+from strongroom.ledger.codec import NotCanonical
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.wire import cards
+from strongroom_signer.clock import Clock
+from strongroom_signer.config import SignerConfig, render_config
+from strongroom_signer.keys import SEALED_FILE, create_keys
+from strongroom_signer.process import FolderLock, write_private
+from strongroom_signer.store import Identity, Pin, Store
+from strongroom_signer.tls import check_certificate, create_tls_key
+
+__all__ = ["DATABASE_FILE", "AlreadyEnrolled", "AlreadyInitialised", "Enrolled", "WrongCharter", "enrol", "initialise"]
+
+DATABASE_FILE: Final = "signer.db"
+CARD_FILE: Final = "card.json"
+_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
+
+
+class AlreadyInitialised(StrongroomError):
+    """The folder already holds a signer, or what an interrupted `init` left."""
+
+    reason = "ALREADY_INITIALISED"
+    kind = Kind.ALREADY_EXISTS
+
+
+class AlreadyEnrolled(StrongroomError):
+    """The signer is pinned to another log; a signer belongs to one log for ever."""
+
+    reason = "ALREADY_ENROLLED"
+    kind = Kind.ALREADY_EXISTS
+
+
+class WrongCharter(StrongroomError):
+    """The charter is not the one whose fingerprint was compared, or does not name this signer's keys."""
+
+    reason = "WRONG_CHARTER"
+    kind = Kind.PERMISSION_DENIED
+
+
+class BadName(StrongroomError):
+    """A signer's name is not in the form that the charter takes."""
+
+    reason = "BAD_NAME"
+    kind = Kind.INVALID_ARGUMENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """What `enrol` shows the operator to compare with the others on a second channel."""
+
+    name: str
+    organisation: str
+    log_id: bytes
+    signers: tuple[str, ...]
+    witness_quorum: int
+    params_hashes: dict[int, bytes]
+    """ChillDKG's params hash for a vault of all signers, by threshold."""
+
+
+def initialise(folder: Path, name: str, passphrase: SecretBytes, *, cost: Cost, random: Callable[[int], bytes]) -> Path:
+    """Make a new signer in `folder` and return the path of its card, which the operator hands to the administrators.
+
+    Raises:
+        BadName: the name is not `[a-z0-9-]{1,40}`.
+        AlreadyInitialised: the folder is not empty of a signer.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadName(f"{name!r} is no signer name: use 1 to 40 of a-z, 0-9 and '-'")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FolderLock(folder):
+        for file in (SEALED_FILE, DATABASE_FILE, "tls.key", CARD_FILE):
+            if (folder / file).exists():
+                raise AlreadyInitialised(
+                    f"{folder / file} exists: this folder holds a signer, or an interrupted `init`; choose a new folder"
+                )
+        store = Store.create(folder / DATABASE_FILE)
+        try:
+            request = create_tls_key(folder, name)
+            keys = create_keys(folder, store, name, passphrase, cost=cost, random=random)
+            try:
+                card = cards.make_signer_card(
+                    name,
+                    host=keys.host,
+                    vote=keys.vote,
+                    witness=keys.witness,
+                    certificate_request=request,
+                    aux32=random(32),
+                )
+            finally:
+                keys.wipe()
+        finally:
+            store.close()
+        write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
+    return folder / CARD_FILE
+
+
+def enrol(
+    folder: Path,
+    *,
+    charter: bytes,
+    fingerprint: str,
+    certificate: bytes,
+    authority: bytes,
+    coordinator: str,
+    clock: Clock,
+) -> Enrolled:
+    """Pin the log. Running it again with the same charter renews the TLS files only.
+
+    Args:
+        folder: The signer's data folder.
+        charter: Canonical bytes of the genesis charter.
+        fingerprint: The log id as the operator compared it on a second channel: 64 hex digits.
+        certificate: The signer's TLS certificate, PEM.
+        authority: The organisation's certificate authority, PEM.
+        coordinator: HOST:PORT.
+        clock: For the certificate's validity and the time of the pin.
+
+    Raises:
+        WrongCharter: the fingerprint differs, or the charter does not name this signer with its keys.
+        BadCertificateFile: the TLS certificate is not this signer's.
+        AlreadyEnrolled: it is pinned to another log.
+    """
+    log_id = log_id_of(charter)
+    if not hmac.compare_digest(_typed(fingerprint), log_id.hex()):
+        raise WrongCharter(
+            f"the charter's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the other "
+            "operators before you go on"
+        )
+    decoded = _decode(charter)
+    with FolderLock(folder):
+        store = Store.open(folder / DATABASE_FILE)
+        try:
+            identity = store.identity()
+            _check_named(decoded, identity)
+            check_certificate(
+                folder,
+                certificate=certificate,
+                authority=authority,
+                organisation=decoded.organisation,
+                name=identity.name,
+                now_ms=clock.wall_ms(),
+            )
+            pin = store.pin()
+            if pin is not None and pin.log_id != log_id:
+                raise AlreadyEnrolled(
+                    f"{identity.name} is pinned to log {pin.log_id.hex()}: a new log needs a new signer"
+                )
+            write_private(folder / "cert.pem", certificate, replace=True)
+            write_private(folder / "ca.pem", authority, replace=True)
+            if pin is None:
+                text = render_config(SignerConfig(coordinator=coordinator))
+                write_private(folder / "signer.toml", text.encode("utf-8"), replace=True)
+                with store.commit() as write:
+                    write.set_pin(Pin(log_id=log_id, charter=charter, since_ms=clock.wall_ms()))
+        finally:
+            store.close()
+    return _enrolled(decoded, identity, log_id)
+
+
+def _typed(fingerprint: str) -> str:
+    """People copy fingerprints in groups and in capitals."""
+    return re.sub(r"[\s:-]", "", fingerprint).lower()
+
+
+def _decode(charter: bytes) -> Charter:
+    try:
+        return decode_charter(charter)
+    except NotCanonical as error:
+        raise WrongCharter(f"the charter file is not a canonical charter: {error.message}") from None
+
+
+def _check_named(charter: Charter, identity: Identity) -> None:
+    mine = CharterSigner(
+        name=identity.name,
+        host_key=identity.host_key,
+        vote_key=identity.vote_key,
+        witness_key=identity.witness_key,
+    )
+    if mine not in charter.signers:
+        names = ", ".join(signer.name for signer in charter.signers)
+        raise WrongCharter(
+            f"the charter does not list {identity.name} with this folder's keys (it lists {names}): "
+            "give the administrators this signer's card.json"
+        )
+
+
+def _enrolled(charter: Charter, identity: Identity, log_id: bytes) -> Enrolled:
+    host_keys = tuple(signer.host_key for signer in charter.signers)
+    thresholds = range(min(2, len(host_keys)), len(host_keys) + 1)
+    return Enrolled(
+        name=identity.name,
+        organisation=charter.organisation,
+        log_id=log_id,
+        signers=tuple(signer.name for signer in charter.signers),
+        witness_quorum=charter.witness_quorum,
+        params_hashes={t: params_hash(SessionParams(hostpubkeys=host_keys, t=t)) for t in thresholds},
+    )

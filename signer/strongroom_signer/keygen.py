@@ -1,0 +1,243 @@
+"""This signer's part in key generations, and the shares that come out of them.
+
+A key is generated only for an order that is final in the own log with its quorum. Attempts live in memory; when the
+vault's entry is final, the share is computed again from the host key and the recovery data in that entry, and sealed.
+So a kill at any step loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from strongroom.crypto import chilldkg
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.judge import judge_order
+from strongroom.ledger.messages import CreateVault, Entry, Vault
+from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.state import decode_order
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import OrderHash
+from strongroom.protocol import keygen_participant as participant
+from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
+from strongroom.protocol.keygen_participant import Attempt
+from strongroom_signer import requests
+from strongroom_signer.clock import Clock
+from strongroom_signer.inbox import Inbox
+from strongroom_signer.keys import SignerKeys
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.logs import Log
+from strongroom_signer.shares import Shares
+from strongroom_signer.voting import Voting
+
+__all__ = ["KeyGeneration", "NotOrdered"]
+
+MAX_ATTEMPTS: Final = 8
+_SCAN: Final = 1_000
+
+
+class NotOrdered(StrongroomError):
+    """No final and approved order of the own log asks this signer to take part in this key generation."""
+
+    reason = "KEYGEN_NOT_ORDERED"
+    kind = Kind.PERMISSION_DENIED
+
+
+class KeyGeneration:
+    """Attempts in memory, shares on disk."""
+
+    def __init__(
+        self,
+        *,
+        copy: LogCopy,
+        voting: Voting,
+        shares: Shares,
+        inbox: Inbox,
+        keys: SignerKeys,
+        charter: Charter,
+        name: str,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        log: Log,
+    ) -> None:
+        self._copy = copy
+        self._voting = voting
+        self._shares = shares
+        self._inbox = inbox
+        self._keys = keys
+        self._host_keys = {signer.name: signer.host_key for signer in charter.signers}
+        self._name = name
+        self._clock = clock
+        self._random = random
+        self._log = log
+        self._attempts: dict[bytes, Attempt] = {}
+
+    # --- the attempt -------------------------------------------------------------------------------------------------
+
+    def round1(self, request: requests.KeygenRound1) -> bytes:
+        """Deal shares for an ordered vault."""
+        self._voting.require_voting()
+        terms = self._terms(request.order_hash, request.attempt)
+        self.drop_stale()
+        previous = self._attempts.get(request.order_hash)
+        if previous is None and len(self._attempts) >= MAX_ATTEMPTS:
+            raise KeygenRefused(f"{MAX_ATTEMPTS} key generations are open already: they end after 30 s of silence")
+        dealt, message = participant.begin(
+            terms,
+            signer=self._name,
+            host_key=self._keys.host,
+            random32=self._random(32),
+            now_ms=self._clock.monotonic_ms(),
+            previous=previous,
+        )
+        self._attempts[request.order_hash] = dealt
+        self._log.info("keygen.started", order=request.order_hash, attempt=request.attempt)
+        return message
+
+    def round2(self, request: requests.KeygenRound2) -> bytes:
+        """Check the shares received, and sign the transcript."""
+        agreed, signature = participant.agree(
+            self._attempt(request.order_hash, request.attempt),
+            request.message,
+            host_key=self._keys.host,
+            aux32=self._random(32),
+            now_ms=self._clock.monotonic_ms(),
+        )
+        self._attempts[request.order_hash] = agreed
+        return signature
+
+    def finish(self, request: requests.KeygenFinish) -> tuple[bytes, bytes]:
+        """Check that all holders signed one transcript, and state so: the signature and the recovery data's hash."""
+        holding, finished = participant.finish(
+            self._attempt(request.order_hash, request.attempt),
+            request.message,
+            vote_key=self._keys.vote,
+            now_ms=self._clock.monotonic_ms(),
+        )
+        self._attempts[request.order_hash] = holding
+        return finished.statement_signature, finished.recovery_hash
+
+    def trial_commit(self, request: requests.TrialCommit) -> bytes:
+        """A nonce for the trial signature of one subset."""
+        holding, nonce = participant.trial_commit(
+            self._attempt(request.order_hash, request.attempt),
+            request.signers,
+            random32=self._random(32),
+            now_ms=self._clock.monotonic_ms(),
+        )
+        self._attempts[request.order_hash] = holding
+        return nonce
+
+    def trial_sign(self, request: requests.TrialSign) -> bytes:
+        """The one signature without a plan: over a message computed here from the transcript and the subset."""
+        self._voting.require_voting()
+        holding, share = participant.trial_sign(
+            self._attempt(request.order_hash, request.attempt),
+            request.signers,
+            request.nonces,
+            now_ms=self._clock.monotonic_ms(),
+        )
+        self._attempts[request.order_hash] = holding
+        return share
+
+    def _attempt(self, order_hash: bytes, number: int) -> Attempt:
+        attempt = self._attempts.get(order_hash)
+        if attempt is None or attempt.terms.attempt != number:
+            raise KeygenRefused(f"attempt {number} is not open here: begin a new one", attempt=str(number))
+        return attempt
+
+    def _terms(self, order_hash: bytes, attempt: int) -> KeygenTerms:
+        """What the order asks for, if it is final here, has its quorum, has not acted, and names this signer."""
+        if attempt < 1:
+            raise KeygenRefused("attempts are numbered from 1")
+        state = self._copy.final()
+        record = state.order(order_hash)
+        if record is None:
+            raise NotOrdered(f"order {order_hash.hex()} is not final in this signer's log")
+        order = decode_order(record.order)
+        action = order.action
+        if not isinstance(action, CreateVault) or self._name not in action.signers:
+            raise NotOrdered(f"order {order_hash.hex()} asks for no vault that {self._name} holds a share of")
+        for at_ms in (state.time_ms, self._clock.wall_ms()):
+            judgement = judge_order(state, record, at_ms)
+            if not judgement.allowed:
+                raise NotOrdered(f"order {order_hash.hex()}: {judgement.code}: {'; '.join(judgement.missing)}")
+        person = self._inbox.rejection_of(order_hash, order)
+        if person is not None:
+            raise NotOrdered(f"{person} rejected order {order_hash.hex()}; it was handed in here")
+        return KeygenTerms(
+            log_id=self._copy.log_id,
+            order_hash=OrderHash(order_hash),
+            attempt=attempt,
+            signers=action.signers,
+            host_keys=tuple(self._host_keys[signer] for signer in action.signers),
+            threshold=action.threshold,
+        )
+
+    def drop_stale(self) -> None:
+        """Destroy attempts whose coordinator has been silent for too long."""
+        now = self._clock.monotonic_ms()
+        for order_hash, attempt in list(self._attempts.items()):
+            if participant.has_expired(attempt, now):
+                self._drop(order_hash)
+
+    def forget(self) -> None:
+        """Destroy all attempts."""
+        for order_hash in list(self._attempts):
+            self._drop(order_hash)
+
+    def _drop(self, order_hash: bytes) -> None:
+        attempt = self._attempts.pop(order_hash, None)
+        if attempt is not None:
+            participant.wipe(attempt)
+
+    # --- the share ---------------------------------------------------------------------------------------------------
+
+    def became_final(self, before: int, after: int) -> None:
+        """Seal the share of every vault that was born in these entries."""
+        for vault in self._lacking():
+            self._recover(vault, before, after)
+
+    def recover_missing(self) -> None:
+        """Seal the share of every final vault that has none here, wherever its entry is."""
+        for vault in self._lacking():
+            self._recover(vault, 0, self._copy.final_size)
+
+    def _lacking(self) -> list[VaultRecord]:
+        if not self._copy.final_size:
+            return []
+        return [
+            vault
+            for vault in self._copy.final().vaults()
+            if self._name in vault.signers and not self._shares.has(vault.name, vault.epoch)
+        ]
+
+    def _recover(self, vault: VaultRecord, first: int, end: int) -> None:
+        body = self._entry_of(vault, first, end)
+        if body is None:
+            return
+        output, _ = chilldkg.recover(self._keys.host, body.recovery_data)
+        share = output.secshare
+        if share is None:
+            self._log.error("share.missing", vault=vault.name)
+            return
+        with share:
+            if share.public() != vault.public_shares[vault.signers.index(self._name)]:
+                self._log.error("share.mismatched", vault=vault.name)
+                return
+            with self._copy.store.commit() as write:
+                self._shares.put(write, vault.name, vault.epoch, share)
+        self._drop(vault.order_hash)
+        self._log.info("share.sealed", vault=vault.name, epoch=vault.epoch)
+
+    def _entry_of(self, vault: VaultRecord, first: int, end: int) -> Vault | None:
+        """The entry in which a vault was born, searched from the newest on."""
+        while end > first:
+            start = max(first, end - _SCAN)
+            for data in reversed(self._copy.store.entries(start, end)):
+                body = codec.decode(Entry, data).body
+                if isinstance(body, Vault) and body.order_hash == vault.order_hash:
+                    return body
+            end = start
+        return None

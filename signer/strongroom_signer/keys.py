@@ -1,0 +1,117 @@
+"""A signer's keys: where each one lives, and how the daemon gets them into memory.
+
+- Host secret (secp256k1) and storage key: `signer.sealed`, under the passphrase.
+- Vote and witness seeds (Ed25519): random, only in signer.db, under the storage key. They are never derived from
+  anything that a backup holds, so a restored machine cannot vote with them by accident.
+- Key shares: signer.db, under the storage key.
+- TLS key (P-256): `tls.key`. It grants calls, never authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from strongroom.crypto import sealed
+from strongroom.crypto.ed25519 import SigningKey
+from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.box import KEY_SIZE, open_box, seal_box
+from strongroom_signer.process import write_private
+from strongroom_signer.store import Identity, Store
+
+__all__ = ["SEALED_FILE", "KeysDoNotMatch", "SignerKeys", "create_keys", "open_keys"]
+
+SEALED_FILE: Final = "signer.sealed"
+_KIND: Final = "signer"
+_VOTE: Final = "vote"
+_WITNESS: Final = "witness"
+
+
+class KeysDoNotMatch(StrongroomError):
+    """The sealed file and the database are of different signers."""
+
+    reason = "KEYS_DO_NOT_MATCH"
+    kind = Kind.DATA_LOSS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerKeys:
+    """The open keys of a running signer. Nothing here can be printed or copied."""
+
+    host: SecretScalar
+    vote: SigningKey
+    witness: SigningKey
+    storage: SecretBytes
+    """32 bytes: seals what the database holds."""
+
+    def wipe(self) -> None:
+        """Overwrite all of them."""
+        for key in (self.host, self.vote, self.witness, self.storage):
+            key.wipe()
+
+
+def create_keys(
+    folder: Path,
+    store: Store,
+    name: str,
+    passphrase: SecretBytes,
+    *,
+    cost: sealed.Cost,
+    random: Callable[[int], bytes],
+) -> SignerKeys:
+    """Make all keys of a new signer but the TLS key; write the database rows first and `signer.sealed` last."""
+    host = SecretScalar.generate(random)
+    storage = SecretBytes.generate(KEY_SIZE, random)
+    vote, witness = SigningKey.generate(random), SigningKey.generate(random)
+    with store.commit() as write:
+        for what, key in ((_VOTE, vote), (_WITNESS, witness)):
+            with key.seed() as seed:
+                write.add_secret(what, seal_box(storage, _label(what), seed, random=random))
+        write.set_identity(
+            Identity(name=name, host_key=host.public(), vote_key=vote.public, witness_key=witness.public)
+        )
+    with SecretBytes.take_over(bytearray(host.view()) + bytearray(storage.view())) as both:
+        public = {"name": name, "host": host.public().hex()}
+        write_private(folder / SEALED_FILE, sealed.seal(_KIND, public, both, passphrase, cost=cost, random=random))
+    return SignerKeys(host=host, vote=vote, witness=witness, storage=storage)
+
+
+def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys:
+    """Open all keys of the signer in `folder`.
+
+    Raises:
+        WrongPassphrase: the passphrase does not open `signer.sealed`.
+        SealedFileDamaged: the file is missing, malformed, or not a signer's.
+        KeysDoNotMatch: file and database are of different signers.
+        BoxDamaged: a stored secret does not open.
+    """
+    path = folder / SEALED_FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise sealed.SealedFileDamaged(f"there is no {path}: run `strongroom-signer init` first") from None
+    identity = store.identity()
+    with sealed.open_sealed(data, passphrase, kind=_KIND) as both:
+        if len(both) != 32 + KEY_SIZE:
+            raise sealed.SealedFileDamaged(f"{path} holds {len(both)} secret bytes instead of {32 + KEY_SIZE}")
+        view = both.view()
+        host, storage = SecretScalar.from_bytes(view[:32]), SecretBytes(view[32:])
+        view.release()
+    if host.public() != identity.host_key:
+        raise KeysDoNotMatch(f"{path} is not of signer {identity.name} in {store.path}: put the right file back")
+    vote, witness = _open_key(store, storage, _VOTE), _open_key(store, storage, _WITNESS)
+    if (vote.public, witness.public) != (identity.vote_key, identity.witness_key):
+        raise KeysDoNotMatch(f"the keys in {store.path} are not those it names: the database was changed")
+    return SignerKeys(host=host, vote=vote, witness=witness, storage=storage)
+
+
+def _open_key(store: Store, storage: SecretBytes, what: str) -> SigningKey:
+    with open_box(storage, _label(what), store.secret(what)) as seed:
+        return SigningKey(seed)
+
+
+def _label(what: str) -> bytes:
+    return b"strongroom/signer/" + what.encode("ascii")

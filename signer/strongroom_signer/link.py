@@ -1,0 +1,375 @@
+"""The link to the coordinator: dialled out, mutual TLS, one bidirectional stream of numbered frames.
+
+Requests are answered one at a time, in the order they came. One that must wait for entries to be fetched steps aside,
+so that a new term is never held up by an old catch-up. When the stream ends for whatever reason the signer dials again,
+with growing pauses; nothing that matters lives in the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
+from strongroom.ledger.messages import Head
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer import requests
+from strongroom_signer.catch_up import CatchUp, Fetch
+from strongroom_signer.frames import BadFrame, batches_of, request_of
+from strongroom_signer.logs import Log
+from strongroom_signer.service import Service
+from strongroom_signer.store import StoreFailed
+from strongroom_signer.voting import EntriesMissing
+
+__all__ = ["Endpoint", "Link", "LinkFailed"]
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+WELCOME_S: Final = 10.0
+FETCH_S: Final = 30.0
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 15.0
+RAISE_EVERY_S: Final = 20.0
+MAX_WAITING: Final = 64
+MAX_TRIES: Final = 4
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+class LinkFailed(StrongroomError):
+    """The link broke, or the coordinator broke a rule of it; the signer dials again."""
+
+    reason = "LINK_FAILED"
+    kind = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to dial, and with which TLS identity (PEM)."""
+
+    address: str
+    authority: bytes
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that is answered once entries have been fetched."""
+
+    seq: int
+    request: requests.Request
+    tries: int = 0
+
+
+class Link:
+    """Keeps one session with the coordinator going."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        service: Service,
+        catch_up: Callable[[Fetch], CatchUp],
+        hello: Callable[[], pb.Hello],
+        random: Callable[[int], bytes],
+        log: Log,
+    ) -> None:
+        self._endpoint = endpoint
+        self._service = service
+        self._catch_up = catch_up
+        self._hello = hello
+        self._random = random
+        self._log = log
+        self._session: _Session | None = None
+        self.last_error = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the coordinator has welcomed this signer."""
+        return self._session is not None
+
+    def raise_words(self) -> None:
+        """Hand what was handed in here to the coordinator at once, if there is one."""
+        if self._session is not None:
+            self._session.raise_soon.set()
+
+    async def run(self) -> None:
+        """Dial, serve, and dial again, until cancelled.
+
+        Raises:
+            StoreFailed: the database failed; the daemon must stop.
+        """
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                welcomed = await self._serve_once()
+                pause = FIRST_PAUSE_S if welcomed else pause
+            except StoreFailed:
+                raise
+            except (LinkFailed, BadFrame) as error:
+                self.last_error = error.message
+                self._log.warning("link.failed", reason=error.reason, message=error.message, pause_s=round(pause, 2))
+            # Between half and one and a half times the pause, so that signers do not come back in step.
+            await asyncio.sleep(pause * (0.5 + int.from_bytes(self._random(2), "big") / 0xFFFF))
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _serve_once(self) -> bool:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=self._endpoint.authority,
+            private_key=self._endpoint.key,
+            certificate_chain=self._endpoint.certificate,
+        )
+        async with grpc.aio.secure_channel(self._endpoint.address, credentials, options=_OPTIONS) as channel:
+            session = _Session(pb_grpc.SignerLinkServiceStub(channel).Link(), self._service, self._catch_up, self._log)
+            try:
+                await session.greet(self._hello())
+                self._session = session
+                self.last_error = ""
+                self._log.info("link.opened", coordinator=self._endpoint.address, leader=session.leader)
+                await session.serve()
+            except grpc.RpcError as error:
+                raise LinkFailed(_describe(error)) from None
+            finally:
+                was_welcomed, self._session = self._session is not None, None
+                await session.close()
+        return was_welcomed
+
+
+class _Session:
+    """One stream, from Hello to its end."""
+
+    def __init__(self, call: Any, service: Service, catch_up: Callable[[Fetch], CatchUp], log: Log) -> None:
+        self._call = call
+        self._service = service
+        self._catch_up = catch_up(self._fetch)
+        self._log = log
+        self._sent = 0
+        self._received = 0
+        self._sending = asyncio.Lock()
+        self._requests: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
+        self._answers: dict[int, asyncio.Future[pb.LinkResponse]] = {}
+        self._aside: list[_Waiting] = []
+        self._target: Head | None = None
+        self._missing = asyncio.Event()
+        self.raise_soon = asyncio.Event()
+        self.leader = b""
+        self._log_id = b""
+
+    async def greet(self, hello: pb.Hello) -> None:
+        """Say who this is and wait for the Welcome.
+
+        Raises:
+            LinkFailed: it does not come, or is for another log.
+        """
+        self._log_id = hello.log_id
+        await self._send(hello)
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                frame = await self._read()
+        except TimeoutError:
+            raise LinkFailed(f"the coordinator sent no Welcome within {WELCOME_S:g} s") from None
+        if frame is None or frame.WhichOneof("body") != "welcome" or frame.reply_to != 0:
+            raise LinkFailed("the coordinator did not begin with Welcome")
+        if frame.welcome.log_id != self._log_id or len(frame.welcome.leader) != 16:
+            raise LinkFailed(f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another")
+        self.leader = frame.welcome.leader
+
+    async def serve(self) -> None:
+        """Read and answer until the stream ends.
+
+        Raises:
+            LinkFailed, BadFrame: how it ended, if not cleanly.
+            StoreFailed: the database failed.
+        """
+        parts: tuple[Callable[[], Awaitable[None]], ...] = (
+            self._read_all,
+            self._answer_all,
+            self._fetch_missing,
+            self._raise_words,
+        )
+        tasks = [asyncio.ensure_future(part()) for part in parts]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End the stream; answers that are still awaited fail."""
+        self._call.cancel()
+        for future in self._answers.values():
+            future.cancel()
+        self._answers.clear()
+
+    # --- frames ------------------------------------------------------------------------------------------------------
+
+    async def _send(self, body: Any, reply_to: int = 0) -> int:
+        async with self._sending:
+            self._sent += 1
+            frame = pb.LinkRequest(seq=self._sent, reply_to=reply_to)
+            getattr(frame, _FIELD_OF[type(body)]).CopyFrom(body)
+            await self._call.write(frame)
+            return self._sent
+
+    async def _read(self) -> pb.LinkResponse | None:
+        frame: pb.LinkResponse = await self._call.read()
+        if frame is grpc.aio.EOF:
+            return None
+        self._received += 1
+        if frame.seq != self._received:
+            raise LinkFailed(f"frame {self._received} of the coordinator has number {frame.seq}")
+        return frame
+
+    async def _read_all(self) -> None:
+        while (frame := await self._read()) is not None:
+            if frame.reply_to:
+                self._resolve(frame)
+                continue
+            try:
+                request = request_of(frame)
+            except BadFrame as error:
+                self._log.warning("frame.refused", message=error.message)
+                await self._send(pb.Failed(reason=error.reason, message=error.message[:400]), frame.seq)
+                continue
+            try:
+                self._requests.put_nowait(_Waiting(frame.seq, request))
+            except asyncio.QueueFull:
+                raise LinkFailed(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
+        raise LinkFailed(_describe(self._call) or "the coordinator ended the link")
+
+    def _resolve(self, frame: pb.LinkResponse) -> None:
+        future = self._answers.pop(frame.reply_to, None)
+        if future is not None and not future.done():
+            future.set_result(frame)
+
+    # --- answering ---------------------------------------------------------------------------------------------------
+
+    async def _answer_all(self) -> None:
+        while True:
+            await self._answer(await self._requests.get())
+
+    async def _answer(self, item: _Waiting) -> None:
+        kind = type(item.request).__name__
+        try:
+            body = self._service.answer(item.request, self.leader)
+        except EntriesMissing as error:
+            if item.tries < MAX_TRIES and len(self._aside) < MAX_WAITING:
+                await self._step_aside(item, error)
+                return
+            body = pb.Failed(reason=error.reason, message=error.message[:400])
+        except StoreFailed:
+            raise
+        except StrongroomError as error:
+            self._log.warning("request.refused", request=kind, reason=error.reason, message=error.message)
+            body = pb.Failed(reason=error.reason, message=error.message[:400])
+        else:
+            self._log.debug("request.answered", request=kind)
+        await self._send(body, item.seq)
+
+    async def _step_aside(self, item: _Waiting, error: EntriesMissing) -> None:
+        if isinstance(item.request, requests.OpenTerm) and item.tries == 0:
+            opened = self._service.term_opened()
+            # A size that happens to be the base's would say that the base is adopted.
+            if opened.size != error.target.size:
+                await self._send(opened, item.seq)
+        item.tries += 1
+        self._aside.append(item)
+        self._target = error.target
+        self._missing.set()
+
+    async def _fetch_missing(self) -> None:
+        """Fetch what the newest certificate seen asks for, then answer again what stepped aside."""
+        while True:
+            await self._missing.wait()
+            self._missing.clear()
+            target = self._target
+            if target is not None:
+                self._log.info("catch_up.started", size=target.size)
+                try:
+                    await self._catch_up.run(target)
+                    self._log.info("catch_up.finished", size=target.size)
+                except StoreFailed:
+                    raise
+                except StrongroomError as error:
+                    self._log.warning("catch_up.failed", reason=error.reason, message=error.message)
+            waiting, self._aside = self._aside, []
+            for item in waiting:
+                await self._requests.put(item)
+
+    async def _fetch(self, first: int, end: int) -> tuple[requests.LogBatch, ...]:
+        future: asyncio.Future[pb.LinkResponse] = asyncio.get_running_loop().create_future()
+        # The answer is read by another task, which may run before this one after the write: register first.
+        async with self._sending:
+            self._sent += 1
+            seq = self._sent
+            self._answers[seq] = future
+            frame = pb.LinkRequest(seq=seq, fetch_batches=pb.FetchBatches(first_index=first, end_index=end))
+            await self._call.write(frame)
+        try:
+            async with asyncio.timeout(FETCH_S):
+                answer = await future
+        except TimeoutError:
+            raise LinkFailed(f"the coordinator did not answer FetchBatches within {FETCH_S:g} s") from None
+        finally:
+            self._answers.pop(seq, None)
+        if answer.WhichOneof("body") != "batches":
+            raise LinkFailed(f"the coordinator gave no batches: {answer.failed.reason[:64]}")
+        return batches_of(answer.batches)
+
+    # --- words handed in ---------------------------------------------------------------------------------------------
+
+    async def _raise_words(self) -> None:
+        """Ask the coordinator to log what was handed in: at once, on anything new, and again from time to time."""
+        while True:
+            self.raise_soon.clear()
+            words = self._service.raised()
+            if words is not None:
+                self._log.info("words.raised", freezes=len(words.freezes), endorsements=len(words.endorsements))
+                await self._send(words)
+            try:
+                async with asyncio.timeout(RAISE_EVERY_S):
+                    await self.raise_soon.wait()
+            except TimeoutError:
+                continue
+
+
+_FIELD_OF: Final = {
+    pb.Hello: "hello",
+    pb.Promised: "promised",
+    pb.TermOpened: "term_opened",
+    pb.Voted: "voted",
+    pb.BatchRefused: "batch_refused",
+    pb.Committed: "committed",
+    pb.Released: "released",
+    pb.Certified: "certified",
+    pb.KeygenRound1Reply: "keygen_round1",
+    pb.KeygenRound2Reply: "keygen_round2",
+    pb.KeygenFinishReply: "keygen_finish",
+    pb.TrialCommitReply: "trial_commit",
+    pb.TrialSignReply: "trial_sign",
+    pb.ExplainReply: "explain",
+    pb.Batches: "batches",
+    pb.Raised: "raised",
+    pb.Failed: "failed",
+}
+
+
+def _describe(error: Any) -> str:
+    """Why a call ended, in a line."""
+    details = getattr(error, "details", None)
+    text = details() if callable(details) else None
+    return f"the link ended: {text}" if isinstance(text, str) and text else "the link ended"

@@ -1,0 +1,113 @@
+"""The signer's own copy of the log: stored entries, and the replayed state over them.
+
+What is final is folded into the database; each later batch is an overlay in memory, rebuilt at start from its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State
+from strongroom.ledger.view import KeyValue
+from strongroom.model.ids import LogId
+from strongroom_signer.store import Store, StoreFailed
+
+__all__ = ["LogCopy", "View", "rebuild"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the voter sees: the copy, and perhaps one batch more that was replayed but not stored yet."""
+
+    replica: Replica
+    preview: Preview | None = None
+
+    @property
+    def size(self) -> int:
+        """Entries stored, the batch included."""
+        return self.replica.size if self.preview is None else self.preview.size
+
+    @property
+    def final_size(self) -> int:
+        """Entries that can never be dropped."""
+        return self.replica.folded_size
+
+    def root_at(self, size: int) -> bytes | None:
+        """Merkle root over the first `size` entries."""
+        if self.preview is not None and size == self.preview.size:
+            return self.preview.root
+        return self.replica.root_at(size)
+
+    def digest_at(self, size: int) -> bytes | None:
+        """Own state digest after the batch that ends at `size`."""
+        if self.preview is not None and size == self.preview.size:
+            return self.preview.state_digest
+        return self.replica.head(size)[1] if size in self.replica.batch_borders() else None
+
+
+class LogCopy:
+    """Store and replica together."""
+
+    def __init__(self, store: Store, log_id: LogId) -> None:
+        """Replay what is stored beyond the folded state.
+
+        Raises:
+            StoreFailed: a stored batch replays to another head than the one that was voted for.
+        """
+        self.store = store
+        self.log_id = log_id
+        self.replica = rebuild(store, store, log_id, store.size())
+
+    @property
+    def size(self) -> int:
+        """Entries stored."""
+        return self.replica.size
+
+    @property
+    def final_size(self) -> int:
+        """Entries whose effect is folded into the database."""
+        return self.replica.folded_size
+
+    def view(self, preview: Preview | None = None) -> View:
+        """What the voter sees."""
+        return View(self.replica, preview)
+
+    def newest(self) -> State:
+        """The state after everything stored."""
+        return self.replica.state()
+
+    def final(self) -> State:
+        """The state after everything final."""
+        return self.replica.state(self.replica.folded_size)
+
+    def preview(self, first_index: int, entries: Sequence[bytes]) -> Preview:
+        """Replay a batch without taking it.
+
+        Raises:
+            Refused: an entry is not accepted at its place.
+        """
+        return self.replica.preview(Batch(first_index=first_index, entries=tuple(entries)))
+
+    def border_up_to(self, size: int) -> int:
+        """The largest batch border at or below `size` that can still be folded to."""
+        return max((border for border in self.replica.batch_borders() if border <= size), default=self.final_size)
+
+
+def rebuild(store: Store, base: KeyValue, log_id: LogId, size: int) -> Replica:
+    """A replica of the stored log up to the batch border `size`.
+
+    Raises:
+        StoreFailed: a stored batch replays to another head than the one that was voted for.
+    """
+    replica = Replica(base, log_id=log_id)
+    for first, end, root, digest in store.batches(replica.folded_size, size):
+        preview = replica.preview(Batch(first_index=first, entries=store.entries(first, end)))
+        if (preview.root, preview.state_digest) != (root, digest):
+            raise StoreFailed(
+                f"entries {first} to {end} of {store.path} replay to another head than the one voted for: the database "
+                "is damaged, or this program judges differently from the one that voted; go back to that version"
+            )
+        replica.push(preview)
+    return replica

@@ -1,0 +1,298 @@
+"""The command `strongroom-signer`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from strongroom.crypto.sealed import SIGNER, Cost, WrongPassphrase
+from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger.charter import decode_charter
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer import daemon, operator_commands
+from strongroom_signer.clock import Clock, SystemClock
+from strongroom_signer.config import BadConfig, load_config
+from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
+from strongroom_signer.keys import open_keys
+from strongroom_signer.logs import open_log
+from strongroom_signer.passphrase import NoPassphrase, read_passphrase
+from strongroom_signer.process import FolderLock, harden
+from strongroom_signer.store import Store
+from strongroom_signer.tls import check_certificate
+
+__all__ = ["main", "run"]
+
+OK, FAILED, BAD_USAGE, WRONG_PASSPHRASE, REFUSED = 0, 1, 2, 3, 4
+MAX_FILE_BYTES: Final = 1 << 20
+
+
+def main() -> None:
+    """Entry point: this machine's clocks and randomness, the process's arguments."""
+    harden()
+    sys.exit(run(sys.argv[1:], clock=SystemClock(), random=os.urandom))
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    clock: Clock,
+    random: Callable[[int], bytes],
+    cost: Cost = SIGNER,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: Without the program's name.
+        clock: Wall and monotonic time of everything the signer does.
+        random: Gives that many random bytes: keys, nonces, salts.
+        cost: What one guess of the passphrase costs in files that `init` makes.
+        out: Where results are written; standard output by default.
+        err: Where errors and the daemon's log are written; standard error by default.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else BAD_USAGE
+    command = _Command(options, clock=clock, random=random, cost=cost, out=out or sys.stdout, err=err or sys.stderr)
+    try:
+        return command.perform()
+    except StrongroomError as error:
+        command.complain(error)
+        return exit_code(error)
+    except OSError as error:
+        (err or sys.stderr).write(f"strongroom-signer: {error.strerror or error}: {error.filename or ''}\n")
+        return FAILED
+
+
+def exit_code(error: StrongroomError) -> int:
+    """How an error ends the program."""
+    if isinstance(error, WrongPassphrase):
+        return WRONG_PASSPHRASE
+    if isinstance(error, BadConfig | NoPassphrase) or error.kind is Kind.INVALID_ARGUMENT:
+        return BAD_USAGE
+    refused = (Kind.PERMISSION_DENIED, Kind.FAILED_PRECONDITION, Kind.ALREADY_EXISTS, Kind.NOT_FOUND)
+    return REFUSED if error.kind in refused else FAILED
+
+
+class _Command:
+    """One parsed command line."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        *,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        cost: Cost,
+        out: TextIO,
+        err: TextIO,
+    ) -> None:
+        self._options = options
+        self._folder: Path = options.data
+        self._clock = clock
+        self._random = random
+        self._cost = cost
+        self._out = out
+        self._err = err
+
+    def perform(self) -> int:
+        """Do what the command says."""
+        commands: dict[str, Callable[[], int]] = {
+            "init": self._init,
+            "enrol": self._enrol,
+            "run": self._run,
+            "check-config": self._check_config,
+            "status": self._ask,
+            "freeze": self._ask,
+            "thaw": self._ask,
+            "hand-in": self._ask,
+        }
+        return commands[self._options.command]()
+
+    def complain(self, error: StrongroomError) -> None:
+        """Write an error for people, or for machines with --json."""
+        if getattr(self._options, "json", False):
+            json.dump({"error": error.reason, "message": error.message}, self._out)
+            self._out.write("\n")
+        self._err.write(f"strongroom-signer: {error.reason}: {error.message}\n")
+
+    def _init(self) -> int:
+        passphrase = self._passphrase(new=True)
+        with passphrase:
+            card = initialise(self._folder, self._options.name, passphrase, cost=self._cost, random=self._random)
+        self._show(
+            {"name": self._options.name, "card": str(card)},
+            f"Signer {self._options.name} is ready in {self._folder}.\n"
+            f"Hand {card} to the administrators; nothing in it is secret. Keep the passphrase: nobody can recover it.",
+        )
+        return OK
+
+    def _enrol(self) -> int:
+        options = self._options
+        if options.passphrase_file is not None:
+            self._check_passphrase()
+        enrolled = enrol(
+            self._folder,
+            charter=_read(options.charter),
+            fingerprint=options.fingerprint or self._ask_fingerprint(),
+            certificate=_read(options.cert),
+            authority=_read(options.ca),
+            coordinator=options.coordinator,
+            clock=self._clock,
+        )
+        self._show(_enrolled_facts(enrolled), _enrolled_text(enrolled))
+        return OK
+
+    def _check_passphrase(self) -> None:
+        with FolderLock(self._folder), self._passphrase() as passphrase:
+            store = Store.open(self._folder / DATABASE_FILE)
+            try:
+                open_keys(self._folder, store, passphrase).wipe()
+            finally:
+                store.close()
+
+    def _ask_fingerprint(self) -> str:
+        if not sys.stdin.isatty():
+            raise BadConfig("give --fingerprint: the 64 hex digits you compared with the other operators")
+        return input("Charter fingerprint, as compared on a second channel: ")
+
+    def _run(self) -> int:
+        config = load_config(self._folder)
+        log = open_log(level=config.log_level, stream=self._err)
+        with FolderLock(self._folder):
+            if self._options.confirm is not None:
+                self._confirm()
+            with self._passphrase() as passphrase:
+                signer = daemon.open_signer(
+                    self._folder, config, passphrase, clock=self._clock, random=self._random, log=log
+                )
+            try:
+                asyncio.run(daemon.serve(self._folder, signer, random=self._random, log=log.bind(signer=signer.name)))
+            finally:
+                signer.close()
+        return OK
+
+    def _confirm(self) -> None:
+        store = Store.open(self._folder / DATABASE_FILE)
+        try:
+            if not daemon.confirm_alarm(store, self._options.confirm):
+                raise BadConfig(f"there is no alarm {self._options.confirm} that an operator can confirm")
+        finally:
+            store.close()
+
+    def _check_config(self) -> int:
+        config = load_config(self._folder)
+        with FolderLock(self._folder):
+            store = Store.open(self._folder / DATABASE_FILE)
+            try:
+                pin, identity = store.pin(), store.identity()
+            finally:
+                store.close()
+        if pin is None:
+            raise daemon.NotEnrolled(f"the signer in {self._folder} belongs to no log yet: run `enrol`")
+        charter = decode_charter(pin.charter)
+        known = {asset.id for asset in charter.assets}
+        unknown = sorted(set(config.limits) - known)
+        if unknown:
+            raise BadConfig(f"limits: the charter knows no asset {', '.join(unknown)}, only {', '.join(sorted(known))}")
+        check_certificate(
+            self._folder,
+            certificate=_read(self._folder / config.certificate),
+            authority=_read(self._folder / config.certificate_authority),
+            organisation=charter.organisation,
+            name=identity.name,
+            now_ms=self._clock.wall_ms(),
+        )
+        self._show(
+            {"ok": True, "signer": identity.name, "log_id": pin.log_id.hex(), "coordinator": config.coordinator},
+            f"{self._folder}/signer.toml is right: signer {identity.name} of log {pin.log_id.hex()}, "
+            f"coordinator {config.coordinator}.",
+        )
+        return OK
+
+    def _ask(self) -> int:
+        config = load_config(self._folder)
+        facts, text = operator_commands.ask(self._options, self._folder / config.operator_socket)
+        self._show(facts, text)
+        return OK
+
+    def _passphrase(self, *, new: bool = False) -> SecretBytes:
+        return read_passphrase(self._options.passphrase_file, new=new)
+
+    def _show(self, facts: dict[str, Any], text: str) -> None:
+        self._out.write((json.dumps(facts, indent=2) if self._options.json else text) + "\n")
+        self._out.flush()
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise BadConfig(f"{path} is larger than {MAX_FILE_BYTES} bytes: it is not the file meant here")
+    return data
+
+
+def _enrolled_facts(enrolled: Enrolled) -> dict[str, Any]:
+    return {
+        "name": enrolled.name,
+        "organisation": enrolled.organisation,
+        "log_id": enrolled.log_id.hex(),
+        "signers": list(enrolled.signers),
+        "witness_quorum": enrolled.witness_quorum,
+        "params_hashes": {str(t): value.hex() for t, value in enrolled.params_hashes.items()},
+    }
+
+
+def _enrolled_text(enrolled: Enrolled) -> str:
+    n = len(enrolled.signers)
+    lines = [
+        f"{enrolled.name} is enrolled in {enrolled.organisation}.",
+        f"  log id          {enrolled.log_id.hex()}",
+        f"  signers         {', '.join(enrolled.signers)}; {enrolled.witness_quorum} votes make a certificate",
+    ]
+    lines += [f"  host keys {t:>2}/{n:<2} {value.hex()}" for t, value in enrolled.params_hashes.items()]
+    lines.append("Compare the log id and the line of your vaults' t/n with the other operators on a second channel.")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="strongroom-signer",
+        description="One signer: holds one share of each vault's key, judges every order for itself, and dials out to "
+        "the coordinator. It listens on no network port.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, *, passphrase: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--data", type=Path, required=True, help="the signer's data folder")
+        sub.add_argument("--json", action="store_true", help="write the result as JSON")
+        if passphrase:
+            sub.add_argument("--passphrase-file", type=Path, help="read the passphrase from a file, not the terminal")
+        return sub
+
+    init = command("init", "make the keys of a new signer and its card", passphrase=True)
+    init.add_argument("--name", required=True, help="1 to 40 of a-z, 0-9 and '-'; for ever")
+    join = command("enrol", "pin the log by its charter's fingerprint", passphrase=True)
+    join.add_argument("--charter", type=Path, required=True, help="canonical charter (`strongroom charter build`)")
+    join.add_argument("--fingerprint", help="the log id as you compared it, 64 hex digits; asked for when left out")
+    join.add_argument("--cert", type=Path, required=True, help="this signer's TLS certificate, PEM")
+    join.add_argument("--ca", type=Path, required=True, help="the organisation's certificate authority, PEM")
+    join.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="where to dial")
+    start = command("run", "run the daemon; SIGTERM stops it gracefully", passphrase=True)
+    start.add_argument("--confirm", metavar="ALARM", help="take back an alarm you have looked into (CLOCK_DRIFT)")
+    command("check-config", "check configuration, folder and certificate without starting")
+    operator_commands.add(command)
+    return parser

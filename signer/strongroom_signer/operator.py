@@ -1,0 +1,125 @@
+"""The operator's interface of a running signer: gRPC over a Unix socket that only the daemon's own user can open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from strongroom.api.operator.v1 import operator_service_pb2 as pb
+from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol.signed import SignedBody
+from strongroom_signer.inbox import Inbox
+from strongroom_signer.logs import Log
+
+__all__ = ["OperatorServer", "prepare_socket", "socket_address"]
+
+MAX_SOCKET_PATH: Final = 100
+MAX_ORDER_BYTES: Final = 16_384
+MAX_ENDORSEMENTS: Final = 8
+
+
+class BadRequest(StrongroomError):
+    """A field of the operator's request is out of its range."""
+
+    reason = "BAD_REQUEST"
+    kind = Kind.INVALID_ARGUMENT
+
+
+def socket_address(path: Path) -> tuple[str, int | None]:
+    """How gRPC names a Unix socket, and a folder descriptor to close when done.
+
+    The kernel takes at most 107 bytes of path; a longer one goes through a descriptor of its folder.
+    """
+    if len(str(path).encode()) <= MAX_SOCKET_PATH:
+        return f"unix:{path}", None
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    return f"unix:/proc/self/fd/{folder}/{path.name}", folder
+
+
+def prepare_socket(path: Path) -> None:
+    """Remove a socket that nobody listens on any more."""
+    path.unlink(missing_ok=True)
+
+
+def _restrict(path: Path) -> None:
+    path.chmod(0o600)
+
+
+class OperatorServer(pb_grpc.OperatorServiceServicer):
+    """Serves one operator."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        status: Callable[[], pb.GetStatusResponse],
+        raise_words: Callable[[], None],
+        log: Log,
+    ) -> None:
+        self._inbox = inbox
+        self._status = status
+        self._raise_words = raise_words
+        self._log = log
+        self._server: grpc.aio.Server | None = None
+        self._folder: int | None = None
+
+    async def start(self, path: Path) -> None:
+        """Listen on the socket, mode 0600."""
+        address, self._folder = socket_address(path)
+        self._server = grpc.aio.server()
+        pb_grpc.add_OperatorServiceServicer_to_server(self, self._server)
+        self._server.add_insecure_port(address)
+        await self._server.start()
+        _restrict(path)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            await self._server.stop(grace=1)
+        if self._folder is not None:
+            os.close(self._folder)
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:  # noqa: N802
+        """Everything an operator looks at first."""
+        return self._status()
+
+    async def Freeze(self, request: pb.FreezeRequest, context: Any) -> pb.FreezeResponse:  # noqa: N802
+        """Freeze here at once, then tell the coordinator."""
+        try:
+            identifier = self._inbox.freeze(request.vault, request.why)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.warning("freeze.placed", vault=request.vault or "all", id=identifier)
+        self._raise_words()
+        return pb.FreezeResponse(freeze_id=identifier)
+
+    async def Thaw(self, request: pb.ThawRequest, context: Any) -> pb.ThawResponse:  # noqa: N802
+        """End the operator's own freeze here."""
+        try:
+            self._inbox.thaw(request.freeze_id)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.warning("freeze.lifted", id=request.freeze_id)
+        return pb.ThawResponse()
+
+    async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:  # noqa: N802
+        """Take a person's rejection or freeze; it acts here at once."""
+        try:
+            if len(request.order) > MAX_ORDER_BYTES or len(request.endorsements) > MAX_ENDORSEMENTS:
+                raise BadRequest("the file holds more than one word")
+            endorsements = [SignedBody(body=one.body, signature=one.signature) for one in request.endorsements]
+            effect = self._inbox.hand_in(request.order, endorsements)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.warning("word.handed_in", effect=effect)
+        self._raise_words()
+        return pb.HandInResponse(effect=effect)
+
+
+async def _abort(context: Any, error: StrongroomError) -> None:
+    await context.abort(grpc.StatusCode[error.kind.name], f"{error.reason}: {error.message}")

@@ -1,0 +1,226 @@
+"""`status`, `freeze`, `thaw` and `hand-in`: what an operator asks of the running daemon over its socket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from strongroom.api.operator.v1 import operator_service_pb2 as pb
+from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
+from strongroom.api.types.v1 import types_pb2
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.operator import socket_address
+
+__all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "parse_hand_in"]
+
+TIMEOUT_S: Final = 10.0
+MAX_HAND_IN_BYTES: Final = 262_144
+
+
+class DaemonNotRunning(StrongroomError):
+    """No daemon listens on the operator's socket."""
+
+    reason = "DAEMON_NOT_RUNNING"
+    kind = Kind.UNAVAILABLE
+
+
+class DaemonRefused(StrongroomError):
+    """The daemon refused what its operator asked; its message says why."""
+
+    reason = "REFUSED_BY_DAEMON"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class BadHandInFile(StrongroomError):
+    """The file is not one that `strongroom` writes for handing in."""
+
+    reason = "HAND_IN_FILE_INVALID"
+    kind = Kind.INVALID_ARGUMENT
+
+
+def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the four commands to the parser."""
+    command("status", "what the running signer holds, votes for, and lacks")
+    freeze = command("freeze", "stop this signer's shares at once, and ask for a freeze in the ledger")
+    freeze.add_argument("--vault", default="", help="one vault; all vaults when left out")
+    freeze.add_argument("--why", required=True, help="the reason, for everybody to read")
+    thaw = command("thaw", "end this operator's own freeze here (the ledger's needs the unfreeze quorum)")
+    thaw.add_argument("freeze_id", help="its id, 64 hex digits (`status` lists them)")
+    hand_in = command("hand-in", "hand a person's signed rejection or freeze to this signer; it acts at once")
+    hand_in.add_argument("file", type=Path, help="the file the person gave you")
+
+
+def ask(options: argparse.Namespace, socket: Path) -> tuple[dict[str, Any], str]:
+    """Put one command to the daemon; returns facts for machines and a text for people.
+
+    Raises:
+        DaemonNotRunning: nobody answers on the socket.
+        DaemonRefused: the daemon says no.
+    """
+    if not socket.exists():
+        raise DaemonNotRunning(f"no daemon listens on {socket}: start it with `strongroom-signer run`")
+    address, folder = socket_address(socket)
+    try:
+        with grpc.insecure_channel(address) as channel:
+            return _COMMANDS[options.command](pb_grpc.OperatorServiceStub(channel), options)
+    except grpc.RpcError as error:
+        code, details = error.code(), error.details() or ""
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise DaemonNotRunning(f"no daemon answers on {socket}: start it with `strongroom-signer run`") from None
+        raise DaemonRefused(details) from None
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    status = stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
+    facts = {
+        "signer": status.signer,
+        "log_id": status.log_id.hex(),
+        "coordinator": status.coordinator,
+        "connected": status.connected,
+        "term": status.term,
+        "size": status.size,
+        "certified_size": status.certified_size,
+        "final_size": status.final_size,
+        "vaults": [
+            {
+                "name": vault.name,
+                "epoch": vault.epoch,
+                "has_share": vault.has_share,
+                "threshold": vault.threshold,
+                "signers": vault.signers,
+            }
+            for vault in status.vaults
+        ],
+        "local_freezes": [
+            {
+                "id": freeze.id.hex(),
+                "vault": freeze.vault or None,
+                "why": freeze.why,
+                "since_ms": freeze.since_ms,
+                "logged": freeze.logged,
+            }
+            for freeze in status.local_freezes
+        ],
+        "inbox": status.inbox,
+        "alarm": status.alarm or None,
+        "alarm_message": status.alarm_message,
+        "shares_released": status.shares_released,
+        "last_refusal": status.last_refusal,
+        "last_error": status.last_error,
+        "free_disk_bytes": status.free_disk_bytes,
+        "version": status.version,
+    }
+    return facts, _status_text(status)
+
+
+def _status_text(status: pb.GetStatusResponse) -> str:
+    link = "connected" if status.connected else f"not connected ({status.last_error or 'no answer yet'})"
+    lines = [
+        f"signer       {status.signer}  (strongroom {status.version})",
+        f"log id       {status.log_id.hex()}",
+        f"coordinator  {status.coordinator}: {link}",
+        f"term         {status.term}",
+        f"entries      {status.size} stored, {status.certified_size} certified, {status.final_size} final",
+        f"released     {status.shares_released} times, last refusal: {status.last_refusal or 'none'}",
+        f"disk         {status.free_disk_bytes // (1 << 20)} MiB free",
+    ]
+    for vault in status.vaults:
+        share = "share held" if vault.has_share else "no share here"
+        lines.append(f"vault        {vault.name}: {vault.threshold} of {vault.signers}, epoch {vault.epoch}, {share}")
+    for freeze in status.local_freezes:
+        logged = "in the ledger" if freeze.logged else "not in the ledger yet"
+        lines.append(f"freeze       {freeze.vault or 'all vaults'}: {freeze.why} ({logged})  id {freeze.id.hex()}")
+    if status.inbox:
+        lines.append(
+            f"inbox        {status.inbox} word(s) handed in that are not final in the ledger yet; they act here"
+        )
+    if status.alarm:
+        lines.append(f"ALARM        {status.alarm}: {status.alarm_message}")
+    return "\n".join(lines)
+
+
+def _freeze(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    answer = stub.Freeze(pb.FreezeRequest(vault=options.vault, why=options.why), timeout=TIMEOUT_S)
+    where = f"vault {options.vault}" if options.vault else "all vaults"
+    return (
+        {"freeze_id": answer.freeze_id.hex(), "vault": options.vault or None},
+        f"This signer gives no more shares for {where}. The ledger is asked to freeze it too.\n"
+        f"Freeze id {answer.freeze_id.hex()}",
+    )
+
+
+def _thaw(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    try:
+        identifier = bytes.fromhex(options.freeze_id)
+    except ValueError:
+        raise BadHandInFile("a freeze id is 64 hex digits: `status` lists them") from None
+    stub.Thaw(pb.ThawRequest(freeze_id=identifier), timeout=TIMEOUT_S)
+    return (
+        {"thawed": options.freeze_id},
+        "This signer's own freeze has ended. A freeze in the ledger ends by the unfreeze quorum, or lapses.",
+    )
+
+
+def _hand_in(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    with options.file.open("rb") as file:
+        request = parse_hand_in(file.read(MAX_HAND_IN_BYTES + 1))
+    answer = stub.HandIn(request, timeout=TIMEOUT_S)
+    return {"effect": answer.effect}, answer.effect
+
+
+def parse_hand_in(data: bytes) -> pb.HandInRequest:
+    """Read a hand-in file: JSON with `v` 1, `endorsements` (each `body` and `signature` in hex) and perhaps `order`.
+
+    Raises:
+        BadHandInFile: it is something else.
+    """
+    if len(data) > MAX_HAND_IN_BYTES:
+        raise BadHandInFile(f"a hand-in file is at most {MAX_HAND_IN_BYTES} bytes")
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise BadHandInFile("the file is not JSON") from None
+    if not isinstance(content, dict) or content.get("v") != 1 or set(content) - {"v", "order", "endorsements"}:
+        raise BadHandInFile("the file must hold v = 1, endorsements, and for a freeze its order")
+    endorsements = content.get("endorsements")
+    if not isinstance(endorsements, list) or not endorsements:
+        raise BadHandInFile("endorsements: must be a list that is not empty")
+    return pb.HandInRequest(
+        order=_hex(content.get("order", ""), "order"), endorsements=[_endorsement(item) for item in endorsements]
+    )
+
+
+def _endorsement(item: Any) -> types_pb2.SignedBody:
+    if not isinstance(item, dict) or set(item) != {"body", "signature"}:
+        raise BadHandInFile("an endorsement holds exactly body and signature")
+    return types_pb2.SignedBody(
+        body=_hex(item["body"], "endorsements.body"), signature=_hex(item["signature"], "endorsements.signature")
+    )
+
+
+def _hex(value: Any, where: str) -> bytes:
+    try:
+        return bytes.fromhex(value) if isinstance(value, str) else _not_hex(where)
+    except ValueError:
+        return _not_hex(where)
+
+
+def _not_hex(where: str) -> bytes:
+    raise BadHandInFile(f"{where}: must be hex")
+
+
+_COMMANDS: Final[dict[str, Callable[[pb_grpc.OperatorServiceStub, argparse.Namespace], tuple[dict[str, Any], str]]]] = {
+    "status": _status,
+    "freeze": _freeze,
+    "thaw": _thaw,
+    "hand-in": _hand_in,
+}

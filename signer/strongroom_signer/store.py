@@ -1,0 +1,464 @@
+"""signer.db: everything this signer must not forget, in SQLite with full durability.
+
+One process holds it, one writer writes it. Whatever must be true together is written in one commit; a reader never has
+to guess between "absent" and "unreadable": the second raises.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
+
+__all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed"]
+
+_CLEAN: Final = "clean_stop"
+_ALONE: Final = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+_JOINED: Final = ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part")
+
+
+class StoreFailed(StrongroomError):
+    """The database cannot be read or written, or does not hold what it must. The daemon stops."""
+
+    reason = "STORE_FAILED"
+    kind = Kind.DATA_LOSS
+
+
+class DiskFull(StrongroomError):
+    """Nothing was written, because the disk is full."""
+
+    reason = "DISK_FULL"
+    kind = Kind.RESOURCE_EXHAUSTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The signer's name and public keys: host 33 bytes, vote and witness 32."""
+
+    name: str
+    host_key: bytes
+    vote_key: bytes
+    witness_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The pinned log: SHA-256 of the canonical genesis charter, and that charter."""
+
+    log_id: bytes
+    charter: bytes
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """A person's rejection or freeze. `body` is the canonical OrderEntry or Endorse it becomes in the log."""
+
+    id: bytes
+    kind: str
+    body: bytes
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFreeze:
+    """The operator's own freeze: the signed FreezeStatement. An empty vault name means all vaults."""
+
+    id: bytes
+    vault: str
+    why: str
+    body: bytes
+    signature: bytes
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """What keeps this signer from voting until somebody looks. The evidence is public bytes."""
+
+    reason: str
+    message: str
+    evidence: bytes
+    since_ms: int
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise DiskFull(f"the disk that holds {path} is full: free space; nothing was voted or signed") from error
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreFailed(f"{path} is open in another process: stop it first") from error
+        raise StoreFailed(f"{path} cannot be used ({error}): check the disk; do not restore an old copy") from error
+
+
+class Store:
+    """The open database. All methods raise StoreFailed or DiskFull, and change nothing when they do."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+        self._closed = False
+        self._joined = False
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a new database file, mode 0600.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with _translated(path):
+            store = cls(path, _connect(path))
+            store._db.executescript(
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; BEGIN; {SCHEMA} COMMIT;"
+            )
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database; after anything but a clean stop its structure is checked first.
+
+        Raises:
+            StoreFailed: missing, damaged, of another version, or open in another process.
+        """
+        if not path.is_file():
+            raise StoreFailed(f"there is no {path}: run `strongroom-signer init` first, or give the right --data")
+        with _translated(path):
+            store = cls(path, _connect(path))
+            try:
+                store._check()
+            except BaseException:
+                store._db.close()
+                raise
+        return store
+
+    def _check(self) -> None:
+        kind = self._value("PRAGMA application_id")
+        version = self._value("PRAGMA user_version")
+        if kind != APPLICATION_ID or version != VERSION:
+            raise StoreFailed(f"{self.path} has schema {kind:#x}/{version}; this program knows {VERSION}: upgrade it")
+        if self.counter(_CLEAN) == 0:
+            problem = self._value("PRAGMA quick_check(1)")
+            if problem != "ok":
+                raise StoreFailed(f"{self.path} is damaged ({problem}): do not run on it, ask for a rebuild")
+        with self.commit() as write:
+            write.set_counter(_CLEAN, 0)
+
+    def close(self) -> None:
+        """Close after a clean stop. Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            with _translated(self.path):
+                self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, 1)", (_CLEAN,))
+                self._db.close()
+
+    def free_bytes(self) -> int:
+        """Bytes that this process may still write on the disk of the database."""
+        status = os.statvfs(self.path.parent)
+        return status.f_bavail * status.f_frsize
+
+    @contextmanager
+    def commit(self) -> Iterator[Writer]:
+        """One durable commit: everything written inside the block is on disk when it ends, or nothing is.
+
+        Raises:
+            DiskFull: nothing was written.
+            StoreFailed: nothing was written.
+        """
+        begin, end, undo = _JOINED if self._joined else _ALONE
+        with _translated(self.path):
+            self._db.execute(begin)
+            try:
+                yield Writer(self._db)
+                self._db.execute(end)
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute(undo)
+                raise
+
+    @contextmanager
+    def one_commit(self) -> Iterator[None]:
+        """Let every `commit` inside the block become durable together, when the block ends.
+
+        What the block decides from memory is ahead of the disk until then, so nothing may leave the process inside it,
+        and a failure to write is fatal: the process must stop and read its state again.
+
+        Raises:
+            StoreFailed: nothing was written; stop.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        self._joined = True
+        try:
+            try:
+                yield
+            finally:
+                self._joined = False
+                with _translated(self.path):
+                    self._db.execute("COMMIT")
+        except DiskFull as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise StoreFailed(f"{error.message}; stopping, because memory is ahead of the disk") from error
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _row(self, sql: str, *values: Any) -> Any:
+        with _translated(self.path):
+            return self._db.execute(sql, values).fetchone()
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with _translated(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    def _value(self, sql: str, *values: Any) -> Any:
+        row = self._row(sql, *values)
+        return None if row is None else row[0]
+
+    def get(self, key: bytes) -> bytes | None:
+        """A value of the folded state (the `KeyValue` port of the replica)."""
+        value: bytes | None = self._value("SELECT value FROM state WHERE key = ?", key)
+        return value
+
+    def identity(self) -> Identity:
+        """Who this signer is."""
+        row = self._row("SELECT name, host_key, vote_key, witness_key FROM identity")
+        if row is None:
+            raise StoreFailed(f"{self.path} has no identity: `init` did not finish; remove the folder and run it again")
+        return Identity(name=row[0], host_key=row[1], vote_key=row[2], witness_key=row[3])
+
+    def secret(self, name: str) -> bytes:
+        """A sealed secret."""
+        sealed: bytes | None = self._value("SELECT sealed FROM secret WHERE name = ?", name)
+        if sealed is None:
+            raise StoreFailed(f"{self.path} holds no {name} key: `init` did not finish")
+        return sealed
+
+    def pin(self) -> Pin | None:
+        """The pinned log, None before `enrol`."""
+        row = self._row("SELECT log_id, charter, since_ms FROM pin")
+        return None if row is None else Pin(log_id=row[0], charter=row[1], since_ms=row[2])
+
+    def voter(self) -> bytes | None:
+        """The encoded voter state, None before the first promise."""
+        state: bytes | None = self._value("SELECT state FROM voter")
+        return state
+
+    def size(self) -> int:
+        """Entries stored."""
+        size: int = self._value("SELECT COALESCE(MAX(size), 0) FROM batch")
+        return size
+
+    def entry(self, index: int) -> bytes | None:
+        """The canonical bytes of one entry."""
+        data: bytes | None = self._value("SELECT data FROM entry WHERE idx = ?", index)
+        return data
+
+    def entries(self, first: int, end: int) -> tuple[bytes, ...]:
+        """Entries `first` to `end - 1`, all of them.
+
+        Raises:
+            StoreFailed: one is missing.
+        """
+        rows = self._rows("SELECT data FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", first, end)
+        if len(rows) != end - first:
+            raise StoreFailed(f"{self.path} lacks entries between {first} and {end}: the database is damaged")
+        return tuple(row[0] for row in rows)
+
+    def batches(self, first: int, end: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """(first index, size, root, state digest) of the batches that begin at `first` or later and end by `end`."""
+        yield from self._rows(
+            "SELECT first_index, size, root, state_digest FROM batch"
+            " WHERE first_index >= ? AND size <= ? ORDER BY size",
+            first,
+            end,
+        )
+
+    def batch_at(self, index: int) -> tuple[int, int] | None:
+        """(first index, size) of the batch that holds the entry."""
+        row = self._row(
+            "SELECT first_index, size FROM batch WHERE first_index <= ? ORDER BY first_index DESC LIMIT 1", index
+        )
+        return None if row is None or row[1] <= index else (row[0], row[1])
+
+    def certificate(self, size: int) -> bytes | None:
+        """The stored certificate of the head of this size."""
+        data: bytes | None = self._value("SELECT data FROM certificate WHERE size = ?", size)
+        return data
+
+    def share(self, vault: str, epoch: int) -> bytes | None:
+        """A sealed share."""
+        sealed: bytes | None = self._value("SELECT sealed FROM share WHERE vault = ? AND epoch = ?", vault, epoch)
+        return sealed
+
+    def nonce_is_marked(self, session: bytes) -> bool:
+        """Whether a share was already made with this nonce session."""
+        return self._row("SELECT 1 FROM nonce_mark WHERE session = ?", session) is not None
+
+    def paid_since(self, asset: str, since_ms: int, *, without: Iterable[bytes]) -> int:
+        """What this signer helped to pay of one asset after `since_ms`, orders in `without` left out."""
+        skip = frozenset(without)
+        rows = self._rows("SELECT order_hash, amount FROM payment WHERE time_ms > ? AND asset = ?", since_ms, asset)
+        return sum(int(amount) for order_hash, amount in rows if order_hash not in skip)
+
+    def inbox(self) -> tuple[InboxItem, ...]:
+        """People's words that are not final in the log yet, oldest first."""
+        rows = self._rows("SELECT id, kind, body, since_ms FROM inbox ORDER BY since_ms, id")
+        return tuple(InboxItem(id=row[0], kind=row[1], body=row[2], since_ms=row[3]) for row in rows)
+
+    def local_freezes(self) -> tuple[LocalFreeze, ...]:
+        """The operator's freezes, oldest first."""
+        rows = self._rows("SELECT id, vault, why, body, signature, since_ms FROM local_freeze ORDER BY since_ms, id")
+        return tuple(
+            LocalFreeze(id=row[0], vault=row[1], why=row[2], body=row[3], signature=row[4], since_ms=row[5])
+            for row in rows
+        )
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Alarms that outlive a restart, oldest first."""
+        rows = self._rows("SELECT reason, message, evidence, since_ms FROM alarm ORDER BY since_ms, reason")
+        return tuple(Alarm(reason=row[0], message=row[1], evidence=row[2], since_ms=row[3]) for row in rows)
+
+    def counter(self, name: str) -> int:
+        """A counter, 0 when it was never written."""
+        value: int | None = self._value("SELECT value FROM counter WHERE name = ?", name)
+        return value or 0
+
+
+class Writer:
+    """What one commit may write. Lives only inside `Store.commit`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def set_identity(self, identity: Identity) -> None:
+        """Write who this signer is; once."""
+        self._db.execute(
+            "INSERT INTO identity (id, name, host_key, vote_key, witness_key) VALUES (1, ?, ?, ?, ?)",
+            (identity.name, identity.host_key, identity.vote_key, identity.witness_key),
+        )
+
+    def add_secret(self, name: str, sealed: bytes) -> None:
+        """Write a sealed secret; once."""
+        self._db.execute("INSERT INTO secret (name, sealed) VALUES (?, ?)", (name, sealed))
+
+    def set_pin(self, pin: Pin) -> None:
+        """Pin the log; once."""
+        self._db.execute(
+            "INSERT INTO pin (id, log_id, charter, since_ms) VALUES (1, ?, ?, ?)",
+            (pin.log_id, pin.charter, pin.since_ms),
+        )
+
+    def add_batch(self, first_index: int, entries: Iterable[bytes], root: bytes, state_digest: bytes) -> None:
+        """Append one batch with its entries and the head after it."""
+        rows = [(first_index + offset, data) for offset, data in enumerate(entries)]
+        self._db.executemany("INSERT INTO entry (idx, data) VALUES (?, ?)", rows)
+        self._db.execute(
+            "INSERT INTO batch (size, first_index, root, state_digest) VALUES (?, ?, ?, ?)",
+            (first_index + len(rows), first_index, root, state_digest),
+        )
+
+    def truncate(self, size: int) -> None:
+        """Drop every batch, entry and certificate beyond `size`."""
+        self._db.execute("DELETE FROM entry WHERE idx >= ?", (size,))
+        self._db.execute("DELETE FROM batch WHERE size > ?", (size,))
+        self._db.execute("DELETE FROM certificate WHERE size > ?", (size,))
+
+    def put_certificate(self, size: int, term: int, data: bytes) -> None:
+        """Store a certificate; one of an older term gives way."""
+        self._db.execute(
+            "INSERT INTO certificate (size, term, data) VALUES (?, ?, ?) ON CONFLICT (size) DO UPDATE"
+            " SET term = excluded.term, data = excluded.data WHERE excluded.term >= certificate.term",
+            (size, term, data),
+        )
+
+    def set_voter(self, state: bytes) -> None:
+        """Write the voter state."""
+        self._db.execute("INSERT OR REPLACE INTO voter (id, state) VALUES (1, ?)", (state,))
+
+    def put_state(self, writes: Mapping[bytes, bytes]) -> None:
+        """Fold writes into the stored state."""
+        self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", writes.items())
+
+    def add_share(self, vault: str, epoch: int, sealed: bytes) -> None:
+        """Store a sealed share; one that is there is never overwritten."""
+        self._db.execute("INSERT INTO share (vault, epoch, sealed) VALUES (?, ?, ?)", (vault, epoch, sealed))
+
+    def mark_nonce(
+        self, session: bytes, *, boot_id: bytes, term: int, entry_index: int, plan_hash: bytes, time_ms: int
+    ) -> None:
+        """Mark a nonce session as spent; a second mark fails the whole commit."""
+        self._db.execute(
+            "INSERT INTO nonce_mark (session, boot_id, term, entry_index, plan_hash, time_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (session, boot_id, term, entry_index, plan_hash, time_ms),
+        )
+
+    def add_payment(self, order_hash: bytes, asset: str, amount: int, time_ms: int) -> None:
+        """Count an order towards the operator's maximum a day; once."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO payment (order_hash, asset, amount, time_ms) VALUES (?, ?, ?, ?)",
+            (order_hash, asset, str(amount), time_ms),
+        )
+
+    def add_inbox(self, item: InboxItem) -> None:
+        """Keep a person's word; one that is there keeps its age."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO inbox (id, kind, body, since_ms) VALUES (?, ?, ?, ?)",
+            (item.id, item.kind, item.body, item.since_ms),
+        )
+
+    def remove_inbox(self, identifiers: Iterable[bytes]) -> None:
+        """Forget words that are final in the log."""
+        self._db.executemany("DELETE FROM inbox WHERE id = ?", [(identifier,) for identifier in identifiers])
+
+    def add_local_freeze(self, freeze: LocalFreeze) -> None:
+        """Keep an operator's freeze."""
+        self._db.execute(
+            "INSERT INTO local_freeze (id, vault, why, body, signature, since_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            (freeze.id, freeze.vault, freeze.why, freeze.body, freeze.signature, freeze.since_ms),
+        )
+
+    def remove_local_freeze(self, identifier: bytes) -> None:
+        """Forget an operator's freeze."""
+        self._db.execute("DELETE FROM local_freeze WHERE id = ?", (identifier,))
+
+    def add_alarm(self, alarm: Alarm) -> None:
+        """Keep an alarm; one that is there keeps its age and evidence."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO alarm (reason, message, evidence, since_ms) VALUES (?, ?, ?, ?)",
+            (alarm.reason, alarm.message, alarm.evidence, alarm.since_ms),
+        )
+
+    def remove_alarm(self, reason: str) -> None:
+        """Forget an alarm."""
+        self._db.execute("DELETE FROM alarm WHERE reason = ?", (reason,))
+
+    def set_counter(self, name: str, value: int) -> None:
+        """Write a counter."""
+        self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)", (name, value))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        connection.close()
+        raise StoreFailed(f"{path} lies on a file system without write-ahead logging ({mode}): use a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection

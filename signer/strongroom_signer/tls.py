@@ -1,0 +1,82 @@
+"""The TLS identity of the link: a P-256 key made here, a certificate that the organisation issues for it.
+
+Spec: names are URIs `spiffe://<organisation>/signer/<name>` in the certificate's subject alternative names.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.process import write_private
+
+__all__ = ["KEY_FILE", "BadCertificateFile", "check_certificate", "create_tls_key"]
+
+KEY_FILE: Final = "tls.key"
+
+
+class BadCertificateFile(StrongroomError):
+    """A TLS certificate does not belong to this signer, or is not valid."""
+
+    reason = "TLS_CERTIFICATE_INVALID"
+    kind = Kind.INVALID_ARGUMENT
+
+
+def create_tls_key(folder: Path, name: str) -> str:
+    """Write a new TLS key and return the certificate request for it, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    write_private(folder / KEY_FILE, pem)
+    request = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    )
+    return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def check_certificate(
+    folder: Path, *, certificate: bytes, authority: bytes, organisation: str, name: str, now_ms: int
+) -> None:
+    """Check that a certificate is this signer's: its key, its name, its authority, its time.
+
+    Raises:
+        BadCertificateFile: what is wrong and what to do.
+    """
+    own, issuer = _load(certificate, "the certificate"), _load(authority, "the certificate authority")
+    key = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), password=None)
+    if own.public_key() != key.public_key():
+        raise BadCertificateFile(f"the certificate is not for {folder / KEY_FILE}: issue one from this signer's card")
+    expected = f"spiffe://{organisation}/signer/{name}"
+    if _uris(own) != [expected]:
+        raise BadCertificateFile(f"the certificate is for {_uris(own) or 'no URI name'}, it must be for {expected}")
+    try:
+        own.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        raise BadCertificateFile("the certificate was not issued by the given certificate authority") from None
+    now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
+    if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
+        raise BadCertificateFile(
+            f"the certificate is valid from {own.not_valid_before_utc} to {own.not_valid_after_utc}, now is {now}"
+        )
+
+
+def _load(pem: bytes, what: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise BadCertificateFile(f"{what} is not an X.509 certificate in PEM") from None
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)

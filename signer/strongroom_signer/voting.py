@@ -1,0 +1,430 @@
+"""Terms, votes and certificates, with the durable commits between what is decided and what is said.
+
+Every method decides with the pure voter, writes one commit, and only then changes the copy in memory and answers. A
+failed commit therefore leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from strongroom.ledger import checkpoint, codec
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.messages import Certificate, Head, Refusal
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.replica import Preview, Replica
+from strongroom.ledger.state import State
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import BootId
+from strongroom.protocol import voter
+from strongroom.protocol.certificates import final_size
+from strongroom.protocol.signed import SignedBody, sign_body
+from strongroom.protocol.voter_state import (
+    Adopted,
+    Alarmed,
+    BaseNotStored,
+    Behind,
+    StaleTerm,
+    Taken,
+    VoterState,
+    VoterStopped,
+    initial_state,
+)
+from strongroom_signer import requests
+from strongroom_signer.alarms import BatchTimeOff, ClockGuard, WordsWithheld, check_free_disk
+from strongroom_signer.clock import Clock
+from strongroom_signer.inbox import Inbox
+from strongroom_signer.keys import SignerKeys
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.refusals import printable
+from strongroom_signer.store import InboxItem, Writer
+
+__all__ = ["BatchRefused", "EntriesMissing", "NotOurBatch", "Voting"]
+
+_COSIGNED = "cosigned_size"
+
+
+class EntriesMissing(StrongroomError):
+    """The signer must fetch entries below a certified head before it can answer."""
+
+    reason = "BEHIND"
+    kind = Kind.FAILED_PRECONDITION
+
+    def __init__(self, target: Head) -> None:
+        super().__init__(f"entries below {target.size} are not stored here yet: they are being fetched")
+        self.target = target
+
+
+class NotOurBatch(StrongroomError):
+    """The batch does not follow what this signer stores, or has not the root that the coordinator says."""
+
+    reason = "BATCH_DOES_NOT_FOLLOW"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class BatchRefused(StrongroomError):
+    """The signer does not vote for a batch, and signs why."""
+
+    reason = "BATCH_REFUSED"
+    kind = Kind.FAILED_PRECONDITION
+
+    def __init__(self, refusal: SignedBody, code: str, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voted:
+    """A vote, and the cosignature of a newer final head if there is one."""
+
+    vote: SignedBody
+    cosignature: str
+
+
+class Voting:
+    """This signer's voice in the log."""
+
+    def __init__(
+        self,
+        copy: LogCopy,
+        inbox: Inbox,
+        *,
+        keys: SignerKeys,
+        charter: Charter,
+        name: str,
+        boot_id: bytes,
+        clock: Clock,
+        free_disk_floor_bytes: int,
+    ) -> None:
+        self._copy = copy
+        self._store = copy.store
+        self._keys = keys
+        self._inbox = inbox
+        self._name = name
+        self._boot_id = BootId(boot_id)
+        self._clock = clock
+        self._floor = free_disk_floor_bytes
+        self._guard = ClockGuard(clock, copy.store)
+        self._vote_keys: Mapping[str, bytes] = {signer.name: signer.vote_key for signer in charter.signers}
+        self._quorum = charter.witness_quorum
+        stored = copy.store.voter()
+        self._voter = initial_state(copy.log_id, name) if stored is None else codec.decode(VoterState, stored)
+        self._final = copy.final_size
+        self._on_term: list[Callable[[], None]] = []
+        self._on_final: list[Callable[[int, int], None]] = []
+
+    # --- what others need to know ------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> VoterState:
+        """The voter state as stored."""
+        return self._voter
+
+    @property
+    def final_size(self) -> int:
+        """Entries known to be final."""
+        return self._copy.final_size
+
+    @property
+    def vote_keys(self) -> Mapping[str, bytes]:
+        """Vote key of every signer of the charter, by name."""
+        return self._vote_keys
+
+    @property
+    def witness_quorum(self) -> int:
+        """How many votes make a certificate."""
+        return self._quorum
+
+    def on_term_change(self, callback: Callable[[], None]) -> None:
+        """Call back when the term has changed: nonces die."""
+        self._on_term.append(callback)
+
+    def on_final(self, callback: Callable[[int, int], None]) -> None:
+        """Call back with the final size before and after, when it has risen."""
+        self._on_final.append(callback)
+
+    def releasable(self, size: int) -> bool:
+        """Whether entries below `size` lie under a held certificate of the current term."""
+        return voter.releasable(self._voter, size)
+
+    def require_voting(self) -> None:
+        """Raise what keeps this signer from voting and signing, if anything does.
+
+        Raises:
+            VoterStopped: an alarm of the protocol.
+            ClockDrift: the clocks drifted apart and nobody confirmed it.
+        """
+        if self._voter.alarm:
+            raise VoterStopped(f"this signer has stopped: {self._voter.alarm}: {self._voter.alarm_detail}")
+        self._guard.check_drift()
+
+    def require_term(self, term: int) -> None:
+        """Refuse a request of another term than the own one.
+
+        Raises:
+            StaleTerm: it is of another term.
+        """
+        if term != self._voter.term:
+            raise StaleTerm(f"term {term} is not the own term {self._voter.term}", term=str(self._voter.term))
+
+    # --- terms -------------------------------------------------------------------------------------------------------
+
+    def promise(self, request: requests.Promise) -> SignedBody:
+        """State NEWTERM: never act in an earlier term again."""
+        state, statement = voter.promise(
+            self._voter, self._keys.vote, term=request.term, leader=request.leader, boot_id=self._boot_id
+        )
+        self._save(state)
+        return statement
+
+    def open_term(self, request: requests.OpenTerm, leader: bytes) -> None:
+        """Accept the base of a term and adopt it.
+
+        Raises:
+            EntriesMissing: entries below the base must be fetched first; adopt it then.
+            VoterRefused, BadStatements, BadCertificate, BadSignedBody: the opening is refused.
+        """
+        state, outcome = voter.open_term(
+            self._voter,
+            term=request.term,
+            leader=leader,
+            statements=request.statements,
+            base_certificate=request.base_certificate,
+            vote_keys=self._vote_keys,
+            witness_quorum=self._quorum,
+        )
+        self._save(state)
+        self._require_no_alarm(outcome)
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Adopt the base of the current term, once its entries are stored.
+
+        Raises:
+            EntriesMissing: they are not.
+        """
+        try:
+            state, outcome = voter.adopt(self._voter, self._copy.view())
+        except BaseNotStored:
+            opened = self._voter.opened
+            if opened is None or opened.base is None:
+                raise
+            raise EntriesMissing(opened.base.head) from None
+        held = state.held if isinstance(outcome, Adopted) else None
+        truncate_to = outcome.truncate_to if isinstance(outcome, Adopted) else None
+        self._save(state, certificate=held, truncate_to=truncate_to)
+        self._require_no_alarm(outcome)
+
+    # --- round 1 -----------------------------------------------------------------------------------------------------
+
+    def append(self, request: requests.Append) -> Voted:
+        """Store a batch and vote for it.
+
+        Raises:
+            BatchRefused: an entry is not accepted at its place, the time is off, or words are withheld: signed.
+            EntriesMissing: entries before the batch must be fetched first.
+            NotOurBatch: it does not follow what is stored here.
+            ClockDrift, DiskLow, VoterRefused: this signer does not vote.
+        """
+        self.require_voting()
+        if request.certificate is not None:
+            self.take(request.certificate)
+        if request.term < self._voter.term:
+            raise StaleTerm(f"term {request.term} is below the own term {self._voter.term}", term=str(self._voter.term))
+        if request.size == self._copy.size:
+            return self._repeat(request)
+        if request.first_index != self._copy.size:
+            raise NotOurBatch(f"the batch begins at {request.first_index}, {self._copy.size} entries are stored here")
+        check_free_disk(self._store, self._floor)
+        preview = self._checked(request)
+        head = self._head(request.term, preview.size, preview.root, preview.state_digest)
+        state, signed = voter.vote(self._voter, self._keys.vote, head, self._copy.view(preview))
+        with self._store.commit() as write:
+            write.add_batch(request.first_index, request.entries, preview.root, preview.state_digest)
+            write.set_voter(codec.encode(state))
+        self._copy.replica.push(preview)
+        self._voter = state
+        self._guard.voted()
+        return Voted(vote=signed, cosignature=self.cosignature())
+
+    def _repeat(self, request: requests.Append) -> Voted:
+        """The vote for a batch that is stored already, word for word."""
+        root, digest = self._copy.replica.head(request.size)
+        if root != request.root:
+            raise NotOurBatch(f"another batch is stored here at {request.first_index} to {request.size}")
+        head = self._head(request.term, request.size, root, digest)
+        before = self._voter
+        state, signed = voter.vote(before, self._keys.vote, head, self._copy.view())
+        if state is not before:
+            self._save(state)
+            self._guard.voted()
+        return Voted(vote=signed, cosignature=self.cosignature())
+
+    def _checked(self, request: requests.Append) -> Preview:
+        """Replay a batch and judge it by what is this signer's to judge: form, time, and words withheld."""
+        try:
+            preview = self._copy.preview(request.first_index, request.entries)
+        except (Refused, NotCanonical) as error:
+            offset = max(int(error.facts.get("entry", request.first_index)) - request.first_index, 0)
+            raise self._refusal(request, min(offset, len(request.entries) - 1), error) from error
+        if preview.root != request.root:
+            raise NotOurBatch(f"the batch gives another root at {request.size} than the coordinator says")
+        try:
+            self._guard.check_batch_time(preview.time_ms)
+            self._inbox.check_not_withheld(State(preview.overlay, self._copy.log_id))
+        except (BatchTimeOff, WordsWithheld) as error:
+            raise self._refusal(request, 0, error) from error
+        return preview
+
+    def _refusal(self, request: requests.Append, offset: int, error: StrongroomError) -> BatchRefused:
+        refusal = Refusal(
+            log_id=self._copy.log_id,
+            term=request.term,
+            entry_index=request.first_index + offset,
+            subject=hashlib.sha256(request.entries[offset]).digest(),
+            reason=error.reason,
+            detail=printable(error.message),
+            signer=self._name,
+        )
+        return BatchRefused(sign_body("refusal", refusal, self._keys.vote), error.reason, error.message)
+
+    def _head(self, term: int, size: int, root: bytes, digest: bytes) -> Head:
+        return Head(log_id=self._copy.log_id, term=term, size=size, root=root, state_digest=digest)
+
+    # --- certificates ------------------------------------------------------------------------------------------------
+
+    def take(self, certificate: Certificate, also: Callable[[Writer], None] | None = None) -> None:
+        """Hold a certificate; what it makes final is folded. `also` is written in the same commit.
+
+        Raises:
+            EntriesMissing: entries below it must be fetched first.
+            BadCertificate, VoterRefused: it is refused.
+        """
+        if certificate == self._voter.held and self._voter.adopted and also is None:
+            return
+        state, outcome = voter.take_certificate(
+            self._voter, certificate, self._copy.view(), vote_keys=self._vote_keys, witness_quorum=self._quorum
+        )
+        taken = isinstance(outcome, Taken)
+        truncate_to = outcome.truncate_to if isinstance(outcome, Taken) else None
+        self._save(state, certificate=certificate if taken else None, truncate_to=truncate_to, also=also)
+        self._require_no_alarm(outcome)
+        if isinstance(outcome, Behind):
+            raise EntriesMissing(certificate.head)
+
+    def settle(self, certificate: Certificate) -> None:
+        """Fold what a verified certificate of any term makes final, while entries are being fetched.
+
+        Finality is a fact that no later term undoes, so it is taken from old certificates as well. A vote of this
+        signer's own in one, that it does not remember, stops it.
+        """
+        inspected = voter.inspect_certificate(self._voter, certificate)
+        if inspected is not None:
+            self._save(inspected[0])
+            self._require_no_alarm(inspected[1])
+        self._save(self._voter, proof=certificate)
+
+    def cosignature(self) -> str:
+        """A C2SP cosignature line over the newest final head, empty when that is not beyond the last one cosigned."""
+        size = self._copy.final_size
+        if size <= self._store.counter(_COSIGNED):
+            return ""
+        root = self._copy.replica.root_at(size)
+        if root is None:
+            return ""
+        with self._store.commit() as write:
+            write.set_counter(_COSIGNED, size)
+        origin = checkpoint.log_origin(self._copy.log_id)
+        signature = checkpoint.cosign(
+            checkpoint.Checkpoint(origin=origin, size=size, root=root),
+            self._keys.witness,
+            name=f"{origin}/{self._name}",
+            time_s=self._clock.wall_ms() // 1000,
+        )
+        return signature.line
+
+    # --- replacing what lies beyond the final size -------------------------------------------------------------------
+
+    def replace_copy(self, replica: Replica, write_batches: Callable[[Writer], None], keep: int) -> None:
+        """Put a fetched log in place of the stored one beyond `keep` entries, in one commit."""
+        salvaged = self._salvaged(keep)
+        with self._store.commit() as write:
+            for item in salvaged:
+                write.add_inbox(item)
+            write.truncate(keep)
+            write_batches(write)
+        self._copy.replica = replica
+        self._inbox.reload()
+
+    def extend_copy(self, previews: list[Preview], write_batches: Callable[[Writer], None]) -> None:
+        """Append fetched batches that follow the stored ones, in one commit."""
+        with self._store.commit() as write:
+            write_batches(write)
+        for preview in previews:
+            self._copy.replica.push(preview)
+
+    # --- committing --------------------------------------------------------------------------------------------------
+
+    def _save(
+        self,
+        state: VoterState,
+        *,
+        certificate: Certificate | None = None,
+        proof: Certificate | None = None,
+        truncate_to: int | None = None,
+        also: Callable[[Writer], None] | None = None,
+    ) -> None:
+        """One commit of a voter state with all that goes with it; then the same in memory."""
+        replica = self._copy.replica
+        before = replica.folded_size
+        proves = certificate if certificate is not None else proof
+        final = before
+        if proves is not None:
+            bound = min(final_size(proves), replica.size if truncate_to is None else truncate_to)
+            final = max(before, self._copy.border_up_to(bound))
+        salvaged = () if truncate_to is None else self._salvaged(truncate_to)
+        folded = replica.fold(final) if final > before else {}
+        settled = self._inbox.settled(replica.state(final)) if final > before else ()
+        with self._store.commit() as write:
+            for item in salvaged:
+                write.add_inbox(item)
+            if truncate_to is not None:
+                write.truncate(truncate_to)
+            if certificate is not None:
+                write.put_certificate(certificate.head.size, certificate.head.term, codec.encode(certificate))
+            if folded:
+                write.put_state(folded)
+                write.remove_inbox(settled)
+            if state is not self._voter:
+                write.set_voter(codec.encode(state))
+            if also is not None:
+                also(write)
+        self._applied(state, truncate_to, before, final)
+
+    def _applied(self, state: VoterState, truncate_to: int | None, before: int, final: int) -> None:
+        replica = self._copy.replica
+        term_changed = state.term != self._voter.term
+        self._voter = state
+        if truncate_to is not None:
+            replica.truncate(truncate_to)
+        if final > before:
+            replica.folded(final)
+        if truncate_to is not None or final > before:
+            self._inbox.reload()
+        if term_changed:
+            for on_term in self._on_term:
+                on_term()
+        if final > before:
+            for on_final in self._on_final:
+                on_final(before, final)
+
+    def _salvaged(self, keep: int) -> tuple[InboxItem, ...]:
+        return self._inbox.salvaged(self._store.entries(keep, self._copy.size)) if keep < self._copy.size else ()
+
+    def _require_no_alarm(self, outcome: object) -> None:
+        if isinstance(outcome, Alarmed):
+            raise VoterStopped(f"{outcome.alarm.name}: {outcome.alarm.value} ({outcome.detail})")
