@@ -12,6 +12,7 @@ import socket
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,8 @@ class Shape:
     treasury: tuple[str, ...] = ("alice", "bob", "carol")
     machines: tuple[str, ...] = ("shop",)
     witness_quorum: int = 2
-    rules: str = ""
-    """Replaces the default `[[rule]]` tables of the charter source."""
+    edit: Callable[[str], str] = str
+    """Changes the charter's TOML source before it is built."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +128,7 @@ class Deployment:
         signers = [str(self.signer_folder(name) / "card.json") for name in self.shape.signers]
         source, built = self.root / "charter.toml", self.root / "charter.bin"
         self.strongroom("charter", "new", "--organisation", ORGANISATION, "--out", str(source), *people, *signers)
-        source.write_text(self._with_rules(source.read_text()))
+        source.write_text(self._edited(source.read_text()))
         self.strongroom("charter", "check", str(source))
         built_json = self.strongroom("charter", "build", str(source), "--out", str(built), "--json")
         (self.root / "log-id").write_text(json.loads(built_json)["log_id"] + "\n")
@@ -139,17 +140,11 @@ class Deployment:
             adoptions.append(str(out))
         self.strongroom("charter", "genesis", str(built), *adoptions, "--out", str(self.root / "genesis.bin"))
 
-    def _with_rules(self, source: str) -> str:
-        """The charter source with this deployment's witness quorum and rules in place of the template's."""
-        lines = [
-            f"witness_quorum = {self.shape.witness_quorum}" if line.startswith("witness_quorum") else line
-            for line in source.splitlines()
-        ]
-        text = "\n".join(lines) + "\n"
-        if self.shape.rules:
-            head, _, _ = text.partition("[[rule]]")
-            text = head + self.shape.rules
-        return text
+    def _edited(self, source: str) -> str:
+        """The charter source with this deployment's witness quorum and edits."""
+        quorum = f"witness_quorum = {self.shape.witness_quorum}"
+        lines = [quorum if line.startswith("witness_quorum") else line for line in source.splitlines()]
+        return self.shape.edit("\n".join(lines) + "\n")
 
     def _issue_certificates(self) -> None:
         pki = str(self.root / "pki")
