@@ -85,15 +85,18 @@ class Client:
         return self._trust
 
     async def seen(self) -> Seen:
-        """The newest final head, proven, for an endorsement to name.
+        """The newest final head, for an endorsement to name.
+
+        Its size is proven final. Its root need not be: signers compare it with their own log, and an endorsement that
+        names another history counts nowhere.
 
         Raises:
-            NotProven: nothing is final yet, or the head is not the one the votes make final.
+            NotProven: nothing is final yet, or votes do not make this size final.
         """
         trust = await self.trust()
         response = await self._ledger()
         head = response.final_head
-        if head.size < 1 or trust.final_size(response.final_certificate) < head.size:
+        if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")
         return Seen(size=head.size, root=head.root)
 
@@ -138,11 +141,17 @@ class Client:
         """Verify one order view and decode the order from its own bytes."""
         proven = (await self.trust()).record(OrderRecord, view.record)
         record = proven.record
-        if order_hash(record.order) != record.hash:
+        if order_hash(record.order) != record.hash or (view.order_hash and view.order_hash != record.hash):
             raise NotProven("the order's bytes do not hash to the order's key")
+        try:
+            order = codec.decode(Order, record.order)
+        except codec.NotCanonical as error:
+            raise NotProven(f"the order cannot be read: {error.message}") from error
+        if order.log_id != self._log_id:
+            raise NotProven("the order is for another log")
         return OrderStatus(
             proven=proven,
-            order=codec.decode(Order, record.order),
+            order=order,
             status=STATUS_NAMES.get(view.status, "unspecified"),
             waits_for=view.waits_for,
             plans=tuple(view.plans),

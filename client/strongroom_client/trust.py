@@ -39,7 +39,12 @@ _TABLE_OF: dict[type[Any], bytes] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven(Generic[R]):
-    """A record that stands in a certified state. `final`: that state cannot vanish any more."""
+    """A record that stands in a certified state.
+
+    `final`: that state cannot vanish any more. Its certificate is of the same term as the final one, because within one
+    term all certificates are of one history; one of an earlier term may be of a branch that a new term dropped, whatever
+    its size.
+    """
 
     record: R
     certified_size: int
@@ -127,6 +132,17 @@ class Trust:
         """
         return final_size(self.certificate(data)) if data else 0
 
+    def is_final(self, certificate: Certificate, final_certificate: bytes) -> bool:
+        """Whether the votes of another certificate (empty: none) make a verified certificate's head final.
+
+        Raises:
+            NotProven: the other one is there and does not hold.
+        """
+        if not final_certificate:
+            return False
+        later = self.certificate(final_certificate)
+        return later.head.term == certificate.head.term and final_size(later) >= certificate.head.size
+
     def record(self, kind: type[R], proof: types_pb2.RecordProof) -> Proven[R]:
         """Verify that a record stands in a certified state, and decode it.
 
@@ -149,12 +165,11 @@ class Trust:
             record = codec.decode(kind, proof.record, max_size=MAX_RECORD_BYTES)
         except StrongroomError as error:
             raise NotProven(f"the {kind.__name__} the coordinator sent is not proven: {error.message}") from error
-        size = certificate.head.size
         return Proven(
             record=record,
-            certified_size=size,
+            certified_size=certificate.head.size,
             state_time_ms=proof.state_time_ms,
-            final=self.final_size(proof.final_certificate) >= size,
+            final=self.is_final(certificate, proof.final_certificate),
         )
 
     def freezes(self, response: Any) -> tuple[FreezeRecord, ...]:
