@@ -49,6 +49,8 @@ class SignerLink:
     def __init__(self, hello: SignerHello) -> None:
         self.signer = hello.signer
         self.hello = hello
+        self.given: tuple[int, int] = (0, 0)
+        """Term and size of the highest certificate that this signer has, as far as we know."""
         self._sent = 0
         self._received = 1
         self._queue: deque[pb.LinkResponse] = deque()
@@ -235,7 +237,18 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         self._handler: SignerRequestHandler | None = None
         self._watchers: list[Callable[[SignerLink, bool], None]] = []
         self._stopping = False
+        self._changed = asyncio.Event()
         self.term: Callable[[], int] = lambda: 0
+
+    def usable(self) -> dict[str, SignerLink]:
+        """The connected signers that have no alarm."""
+        return {name: link for name, link in self._links.items() if not link.hello.alarm}
+
+    async def at_least(self, count: int) -> None:
+        """Wait until so many usable signers are connected."""
+        while len(self.usable()) < count:
+            self._changed.clear()
+            await self._changed.wait()
 
     @property
     def links(self) -> dict[str, SignerLink]:
@@ -306,6 +319,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         link.tell(pb.Welcome(log_id=self._log_id, leader=self._leader, version=self._version, term=self.term()))
         hello = link.hello
         log.info("link.opened", signer=link.signer, term=hello.term, size=hello.size, alarm=hello.alarm or None)
+        self._changed.set()
         for watcher in self._watchers:
             watcher(link, True)
         return link

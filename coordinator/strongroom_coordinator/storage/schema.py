@@ -20,6 +20,7 @@ __all__ = [
     "ledger_subject",
     "metadata",
     "order_event",
+    "plan_outcome",
     "plan_progress",
     "watched_index",
 ]
@@ -93,6 +94,15 @@ plan_progress = Table(
     Column("updated_ms", BigInteger, nullable=False),
 )
 """How far each plan got: its stage, its final transaction, and the last refusals as a JSON list of lines."""
+
+plan_outcome = Table(
+    "plan_outcome",
+    metadata,
+    Column("plan_hash", LargeBinary, primary_key=True),
+    Column("height", BigInteger, nullable=False, index=True),
+    Column("txid", LargeBinary, nullable=False),
+)
+"""The block that settled a plan, and the transaction in it: the plan's own, or one that excludes it."""
 
 chain_block = Table(
     "chain_block",

@@ -66,6 +66,12 @@ def _create_plans_and_chain() -> None:
         sa.Column("updated_ms", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "plan_outcome",
+        sa.Column("plan_hash", sa.LargeBinary, primary_key=True),
+        sa.Column("height", sa.BigInteger, nullable=False, index=True),
+        sa.Column("txid", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
         "chain_block",
         sa.Column("height", _CURSOR, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),

@@ -1,0 +1,121 @@
+"""Fetching what this coordinator lacks from the signers, and giving signers what they lack.
+
+Bytes that come from a signer are believed once they replay to a head that w signers voted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger.messages import Certificate
+from strongroom.ledger.replica import Batch
+from strongroom.model.errors import StrongroomError
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import SignerMisbehaved
+from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
+from strongroom_coordinator.link import LinkServer, SignerLink
+from strongroom_coordinator.link_frames import certificate_of
+
+__all__ = ["CatchUp", "serve_batches"]
+
+log = structlog.get_logger()
+
+FETCH_TIMEOUT_S: Final = 20.0
+CHUNK_BYTES: Final = 1024 * 1024
+
+
+class CatchUp:
+    """Brings the own copy of the log to a certified head."""
+
+    def __init__(self, ledger: LedgerCopy, links: LinkServer, electorate: Electorate) -> None:
+        self._ledger = ledger
+        self._links = links
+        self._electorate = electorate
+
+    async def reach(self, base: Certificate, holders: Iterable[str]) -> bool:
+        """End the own log exactly at a verified certificate's head, with the help of signers that hold it.
+
+        Returns:
+            False when no holder gave bytes that replay to it; the own log then ends at its newest certificate.
+
+        Raises:
+            FinalContradicted: the head contradicts what was final here.
+        """
+        ledger, size = self._ledger, base.head.size
+        ledger.abandon()
+        if ledger.holds(base.head):
+            await ledger.cut(size, base)
+            ledger.certify(base)
+            return True
+        if size <= ledger.final_size:
+            raise FinalContradicted(f"w signers hold another log of {size} entries than the final one here: stop")
+        for holder in holders:
+            for keep in sorted({ledger.certified_size, ledger.final_size}, reverse=True):
+                # The newest entries here may be of a branch that no term took up; what is final never is.
+                if keep < size and await self._try(base, holder, keep):
+                    return True
+        return False
+
+    async def _try(self, base: Certificate, holder: str, keep: int) -> bool:
+        link = self._links.links.get(holder)
+        if link is None:
+            return False
+        if keep < self._ledger.certified_size:
+            await self._ledger.cut(keep, await self._ledger.certificate_at(keep))
+        try:
+            await self._fetch(link, base)
+        except FinalContradicted:
+            raise
+        except StrongroomError as error:
+            log.warning("catch_up.failed", signer=holder, reason=error.reason, message=error.message)
+            self._ledger.abandon()
+            return False
+        if not self._ledger.holds(base.head):
+            log.warning("catch_up.other_log", signer=holder, size=base.head.size)
+            self._ledger.abandon()
+            return False
+        self._ledger.certify(base)
+        log.info("catch_up.done", signer=holder, size=base.head.size)
+        return True
+
+    async def _fetch(self, link: SignerLink, base: Certificate) -> None:
+        end = base.head.size
+        while (size := self._ledger.replica.size) < end:
+            reply = await link.request(pb.FetchBatches(first_index=size, end_index=end), timeout_s=FETCH_TIMEOUT_S)
+            for batch in reply.batches.batches:
+                self._take(link, batch, end)
+            if self._ledger.replica.size == size:
+                raise SignerMisbehaved(f"{link.signer} sent no batch from {size} on", signer=link.signer)
+
+    def _take(self, link: SignerLink, received: types_pb2.LogBatch, end: int) -> None:
+        batch = Batch(first_index=received.first_index, entries=tuple(received.entries))
+        if batch.size > end:
+            raise SignerMisbehaved(f"{link.signer} sent a batch beyond {end}", signer=link.signer)
+        self._ledger.append(self._ledger.replica.preview(batch))
+        certificate = certificate_of(received.certificate)
+        if certificate is None:
+            return
+        self._electorate.verify(certificate)
+        if not self._ledger.holds(certificate.head) or certificate.head.size != batch.size:
+            raise SignerMisbehaved(f"{link.signer} sent a certificate of another head", signer=link.signer)
+        self._ledger.certify(certificate)
+
+
+async def serve_batches(ledger: LedgerCopy, request: pb.FetchBatches) -> pb.Batches | pb.Failed:
+    """Answer a signer that lacks certified entries, at most 1 MiB at once."""
+    if request.end_index <= request.first_index:
+        return pb.Failed(reason="FETCH_RANGE", message="end_index must be above first_index")
+    found = await ledger.batches(request.first_index, request.end_index, max_bytes=CHUNK_BYTES)
+    if not found or found[0].first_index != request.first_index:
+        return pb.Failed(reason="FETCH_RANGE", message=f"no certified batch begins at {request.first_index}")
+    return pb.Batches(
+        batches=[
+            types_pb2.LogBatch(first_index=item.first_index, entries=item.entries, certificate=item.certificate or b"")
+            for item in found
+        ]
+    )

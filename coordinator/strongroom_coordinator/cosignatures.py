@@ -1,0 +1,84 @@
+"""The checkpoint for the world: the newest final head with the cosignatures that signers made over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from strongroom.ledger.checkpoint import Checkpoint, cosigner_key, log_origin, publish
+from strongroom.ledger.note import Note, NoteSignature, verify_note
+from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import LogId
+
+__all__ = ["Cosignatures"]
+
+log = structlog.get_logger()
+
+_KEPT: Final = 64
+
+
+class Cosignatures:
+    """Collects verified C2SP cosignatures. A line that verifies for no recent final head is dropped with a warning.
+
+    Args:
+        log_id: The log.
+        witness_keys: Witness key (32 bytes) of every signer, by name.
+        root_at: Root of the own log at a size, or None.
+    """
+
+    def __init__(
+        self, *, log_id: LogId, witness_keys: Mapping[str, bytes], root_at: Callable[[int], bytes | None]
+    ) -> None:
+        self._origin = log_origin(log_id)
+        self._keys = {name: cosigner_key(log_id, name, key) for name, key in witness_keys.items()}
+        self._root_at = root_at
+        self._lines: dict[int, dict[str, NoteSignature]] = {}
+
+    def note_final(self, size: int) -> None:
+        """A head of this size became final: cosignatures over it will come."""
+        self._lines.setdefault(size, {})
+        while len(self._lines) > _KEPT:
+            del self._lines[min(self._lines)]
+
+    def add(self, signer: str, line: str) -> None:
+        """Take the cosignature line that came with a vote; empty for none."""
+        if not line or signer not in self._keys:
+            return
+        try:
+            signature = NoteSignature.parse(line.removesuffix("\n"))
+        except StrongroomError as error:
+            log.warning("cosignature.malformed", signer=signer, message=error.message)
+            return
+        # Signers cosign the newest final head, so the search from the newest on ends at once.
+        for size in sorted(self._lines, reverse=True):
+            if self._verifies(signer, size, signature):
+                self._lines[size][signer] = signature
+                return
+        log.info("cosignature.unmatched", signer=signer)
+
+    def checkpoint(self) -> str:
+        """The newest final head that the most signers cosigned, as a signed note; empty while there is none."""
+        signed = [(len(lines), size) for size, lines in self._lines.items() if lines]
+        if not signed:
+            return ""
+        _, size = max(signed)
+        checkpoint = self._checkpoint(size)
+        if checkpoint is None:
+            return ""
+        return publish(checkpoint, [line for _, line in sorted(self._lines[size].items())]).decode("utf-8")
+
+    def _checkpoint(self, size: int) -> Checkpoint | None:
+        root = self._root_at(size)
+        return None if root is None else Checkpoint(origin=self._origin, size=size, root=root)
+
+    def _verifies(self, signer: str, size: int, signature: NoteSignature) -> bool:
+        checkpoint = self._checkpoint(size)
+        if checkpoint is None:
+            return False
+        try:
+            note = Note(text=checkpoint.text, signatures=(signature,))
+            return bool(verify_note(note, [self._keys[signer]]))
+        except StrongroomError:
+            return False

@@ -1,0 +1,297 @@
+"""Key generation: for each final and approved CreateVault order, attempts over the links until a key stands.
+
+The coordinator relays and can neither read nor split what the holders send each other. An attempt needs every holder;
+one that fails is repeated with a higher number and fresh randomness. The result enters the log as a Vault entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.judge import judge_order
+from strongroom.ledger.messages import Certificate, CreateVault, OrderEntry, Vault
+from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.replica import Batch
+from strongroom.ledger.state import State, decode_order
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import OrderHash
+from strongroom.protocol import keygen_coordinator as machine
+from strongroom.protocol.certificates import held_of
+from strongroom.protocol.keygen import KeygenTerms
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import LinkBroken
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import SignerLink
+from strongroom_coordinator.sequencer import Sequencer
+from strongroom_coordinator.subjects import decode_entry, subjects_of
+from strongroom_coordinator.terms import Terms
+
+__all__ = ["AttemptOver", "KeyGeneration"]
+
+log = structlog.get_logger()
+
+MAX_PAUSE_S: Final = 60.0
+
+
+class AttemptOver(StrongroomError):
+    """One attempt ended without a key; the next one has a higher number. The named holders failed or were silent."""
+
+    reason = "KEY_GENERATION_FAILED"
+    kind = Kind.ABORTED
+
+
+class KeyGeneration:
+    """Watches the log for approved CreateVault orders and generates their keys, one task per order."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        terms: Terms,
+        sequencer: Sequencer,
+        electorate: Electorate,
+        clock: Clock,
+        timeout_ms: int,
+        retry_ms: int,
+    ) -> None:
+        self._ledger = ledger
+        self._terms = terms
+        self._sequencer = sequencer
+        self._electorate = electorate
+        self._clock = clock
+        self._timeout_s = timeout_ms / 1000
+        self._retry_s = retry_ms / 1000
+        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._open: set[bytes] | None = None
+        self._someone_ready = asyncio.Event()
+        sequencer.on_certified(self._note_orders)
+        sequencer.on_final(self._look)
+        terms.on_ready(lambda _: self._someone_ready.set())
+
+    def _look(self, final_size: int) -> None:
+        """A head became final: begin for every CreateVault order that is approved in it."""
+        state = self._ledger.replica.state(final_size)
+        if self._open is None:
+            self._open = {record.hash for record in state.open_orders() if _is_create_vault(record)}
+        for order_hash in tuple(self._open):
+            record = state.order(order_hash)
+            if record is not None and record.state is not OrderState.OPEN:
+                self._open.discard(order_hash)
+            elif record is not None and order_hash not in self._running and self._is_approved(state, record):
+                task = asyncio.create_task(self._generate(record))
+                self._running[order_hash] = task
+                task.add_done_callback(partial(self._done, order_hash))
+
+    def _note_orders(self, batch: Batch, _certificate: Certificate) -> None:
+        """Remember new CreateVault orders, so that open orders need not be searched again and again."""
+        if self._open is None:
+            return
+        for entry in batch.entries:
+            body = decode_entry(entry).body
+            if isinstance(body, OrderEntry) and isinstance(decode_order(body.order).action, CreateVault):
+                self._open.add(subjects_of(body)[0])
+
+    def _is_approved(self, state: State, record: OrderRecord) -> bool:
+        now_ms = max(state.time_ms, self._clock.wall_ms())
+        return record.state is OrderState.OPEN and judge_order(state, record, now_ms).allowed
+
+    def _done(self, order_hash: bytes, task: asyncio.Task[None]) -> None:
+        self._running.pop(order_hash, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            reason = error.reason if isinstance(error, StrongroomError) else type(error).__name__
+            log.error("keygen.stopped", order=order_hash.hex(), reason=reason, message=str(error))
+
+    async def stop(self) -> None:
+        """Cancel what is under way; a key generation that is cut off leaves nothing behind."""
+        tasks = tuple(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _generate(self, record: OrderRecord) -> None:
+        create = decode_order(record.order).action
+        if not isinstance(create, CreateVault):
+            return
+        pause = self._retry_s
+        attempt = 0
+        while self._still_wanted(record.hash):
+            await self._all_ready(create.signers)
+            # Rising over restarts too: signers refuse a number that they have seen.
+            attempt = max(attempt + 1, self._clock.wall_ms() // 1000 % 2**32)
+            log.info("keygen.started", order=record.hash.hex(), vault=create.name, attempt=attempt)
+            try:
+                vault = await self._attempt(self._terms_of(record, create, attempt))
+            except AttemptOver as error:
+                log.warning("keygen.failed", order=record.hash.hex(), attempt=attempt, message=error.message)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, MAX_PAUSE_S)
+                continue
+            await self._sequencer.submit(vault)
+            log.info("keygen.done", order=record.hash.hex(), vault=create.name, attempt=attempt)
+            return
+
+    def _still_wanted(self, order_hash: bytes) -> bool:
+        state = self._ledger.replica.state()
+        record = state.order(order_hash)
+        return record is not None and self._is_approved(state, record)
+
+    async def _all_ready(self, signers: Iterable[str]) -> None:
+        while missing := [name for name in signers if name not in self._terms.ready]:
+            log.info("keygen.waiting", missing=missing)
+            self._someone_ready.clear()
+            await self._someone_ready.wait()
+
+    def _terms_of(self, record: OrderRecord, create: CreateVault, attempt: int) -> KeygenTerms:
+        keys = {signer.name: signer.host_key for signer in self._ledger.replica.state().charter.signers}
+        return KeygenTerms(
+            log_id=self._electorate.log_id,
+            order_hash=OrderHash(record.hash),
+            attempt=attempt,
+            signers=create.signers,
+            host_keys=tuple(keys[name] for name in create.signers),
+            threshold=create.threshold,
+        )
+
+    async def _attempt(self, terms: KeygenTerms) -> Vault:
+        run = _Attempt(terms, dict(self._terms.ready), self._ledger, self._electorate, self._clock)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await run.vault()
+        except TimeoutError:
+            raise AttemptOver(f"no key within {self._timeout_s:g} s") from None
+        finally:
+            await run.stop()
+
+
+class _Attempt:
+    """One attempt: carries commands of the machine to the holders and their answers back."""
+
+    def __init__(
+        self,
+        terms: KeygenTerms,
+        links: dict[str, SignerLink],
+        ledger: LedgerCopy,
+        electorate: Electorate,
+        clock: Clock,
+    ) -> None:
+        self._terms = terms
+        self._links = links
+        self._ledger = ledger
+        self._electorate = electorate
+        self._clock = clock
+        self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def vault(self) -> Vault:
+        """Run to the end.
+
+        Raises:
+            AttemptOver: no key came of it.
+        """
+        try:
+            state, commands = machine.begin(self._terms, vote_keys=self._electorate.vote_keys, now_ms=self._now())
+        except StrongroomError as error:
+            raise AttemptOver(error.message) from error
+        while True:
+            for command in commands:
+                if isinstance(command, machine.Generated):
+                    return command.vault
+                if isinstance(command, machine.AttemptFailed):
+                    raise AttemptOver(f"{', '.join(command.suspects) or 'somebody'}: {command.failure}")
+                self._perform(command)
+            state, commands = machine.step(state, await self._events.get())
+
+    async def stop(self) -> None:
+        """Cancel what is still asked."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _now(self) -> int:
+        return int(self._clock.monotonic() * 1000)
+
+    def _perform(self, command: machine.Command) -> None:
+        match command:
+            case machine.AskRound1():
+                self._ask_everyone(self._round1)
+            case machine.SendRound2():
+                self._ask_everyone(partial(self._round2, command.message))
+            case machine.SendFinish():
+                self._ask_everyone(partial(self._finish, command.message))
+            case machine.AskTrialNonces():
+                for name in command.signers:
+                    self._spawn(name, self._trial_nonce(command.subset, name))
+            case machine.AskTrialShares():
+                for name in command.signers:
+                    self._spawn(name, self._trial_share(command.subset, command.nonces, name))
+
+    def _ask_everyone(self, ask: Callable[[str], Coroutine[Any, Any, machine.Event]]) -> None:
+        for name in self._terms.signers:
+            self._spawn(name, ask(name))
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, machine.Event]) -> None:
+        async def carry() -> None:
+            try:
+                event = await work
+            except StrongroomError as error:
+                event = machine.HolderFailed(signer=name, failure=error.message, now_ms=self._now())
+            self._events.put_nowait(event)
+
+        task = asyncio.create_task(carry())
+        self._tasks.add(task)
+
+    async def _ask(self, name: str, body: Any) -> pb.LinkRequest:
+        link = self._links.get(name)
+        if link is None:
+            raise LinkBroken(f"{name} is not connected")
+        return await link.post(body)
+
+    async def _round1(self, name: str) -> machine.Event:
+        # The holder must know that the order is final; it takes it only from certificates.
+        certificate = self._ledger.certificate
+        link = self._links.get(name)
+        if link is not None and certificate is not None and link.given < held_of(certificate).rank:
+            await self._ask(name, pb.Certify(certificate=codec.encode(certificate)))
+            link.given = max(link.given, held_of(certificate).rank)
+        body = pb.KeygenRound1(order_hash=self._terms.order_hash, attempt=self._terms.attempt)
+        reply = await self._ask(name, body)
+        return machine.Round1Arrived(signer=name, message=reply.keygen_round1.message, now_ms=self._now())
+
+    async def _round2(self, message: bytes, name: str) -> machine.Event:
+        body = pb.KeygenRound2(order_hash=self._terms.order_hash, attempt=self._terms.attempt, message=message)
+        reply = await self._ask(name, body)
+        return machine.Round2Arrived(signer=name, message=reply.keygen_round2.message, now_ms=self._now())
+
+    async def _finish(self, message: bytes, name: str) -> machine.Event:
+        body = pb.KeygenFinish(order_hash=self._terms.order_hash, attempt=self._terms.attempt, message=message)
+        reply = (await self._ask(name, body)).keygen_finish
+        return machine.StatementArrived(
+            signer=name,
+            signature=reply.statement_signature,
+            recovery_hash=reply.recovery_hash,
+            now_ms=self._now(),
+        )
+
+    async def _trial_nonce(self, subset: machine.Subset, name: str) -> machine.Event:
+        body = pb.TrialCommit(order_hash=self._terms.order_hash, attempt=self._terms.attempt, signers=subset)
+        reply = await self._ask(name, body)
+        return machine.TrialNonceArrived(signer=name, subset=subset, nonce=reply.trial_commit.nonce, now_ms=self._now())
+
+    async def _trial_share(self, subset: machine.Subset, nonces: tuple[bytes, ...], name: str) -> machine.Event:
+        body = pb.TrialSign(
+            order_hash=self._terms.order_hash, attempt=self._terms.attempt, signers=subset, nonces=nonces
+        )
+        reply = await self._ask(name, body)
+        return machine.TrialShareArrived(signer=name, subset=subset, share=reply.trial_sign.share, now_ms=self._now())
+
+
+def _is_create_vault(record: OrderRecord) -> bool:
+    return isinstance(decode_order(record.order).action, CreateVault)

@@ -1,0 +1,257 @@
+"""The coordinator's copy of the log: replayed state in memory, certified batches in the database.
+
+Nothing here is shown to a client before w signers hold it durably, so the database may follow a moment later: a copy
+that lost its end, or everything, is rebuilt from the signers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Head, Plan
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol.certificates import final_size
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.storage import ledger as rows
+from strongroom_coordinator.storage import plans
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.subjects import decode_entry, subjects_in, subjects_of
+
+__all__ = ["FinalContradicted", "LedgerCopy"]
+
+_FINAL_CERTIFICATE: Final = "final_certificate"
+_LOG_ID: Final = "log_id"
+
+
+class FinalContradicted(StrongroomError):
+    """What w signers hold contradicts what was final here: more signers are bad or restored than the charter survives.
+
+    Nobody should lead on from here; the operators of the signers must compare their heads.
+    """
+
+    reason = "FINAL_HEAD_CONTRADICTED"
+    kind = Kind.DATA_LOSS
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One step of the database, and what to do in memory once it is durable."""
+
+    work: Callable[[Connection], None]
+    then: Callable[[], None]
+
+
+class LedgerCopy:
+    """Replica, newest certificates, and the order in which they reach the database.
+
+    Attributes:
+        replica: Everything replayed, a batch in flight included.
+        certificate: Of the newest certified head; None for the empty log.
+        final_certificate: The newest certificate whose votes made a head final.
+    """
+
+    def __init__(self, storage: Storage, electorate: Electorate) -> None:
+        """Replay what is stored beyond the folded state; `run` must then be running for anything to be written.
+
+        Raises:
+            StorageFailed: the database cannot be read.
+            FinalContradicted: the database is of another log.
+        """
+        self._storage = storage
+        self._electorate = electorate
+        self._writes: asyncio.Queue[_Write] = asyncio.Queue()
+        self._unstored: list[Batch] = []
+        self.replica = Replica(storage.key_value(), log_id=electorate.log_id)
+        self.certificate: Certificate | None = None
+        self.final_certificate: Certificate | None = None
+        self.decided_final_size = self.replica.folded_size
+        """Entries that no term can drop; the database may follow a moment later."""
+        storage.run_sync(self._load)
+
+    def _load(self, connection: Connection) -> None:
+        known = rows.read_meta(connection, _LOG_ID)
+        if known is None:
+            rows.write_meta(connection, _LOG_ID, self._electorate.log_id)
+        elif known != self._electorate.log_id:
+            raise FinalContradicted(f"the database holds the log {known.hex()}, the genesis is of another one")
+        for stored in rows.all_batches(connection, self.replica.folded_size):
+            self.replica.push(self.replica.preview(Batch(first_index=stored.first_index, entries=stored.entries)))
+        self.certificate = _decoded(rows.newest_certificate(connection))
+        self.final_certificate = _decoded(rows.read_meta(connection, _FINAL_CERTIFICATE))
+
+    # --- what it holds ---------------------------------------------------------------------------------------------
+
+    @property
+    def certified_size(self) -> int:
+        """Entries below the newest certificate; never below what is final."""
+        return max(self.final_size, 0 if self.certificate is None else self.certificate.head.size)
+
+    @property
+    def final_size(self) -> int:
+        """Entries that no term can drop."""
+        return self.replica.folded_size
+
+    def holds(self, head: Head) -> bool:
+        """Whether the own replay gave exactly this head."""
+        if head.size not in self.replica.batch_borders():
+            return False
+        return self.replica.head(head.size) == (head.root, head.state_digest)
+
+    async def entry_of_subject(self, subject: bytes) -> tuple[int, bytes] | None:
+        """Index and bytes of the certified entry about this, if there is one."""
+        await self.stored()
+        return await self._storage.run(lambda connection: rows.entry_of_subject(connection, subject))
+
+    async def batches(self, first_index: int, end_index: int, *, max_bytes: int) -> list[rows.StoredBatch]:
+        """Certified batches from a border on."""
+        await self.stored()
+        end = min(end_index, self.certified_size)
+        return await self._storage.run(
+            lambda connection: rows.batches(connection, first_index, end, max_bytes=max_bytes)
+        )
+
+    async def certificate_at(self, size: int) -> Certificate | None:
+        """The stored certificate of the head of exactly this size."""
+        await self.stored()
+        return _decoded(await self._storage.run(lambda connection: rows.certificate_at(connection, size)))
+
+    # --- what changes it -------------------------------------------------------------------------------------------
+
+    def append(self, preview: Preview) -> None:
+        """Take a batch that is not certified yet as the newest."""
+        self.replica.push(preview)
+        self._unstored.append(preview.batch)
+
+    def abandon(self) -> None:
+        """Drop what is not certified."""
+        self._unstored.clear()
+        if self.replica.size > self.certified_size:
+            self.replica.truncate(self.certified_size)
+
+    def certify(self, certificate: Certificate) -> int:
+        """Take a verified certificate of a head that this copy holds, and store what it covers.
+
+        Returns:
+            How far the log is final now.
+        """
+        size = certificate.head.size
+        self.certificate = certificate
+        batches = [batch for batch in self._unstored if batch.first_index < size]
+        self._unstored = [batch for batch in self._unstored if batch.first_index >= size]
+        final = max((b for b in self.replica.batch_borders() if b <= final_size(certificate)), default=0)
+        advances = final > self.decided_final_size
+        self.decided_final_size = max(final, self.decided_final_size)
+        folded = self.replica.fold(final) if advances else {}
+        if advances:
+            self.final_certificate = certificate
+        encoded = codec.encode(certificate)
+        planned = self._planned(batches)
+
+        def work(connection: Connection) -> None:
+            for batch in batches:
+                rows.save_batch(
+                    connection,
+                    first_index=batch.first_index,
+                    entries=batch.entries,
+                    subjects=subjects_in(batch.first_index, batch.entries),
+                )
+            plans.add(connection, planned)
+            rows.save_certificate(connection, size=size, term=certificate.head.term, certificate=encoded)
+            if advances:
+                rows.save_folded(connection, folded)
+                rows.write_meta(connection, _FINAL_CERTIFICATE, encoded)
+
+        self._writes.put_nowait(_Write(work, lambda: self._note_folded(folded, final)))
+        return self.decided_final_size
+
+    def _planned(self, batches: list[Batch]) -> list[plans.NewPlan]:
+        """Every plan of these batches, as its progress begins."""
+        state = self.replica.state()
+        found = []
+        for batch in batches:
+            for offset, data in enumerate(batch.entries):
+                entry = decode_entry(data)
+                record = state.plan(subjects_of(entry.body)[0]) if isinstance(entry.body, Plan) else None
+                if record is not None:
+                    found.append(
+                        plans.NewPlan(
+                            plan_hash=record.hash,
+                            txid=record.txid,
+                            entry_index=batch.first_index + offset,
+                            vault=record.vault,
+                            time_ms=entry.time_ms,
+                        )
+                    )
+        return found
+
+    def _note_folded(self, folded: Mapping[bytes, bytes], final: int) -> None:
+        if final > self.replica.folded_size:
+            self._storage.key_value().learned(folded)
+            self.replica.folded(final)
+
+    async def cut(self, size: int, certificate: Certificate | None) -> None:
+        """Drop everything beyond `size`, certified or not: the base of a new term is below it.
+
+        Raises:
+            FinalContradicted: it was final.
+        """
+        await self.stored()
+        if size < self.replica.folded_size:
+            raise FinalContradicted(
+                f"the new term begins at {size}, but the log was final up to {self.replica.folded_size}: stop, and "
+                "compare the heads of all signers"
+            )
+        self._unstored.clear()
+        dropped = self.certified_size > size
+        if self.replica.size > size:
+            self.replica.truncate(size)
+        self.certificate = certificate
+        if dropped:
+            await self._storage.run(partial(_drop_from, size))
+
+    # --- the database follows --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Write what was certified, in order; several waiting batches share one commit.
+
+        Raises:
+            StorageFailed: the database refused. The copy must not be used further: fail closed.
+        """
+        while True:
+            writes = [await self._writes.get()]
+            while not self._writes.empty():
+                writes.append(self._writes.get_nowait())
+            await self._storage.run(partial(_perform, tuple(writes)))
+            for write in writes:
+                write.then()
+                self._writes.task_done()
+
+    def enqueue(self, work: Callable[[Connection], None]) -> None:
+        """Write something else after everything certified so far."""
+        self._writes.put_nowait(_Write(work, lambda: None))
+
+    async def stored(self) -> None:
+        """Wait until everything certified so far is durable here."""
+        await self._writes.join()
+
+
+def _perform(writes: tuple[_Write, ...], connection: Connection) -> None:
+    for write in writes:
+        write.work(connection)
+
+
+def _drop_from(size: int, connection: Connection) -> None:
+    rows.drop_from(connection, size)
+    plans.drop_from(connection, size)
+
+
+def _decoded(data: bytes | None) -> Certificate | None:
+    return None if data is None else codec.decode(Certificate, data)

@@ -1,0 +1,124 @@
+"""The ledger half of the daemon, built in one place: from the database to the sequencer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.config import CoordinatorConfig
+from strongroom_coordinator.cosignatures import Cosignatures
+from strongroom_coordinator.data_folder import GenesisFile
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.keygen import KeyGeneration
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import LinkServer
+from strongroom_coordinator.raised import SignerRequests
+from strongroom_coordinator.rounds import VotingRounds
+from strongroom_coordinator.sequencer import Sequencer
+from strongroom_coordinator.sessions import SigningSessions
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.terms import Terms
+
+__all__ = ["LedgerSide", "build_ledger_side"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSide:
+    """The parts that others talk to."""
+
+    storage: Storage
+    electorate: Electorate
+    ledger: LedgerCopy
+    links: LinkServer
+    terms: Terms
+    sessions: SigningSessions
+    sequencer: Sequencer
+    keygen: KeyGeneration
+    cosignatures: Cosignatures
+
+    async def stop(self) -> None:
+        """End everything but the database; what was certified is stored first."""
+        self.links.stop()
+        await self.keygen.stop()
+        await self.terms.stop()
+
+
+def build_ledger_side(
+    storage: Storage,
+    genesis: GenesisFile,
+    config: CoordinatorConfig,
+    *,
+    clock: Clock,
+    random: Callable[[int], bytes],
+) -> LedgerSide:
+    """Wire the ledger half. `ledger.run` and `sequencer.run` must then run as tasks.
+
+    Raises:
+        FinalContradicted: the database is of another log.
+        StorageFailed: the database cannot be read.
+    """
+    charter = genesis.charter
+    electorate = Electorate.of(charter, genesis.log_id)
+    ledger = LedgerCopy(storage, electorate)
+    leader = random(16)
+    names = frozenset(electorate.vote_keys)
+    links = LinkServer(
+        log_id=genesis.log_id,
+        organisation=charter.organisation,
+        leader=leader,
+        version=version("strongroom"),
+        signers=lambda: names,
+    )
+    terms = Terms(ledger=ledger, links=links, electorate=electorate, leader=leader, random=random)
+    links.term = lambda: terms.term
+    cosignatures = Cosignatures(
+        log_id=genesis.log_id,
+        witness_keys={signer.name: signer.witness_key for signer in charter.signers},
+        root_at=ledger.replica.root_at,
+    )
+    sessions = SigningSessions(
+        ledger=ledger, terms=terms, links=links, electorate=electorate, storage=storage, clock=clock
+    )
+    rounds = VotingRounds(
+        ledger=ledger,
+        terms=terms,
+        sessions=sessions,
+        electorate=electorate,
+        cosignatures=cosignatures,
+        timeout_ms=config.vote_timeout_ms,
+    )
+    sequencer = Sequencer(
+        ledger=ledger,
+        terms=terms,
+        rounds=rounds,
+        sessions=sessions,
+        genesis=genesis.genesis,
+        clock=clock,
+        random=random,
+        tick_ms=config.tick_ms,
+    )
+    sequencer.on_final(cosignatures.note_final)
+    cosignatures.note_final(ledger.final_size)
+    keygen = KeyGeneration(
+        ledger=ledger,
+        terms=terms,
+        sequencer=sequencer,
+        electorate=electorate,
+        clock=clock,
+        timeout_ms=config.keygen_timeout_ms,
+        retry_ms=config.keygen_retry_ms,
+    )
+    links.serve_requests(SignerRequests(ledger, sequencer).serve)
+    return LedgerSide(
+        storage=storage,
+        electorate=electorate,
+        ledger=ledger,
+        links=links,
+        terms=terms,
+        sessions=sessions,
+        sequencer=sequencer,
+        keygen=keygen,
+        cosignatures=cosignatures,
+    )

@@ -1,0 +1,269 @@
+"""Round 1: one batch goes to every signer of the term, and w votes for its head are the certificate."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Head, Refusal
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol.certificates import held_of
+from strongroom.protocol.leader import DoubleVote, VoteCollection
+from strongroom.protocol.signed import open_body
+from strongroom_coordinator.cosignatures import Cosignatures
+from strongroom_coordinator.door import TakenBatch
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import LinkBroken, SignerFailed
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import SignerLink
+from strongroom_coordinator.link_frames import signed_of
+from strongroom_coordinator.sessions import SigningSessions
+from strongroom_coordinator.terms import STALE_TERM, Terms
+
+__all__ = ["BatchLost", "VotingRounds"]
+
+log = structlog.get_logger()
+
+MAX_UNANSWERED: Final = 4
+"""A signer that lags by so many batches gets no more until it has answered; it then catches up."""
+
+
+class BatchLost(StrongroomError):
+    """A batch cannot get its certificate in this term.
+
+    Attributes:
+        reasons: what signers gave as reasons.
+        entry_index: the entry that most of them refused, if they named one.
+    """
+
+    reason = "BATCH_NOT_CERTIFIED"
+    kind = Kind.ABORTED
+
+    def __init__(self, message: str, *, reasons: frozenset[str] = frozenset(), entry_index: int | None = None) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+        self.entry_index = entry_index
+
+
+@dataclass(slots=True, eq=False)
+class _Round:
+    batch: TakenBatch
+    votes: VoteCollection
+    commit_for: dict[str, list[int]]
+    done: asyncio.Future[Certificate]
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+
+    def lost(self) -> set[str]:
+        """Signers from whom no vote for this head will come."""
+        return {*self.refusals, *self.failures, *self.votes.dissent}
+
+
+class VotingRounds:
+    """Sends batches, collects votes, and hands certificates out."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        terms: Terms,
+        sessions: SigningSessions,
+        electorate: Electorate,
+        cosignatures: Cosignatures,
+        timeout_ms: int,
+    ) -> None:
+        self._ledger = ledger
+        self._terms = terms
+        self._sessions = sessions
+        self._electorate = electorate
+        self._cosignatures = cosignatures
+        self._timeout_s = timeout_ms / 1000
+        self._round: _Round | None = None
+        self._unanswered: dict[SignerLink, int] = {}
+        terms.on_ready(self._signer_ready)
+
+    async def certify(self, batch: TakenBatch, term: int) -> Certificate:
+        """Get the certificate of a batch. The batch becomes the newest of the copy before the first await.
+
+        Raises:
+            BatchLost: w votes did not come, or cannot come any more.
+        """
+        preview = batch.preview
+        self._ledger.append(preview)
+        head = Head(
+            log_id=self._electorate.log_id,
+            term=term,
+            size=preview.size,
+            root=preview.root,
+            state_digest=preview.state_digest,
+        )
+        current = _Round(
+            batch=batch,
+            votes=VoteCollection(
+                head=head, vote_keys=self._electorate.vote_keys, witness_quorum=self._electorate.witness_quorum
+            ),
+            commit_for=self._sessions.prepare(batch.plans, self._ledger.replica.state()),
+            done=asyncio.get_running_loop().create_future(),
+        )
+        self._round = current
+        for link in tuple(self._terms.ready.values()):
+            self._send(link, current)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await current.done
+        except TimeoutError:
+            message = f"no {self._electorate.witness_quorum} votes within {self._timeout_s:g} s"
+            raise self._failure(current, message) from None
+        finally:
+            self._round = None
+
+    def end(self) -> None:
+        """Forget the round under way: its term is over."""
+        self._round = None
+
+    def hand_out(self, certificate: Certificate | None) -> None:
+        """Give the newest certificate to every signer that lacks it and is not busy with a batch."""
+        if certificate is None:
+            return
+        for link in tuple(self._terms.ready.values()):
+            if not self._unanswered.get(link) and link.given < held_of(certificate).rank:
+                self._give(link, certificate)
+
+    def _give(self, link: SignerLink, certificate: Certificate) -> None:
+        link.given = held_of(certificate).rank
+        future = link.post(pb.Certify(certificate=codec.encode(certificate)))
+        future.add_done_callback(partial(self._certificate_answered, link))
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def _signer_ready(self, link: SignerLink) -> None:
+        """A signer joined the term late: it votes on what is in flight, else it takes the newest certificate."""
+        if self._round is not None:
+            self._send(link, self._round)
+        else:
+            self.hand_out(self._ledger.certificate)
+
+    def _send(self, link: SignerLink, current: _Round) -> None:
+        if self._unanswered.get(link, 0) >= MAX_UNANSWERED:
+            return
+        certificate = self._ledger.certificate
+        rank = held_of(certificate).rank
+        carried = b"" if certificate is None or link.given >= rank else codec.encode(certificate)
+        link.given = max(link.given, rank)
+        batch = current.batch.preview.batch
+        frame = pb.Append(
+            term=current.votes.head.term,
+            first_index=batch.first_index,
+            entries=batch.entries,
+            size=batch.size,
+            root=current.votes.head.root,
+            certificate=carried,
+            commit_for=current.commit_for.get(link.signer, ()),
+        )
+        current.asked.add(link.signer)
+        self._unanswered[link] = self._unanswered.get(link, 0) + 1
+        link.post(frame).add_done_callback(partial(self._answered, link, current))
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def _answered(self, link: SignerLink, current: _Round, future: asyncio.Future[pb.LinkRequest]) -> None:
+        left = self._unanswered.pop(link, 1) - 1
+        if left:
+            self._unanswered[link] = left
+        if future.cancelled():
+            return
+        try:
+            self._take(link.signer, current, future.result())
+        except LinkBroken:
+            current.asked.discard(link.signer)
+        except StrongroomError as error:
+            self._note_failure(link, current, error)
+        if current is self._round:
+            self._decide(current)
+        elif not left:
+            self.hand_out(self._ledger.certificate)
+
+    def _take(self, signer: str, current: _Round, reply: pb.LinkRequest) -> None:
+        if reply.WhichOneof("body") == "batch_refused":
+            signed = signed_of(reply.batch_refused.refusal)
+            key = self._electorate.vote_keys[signer]
+            refusal = open_body("refusal", Refusal, signed, log_id=self._electorate.log_id, public_key=key)
+            current.refusals[signer] = refusal
+            log.warning(
+                "batch.refused",
+                signer=signer,
+                entry=refusal.entry_index,
+                reason=refusal.reason,
+                detail=refusal.detail,
+                evidence=signed.body.hex(),
+                signature=signed.signature.hex(),
+            )
+            return
+        voted = reply.voted
+        current.votes = current.votes.add(signer, signed_of(voted.vote))
+        if signer in current.votes.dissent:
+            log.error("vote.other_head", signer=signer, size=current.votes.head.size)
+        self._sessions.committed(signer, voted.commitments)
+        # After the certificate, which clients wait for.
+        asyncio.get_running_loop().call_soon(self._cosignatures.add, signer, voted.cosignature)
+
+    def _note_failure(self, link: SignerLink, current: _Round, error: StrongroomError) -> None:
+        link.given = (0, 0)
+        current.failures[link.signer] = error.reason
+        if isinstance(error, SignerFailed):
+            current.failures[link.signer] = error.code
+            if error.code in STALE_TERM:
+                self._terms.overtaken()
+        if isinstance(error, DoubleVote):
+            log.error(
+                "vote.double",
+                signer=link.signer,
+                first=error.first.body.hex(),
+                first_signature=error.first.signature.hex(),
+                second=error.second.body.hex(),
+                second_signature=error.second.signature.hex(),
+            )
+        log.warning("vote.missing", signer=link.signer, reason=error.reason, message=error.message)
+
+    def _decide(self, current: _Round) -> None:
+        if current.done.done():
+            return
+        certificate = current.votes.certificate()
+        if certificate is not None:
+            current.done.set_result(certificate)
+            return
+        lost = current.lost()
+        waiting = current.asked - lost - set(current.votes.votes)
+        quorum = self._electorate.witness_quorum
+        impossible = len(self._electorate.vote_keys) - len(lost) < quorum
+        if impossible or (lost and len(waiting) + len(current.votes.votes) < quorum):
+            current.done.set_exception(self._failure(current, "too few signers vote for the batch"))
+
+    def _failure(self, current: _Round, message: str) -> BatchLost:
+        named = [item.entry_index for item in current.refusals.values()]
+        reasons = frozenset([*(item.reason for item in current.refusals.values()), *current.failures.values()])
+        details = "; ".join(f"{name}: {item.reason} {item.detail}" for name, item in sorted(current.refusals.items()))
+        return BatchLost(
+            f"{message} ({details or ', '.join(sorted(reasons)) or 'silence'})",
+            reasons=reasons,
+            entry_index=max(set(named), key=named.count) if named else None,
+        )
+
+    def _certificate_answered(self, link: SignerLink, future: asyncio.Future[pb.LinkRequest]) -> None:
+        if future.cancelled():
+            return
+        try:
+            self._cosignatures.add(link.signer, future.result().certified.cosignature)
+        except LinkBroken:
+            return
+        except StrongroomError as error:
+            # It is given again with the next batch.
+            link.given = (0, 0)
+            log.warning("certificate.not_taken", signer=link.signer, reason=error.reason, message=error.message)

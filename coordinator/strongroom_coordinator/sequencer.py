@@ -1,0 +1,314 @@
+"""The sequencer: puts what is submitted into batches, gets w votes for each, and goes on.
+
+One task leads: it opens a term, then makes one batch after another until a batch cannot be certified; then it opens the
+next term and what was in the batch waits again. One batch is in flight at a time, and grows while the one before it is
+being voted on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from strongroom.ledger.messages import Certificate, Genesis, Plan, Tick
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.replica import Batch, Replica
+from strongroom.ledger.state import State
+from strongroom.model.errors import StrongroomError
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.door import Door, Logged, Pending, TakenBatch
+from strongroom_coordinator.errors import Abandoned, NotReady
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.rounds import BatchLost, VotingRounds
+from strongroom_coordinator.sessions import SigningSessions
+from strongroom_coordinator.subjects import subjects_of
+from strongroom_coordinator.terms import Terms
+
+__all__ = ["Logged", "Sequencer"]
+
+log = structlog.get_logger()
+
+PlanSource = Callable[[State, int], Sequence[Plan]]
+
+_TIME_REASONS: Final = frozenset({"BATCH_TIME_OFF", "CLOCK_DRIFT", "DISK_LOW", "WORDS_WITHHELD"})
+"""Refusals that are about the signer or the moment, not about the entry they stand beside."""
+
+
+class Sequencer:
+    """The one writer of the log.
+
+    Attributes:
+        plan_source: Asked for plans whenever a batch is made, on the state that holds the rest of the batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        terms: Terms,
+        rounds: VotingRounds,
+        sessions: SigningSessions,
+        genesis: Genesis,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        tick_ms: int,
+    ) -> None:
+        self._ledger = ledger
+        self._terms = terms
+        self._rounds = rounds
+        self._sessions = sessions
+        self._genesis = genesis
+        self._clock = clock
+        self._tick_s = tick_ms / 1000
+        self._door = Door(lambda: ledger.replica, clock=clock, random=random)
+        self._by_subject: dict[bytes, Pending] = {}
+        self._woken = asyncio.Event()
+        self._plans_wanted = False
+        self._substance = ledger.certified_size
+        self._has_led = False
+        self._refused_plans: set[bytes] = set()
+        self._certified: list[Callable[[Batch, Certificate], None]] = []
+        self._final: list[Callable[[int], None]] = []
+        self.plan_source: PlanSource | None = None
+        self.is_stopping = False
+
+    # --- what others see -------------------------------------------------------------------------------------------
+
+    @property
+    def replica(self) -> Replica:
+        """The replayed log; its newest batch may not be certified yet: read at `certificate.head.size`."""
+        return self._ledger.replica
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """Of the newest certified head."""
+        return self._ledger.certificate
+
+    @property
+    def final_certificate(self) -> Certificate | None:
+        """The newest certificate whose votes made a head final."""
+        return self._ledger.final_certificate
+
+    @property
+    def final_size(self) -> int:
+        """Entries that no term can drop."""
+        return self._ledger.decided_final_size
+
+    @property
+    def term(self) -> int:
+        """The term this coordinator leads; 0 while it leads none."""
+        return self._terms.term
+
+    @property
+    def ledger(self) -> LedgerCopy:
+        """The copy of the log, for reading stored entries."""
+        return self._ledger
+
+    def on_certified(self, callback: Callable[[Batch, Certificate], None]) -> None:
+        """Call back after each batch that got its certificate."""
+        self._certified.append(callback)
+
+    def on_final(self, callback: Callable[[int], None]) -> None:
+        """Call back with the new final size each time it rises."""
+        self._final.append(callback)
+
+    def wake(self) -> None:
+        """Say that something may be plannable now: new coins, or a delay is over."""
+        self._plans_wanted = True
+        self._woken.set()
+
+    # --- submitting ------------------------------------------------------------------------------------------------
+
+    async def submit(self, body: Any) -> Logged:
+        """Log one entry body (an order, endorsement, freeze or vault) and wait for its certificate.
+
+        The same request again answers with what the first one gave, `already_known`.
+
+        Raises:
+            Refused: the ledger does not take it; raised at once when it is clear at the door.
+            Abandoned: the signers would not vote for it.
+            NotReady: the coordinator is starting or stopping.
+            Overloaded: too much is waiting.
+        """
+        subject = subjects_of(body)[0]
+        pending = self._by_subject.get(subject)
+        if pending is not None:
+            return replace(await asyncio.shield(pending.future), already_known=True)
+        if self.is_stopping or not self._has_led:
+            raise NotReady("the coordinator does not lead the log at this moment: try again soon")
+        pending = Pending(body, subject)
+        try:
+            self._door.enter(pending)
+        except Refused as refusal:
+            known = await self._logged_before(subject)
+            if known is None:
+                raise refusal from None
+            return known
+        self._by_subject[subject] = pending
+        pending.future.add_done_callback(lambda _: self._by_subject.pop(subject, None))
+        self._plans_wanted = True
+        self._woken.set()
+        try:
+            return await asyncio.shield(pending.future)
+        except Refused:
+            # It waited untried while a term was opened, and was in the log already.
+            known = await self._logged_before(subject)
+            if known is None:
+                raise
+            return known
+
+    async def submit_many(self, bodies: Sequence[Any]) -> list[Logged | StrongroomError]:
+        """Log many entry bodies; each has its own outcome, in the same order."""
+        results = await asyncio.gather(*(self.submit(body) for body in bodies), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, StrongroomError):
+                raise result
+        return [result for result in results if isinstance(result, Logged | StrongroomError)]
+
+    async def _logged_before(self, subject: bytes) -> Logged | None:
+        found = await self._ledger.entry_of_subject(subject)
+        certificate = self._ledger.certificate
+        if found is None or certificate is None:
+            return None
+        return self._logged(found[0], found[1], certificate, already_known=True)
+
+    def _logged(self, index: int, entry: bytes, certificate: Certificate, *, already_known: bool = False) -> Logged:
+        size = certificate.head.size
+        path = self._ledger.replica.inclusion_path(index, size)
+        return Logged(
+            index=index, entry=entry, size=size, certificate=certificate, path=path, already_known=already_known
+        )
+
+    async def drained(self) -> None:
+        """Take nothing new, and wait until everything taken in has its certificate or its error."""
+        self.is_stopping = True
+        waiting = [pending.future for pending in self._by_subject.values()]
+        if waiting:
+            await asyncio.wait(waiting)
+
+    # --- leading ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Lead until cancelled.
+
+        Raises:
+            FinalContradicted: the signers' logs contradict what was final here.
+            StorageFailed: the state cannot be read.
+        """
+        lost_in_a_row = 0
+        try:
+            while True:
+                size = self._ledger.certified_size
+                await self._open_term()
+                try:
+                    await self._lead()
+                except BatchLost as lost:
+                    log.warning("term.ended", term=self.term, reason=lost.reason, message=lost.message)
+                    lost_in_a_row = 0 if self._ledger.certified_size > size + 1 else lost_in_a_row + 1
+                self._end_term()
+                # The first time at once; a fault that stays is not met with a storm of terms.
+                await asyncio.sleep(min(0.05 * (2 ** min(lost_in_a_row, 8) - 2), 5.0) if lost_in_a_row else 0)
+        finally:
+            self._end_term()
+            self._door.drain(NotReady("the coordinator is stopping"))
+
+    def _end_term(self) -> None:
+        self._door.close()
+        self._sessions.end_term()
+        self._rounds.end()
+        self._ledger.abandon()
+
+    async def _open_term(self) -> None:
+        final = self._ledger.decided_final_size
+        opening = await self._terms.open()
+        self._sessions.begin_term(opening.term)
+        # What lies beyond the final head is brought to be final in this term as well.
+        self._substance = self._ledger.certified_size
+        self._has_led = True
+        self._plans_wanted = True
+        self._door.open()
+        self._tell_final(final)
+
+    async def _lead(self) -> None:
+        first = True
+        while True:
+            batch = await self._next_batch(first)
+            first = False
+            try:
+                certificate = await self._rounds.certify(batch, self.term)
+            except BatchLost as lost:
+                self._put_back(batch, lost)
+                raise
+            self._take_certificate(batch, certificate)
+
+    async def _next_batch(self, first: bool) -> TakenBatch:
+        """Wait until there is something to log, or until time itself must be logged."""
+        loop = asyncio.get_running_loop()
+        waits = self._ledger.decided_final_size < self._substance
+        tick_at = loop.time() + self._tick_s if waits else None
+        while True:
+            self._woken.clear()
+            plans = self._plans if self._plans_wanted and not self._is_new_log() else None
+            self._plans_wanted = False
+            batch = self._door.take(plans=plans, forced=(self._genesis,) if self._is_new_log() else ())
+            if batch is None and (first or (tick_at is not None and loop.time() >= tick_at)):
+                batch = self._door.take(plans=None, forced=(Tick(),))
+            if batch is not None:
+                return batch
+            if tick_at is None:
+                self._rounds.hand_out(self._ledger.certificate)
+            await self._wait(None if tick_at is None else tick_at - loop.time())
+
+    async def _wait(self, at_most_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _is_new_log(self) -> bool:
+        return self._ledger.replica.size == 0
+
+    def _plans(self, state: State, time_ms: int) -> Sequence[Plan]:
+        if self.plan_source is None:
+            return ()
+        return [plan for plan in self.plan_source(state, time_ms) if subjects_of(plan)[0] not in self._refused_plans]
+
+    def _take_certificate(self, batch: TakenBatch, certificate: Certificate) -> None:
+        self._sessions.certified(certificate)
+        final = self._ledger.decided_final_size
+        if batch.has_substance:
+            self._substance = certificate.head.size
+        risen = self._ledger.certify(certificate) > final
+        for pending in batch.pending:
+            if not pending.future.done():
+                pending.future.set_result(self._logged(pending.index, pending.entry, certificate))
+        for callback in self._certified:
+            callback(batch.preview.batch, certificate)
+        if risen:
+            self._tell_final(final)
+        log.debug("batch.certified", size=certificate.head.size, entries=len(batch.preview.batch.entries))
+
+    def _tell_final(self, before: int) -> None:
+        size = self._ledger.decided_final_size
+        if size > before:
+            for callback in self._final:
+                callback(size)
+
+    def _put_back(self, batch: TakenBatch, lost: BatchLost) -> None:
+        """Answer for the entry that signers refused; everything else waits for the next term."""
+        offender = None if lost.reasons & _TIME_REASONS else lost.entry_index
+        kept = []
+        for pending in batch.pending:
+            if pending.index == offender:
+                pending.fail(Abandoned(f"the signers refused the entry: {lost.message}", entry=str(offender)))
+            else:
+                kept.append(pending)
+        for index, plan in batch.plans:
+            if index == offender:
+                self._refused_plans.add(subjects_of(plan)[0])
+        self._door.put_back(replace(batch, pending=tuple(kept)))

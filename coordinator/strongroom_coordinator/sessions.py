@@ -1,0 +1,471 @@
+"""Round 2: signing sessions, one per plan, from the holders' commitments to the final transaction.
+
+The pure machine of `strongroom.protocol.signing` decides; this shell sends what it asks for. Shares are asked for only
+under a certificate of the current term that covers the plan. What many sessions ask of one signer in one moment goes in
+one frame. When a term ends all its sessions end: nonces die with it, and the plans are signed anew in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.chains.bitcoin.spend import Spend
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Entry, Plan, Refusal
+from strongroom.ledger.plans import spend_of
+from strongroom.ledger.state import State
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol import signing
+from strongroom.protocol.certificates import held_of
+from strongroom.protocol.signed import open_body
+from strongroom.protocol.signing_events import (
+    AskCommitments,
+    AskShares,
+    Blame,
+    CommitmentsArrived,
+    DeadlinePassed,
+    Failed,
+    RefusalArrived,
+    SharesArrived,
+    Signed,
+    SignerGone,
+    SignerReturned,
+)
+from strongroom.protocol.signing_task import Group, task_of
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import LinkBroken
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import LinkServer, SignerLink
+from strongroom_coordinator.link_frames import signed_of, signed_pb
+from strongroom_coordinator.storage import ledger as rows
+from strongroom_coordinator.storage import plans as plan_rows
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.subjects import subjects_of
+from strongroom_coordinator.terms import Terms
+
+__all__ = ["SigningSessions"]
+
+log = structlog.get_logger()
+
+MAX_RESUMED: Final = 256
+"""Unsigned plans of earlier terms that are taken up at once; the rest follow as these end."""
+RETRY_FIRST_S: Final = 5.0
+RETRY_MOST_S: Final = 300.0
+RETURN_AFTER_S: Final = 1.0
+"""A holder whose request failed is asked again after this."""
+
+OnSigned = Callable[[bytes, bytes, bytes], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """One plan being signed."""
+
+    index: int
+    plan_hash: bytes
+    spend: Spend
+    state: signing.SigningState
+    begun: float
+    held_back: list[AskShares] = field(default_factory=list)
+    """Sets that wait for the certificate."""
+
+
+class SigningSessions:
+    """All signing sessions of the current term."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        terms: Terms,
+        links: LinkServer,
+        electorate: Electorate,
+        storage: Storage,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._terms = terms
+        self._electorate = electorate
+        self._storage = storage
+        self._clock = clock
+        self._term = 0
+        self._certificate: Certificate | None = None
+        self._sessions: dict[int, _Session] = {}
+        self._refusals: dict[bytes, tuple[str, ...]] = {}
+        self._tries: dict[bytes, int] = {}
+        self._asks: dict[str, list[int]] = defaultdict(list)
+        self._sets: dict[str, list[pb.SigningSet]] = defaultdict(list)
+        self._flushing = False
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_signed: list[OnSigned] = []
+        self._resumed = False
+        links.on_change(self._link_changed)
+        terms.on_ready(self._signer_ready)
+
+    # --- what others use -------------------------------------------------------------------------------------------
+
+    def on_signed(self, callback: OnSigned) -> None:
+        """Call back with plan hash, transaction id and raw transaction of each plan that got its signatures."""
+        self._on_signed.append(callback)
+
+    def refusals(self, plan_hash: bytes) -> list[str]:
+        """Why holders last refused to sign this plan: one line each, `signer: REASON detail`."""
+        return list(self._refusals.get(plan_hash, ()))
+
+    def retry(self, plan_hash: bytes) -> None:
+        """Try to sign a plan again now, if it is under a certificate and not signed."""
+        self._spawn(self._resume_one(plan_hash))
+
+    # --- the term --------------------------------------------------------------------------------------------------
+
+    def begin_term(self, term: int) -> None:
+        """A term began: what is unsigned is taken up once its first batch is certified."""
+        self._term = term
+        self._resumed = False
+
+    def end_term(self) -> None:
+        """The term is over: every session ends."""
+        self._term = 0
+        self._certificate = None
+        self._sessions.clear()
+        self._asks.clear()
+        self._sets.clear()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def certified(self, certificate: Certificate) -> None:
+        """A batch of the term was certified: what it covers may be signed."""
+        self._certificate = certificate
+        size = certificate.head.size
+        for session in tuple(self._sessions.values()):
+            if session.index < size and session.held_back:
+                held, session.held_back = session.held_back, []
+                for command in held:
+                    self._ask_shares(session, command)
+        self._flush()
+        if not self._resumed:
+            self._resumed = True
+            self._spawn(self._resume())
+
+    # --- beginning -------------------------------------------------------------------------------------------------
+
+    def prepare(self, planned: Sequence[tuple[int, Plan]], state: State) -> dict[str, list[int]]:
+        """Begin the sessions of a batch's plans.
+
+        Returns:
+            Entry indexes that each signer is to commit for with its vote.
+        """
+        for index, plan in planned:
+            self._begin(index, plan, state)
+        asks, self._asks = dict(self._asks), defaultdict(list)
+        return asks
+
+    def _begin(self, index: int, plan: Plan, state: State) -> None:
+        vault = state.vault(plan.vault)
+        if vault is None:
+            return
+        group = Group(
+            signers=vault.signers,
+            threshold=vault.threshold,
+            public_shares=vault.public_shares,
+            group_key=vault.group_key,
+        )
+        plan_hash = subjects_of(plan)[0]
+        spend = spend_of(state, plan)
+        task = task_of(
+            spend,
+            log_id=self._electorate.log_id,
+            term=self._term,
+            entry_index=index,
+            plan_hash=plan_hash,
+            vault_epoch=vault.epoch,
+            group=group,
+        )
+        present = [name for name in vault.signers if name in self._terms.ready]
+        # The work is spread over the holders: each plan begins with another one.
+        first = index % len(present) if present else 0
+        preference = (*present[first:], *present[:first])
+        machine, commands = signing.begin(
+            task, vote_keys=self._electorate.vote_keys, preference=preference, now_ms=self._now()
+        )
+        session = _Session(index=index, plan_hash=plan_hash, spend=spend, state=machine, begun=self._clock.monotonic())
+        self._sessions[index] = session
+        self._perform(session, commands)
+        for name in vault.signers:
+            if name not in present:
+                self._step(session, SignerGone(signer=name, now_ms=self._now()))
+
+    async def _resume(self) -> None:
+        """Take up the plans of earlier terms that have no final transaction."""
+        await self._ledger.stored()
+        below, term = self._ledger.certified_size, self._term
+        found = await self._storage.run(
+            lambda connection: plan_rows.unsigned(connection, below=below, limit=MAX_RESUMED)
+        )
+        for row in found:
+            await self._resume_row(row, term)
+        if found:
+            log.info("signing.resumed", plans=len(found), term=term)
+
+    async def _resume_one(self, plan_hash: bytes) -> None:
+        await self._ledger.stored()
+        row = await self._storage.run(lambda connection: plan_rows.by_hash(connection, plan_hash))
+        if row is not None and row.raw_transaction is None:
+            await self._resume_row(row, self._term)
+
+    async def _resume_row(self, row: plan_rows.PlanRow, term: int) -> None:
+        index = row.entry_index
+        entries = await self._storage.run(lambda connection: rows.entries(connection, index, index + 1))
+        certificate = self._certificate
+        current = term != 0 and term == self._term and certificate is not None and index < certificate.head.size
+        if not current or index in self._sessions or not entries:
+            return
+        plan = codec.decode(Entry, entries[0]).body
+        if isinstance(plan, Plan) and subjects_of(plan)[0] == row.plan_hash:
+            self._begin(index, plan, self._ledger.replica.state())
+            self._flush_soon()
+
+    # --- what signers answer ---------------------------------------------------------------------------------------
+
+    def committed(self, signer: str, results: Iterable[pb.CommitmentResult]) -> None:
+        """Take the commitments, or refusals, that came from a signer."""
+        for result in results:
+            session = self._sessions.get(result.entry_index)
+            if session is None:
+                continue
+            if result.WhichOneof("outcome") == "commitments":
+                signed = signed_of(result.commitments)
+                self._step(session, CommitmentsArrived(signer=signer, signed=signed, now_ms=self._now()))
+            elif result.WhichOneof("outcome") == "refusal":
+                self._refused(session, signer, result.refusal)
+
+    def _shares_answered(
+        self, link: SignerLink, asked: tuple[int, ...], future: asyncio.Future[pb.LinkRequest]
+    ) -> None:
+        if future.cancelled():
+            return
+        try:
+            results = future.result().released.results
+        except LinkBroken:
+            return
+        except StrongroomError as error:
+            self._request_failed(link, asked, error)
+            return
+        for result in results:
+            session = self._sessions.get(result.entry_index)
+            if session is None or result.entry_index not in asked:
+                continue
+            if result.WhichOneof("outcome") == "shares":
+                more = signed_of(result.next_commitments) if result.HasField("next_commitments") else None
+                self._step(
+                    session,
+                    SharesArrived(
+                        signer=link.signer,
+                        signed=signed_of(result.shares),
+                        next_commitments=more,
+                        now_ms=self._now(),
+                    ),
+                )
+            elif result.WhichOneof("outcome") == "refusal":
+                self._refused(session, link.signer, result.refusal)
+
+    def _commitments_answered(
+        self, link: SignerLink, asked: tuple[int, ...], future: asyncio.Future[pb.LinkRequest]
+    ) -> None:
+        if future.cancelled():
+            return
+        try:
+            self.committed(link.signer, future.result().committed.results)
+        except LinkBroken:
+            return
+        except StrongroomError as error:
+            self._request_failed(link, asked, error)
+
+    def _request_failed(self, link: SignerLink, asked: tuple[int, ...], error: StrongroomError) -> None:
+        """A whole request failed: the holder is passed over, and asked again a moment later."""
+        log.warning("signing.request_failed", signer=link.signer, reason=error.reason, message=error.message)
+        link.given = (0, 0)
+        for index in asked:
+            if (session := self._sessions.get(index)) is not None:
+                self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
+        self._later(RETURN_AFTER_S, self._signer_ready, link)
+
+    def _refused(self, session: _Session, signer: str, message: Any) -> None:
+        try:
+            refusal = open_body(
+                "refusal",
+                Refusal,
+                signed_of(message),
+                log_id=self._electorate.log_id,
+                public_key=self._electorate.vote_keys[signer],
+            )
+            line = f"{refusal.reason} {refusal.detail}".strip()
+        except StrongroomError as error:
+            line = f"REFUSAL_INVALID {error.message}"
+        log.warning("signing.refused", signer=signer, plan=session.plan_hash.hex(), refusal=line)
+        self._step(session, RefusalArrived(signer=signer, refusal=line, now_ms=self._now()))
+
+    def _link_changed(self, link: SignerLink, connected: bool) -> None:
+        if not connected:
+            for session in tuple(self._sessions.values()):
+                self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
+
+    def _signer_ready(self, link: SignerLink) -> None:
+        for session in tuple(self._sessions.values()):
+            self._step(session, SignerReturned(signer=link.signer, now_ms=self._now()))
+
+    # --- driving the machine ---------------------------------------------------------------------------------------
+
+    def _step(self, session: _Session, event: signing.Event) -> None:
+        if self._sessions.get(session.index) is not session:
+            return
+        session.state, commands = signing.step(session.state, event)
+        self._perform(session, commands)
+
+    def _perform(self, session: _Session, commands: Iterable[signing.Command]) -> None:
+        for command in commands:
+            match command:
+                case AskCommitments():
+                    for name in command.signers:
+                        self._asks[name].append(session.index)
+                    self._expect(session)
+                case AskShares():
+                    if self._covers(session.index):
+                        self._ask_shares(session, command)
+                    else:
+                        session.held_back.append(command)
+                case Blame():
+                    self._blame(session, command)
+                case Signed():
+                    self._finish(session, command)
+                case Failed():
+                    self._give_up(session, command.reasons)
+        if commands:
+            self._flush_soon()
+
+    def _covers(self, index: int) -> bool:
+        return self._certificate is not None and index < self._certificate.head.size
+
+    def _ask_shares(self, session: _Session, command: AskShares) -> None:
+        commitments = [signed_pb(signed) for signed in command.commitments]
+        for name in command.signers:
+            self._sets[name].append(pb.SigningSet(entry_index=session.index, commitments=commitments))
+        self._expect(session)
+
+    def _expect(self, session: _Session) -> None:
+        """Wake the machine when its patience with who was just asked is over."""
+        self._later(signing.PATIENCE_MS / 1000 + 0.05, self._deadline, session)
+
+    def _deadline(self, session: _Session) -> None:
+        self._step(session, DeadlinePassed(now_ms=self._now()))
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send everything that was asked for since the last time, one frame of a kind per signer."""
+        self._flushing = False
+        asks, self._asks = self._asks, defaultdict(list)
+        sets, self._sets = self._sets, defaultdict(list)
+        for name, wanted in sets.items():
+            self._send_release(name, wanted)
+        for name, indexes in asks.items():
+            link = self._terms.ready.get(name)
+            asked = tuple(dict.fromkeys(index for index in indexes if index in self._sessions))
+            if link is None or not asked:
+                continue
+            future = link.post(pb.Commit(term=self._term, entry_indexes=asked))
+            future.add_done_callback(partial(self._commitments_answered, link, asked))
+
+    def _send_release(self, name: str, wanted: list[pb.SigningSet]) -> None:
+        link = self._terms.ready.get(name)
+        if link is None:
+            return
+        rank = held_of(self._certificate).rank
+        carried = b"" if self._certificate is None or link.given >= rank else codec.encode(self._certificate)
+        link.given = max(link.given, rank)
+        future = link.post(pb.Release(certificate=carried, sets=wanted))
+        asked = tuple(item.entry_index for item in wanted)
+        future.add_done_callback(partial(self._shares_answered, link, asked))
+
+    # --- ending ----------------------------------------------------------------------------------------------------
+
+    def _finish(self, session: _Session, signed: Signed) -> None:
+        del self._sessions[session.index]
+        plan_hash, txid = session.plan_hash, session.spend.txid
+        raw = session.spend.finalise(signed.signatures)
+        self._refusals.pop(plan_hash, None)
+        self._tries.pop(plan_hash, None)
+        took_ms = round((self._clock.monotonic() - session.begun) * 1000, 1)
+        log.info(
+            "plan.signed", plan=plan_hash.hex(), txid=txid[::-1].hex(), inputs=len(signed.signatures), took_ms=took_ms
+        )
+        now_ms = self._clock.wall_ms()
+        self._store(lambda connection: plan_rows.mark_signed(connection, plan_hash, raw, now_ms))
+        for callback in self._on_signed:
+            callback(plan_hash, txid, raw)
+
+    def _give_up(self, session: _Session, reasons: Mapping[str, str]) -> None:
+        self._sessions.pop(session.index, None)
+        plan_hash = session.plan_hash
+        lines = tuple(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+        self._refusals[plan_hash] = lines
+        tries = self._tries.get(plan_hash, 0)
+        self._tries[plan_hash] = tries + 1
+        log.warning("plan.not_signed", plan=plan_hash.hex(), refusals=lines)
+        now_ms = self._clock.wall_ms()
+        self._store(lambda connection: plan_rows.mark_refused(connection, plan_hash, lines, now_ms))
+        # A freeze may be lifted, a local limit's day may end: the ledger still wants this plan paid.
+        self._later(min(RETRY_FIRST_S * 2.0 ** min(tries, 10), RETRY_MOST_S), self.retry, plan_hash)
+
+    def _blame(self, session: _Session, blame: Blame) -> None:
+        evidence = blame.evidence
+        log.error(
+            "share.wrong",
+            signer=evidence.signer,
+            plan=session.plan_hash.hex(),
+            shares=evidence.shares.body.hex(),
+            signature=evidence.shares.signature.hex(),
+            commitments=[[item.body.hex(), item.signature.hex()] for item in evidence.commitments],
+        )
+
+    # --- tasks and timers ------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        """Milliseconds that never go back; only differences count."""
+        return int(self._clock.monotonic() * 1000)
+
+    def _later(self, delay_s: float, call: Callable[..., None], *arguments: Any) -> None:
+        def fire() -> None:
+            self._timers.discard(handle)
+            call(*arguments)
+
+        handle = asyncio.get_running_loop().call_later(delay_s, fire)
+        self._timers.add(handle)
+
+    def _store(self, work: Callable[[Any], None]) -> None:
+        self._ledger.enqueue(work)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            reason = error.reason if isinstance(error, StrongroomError) else type(error).__name__
+            log.error("signing.resume_failed", reason=reason, message=str(error))

@@ -1,0 +1,241 @@
+"""Opening terms: how this coordinator comes to lead, on a base that w signers stand on.
+
+A term opens when the coordinator starts, when a batch grew stale, or when w votes did not come in time. Everything the
+base covers is fetched from the signers first where it is missing here, so an empty database rebuilds itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol.certificates import Held, held_of
+from strongroom.protocol.leader import NewTermCollection, TermOpening, next_term
+from strongroom_coordinator.catch_up import CatchUp
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import SignerFailed
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import LinkServer, SignerLink
+from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
+
+__all__ = ["STALE_TERM", "Terms"]
+
+log = structlog.get_logger()
+
+PROMISE_TIMEOUT_S: Final = 5.0
+ADOPT_TIMEOUT_S: Final = 60.0
+STALE_TERM: Final = frozenset({"TERMSTALE_TERM", "TERM_ALREADY_PROMISED", "TERM_HAS_ANOTHER_BASE"})
+_MAX_CLAIM: Final = 2**20
+"""A signer's word about its term moves ours at most this far at once: a liar must not use the numbers up."""
+_MAX_STEP: Final = 2**24
+
+
+class Terms:
+    """Opens terms, and brings signers that connect later into the current one.
+
+    Attributes:
+        opening: What opened the current term; None before the first, and while another is being opened.
+        ready: The links whose signers have adopted its base.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        links: LinkServer,
+        electorate: Electorate,
+        leader: bytes,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._ledger = ledger
+        self._links = links
+        self._electorate = electorate
+        self._leader = leader
+        self._random = random
+        self._catch_up = CatchUp(ledger, links, electorate)
+        self._highest = 0
+        self._step = 1
+        self._offers: set[asyncio.Task[None]] = set()
+        self._on_ready: list[Callable[[SignerLink], None]] = []
+        self.opening: TermOpening | None = None
+        self.ready: dict[str, SignerLink] = {}
+        links.on_change(self._link_changed)
+
+    @property
+    def term(self) -> int:
+        """The current term; 0 while there is none."""
+        return 0 if self.opening is None else self.opening.term
+
+    def on_ready(self, callback: Callable[[SignerLink], None]) -> None:
+        """Call back for every link whose signer has adopted the base of the current term."""
+        self._on_ready.append(callback)
+
+    def overtaken(self) -> None:
+        """Note that signers are in a higher term than ours: another coordinator leads, or led."""
+        self._step = min(self._step * 2, _MAX_STEP)
+
+    async def open(self) -> TermOpening:
+        """Open a new term, trying until it succeeds.
+
+        Raises:
+            FinalContradicted: the signers' logs contradict what was final here; nobody should lead on.
+        """
+        self.opening = None
+        self.ready = {}
+        attempt = 0
+        while True:
+            await self._links.at_least(self._electorate.witness_quorum)
+            opening = await self._try(self._next_number())
+            if opening is not None:
+                self._step = 1
+                return opening
+            attempt += 1
+            await asyncio.sleep(self._pause(attempt))
+
+    def _next_number(self) -> int:
+        certificate = self._ledger.certificate
+        seen = max(self._highest, 0 if certificate is None else certificate.head.term)
+        claims = [min(link.hello.term, seen + _MAX_CLAIM) for link in self._links.links.values()]
+        self._highest = next_term([seen, *claims]) + self._step - 1
+        return self._highest
+
+    def _pause(self, attempt: int) -> float:
+        """Random, so that two coordinators that both try do not keep overtaking each other; at most 2 s."""
+        share = int.from_bytes(self._random(2), "big") / 65_536
+        return share * min(0.05 * 2.0 ** min(attempt, 6), 2.0)
+
+    # --- promises --------------------------------------------------------------------------------------------------
+
+    async def _try(self, term: int) -> TermOpening | None:
+        """Collect statements for one term and open it with the first w whose base can be reached."""
+        electorate = self._electorate
+        collection = NewTermCollection(
+            log_id=electorate.log_id,
+            term=term,
+            leader=self._leader,
+            vote_keys=electorate.vote_keys,
+            witness_quorum=electorate.witness_quorum,
+        )
+        asked = {link.post(pb.Promise(term=term, leader=self._leader)): link for link in self._links.usable().values()}
+        unreachable: set[str] = set()
+        deadline = asyncio.get_running_loop().time() + PROMISE_TIMEOUT_S
+        while asked:
+            left = deadline - asyncio.get_running_loop().time()
+            done, _ = await asyncio.wait(asked, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            for future in done:
+                collection = self._add(collection, asked.pop(future), future)
+            while (opening := collection.opening(unreachable)) is not None:
+                if await self._reach(opening.base, collection):
+                    return await self._adopted(opening)
+                base = held_of(opening.base)
+                unreachable |= {name for name, item in collection.statements.items() if item.held == base}
+        log.info(
+            "term.not_opened", term=term, statements=sorted(collection.statements), unreachable=sorted(unreachable)
+        )
+        return None
+
+    def _add(
+        self, collection: NewTermCollection, link: SignerLink, future: asyncio.Future[pb.LinkRequest]
+    ) -> NewTermCollection:
+        try:
+            promised = future.result().promised
+            return collection.add(signed_of(promised.statement), certificate_of(promised.certificate))
+        except StrongroomError as error:
+            if isinstance(error, SignerFailed) and error.code in STALE_TERM:
+                self.overtaken()
+            log.warning("term.statement_missing", signer=link.signer, reason=error.reason, message=error.message)
+            return collection
+
+    async def _reach(self, base: Certificate | None, collection: NewTermCollection) -> bool:
+        """Bring the own log to exactly the base; False when nobody gives the bytes."""
+        if base is None:
+            await self._ledger.cut(0, None)
+            return True
+        named = held_of(base)
+        holders = _names_with(collection, named)
+        return await self._catch_up.reach(base, holders)
+
+    # --- adoption --------------------------------------------------------------------------------------------------
+
+    async def _adopted(self, opening: TermOpening) -> TermOpening | None:
+        """Send the opening to every signer and wait until w have adopted its base."""
+        self.opening = opening
+        offers = {link.signer: self._offer(link) for link in self._links.usable().values()}
+        waiting = set(offers.values())
+        deadline = asyncio.get_running_loop().time() + ADOPT_TIMEOUT_S
+        while waiting and len(self.ready) < self._electorate.witness_quorum:
+            left = deadline - asyncio.get_running_loop().time()
+            done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+        if len(self.ready) < self._electorate.witness_quorum:
+            log.warning("term.not_adopted", term=opening.term, ready=sorted(self.ready))
+            self.opening = None
+            self.ready = {}
+            return None
+        base = held_of(opening.base)
+        log.info("term.opened", term=opening.term, base_term=base.term, base_size=base.size, ready=sorted(self.ready))
+        return opening
+
+    def _offer(self, link: SignerLink) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._offer_one(link))
+        self._offers.add(task)
+        task.add_done_callback(self._offers.discard)
+        return task
+
+    async def _offer_one(self, link: SignerLink) -> None:
+        opening = self.opening
+        if opening is None:
+            return
+        base_size = 0 if opening.base is None else opening.base.head.size
+        frame = pb.OpenTerm(
+            term=opening.term,
+            statements=[signed_pb(statement) for statement in opening.statements],
+            base_certificate=b"" if opening.base is None else codec.encode(opening.base),
+        )
+        try:
+            # A signer that must fetch first answers twice; the second answer says that it has adopted the base.
+            await link.request(
+                frame,
+                timeout_s=ADOPT_TIMEOUT_S,
+                is_last=lambda reply: reply.term_opened.term == opening.term and reply.term_opened.size >= base_size,
+            )
+        except StrongroomError as error:
+            if isinstance(error, SignerFailed) and error.code in STALE_TERM:
+                self.overtaken()
+            log.warning("term.not_adopted_by", signer=link.signer, reason=error.reason, message=error.message)
+            return
+        if self.opening is not opening or not link.is_open:
+            return
+        link.given = held_of(opening.base).rank
+        self.ready[link.signer] = link
+        for callback in self._on_ready:
+            callback(link)
+
+    def _link_changed(self, link: SignerLink, connected: bool) -> None:
+        if not connected:
+            if self.ready.get(link.signer) is link:
+                del self.ready[link.signer]
+        elif self.opening is not None:
+            self._offer(link)
+
+    async def stop(self) -> None:
+        """Cancel what is under way."""
+        for task in tuple(self._offers):
+            task.cancel()
+        await asyncio.gather(*self._offers, return_exceptions=True)
+
+
+def _names_with(collection: NewTermCollection, held: Held) -> Iterable[str]:
+    """Signers that stated this certificate, and so store every entry below it; the others after them."""
+    first = [name for name, item in collection.statements.items() if item.held == held]
+    return [*first, *(name for name in collection.statements if name not in first)]
