@@ -118,7 +118,8 @@ def _keys(charter: Charter) -> Iterator[Finding]:
             owners.setdefault(public, []).append(f"{where} ({use} key)")
             if not ed25519.is_public_key(public):
                 yield error(where, f"its {use} key is not an Ed25519 key", "take the key from the signer's card")
-        owners.setdefault(signer.host_key, []).append(f"{where} (host key)")
+        # By x coordinate: a secret and its negation are one secret.
+        owners.setdefault(signer.host_key[1:], []).append(f"{where} (host key)")
         try:
             Point.parse(signer.host_key)
         except InvalidPoint:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter_builder import ADDRESS, BTC, COIN, charter, person, rule, signing_key
-from strongroom.ledger.charter import Charter, Group, Quorum
+from charter_builder import ADDRESS, BTC, COIN, charter, paying_only, person, rule, signing_key
+from strongroom.ledger.charter import Charter, Deny, Group, Quorum
+from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.matching import Quota, seat
 from strongroom.ledger.messages import Verb
 from strongroom.ledger.rules import Code, Endorsed, Withdrawal, glob_match, judge_withdrawal
@@ -118,6 +119,19 @@ def test_globs_match_as_their_definition_says(pattern: str, name: str) -> None:
         return bool(n) and p[0] == n[0] and matches(p[1:], n[1:])
 
     assert glob_match(pattern, name) is matches(pattern, name)
+
+
+@given(one=st.text(alphabet="ab*", min_size=1, max_size=4), other=st.text(alphabet="ab*", min_size=1, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_a_prohibition_is_called_idle_only_if_no_vault_name_matches_it_and_a_rule(one: str, other: str) -> None:
+    names = ("".join(letters) for length in range(9) for letters in product("ab", repeat=length))
+    meet = any(glob_match(one, name) and glob_match(other, name) for name in names)
+    book = charter(
+        rules=(rule(vaults=(other,)),),
+        denies=(Deny(name="no", vaults=(one,), to=paying_only(ADDRESS), assets=()),),
+    )
+    idle = any("meets no rule" in finding.what for finding in check_charter(book).findings)
+    assert idle is not meet
 
 
 @given(amount=st.integers(1, 2**256 - 1), decimals=st.integers(0, 18), ms=st.integers(0, 2**64 - 1))

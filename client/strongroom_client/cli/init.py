@@ -1,0 +1,33 @@
+"""`strongroom init`: a person's own key."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+
+from strongroom_client.cli.output import PathArgument, emit, json_option, passphrase_option, read_passphrase
+from strongroom_client.person_key import CARD_FILE, create_person_key
+
+__all__ = ["init"]
+
+
+@click.command()
+@click.option("--name", required=True, help="Your name in the charter: a-z, 0-9 and dashes, at most 40.")
+@click.option("--out", "folder", required=True, type=PathArgument, help="The folder for your key; it must hold none.")
+@click.option("--machine", is_flag=True, help="The key of an integrator's server instead of a person.")
+@passphrase_option
+@json_option
+def init(name: str, folder: Path, machine: bool, passphrase_file: Path | None) -> None:
+    """Make your own key, sealed with a passphrase, and the card that goes to your administrator."""
+    with read_passphrase(passphrase_file, what=f"the new key of {name}", confirm=True) as passphrase:
+        card = create_person_key(folder, name, passphrase, random=secrets.token_bytes, machine=machine)
+    public = card.keys["person"].hex()
+    emit(
+        {"name": name, "role": card.role.value, "folder": str(folder), "public_key": public},
+        f"The key of {name} is in {folder}. Back up the folder and keep the passphrase apart from it:\n"
+        "nobody can restore either.\n\n"
+        f"Public key: {public}\n"
+        f"Send {folder / CARD_FILE} to your administrator, and compare the public key with them on another channel.",
+    )

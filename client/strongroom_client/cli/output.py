@@ -1,0 +1,157 @@
+"""What every command shares: output for people or as JSON, errors with their exit codes, and passphrases.
+
+Exit codes: 0 done; 1 failure; 2 wrong usage; 3 wrong passphrase; 4 refused by a rule or a check.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from rich.console import Console, RenderableType
+from rich.markup import escape
+
+from strongroom.crypto.sealed import MAX_PASSPHRASE_SIZE, WrongPassphrase
+from strongroom.crypto.secret import SecretBytes
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom_client.files import FileProblem, read_bytes
+
+__all__ = [
+    "ErrorGroup",
+    "ExitCode",
+    "PathArgument",
+    "Refused",
+    "emit",
+    "exit_code_of",
+    "group",
+    "json_option",
+    "passphrase_option",
+    "read_passphrase",
+]
+
+_JSON: Final = "strongroom.json"
+_WIDTH_OF_FILES: Final = 120
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class ExitCode(IntEnum):
+    """What a shell script learns from the exit code."""
+
+    DONE = 0
+    FAILURE = 1
+    USAGE = 2
+    WRONG_PASSPHRASE = 3
+    REFUSED = 4
+
+
+class Refused(StrongroomError):
+    """A rule or a check says no; the message lists why."""
+
+    reason = "CHECK_FAILED"
+    kind = Kind.FAILED_PRECONDITION
+
+
+_REFUSALS: Final = frozenset({Kind.PERMISSION_DENIED, Kind.FAILED_PRECONDITION})
+_REFUSED_SOURCES: Final = frozenset({"CHARTER_SOURCE_INVALID"})
+
+
+def exit_code_of(error: StrongroomError) -> ExitCode:
+    """Return the exit code of an error."""
+    if isinstance(error, WrongPassphrase):
+        return ExitCode.WRONG_PASSPHRASE
+    if isinstance(error, FileProblem):
+        return ExitCode.FAILURE
+    if error.kind in _REFUSALS or error.reason in _REFUSED_SOURCES:
+        return ExitCode.REFUSED
+    return ExitCode.FAILURE
+
+
+class ErrorGroup(click.Group):
+    """The root group: shows an error of ours as what, where, what to do and its reason, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn an error of ours into its message and exit code."""
+        try:
+            return super().invoke(ctx)
+        except StrongroomError as error:
+            _show_error(ctx, error)
+            ctx.exit(int(exit_code_of(error)))
+
+
+def group(name: str, text: str) -> click.Group:
+    """Make a group of commands; without a command it shows its help."""
+    return click.Group(name, help=text, no_args_is_help=True)
+
+
+def json_option(command: Command) -> Command:
+    """Give a command `--json`, which `emit` and errors obey."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.meta[_JSON] = value
+
+    return click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=remember, help="Print JSON for programs."
+    )(command)
+
+
+def emit(data: Mapping[str, Any], human: str | Sequence[RenderableType]) -> None:
+    """Print `data` as JSON if `--json` was given, else `human`: text as it stands, or text and tables in a list."""
+    if click.get_current_context().meta.get(_JSON):
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    if isinstance(human, str):
+        click.echo(human)
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    for part in human:
+        console.print(escape(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+
+
+def passphrase_option(command: Command) -> Command:
+    """Give a command `--passphrase-file`; the command reads it with `read_passphrase`."""
+    return click.option(
+        "--passphrase-file",
+        type=PathArgument,
+        help="Read the passphrase from this file (its first line) instead of asking for it.",
+    )(command)
+
+
+PathArgument: Final = click.Path(path_type=Path)
+"""Any path; commands check it themselves, so that errors read alike."""
+
+
+def read_passphrase(file: Path | None, *, what: str, confirm: bool = False) -> SecretBytes:
+    """Read a passphrase from a file, or ask for it; never from arguments or the environment.
+
+    Args:
+        file: A file of one line, or None to ask.
+        what: What the passphrase is for, to be shown.
+        confirm: Ask twice, for a new passphrase.
+
+    Raises:
+        FileProblem: the file cannot be read, or holds no passphrase of 1 to 1,024 bytes.
+    """
+    if file is None:
+        asked: str = click.prompt(f"Passphrase for {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+        return _bounded(bytearray(asked.encode("utf-8")), "the passphrase")
+    content = read_bytes(file, max_bytes=MAX_PASSPHRASE_SIZE + 2)
+    return _bounded(bytearray(content.split(b"\n", 1)[0].removesuffix(b"\r")), str(file))
+
+
+def _bounded(passphrase: bytearray, where: str) -> SecretBytes:
+    if not 1 <= len(passphrase) <= MAX_PASSPHRASE_SIZE:
+        raise FileProblem(f"{where} must be 1 to {MAX_PASSPHRASE_SIZE} bytes long")
+    return SecretBytes.take_over(passphrase)
+
+
+def _show_error(ctx: click.Context, error: StrongroomError) -> None:
+    if ctx.meta.get(_JSON):
+        content = {"reason": error.reason, "message": error.message, "facts": error.facts}
+        click.echo(json.dumps({"error": content}, indent=2, ensure_ascii=False), err=True)
+        return
+    click.echo(f"Error: {error.message}\nReason: {error.reason}", err=True)
