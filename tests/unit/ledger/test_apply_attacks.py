@@ -87,7 +87,7 @@ def test_paying_twice_at_a_distance_of_two_is_refused(world: World) -> None:
     far_order = world.pay(VAULT, 50_000)
     far = world.planned([far_order], [Coin(near.txid, 1, 349_000, branch=1, index=1)])
     assert refusal_of(world, world.plan([order], [Coin(far.txid, 1, 298_000, branch=1)])) == "PLAN_CONFLICT"
-    world.log_plan([order], [Coin(near.txid, 1, 349_000, branch=1, index=1)])
+    world.log_plan([order], [Coin(near.txid, 1, 349_000, branch=1, index=1)], change_index=2)
 
 
 def test_one_transaction_does_not_pass_for_two_equal_orders(world: World) -> None:

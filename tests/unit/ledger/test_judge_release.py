@@ -1,0 +1,140 @@
+"""Judging orders for people, and plans again at release."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger_world import DAY_MS, HOUR_MS, World
+from strongroom.ledger.judge import judge_order, judge_release, vault_of
+from strongroom.ledger.judgement import Code
+from strongroom.ledger.messages import Unfreeze, Verb
+from strongroom.ledger.reasons import REASONS
+from strongroom.ledger.records import OrderRecord, PlanRecord
+from strongroom.ledger.state import decode_order
+
+VAULT = "customer-1"
+
+
+@pytest.fixture
+def world() -> World:
+    world = World.started()
+    world.make_vault(VAULT)
+    return world
+
+
+def record_of(world: World, order_hash: bytes) -> OrderRecord:
+    record = world.state.order(order_hash)
+    assert record is not None
+    return record
+
+
+def judged(world: World, order_hash: bytes) -> Code:
+    return judge_order(world.state, record_of(world, order_hash), world.time_ms).code
+
+
+def released(world: World, plan: PlanRecord, *, clock_ms: int | None = None) -> Code:
+    return judge_release(world.state, plan, world.time_ms if clock_ms is None else clock_ms).code
+
+
+def test_an_order_is_judged_as_its_plan_would_be(world: World) -> None:
+    order = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice")
+    assert judged(world, order) is Code.APPROVALS_MISSING
+    world.approve(order, "bob")
+    assert judged(world, order) is Code.ALLOWED
+    world.freeze()
+    assert judged(world, order) is Code.FROZEN
+    world.later(3 * DAY_MS)
+    assert judged(world, order) is Code.ORDER_EXPIRED
+
+
+def test_orders_that_act_in_the_ledger_are_judged_by_their_quorum(world: World) -> None:
+    creation = world.submit(world.creation("new"), "carol", "alice")
+    assert judged(world, creation) is Code.APPROVALS_MISSING
+    world.approve(creation, "bob")
+    assert judged(world, creation) is Code.ALLOWED
+    freeze = world.freeze()
+    assert judged(world, freeze) is Code.DONE
+    assert judged(world, creation) is Code.ALLOWED  # a freeze is about coins
+    lifting = world.submit(Unfreeze(freeze=freeze), "carol", "alice")
+    assert judged(world, lifting) is Code.APPROVALS_MISSING
+    world.reject(lifting, "bob")
+    assert judged(world, lifting) is Code.REJECTED
+
+
+def test_a_cancellation_is_about_its_targets_vault(world: World) -> None:
+    order, coin = world.pay(VAULT, 100_000), world.coin(200_000)
+    world.log_plan([order], [coin])
+    cancel = world.cancel(order)
+    assert vault_of(world.state, decode_order(record_of(world, cancel).order)) == VAULT
+    assert judged(world, cancel) is Code.ALLOWED
+    assert judged(world, order) is Code.CANCELLED
+
+
+def test_an_accepted_plan_is_released_while_nothing_tightened(world: World) -> None:
+    plan = world.planned([world.pay(VAULT, 100_000)], [world.coin(200_000)])
+    assert released(world, plan) is Code.ALLOWED
+
+
+def test_a_full_window_does_not_stop_the_plan_that_filled_it(world: World) -> None:
+    plans = [world.planned([world.pay(VAULT, 250_000_000)], [world.coin(300_000_000)]) for _ in range(16)]
+    assert all(released(world, plan) is Code.ALLOWED for plan in plans)
+    assert judged(world, world.pay(VAULT, 100_000)) is Code.OVER_LIMIT
+
+
+def test_what_came_after_the_plan_stops_its_release(world: World) -> None:
+    first, second, third = (
+        (order, world.planned([order], [world.coin(200_000)])) for order in (world.pay(VAULT, 100_000) for _ in "abc")
+    )
+    world.reject(first[0], "carol")
+    assert released(world, first[1]) is Code.REJECTED
+    world.cancel(second[0])
+    assert released(world, second[1]) is Code.CANCELLED
+    assert released(world, third[1]) is Code.ALLOWED
+    world.freeze()
+    assert released(world, third[1]) is Code.FROZEN
+
+
+def test_an_order_expires_by_the_own_clock_as_well(world: World) -> None:
+    plan = world.planned([world.pay(VAULT, 100_000)], [world.coin(200_000)])
+    assert released(world, plan, clock_ms=world.time_ms + 3 * DAY_MS - 1) is Code.ALLOWED
+    assert released(world, plan, clock_ms=world.time_ms + 3 * DAY_MS) is Code.ORDER_EXPIRED
+
+
+def test_a_clock_that_lags_behind_log_time_does_not_start_a_delay_again(world: World) -> None:
+    plan = world.planned([world.pay(VAULT, 100_000)], [world.coin(200_000)])
+    assert released(world, plan, clock_ms=world.time_ms - 60_000) is Code.ALLOWED
+
+
+def test_a_freeze_holds_as_long_as_either_time_says_so(world: World) -> None:
+    order = world.pay(VAULT, 100_000)
+    plan = world.planned([order], [world.coin(200_000)])
+    world.freeze()
+    assert released(world, plan, clock_ms=world.time_ms + 24 * HOUR_MS) is Code.FROZEN
+    frozen_at = world.time_ms
+    world.later(24 * HOUR_MS)
+    world.pay(VAULT, 1_000)
+    assert released(world, plan, clock_ms=frozen_at) is Code.FROZEN
+    assert released(world, plan) is Code.ALLOWED
+
+
+def test_a_bump_is_released_after_expiry_but_not_after_a_rejection(world: World) -> None:
+    order, coin = world.pay(VAULT, 100_000), world.coin(200_000)
+    first = world.log_plan([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
+    assert released(world, bump, clock_ms=world.time_ms + 10 * DAY_MS) is Code.ALLOWED
+    world.reject(order, "carol")
+    assert released(world, bump) is Code.REJECTED
+
+
+def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: World) -> None:
+    """A signer judges over a draft that holds what was handed to it; the log itself is as before."""
+    order = world.pay(VAULT, 100_000)
+    plan = world.planned([order], [world.coin(200_000)])
+    draft = world.replica.draft()
+    draft.add(world.entry(world.endorse("carol", Verb.REJECT, order)))
+    assert judge_release(draft.state, plan, world.time_ms).code is Code.REJECTED
+    assert released(world, plan) is Code.ALLOWED
+
+
+def test_every_code_of_a_judgement_is_a_reason_with_a_remedy() -> None:
+    assert {code.value for code in Code} <= REASONS.keys()

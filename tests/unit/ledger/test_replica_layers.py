@@ -1,0 +1,192 @@
+"""Batches tried, taken, dropped and folded."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from ledger_world import World
+from strongroom.ledger import merkle
+from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.messages import Tick
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.replica import Batch, Replica, ReplicaRange
+from strongroom.ledger.view import MemoryStore, Overlay
+
+
+@pytest.fixture
+def world() -> World:
+    world = World.started()
+    for size in (3, 1, 4):
+        world.later(1_000)
+        world.log(*[Tick()] * size)
+    return world  # borders 1, 4, 5, 9
+
+
+def fold(world: World, size: int) -> None:
+    world.base.update(world.replica.fold(size))
+    world.replica.folded(size)
+
+
+def test_a_preview_changes_nothing(world: World) -> None:
+    before = world.replica.head()
+    preview = world.replica.preview(world.batch(Tick(), Tick()))
+    assert world.replica.head() == before
+    assert preview.size == 11
+    world.replica.push(preview)
+    assert world.replica.head() == (preview.root, preview.state_digest)
+    assert world.replica.state().time_ms == preview.time_ms
+
+
+def test_the_root_is_that_of_all_entries(world: World) -> None:
+    leaves = [merkle.leaf_hash(entry) for batch in world.batches for entry in batch.entries]
+    assert world.replica.head()[0] == merkle.root_of(leaves)
+    for size in range(10):
+        assert world.replica.root_at(size) == merkle.root_of(leaves[:size])
+    assert world.replica.root_at(10) is None
+    assert world.replica.entry_hash(8) == leaves[8]
+    with pytest.raises(ReplicaRange):
+        world.replica.entry_hash(9)
+
+
+def test_proofs_hold_at_every_size(world: World) -> None:
+    replica = world.replica
+    fold(world, 5)
+    for size in range(1, 10):
+        root = replica.root_at(size)
+        assert root is not None
+        for index in range(size):
+            merkle.verify_inclusion(replica.entry_hash(index), index, size, replica.inclusion_path(index, size), root)
+        newest = replica.head()[0]
+        merkle.verify_consistency(size, root, 9, newest, replica.consistency_path(size, 9))
+    with pytest.raises(ReplicaRange):
+        replica.inclusion_path(0, 10)
+
+
+def test_truncating_goes_back_to_the_end_of_a_batch(world: World) -> None:
+    previews = world.previews
+    world.replica.truncate(4)
+    assert world.replica.batch_borders() == (0, 1, 4)
+    assert world.replica.head() == (previews[1].root, previews[1].state_digest)
+    for size in (2, 5, 9):
+        with pytest.raises(ReplicaRange):
+            world.replica.truncate(size)
+    world.later(5_000)
+    world.log(Tick())
+    assert world.replica.size == 5
+    assert world.replica.root_at(5) != previews[2].root
+
+
+def test_folding_moves_the_base_and_keeps_every_answer(world: World) -> None:
+    heads = {size: world.replica.head(size) for size in (4, 5, 9)}
+    fold(world, 5)
+    assert world.replica.batch_borders() == (5, 9)
+    assert {size: world.replica.head(size) for size in (5, 9)} == {size: heads[size] for size in (5, 9)}
+    for size in (4, 1):
+        with pytest.raises(ReplicaRange):
+            world.replica.truncate(size)
+        with pytest.raises(ReplicaRange):
+            world.replica.state(size)
+    again = Replica(world.base, log_id=world.log_id)
+    assert (again.size, again.head()) == (5, heads[5])
+
+
+def test_folded_wants_the_writes_stored_first(world: World) -> None:
+    world.replica.fold(5)
+    with pytest.raises(ReplicaRange):
+        world.replica.folded(5)
+
+
+def test_a_preview_of_another_head_is_not_taken(world: World) -> None:
+    stale = world.replica.preview(world.batch(Tick()))
+    world.log(Tick())
+    with pytest.raises(ReplicaRange):
+        world.replica.push(stale)
+    world.replica.truncate(9)
+    world.later(1)
+    world.log(Tick())
+    fresh = world.replica.preview(world.batch(Tick()))
+    world.replica.truncate(9)
+    world.later(1)
+    world.log(Tick())
+    with pytest.raises(ReplicaRange):
+        world.replica.push(fresh)  # same size, another history
+
+
+def test_a_preview_made_before_a_fold_is_taken_after_it(world: World) -> None:
+    preview = world.replica.preview(world.batch(Tick()))
+    fold(world, 9)
+    world.replica.push(preview)
+    assert world.replica.head() == (preview.root, preview.state_digest)
+
+
+def test_batches_are_bounded(world: World) -> None:
+    size = world.replica.size
+    for batch in (
+        Batch(first_index=size, entries=()),
+        Batch(first_index=size - 1, entries=world.batch(Tick()).entries),
+        Batch(first_index=size, entries=world.batch(Tick()).entries * 4_097),
+        Batch(first_index=size, entries=(bytes(65_000),) * 130),
+    ):
+        with pytest.raises(Refused) as caught:
+            world.replica.preview(batch)
+        assert caught.value.reason == "BATCH_MALFORMED"
+    with pytest.raises(NotCanonical):
+        world.replica.preview(Batch(first_index=size, entries=(bytes(65_536),)))
+
+
+def test_a_draft_is_full_at_the_bound_of_a_batch(world: World) -> None:
+    draft = world.replica.draft()
+    for entry in world.batch(*[Tick()] * 4_096).entries:
+        draft.add(entry)
+    with pytest.raises(Refused) as caught:
+        draft.add(world.entry(Tick()))
+    assert caught.value.reason == "BATCH_FULL"
+    assert draft.finish().size == 9 + 4_096
+
+
+def test_an_empty_draft_is_no_batch(world: World) -> None:
+    with pytest.raises(Refused) as caught:
+        world.replica.draft().finish()
+    assert caught.value.reason == "BATCH_MALFORMED"
+
+
+def test_a_refused_entry_leaves_no_trace_in_a_draft(world: World) -> None:
+    clean, tried = world.replica.draft(), world.replica.draft()
+    entry, refused = world.entry(Tick()), world.entry(world.genesis())
+    for draft in (clean, tried):
+        draft.add(entry)
+    with pytest.raises(Refused) as caught:
+        tried.add(refused)
+    assert caught.value.facts["entry"] == "10"
+    assert tried.finish().state_digest == clean.finish().state_digest
+
+
+def test_how_entries_are_cut_into_batches_does_not_matter(world: World) -> None:
+    entries = [entry for batch in world.batches for entry in batch.entries]
+    other = Replica(MemoryStore(), log_id=world.log_id)
+    for index, entry in enumerate(entries):
+        other.push(other.preview(Batch(first_index=index, entries=(entry,))))
+    assert other.head() == world.replica.head()
+
+
+def test_an_empty_log_has_a_root_and_no_digest() -> None:
+    replica = World().replica
+    assert replica.head() == (hashlib.sha256(b"").digest(), b"")
+    assert (replica.size, replica.batch_borders()) == (0, (0,))
+    assert replica.state().charter_record is None
+    with pytest.raises(Refused):
+        _ = replica.state().charter
+
+
+def test_an_overlay_takes_one_entry_at_a_time() -> None:
+    overlay = Overlay(MemoryStore())
+    overlay.put(b"a", b"1")
+    overlay.begin()
+    overlay.put(b"a", b"2")
+    assert overlay.get(b"a") == b"2"
+    with pytest.raises(RuntimeError):
+        overlay.begin()
+    overlay.rollback()
+    assert overlay.get(b"a") == b"1"

@@ -1,0 +1,103 @@
+"""Records, their proofs against the state digest, and the table of reasons."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from ledger_world import World
+from strongroom.ledger import codec, reasons
+from strongroom.ledger.merkle import ProofInvalid
+from strongroom.ledger.reasons import REASONS, Refused, StateDamaged, refused
+from strongroom.ledger.record_proof import state_digest, verify_record_proof
+from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, PlanRecord, VaultRecord
+from strongroom.ledger.state import State
+from strongroom.ledger.view import MemoryStore
+
+VAULT = "customer-1"
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    world = World.started()
+    for name in (VAULT, "customer-2", "customer-3"):
+        world.make_vault(name)
+    order = world.pay(VAULT, 100_000)
+    world.log_plan([order], [world.coin(200_000)])
+    world.log(world.signer_freeze())
+    return world
+
+
+def test_a_record_is_proven_in_the_digest_that_signers_vote_for(world: World) -> None:
+    state, digest = world.state, world.replica.head()[1]
+    order = state.order_at(state.orders_count - 1)
+    cases = {
+        CharterRecord: state.record_proof(b"charter", b""),
+        VaultRecord: state.record_proof(b"vaults", b"customer-2"),
+        OrderRecord: state.record_proof(b"orders", order.hash),
+        PlanRecord: state.record_proof(b"plans", order.plans[0]),
+        FreezeRecord: state.record_proof(b"freezes", state.freezes()[0].id),
+    }
+    for cls, proof in cases.items():
+        verify_record_proof(proof, digest)
+        codec.decode(cls, proof.record)
+
+
+def test_a_record_that_was_altered_or_moved_is_not_proven(world: World) -> None:
+    digest = world.replica.head()[1]
+    proof = world.state.record_proof(b"vaults", b"customer-2")
+    other = world.state.record_proof(b"vaults", b"customer-3")
+    wrong = [
+        replace(proof, record=proof.record + b"\0"),
+        replace(proof, record=other.record),
+        replace(proof, sequence=proof.sequence + 1),
+        replace(proof, path=other.path[:-1]),
+        replace(proof, table=b"orders"),
+        replace(proof, table=b"nothing"),
+        replace(proof, time_ms=proof.time_ms + 1),
+        replace(proof, rule_set=2),
+        replace(proof, table_roots=proof.table_roots[::-1]),
+        replace(proof, table_roots=proof.table_roots[:-1]),
+        replace(proof, time_ms=2**64),
+    ]
+    for one in wrong:
+        with pytest.raises(ProofInvalid):
+            verify_record_proof(one, digest)
+    with pytest.raises(ProofInvalid):
+        verify_record_proof(proof, bytes(32))
+
+
+def test_the_digest_is_the_hash_the_format_says(world: World) -> None:
+    state = world.state
+    roots = state.table_roots()
+    assert len(roots) == len(TABLES) == 6
+    tables = b"".join(table.count.to_bytes(8, "big") + table.root for table in roots)
+    data = b"strongroom/state/v1" + (1).to_bytes(4, "big") + world.time_ms.to_bytes(8, "big") + tables
+    assert hashlib.sha256(data).digest() == state.digest() == state_digest(1, world.time_ms, roots)
+
+
+def test_proving_what_is_not_there_is_an_error(world: World) -> None:
+    with pytest.raises(StateDamaged):
+        world.state.record_proof(b"vaults", b"nowhere")
+
+
+def test_a_store_that_lost_a_record_is_found_out(world: World) -> None:
+    store = MemoryStore()
+    for key, value in world.replica.fold(world.replica.size).items():
+        if not key.startswith(b"r/vaults/"):
+            store.put(key, value)
+    with pytest.raises(StateDamaged):
+        State(store, world.log_id).vault(VAULT)
+
+
+def test_every_reason_is_a_class_of_its_own_with_meaning_and_remedy() -> None:
+    for code, reason in REASONS.items():
+        refusal = refused(code, "why", entry="1")
+        assert isinstance(refusal, Refused)
+        assert (type(refusal).reason, refusal.kind, refusal.facts) == (code, reason.kind, {"entry": "1"})
+        assert reason.meaning.endswith(".")
+        assert reason.remedy.endswith(".")
+    assert len({type(refused(code, "")) for code in REASONS}) == len(REASONS)
+    assert reasons.Refused.reason not in REASONS
