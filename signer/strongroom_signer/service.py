@@ -74,7 +74,9 @@ class Service:
 
     def term_opened(self) -> pb.TermOpened:
         """What says how far this signer has adopted the term."""
-        return pb.TermOpened(term=self._voting.state.term, size=self._copy.size)
+        state = self._voting.state
+        # A signer that connects again in the middle of a term stores more than the base that it adopted.
+        return pb.TermOpened(term=state.term, size=state.base_size if state.adopted else self._copy.size)
 
     def raised(self) -> pb.Raised | None:
         """Words handed in here that the log lacks; None when there are none."""
