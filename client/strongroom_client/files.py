@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -13,6 +14,7 @@ __all__ = ["FileExists", "FileProblem", "make_private_folder", "read_bytes", "re
 
 PRIVATE: Final = 0o600
 MAX_FILE_BYTES: Final = 1_048_576
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class FileProblem(StrongroomError):
@@ -73,10 +75,9 @@ def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            # A link fails if the name is taken, where a rename would replace what is there.
-            os.link(partial, path)
+            _give_name(partial, path)
         finally:
-            partial.unlink()
+            partial.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except FileExistsError as error:
         raise FileExists(
@@ -96,6 +97,20 @@ def make_private_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileProblem(f"cannot make the folder {path}: {error.strerror or error}", path=str(path)) from error
+
+
+def _give_name(partial: Path, path: Path) -> None:
+    """Name a finished file. A link fails if the name is taken, where a rename would replace what is there."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without links, such as a memory stick's: take the name first, then replace only what was taken.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+        partial.replace(path)
 
 
 def _sync_folder(folder: Path) -> None:

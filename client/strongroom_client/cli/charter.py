@@ -107,15 +107,18 @@ def fingerprint(file: Path) -> None:
 @charter.command()
 @click.argument("file", type=PathArgument)
 @click.option("--key", "folder", required=True, type=PathArgument, help="The folder of your key.")
+@click.option("--fingerprint", "expected", help="Refuse any charter but the one with this fingerprint (64 hex digits).")
 @_out
 @passphrase_option
 @json_option
-def adopt(file: Path, folder: Path, out: Path, passphrase_file: Path | None) -> None:
+def adopt(file: Path, folder: Path, expected: str | None, out: Path, passphrase_file: Path | None) -> None:
     """Adopt a genesis charter as one of its administrators. Read it first: strongroom charter show."""
     data = read_bytes(file)
     adopted = decode_charter(data)
     _refuse_errors(file, check_charter(adopted))
     log_id = log_id_of(data)
+    if expected is not None and "".join(expected.split()).lower() != log_id.hex():
+        raise Refused(f"{file} has the fingerprint {log_id.hex()}, not the one given: get the right charter")
     click.echo(f"Adopting the charter of {adopted.organisation}: {fingerprint_text(log_id.hex())}", err=True)
     with (
         read_passphrase(passphrase_file, what=f"the key in {folder}") as passphrase,

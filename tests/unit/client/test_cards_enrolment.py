@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from charter_builder import host_secret, seed, signing_key
 from strongroom.ledger.charter import CharterSigner, Person
@@ -124,6 +127,16 @@ def test_one_key_for_two_uses_is_refused() -> None:
 def test_what_is_no_card_is_refused(text: str) -> None:
     with pytest.raises(CardInvalid):
         parse_card(text)
+
+
+@given(position=st.integers(0, 10_000), letter=st.sampled_from('"{}[],:0af\\n\\ \u00e9\ud800'), cut=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_a_card_changed_anywhere_is_the_same_card_or_refused(position: int, letter: str, cut: bool) -> None:
+    text = signer_card()
+    at = position % len(text)
+    changed_text = text[:at] + ("" if cut else letter) + text[at + 1 :]
+    with suppress(CardInvalid):
+        assert parse_card(changed_text) == parse_card(text)
 
 
 def test_a_card_with_other_spacing_is_the_same_card() -> None:

@@ -176,6 +176,17 @@ def adopt(name: str, charter: str = "charter.bin", *, out: str | None = None, co
     return run("charter", "adopt", charter, *words, code=code)
 
 
+def test_an_adoption_can_be_bound_to_a_compared_fingerprint(here: Path) -> None:
+    log_id = log_id_of(adopted_charter("alice", "bob")).hex()
+    words = ("charter", "adopt", "charter.bin", "--key", "alice", "--out", "a.adopt", "--passphrase-file", "pass")
+    refused = run(*words, "--fingerprint", "0" * 64, code=4)
+    assert "not the one given" in refused.stderr
+    assert not Path("a.adopt").exists()
+    spoken = " ".join(log_id[i : i + 4] for i in range(0, 64, 4)).upper()
+    run(*words, "--fingerprint", spoken)
+    assert Path("a.adopt").exists()
+
+
 def test_one_adoption_is_not_a_quorum(here: Path) -> None:
     adopted_charter("alice", "bob", "carol")
     adopt("alice")

@@ -1,0 +1,62 @@
+"""Files of the client: bounded reads, and writes that are whole, private and never over something."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from strongroom_client.files import FileExists, FileProblem, make_private_folder, read_bytes, read_text, write_new
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def no_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_new_file_is_private_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_new(tmp_path / "key", "secret\n")
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert read_text(tmp_path / "key") == "secret\n"
+    assert names(tmp_path) == ["key"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_what_is_there_is_never_overwritten(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    write_new(tmp_path / "file", b"first", mode=0o644)
+    with pytest.raises(FileExists):
+        write_new(tmp_path / "file", b"second")
+    assert read_bytes(tmp_path / "file") == b"first"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExists):
+        write_new(tmp_path / "dangling", b"through the link")
+    assert names(tmp_path) == ["dangling", "file"]
+
+
+def test_reads_are_bounded_and_say_what_is_wrong(tmp_path: Path) -> None:
+    write_new(tmp_path / "file", b"\xff123")
+    assert read_bytes(tmp_path / "file", max_bytes=4) == b"\xff123"
+    with pytest.raises(FileProblem, match="larger than 3 bytes"):
+        read_bytes(tmp_path / "file", max_bytes=3)
+    with pytest.raises(FileProblem, match="not text"):
+        read_text(tmp_path / "file")
+    with pytest.raises(FileProblem, match="No such file"):
+        read_bytes(tmp_path / "missing")
+    with pytest.raises(FileProblem, match="directory"):
+        read_bytes(tmp_path)
+
+
+def test_a_file_cannot_be_written_into_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match="cannot write"):
+        write_new(tmp_path / "nowhere" / "file", b"x")
+    write_new(tmp_path / "plain", b"x")
+    with pytest.raises(FileProblem, match="cannot make the folder"):
+        make_private_folder(tmp_path / "plain" / "folder")
