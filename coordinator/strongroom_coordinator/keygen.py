@@ -80,7 +80,8 @@ class KeyGeneration:
         """A head became final: begin for every CreateVault order that is approved in it."""
         state = self._ledger.replica.state(final_size)
         if self._open is None:
-            self._open = {record.hash for record in state.open_orders() if _is_create_vault(record)}
+            newest = self._ledger.replica.state()
+            self._open = {record.hash for record in newest.open_orders() if _is_create_vault(record)}
         for order_hash in tuple(self._open):
             record = state.order(order_hash)
             if record is not None and record.state is not OrderState.OPEN:

@@ -43,6 +43,7 @@ class LedgerSide:
         self.links.stop()
         await self.keygen.stop()
         await self.terms.stop()
+        await self.sessions.stop()
 
 
 def build_ledger_side(

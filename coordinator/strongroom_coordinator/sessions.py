@@ -158,6 +158,13 @@ class SigningSessions:
             self._resumed = True
             self._spawn(self._resume())
 
+    async def stop(self) -> None:
+        """Cancel what is under way."""
+        self.end_term()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     # --- beginning -------------------------------------------------------------------------------------------------
 
     def prepare(self, planned: Sequence[tuple[int, Plan]], state: State) -> dict[str, list[int]]:

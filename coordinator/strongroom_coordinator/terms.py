@@ -207,7 +207,7 @@ class Terms:
             await link.request(
                 frame,
                 timeout_s=ADOPT_TIMEOUT_S,
-                is_last=lambda reply: reply.term_opened.term == opening.term and reply.term_opened.size >= base_size,
+                is_last=lambda reply: reply.term_opened.term == opening.term and reply.term_opened.size == base_size,
             )
         except StrongroomError as error:
             if isinstance(error, SignerFailed) and error.code in STALE_TERM:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from strongroom_coordinator.storage.engine import upsert
 from strongroom_coordinator.storage.plans import LOGGED, SIGNED
@@ -39,6 +39,7 @@ __all__ = [
     "outcomes",
     "outcomes_of",
     "set_watched",
+    "spenders_of",
     "tip",
     "undo_from",
     "unsettled_plans",
@@ -252,6 +253,19 @@ def unsettled_plans(connection: Connection) -> dict[bytes, tuple[int, bytes | No
     return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(query)}
 
 
+def spenders_of(connection: Connection, outpoints: Iterable[tuple[bytes, int]]) -> list[SpendRow]:
+    """Which of these coins are spent in a followed block, and by what."""
+    wanted = set(outpoints)
+    query = select(chain_coin.c.txid, chain_coin.c.vout, chain_coin.c.spent_by, chain_coin.c.spent_height).where(
+        chain_coin.c.txid.in_({txid for txid, _ in wanted}), chain_coin.c.spent_height.is_not(None)
+    )
+    return [
+        SpendRow(outpoint=(row[0], row[1]), by_txid=row[2], height=row[3])
+        for row in connection.execute(query)
+        if (row[0], row[1]) in wanted
+    ]
+
+
 # --- addresses and deposits --------------------------------------------------------------------------------------------
 
 
@@ -320,7 +334,7 @@ def deposits_after(
         query = query.where(deposit_feed.c.vault == vault)
     if newest_only:
         newest = select(func.max(deposit_feed.c.cursor)).group_by(deposit_feed.c.txid, deposit_feed.c.vout)
-        query = query.where(or_(deposit_feed.c.cursor.in_(newest)))
+        query = query.where(deposit_feed.c.cursor.in_(newest))
     query = query.order_by(deposit_feed.c.cursor).limit(limit)
     return [DepositRow(**dict(zip(_DEPOSIT_FIELDS, row, strict=True))) for row in connection.execute(query)]
 

@@ -1,0 +1,160 @@
+"""Plans that the chain has not settled yet, and those that it settled against: in memory, found by what they spend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from strongroom.chains.bitcoin.policy import CHANGE_BRANCH
+from strongroom.ledger.messages import Change, Plan
+from strongroom.ledger.records import PlanRecord
+from strongroom_coordinator.coins import Coin
+
+__all__ = ["Outpoint", "PlanBook", "TrackedPlan"]
+
+MAX_CHAIN: Final = 20
+"""Longest chain of unconfirmed plans built on purpose: nodes relay 25 ancestors and 25 descendants."""
+
+Outpoint = tuple[bytes, int]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TrackedPlan:
+    """One plan that no block has settled."""
+
+    record: PlanRecord
+    plan: Plan
+    raw_transaction: bytes | None = None
+    is_broadcast: bool = False
+    """The node took it into its mempool, as far as we know."""
+    problem: str = ""
+    """What the node said against it last."""
+    since_ms: int = 0
+    """When it was logged, signed or taken by the node, whichever came last."""
+    outpoints: frozenset[Outpoint] = field(init=False)
+    change: tuple[Coin, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outpoints = frozenset((item.txid, item.vout) for item in self.plan.inputs)
+        self.change = tuple(
+            Coin(
+                txid=self.record.txid,
+                vout=position,
+                amount_sat=output.target.amount_sat,
+                branch=CHANGE_BRANCH,
+                index=output.target.index,
+                is_confirmed=False,
+            )
+            for position, output in enumerate(self.plan.outputs)
+            if isinstance(output.target, Change)
+        )
+
+    @property
+    def hash(self) -> bytes:
+        """The plan's hash."""
+        return self.record.hash
+
+    @property
+    def txid(self) -> bytes:
+        """Id of its transaction."""
+        return self.record.txid
+
+
+class PlanBook:
+    """All unsettled plans."""
+
+    def __init__(self) -> None:
+        self._plans: dict[bytes, TrackedPlan] = {}
+        self._by_txid: dict[bytes, TrackedPlan] = {}
+        self._spending: dict[Outpoint, dict[bytes, TrackedPlan]] = {}
+        self.conflicted: dict[bytes, bytes] = {}
+        """Plans that a block excludes -> the transaction that does."""
+
+    def __iter__(self) -> Iterator[TrackedPlan]:
+        return iter(self._plans.values())
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def get(self, plan_hash: bytes) -> TrackedPlan | None:
+        """An unsettled plan by its hash."""
+        return self._plans.get(plan_hash)
+
+    def by_txid(self, txid: bytes) -> TrackedPlan | None:
+        """An unsettled plan by its transaction id."""
+        return self._by_txid.get(txid)
+
+    def spending(self, outpoint: Outpoint) -> Iterable[TrackedPlan]:
+        """Unsettled plans that spend a coin."""
+        return tuple(self._spending.get(outpoint, {}).values())
+
+    def is_reserved(self, outpoint: Outpoint) -> bool:
+        """Whether an unsettled plan spends this coin."""
+        return outpoint in self._spending
+
+    def add(self, plan: TrackedPlan) -> None:
+        """Track a plan; one that is known already stays as it is."""
+        if plan.hash in self._plans:
+            return
+        self._plans[plan.hash] = plan
+        self._by_txid[plan.txid] = plan
+        for outpoint in plan.outpoints:
+            self._spending.setdefault(outpoint, {})[plan.hash] = plan
+
+    def remove(self, plan_hash: bytes) -> None:
+        """Stop tracking a plan: a block settled it, or a term change took it out of the log."""
+        plan = self._plans.pop(plan_hash, None)
+        if plan is None:
+            return
+        self._by_txid.pop(plan.txid, None)
+        for outpoint in plan.outpoints:
+            spenders = self._spending[outpoint]
+            del spenders[plan_hash]
+            if not spenders:
+                del self._spending[outpoint]
+
+    def children(self, plan: TrackedPlan) -> list[TrackedPlan]:
+        """Unsettled plans that spend this plan's change."""
+        found = {child.hash: child for coin in plan.change for child in self.spending(coin.outpoint)}
+        return list(found.values())
+
+    def descendants(self, plan: TrackedPlan) -> dict[bytes, TrackedPlan]:
+        """All unsettled plans that cannot confirm unless this one does."""
+        found: dict[bytes, TrackedPlan] = {}
+        queue = [plan]
+        while queue:
+            for child in self.children(queue.pop()):
+                if child.hash not in found:
+                    found[child.hash] = child
+                    queue.append(child)
+        return found
+
+    def ancestors(self, plan: TrackedPlan) -> dict[bytes, TrackedPlan]:
+        """All unsettled plans that must confirm before this one."""
+        found: dict[bytes, TrackedPlan] = {}
+        queue = [plan]
+        while queue:
+            for txid, _ in queue.pop().outpoints:
+                parent = self._by_txid.get(txid)
+                if parent is not None and parent.hash not in found:
+                    found[parent.hash] = parent
+                    queue.append(parent)
+        return found
+
+    def spendable_change(self) -> Iterator[tuple[str, Coin]]:
+        """Unconfirmed change that another plan may spend: of signed plans, within what nodes relay.
+
+        The change of a cancellation is left alone: the orders that it displaces may need it to be planned again.
+        """
+        for plan in self._plans.values():
+            if plan.raw_transaction is None or plan.record.is_cancel or plan.problem:
+                continue
+            free = [coin for coin in plan.change if not self.is_reserved(coin.outpoint)]
+            if not free:
+                continue
+            before = self.ancestors(plan)
+            longest = max((len(self.descendants(one)) for one in (plan, *before.values())), default=0)
+            if len(before) + 1 < MAX_CHAIN and longest + 1 < MAX_CHAIN:
+                for coin in free:
+                    yield plan.record.vault, coin
