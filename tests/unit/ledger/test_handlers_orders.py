@@ -15,6 +15,7 @@ from refusals import refusal_of
 from strongroom.chains.bitcoin.networks import MAINNET
 from strongroom.ledger import codec
 from strongroom.ledger.charter import LogQuotas
+from strongroom.ledger.merkle import EMPTY_ROOT
 from strongroom.ledger.messages import (
     CancelWithdraw,
     Endorse,
@@ -184,7 +185,7 @@ def test_a_new_order_brings_no_rejection(world: World) -> None:
         ({"person": "mallory"}, "KEY_UNKNOWN"),
         ({"expires_ms": 1}, "ENDORSEMENT_EXPIRED"),
         ({"expires_ms": 2**63}, "ENDORSEMENT_TOO_LONG"),
-        ({"head_size": 0}, "ENDORSEMENT_HEAD"),
+        ({"head_size": 0, "head_root": EMPTY_ROOT}, "ENDORSEMENT_HEAD"),
         ({"head_size": 1}, "ENDORSEMENT_HEAD"),
         ({"head_size": 1_000}, "ENDORSEMENT_HEAD"),
         ({"head_root": bytes(32)}, "ENDORSEMENT_HEAD"),
@@ -206,6 +207,12 @@ def test_an_endorsement_of_another_order_does_not_start_one(world: World) -> Non
     order = world.order(world.withdrawal(VAULT, 100_000))
     entry = OrderEntry(order=order, endorsements=(world.endorsement("shop", Verb.INITIATE, bytes(32)),))
     assert refusal_of(world, entry) == "ENDORSEMENT_MISMATCH"
+
+
+def test_an_endorsement_that_expires_at_this_very_time_has_expired(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    late = world.endorse("alice", Verb.APPROVE, order_hash, expires_ms=world.time_ms)
+    assert refusal_of(world, late) == "ENDORSEMENT_EXPIRED"
 
 
 def test_an_endorsement_lives_for_seven_days_at_most(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,7 @@ def test_change_has_a_bounded_number_of_outputs_and_reach(world: World) -> None:
     ],
 )
 def test_inputs_must_be_coins_of_the_vault_that_cover_the_outputs(
-    world: World, parts: dict[str, int], form: str
+    world: World, parts: dict[str, Any], form: str
 ) -> None:
     plan = world.plan([world.pay(VAULT, 100_000)], [world.coin(200_000)])
     bad = replace(plan, inputs=(replace(plan.inputs[0], **parts),))

@@ -126,6 +126,14 @@ def test_a_bump_is_released_after_expiry_but_not_after_a_rejection(world: World)
     assert released(world, bump) is Code.REJECTED
 
 
+def test_a_freeze_that_still_holds_by_log_time_stops_a_bump(world: World) -> None:
+    order, coin = world.pay(VAULT, 100_000), world.coin(200_000)
+    first = world.log_plan([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
+    world.freeze()
+    assert released(world, bump, clock_ms=world.time_ms + 24 * HOUR_MS) is Code.FROZEN
+
+
 def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: World) -> None:
     """A signer judges over a draft that holds what was handed to it; the log itself is as before."""
     order = world.pay(VAULT, 100_000)

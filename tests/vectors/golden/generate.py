@@ -1,0 +1,167 @@
+"""Write the golden log of rule set 1: every kind of entry, refusals with their codes, heads and state digests.
+
+    python tests/vectors/golden/generate.py            # writes rule-set-1.json beside this file
+
+Keys, randomness and times are fixed, so the file is the same in every run. Once a release carries rule set 1, its
+golden log never changes again: every later release replays it to the same digests.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "support"))
+
+from ledger_world import Body, Coin, World  # noqa: E402
+from strongroom.ledger import codec  # noqa: E402
+from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, Scope, Tick, Unfreeze, Verb  # noqa: E402
+from strongroom.ledger.reasons import Refused  # noqa: E402
+from strongroom.ledger.replica import Batch  # noqa: E402
+from strongroom.ledger.state import decode_order  # noqa: E402
+
+FILE = HERE / "rule-set-1.json"
+VAULT = "customer-1"
+MINUTE_MS = 60_000
+
+
+class Recorder:
+    """Logs into a world and writes down what happened."""
+
+    def __init__(self) -> None:
+        self.world = World(label="golden log")
+        self.refused: list[dict[str, Any]] = []
+
+    def refuse(self, body: Body) -> None:
+        """Write down an entry that is refused at this place."""
+        entry = self.world.entry(body)
+        size = self.world.replica.size
+        try:
+            self.world.replica.preview(Batch(first_index=size, entries=(entry,)))
+        except Refused as refusal:
+            self.refused.append({"at_size": size, "code": refusal.reason, "kind": kind_of(entry), "entry": entry.hex()})
+            return
+        raise RuntimeError(f"{kind_of(entry)} at {size} was not refused")
+
+    def document(self) -> dict[str, Any]:
+        world = self.world
+        return {
+            "description": "The golden log of rule set 1. Replaying the batches in order gives each root and state "
+            "digest; each refused entry is refused with its code at its place.",
+            "rule_set": world.state.charter.rule_set,
+            "log_id": world.log_id.hex(),
+            "batches": [
+                {
+                    "first_index": preview.batch.first_index,
+                    "time_ms": preview.time_ms,
+                    "kinds": [kind_of(entry) for entry in preview.batch.entries],
+                    "entries": [entry.hex() for entry in preview.batch.entries],
+                    "root": preview.root.hex(),
+                    "state_digest": preview.state_digest.hex(),
+                }
+                for preview in world.previews
+            ],
+            "refused": self.refused,
+        }
+
+
+def kind_of(entry: bytes) -> str:
+    """Name an entry's body, of an order its action too, of a plan its purpose."""
+    body = codec.decode(Entry, entry).body
+    name = type(body).__name__
+    if isinstance(body, OrderEntry):
+        return f"{name}({type(decode_order(body.order).action).__name__})"
+    if isinstance(body, Plan) and body.bumps:
+        return f"{name}(bump)"
+    return name
+
+
+def record() -> dict[str, Any]:
+    """Return the whole golden log."""
+    recorder = Recorder()
+    world = recorder.world
+    recorder.refuse(Tick())
+    recorder.refuse(world.genesis("alice"))
+    world.log(world.genesis())
+    recorder.refuse(world.genesis())
+    _vaults(recorder)
+    _payments(recorder)
+    _cancellation(recorder)
+    _freezes(recorder)
+    return recorder.document()
+
+
+def _vaults(recorder: Recorder) -> None:
+    world = recorder.world
+    for name, signers, threshold in ((VAULT, ("s1", "s2", "s3"), 2), ("customer-2", ("s3", "s1"), 1)):
+        world.later(MINUTE_MS)
+        order_hash = world.submit(world.creation(name, signers, threshold), "carol", "alice")
+        recorder.refuse(world.vault_entry(order_hash))
+        world.approve(order_hash, "bob")
+        world.log(world.vault_entry(order_hash), Tick())
+    recorder.refuse(world.order_entry(world.order(world.creation(VAULT)), "carol"))
+
+
+def _payments(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    first, second = (world.submit(world.withdrawal(VAULT, amount), "shop") for amount in (100_000, 250_000))
+    recorder.refuse(world.plan([first], [world.coin(500_000)]))
+    recorder.refuse(world.endorse("shop", Verb.APPROVE, first))
+    coin, other = world.coin(500_000, index=3), world.coin(20_000, branch=1, index=9)
+    world.later(MINUTE_MS)
+    approvals = [world.endorse(person, Verb.APPROVE, order) for order in (first, second) for person in ("alice", "bob")]
+    world.log(*approvals, plan := world.plan([first, second], [coin, other], fee_sat=2_001, change_index=5))
+    recorder.refuse(approvals[0])
+    recorder.refuse(plan)
+    recorder.refuse(world.plan([first], [world.coin(500_000)]))
+    world.later(MINUTE_MS)
+    name = next(iter(world.state.plans_of(first))).hash
+    recorder.refuse(world.plan([first, second], [world.coin(500_000)], fee_sat=3_000, bumps=name))
+    world.log(world.plan([first, second], [coin, other], fee_sat=5_000, change_index=6, bumps=name))
+    rejected = world.pay(VAULT, 70_000)
+    world.reject(rejected, "dave")
+    recorder.refuse(world.plan([rejected], [world.coin(100_000)]))
+
+
+def _cancellation(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    waiting = world.pay(VAULT, 30_000)
+    world.cancel(waiting, "carol")
+    gone, stays, coin = world.pay(VAULT, 40_000), world.pay(VAULT, 45_000), world.coin(200_000)
+    world.log_plan([gone, stays], [coin])
+    cancel = world.cancel(gone)
+    recorder.refuse(world.plan([gone], [coin], fee_sat=2_000))
+    recorder.refuse(world.plan([cancel], [world.coin(200_000)], fee_sat=2_000))
+    between = world.planned([cancel], [coin], fee_sat=3_000, change_index=7)
+    world.log_plan([stays], [Coin(between.txid, 0, 197_000, branch=1, index=7)])
+
+
+def _freezes(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    order = world.pay(VAULT, 60_000)
+    recorder.refuse(world.order_entry(world.order(Freeze(scope=Scope.VAULT, vault="nowhere", why="typo")), "dave"))
+    frozen = world.freeze("dave", vault=VAULT, why="unknown destination")
+    world.log(world.signer_freeze("s2", why="drill"))
+    recorder.refuse(world.plan([order], [world.coin(100_000)]))
+    world.approve(frozen, "alice", "bob")
+    world.later(24 * 60 * MINUTE_MS)
+    world.log(Tick())
+    lifting = world.submit(Unfreeze(freeze=frozen), "dave", "alice")
+    world.approve(lifting, "carol")
+    world.log(world.plan([order], [world.coin(100_000)]))
+
+
+def text() -> str:
+    """Return the file's content."""
+    return json.dumps(record(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
+    sys.stdout.write(f"wrote {FILE}\n")
