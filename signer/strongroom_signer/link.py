@@ -138,8 +138,8 @@ class Link:
                 self.last_error = ""
                 self._log.info("link.opened", coordinator=self._endpoint.address, leader=session.leader)
                 await session.serve()
-            except grpc.RpcError as error:
-                raise LinkFailed(_describe(error)) from None
+            except grpc.aio.AioRpcError as error:
+                raise LinkFailed(_ended(error.details())) from None
             finally:
                 was_welcomed, self._session = self._session is not None, None
                 await session.close()
@@ -226,9 +226,10 @@ class _Session:
             return self._sent
 
     async def _read(self) -> pb.LinkResponse | None:
-        frame: pb.LinkResponse = await self._call.read()
-        if frame is grpc.aio.EOF:
+        received: Any = await self._call.read()
+        if received is grpc.aio.EOF:
             return None
+        frame: pb.LinkResponse = received
         self._received += 1
         if frame.seq != self._received:
             raise LinkFailed(f"frame {self._received} of the coordinator has number {frame.seq}")
@@ -249,7 +250,7 @@ class _Session:
                 self._requests.put_nowait(_Waiting(frame.seq, request))
             except asyncio.QueueFull:
                 raise LinkFailed(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
-        raise LinkFailed(_describe(self._call) or "the coordinator ended the link")
+        raise LinkFailed(_ended(await self._call.details()))
 
     def _resolve(self, frame: pb.LinkResponse) -> None:
         future = self._answers.pop(frame.reply_to, None)
@@ -368,8 +369,6 @@ _FIELD_OF: Final = {
 }
 
 
-def _describe(error: Any) -> str:
+def _ended(details: str | None) -> str:
     """Why a call ended, in a line."""
-    details = getattr(error, "details", None)
-    text = details() if callable(details) else None
-    return f"the link ended: {text}" if isinstance(text, str) and text else "the link ended"
+    return f"the link ended: {details or 'without a reason'}"

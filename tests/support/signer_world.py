@@ -10,7 +10,6 @@ Keys, databases, votes, certificates, nonces and shares are the real ones; only 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
@@ -224,6 +223,12 @@ class Cluster:
             self.world.log(Tick())
         self.sync(names)
 
+    def deliver(self, names: Iterable[str] = ("s1", "s2", "s3")) -> None:
+        """Hand the newest certificate to these signers, so that a new term cannot lose it."""
+        assert self.certificate is not None
+        for name in names:
+            self.ask(name, pb.Certify(certificate=codec.encode(self.certificate)))
+
     def wait(self, milliseconds: int) -> None:
         """Time passes for the signers and in the log."""
         self.clock.advance(milliseconds)
@@ -241,7 +246,8 @@ class Cluster:
 
     def commit(self, name: str, index: int) -> pb.CommitmentResult:
         answer = self.ask(name, pb.Commit(term=self.term, entry_indexes=[index]))
-        return answer.results[0]
+        result: pb.CommitmentResult = answer.results[0]
+        return result
 
     def commitments(self, index: int, *names: str) -> list[SignedBody]:
         """Fresh commitments of these signers for a plan."""
@@ -260,7 +266,8 @@ class Cluster:
 
     def release(self, name: str, index: int, chosen: list[SignedBody], **parts: Any) -> pb.ShareResult:
         """Ask one signer for its share."""
-        return self.ask(name, self.release_request(index, chosen, **parts)).results[0]
+        result: pb.ShareResult = self.ask(name, self.release_request(index, chosen, **parts)).results[0]
+        return result
 
 
 def signed(message: Any) -> SignedBody:
@@ -275,7 +282,3 @@ def refusal_of(result: Any) -> Refusal:
 
 def session_of(commitments: SignedBody) -> bytes:
     return codec.decode(Commitments, commitments.body, max_size=MAX_BODY_BYTES).session
-
-
-def order_hash(order: bytes) -> bytes:
-    return hashlib.sha256(order).digest()

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from signer_world import Cluster, refusal_of, signed
+
+from ledger_world import BTC
+from signer_world import VAULT, Cluster, refusal_of, session_of, signed
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Entry, Freeze, Plan, Scope, Verb
+from strongroom.ledger.plans import resolve
+from strongroom.protocol.commitments import verify_commitments
+from strongroom.protocol.release import aggregate, open_set, verify_shares
+from strongroom.protocol.signed import SignedBody
+from strongroom.protocol.signing_task import task_of
+from strongroom_signer import money_path
+from strongroom_signer.alarms import ClockDrift
+from strongroom_signer.config import Limit, SignerConfig
+from strongroom_signer.frames import signed_to_pb
+from strongroom_signer.money_path import group_of
+from strongroom_signer.refusals import WrongEpoch
+from strongroom_signer.store import StoreFailed
 
 
 @pytest.fixture
@@ -16,9 +36,403 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
-def test_share_is_released_when_everything_holds(cluster: Cluster) -> None:
+def limited(**limit: int) -> SignerConfig:
+    return SignerConfig(coordinator="127.0.0.1:1", free_disk_floor_bytes=0, limits={BTC: Limit(**limit)})
+
+
+def reason_of_release(cluster: Cluster, index: int, chosen: list[SignedBody], **parts: Any) -> str:
+    return refusal_of(cluster.release("s1", index, chosen, **parts)).reason
+
+
+def plan_at(cluster: Cluster, index: int) -> Plan:
+    data = next(
+        entry
+        for preview in cluster.world.previews
+        for offset, entry in enumerate(preview.batch.entries)
+        if preview.batch.first_index + offset == index
+    )
+    body = codec.decode(Entry, data).body
+    assert isinstance(body, Plan)
+    return body
+
+
+# --- the whole path ---
+
+
+def test_shares_of_a_set_make_a_transaction_that_pays(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s3")
+    results = {name: cluster.release(name, index, chosen) for name in ("s1", "s3")}
+    state = cluster.world.state
+    plan, vault = plan_at(cluster, index), state.vault(VAULT)
+    assert vault is not None
+    spend = resolve(state, plan).spend
+    task = task_of(
+        spend,
+        log_id=cluster.world.log_id,
+        term=cluster.term,
+        entry_index=index,
+        plan_hash=hashlib.sha256(codec.encode(plan)).digest(),
+        vault_epoch=vault.epoch,
+        group=group_of(vault),
+    )
+    keys = cluster.vote_keys
+    opened = open_set(task, [verify_commitments(one, task=task, vote_keys=keys) for one in chosen])
+    shares = {name: verify_shares(opened, signed(result.shares), vote_keys=keys) for name, result in results.items()}
+    assert spend.finalise(aggregate(opened, shares))
+
+
+def test_next_commitments_come_with_the_share_and_are_fresh(cluster: Cluster) -> None:
     index = cluster.plan()
     chosen = cluster.commitments(index, "s1", "s2")
     result = cluster.release("s1", index, chosen)
-    assert result.WhichOneof("outcome") == "shares", refusal_of(result)
-    assert signed(result.next_commitments).body != chosen[0].body
+    again = cluster.release("s1", index, [signed(result.next_commitments), *cluster.commitments(index, "s2")])
+    assert again.WhichOneof("outcome") == "shares"
+    assert session_of(signed(result.next_commitments)) != session_of(chosen[0])
+
+
+def test_refused_plan_holds_up_no_other(cluster: Cluster) -> None:
+    first, second = cluster.plan(), cluster.plan(200_000)
+    good, bad = cluster.commitments(first, "s1", "s2"), cluster.commitments(second, "s1", "s2")
+    request = cluster.release_request(
+        first,
+        good,
+        sets=[
+            pb.SigningSet(entry_index=second, commitments=[signed_to_pb(bad[1])]),
+            pb.SigningSet(entry_index=first, commitments=[signed_to_pb(one) for one in good]),
+        ],
+    )
+    results = cluster.ask("s1", request).results
+    assert [result.entry_index for result in results] == [second, first]
+    assert [result.WhichOneof("outcome") for result in results] == ["refusal", "shares"]
+
+
+# --- 1: certificate of the current term ---
+
+
+def test_plan_without_certificate_gets_no_share(cluster: Cluster) -> None:
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.sync()
+    cluster.world.log_plan([order], [cluster.world.coin(150_000)])
+    index = cluster.world.replica.size - 1
+    for name in ("s1", "s2"):
+        cluster.vote(name, cluster.world.previews[-1])
+    chosen = cluster.commitments(index, "s1", "s2")
+    assert reason_of_release(cluster, index, chosen) == "NOT_CERTIFIED"
+
+
+def test_certificate_of_an_earlier_term_releases_nothing(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.deliver()
+    cluster.open_term()
+    chosen = cluster.commitments(index, "s1", "s2")
+    assert reason_of_release(cluster, index, chosen, certificate=b"") == "NOT_CERTIFIED"
+
+
+# --- 2: the own decoding of the own log ---
+
+
+def test_index_of_no_plan_gets_no_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    assert reason_of_release(cluster, 0, chosen) == "NO_PLAN_AT_INDEX"
+    assert reason_of_release(cluster, 10_000, chosen) in {"NOT_CERTIFIED", "NO_PLAN_AT_INDEX"}
+
+
+def test_plan_that_the_state_does_not_record_gets_no_nonce(cluster: Cluster) -> None:
+    index = cluster.plan()
+    forged = replace(plan_at(cluster, index), inputs=(cluster.world.coin(900_000).as_input(),))
+    with cluster.signers["s1"].store.commit() as write:
+        data = codec.encode(Entry(salt=bytes(16), time_ms=cluster.world.time_ms, body=forged))
+        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (data, index))
+    assert refusal_of(cluster.commit("s1", index)).reason == "PLAN_NOT_ACCEPTED"
+
+
+def test_decoding_that_differs_from_the_accepted_transaction_is_refused(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = cluster.plan()
+
+    def other(state: Any, plan: Plan) -> Any:
+        return resolve(state, replace(plan, inputs=(cluster.world.coin(plan.inputs[0].amount_sat).as_input(),)))
+
+    monkeypatch.setattr(money_path, "resolve", other)
+    assert refusal_of(cluster.commit("s1", index)).reason == "DECODING_DIFFERS"
+
+
+# --- 3: judged now ---
+
+
+def test_rejection_in_a_batch_not_yet_certified_stops_the_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.world.reject(plan_at(cluster, index).order_hashes[0], "carol")
+    cluster.vote("s1", cluster.world.previews[-1])
+    assert reason_of_release(cluster, index, chosen) == "REJECTED"
+
+
+def test_freeze_in_the_ledger_stops_the_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.world.freeze("dave", VAULT)
+    cluster.sync()
+    assert reason_of_release(cluster, index, chosen) == "FROZEN"
+
+
+def test_order_that_expired_by_the_own_clock_gets_no_share(cluster: Cluster) -> None:
+    world = cluster.world
+    order = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice", "bob", expires_ms=world.time_ms + 10_000)
+    world.log_plan([order], [world.coin(150_000)])
+    index = world.replica.size - 1
+    cluster.sync()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.clock.advance(10_000)
+    assert reason_of_release(cluster, index, chosen) == "ORDER_EXPIRED"
+
+
+def test_rejection_handed_in_stops_the_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    rejection = cluster.world.endorsement("carol", Verb.REJECT, plan_at(cluster, index).order_hashes[0])
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(rejection)])
+    assert reason_of_release(cluster, index, chosen) == "REJECTED"
+    assert cluster.release("s2", index, chosen).WhichOneof("outcome") == "shares"
+
+
+def test_freeze_handed_in_stops_the_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    order = cluster.world.order(Freeze(scope=Scope.VAULT, vault=VAULT, why="looks wrong"))
+    said = cluster.world.endorsement("dave", Verb.INITIATE, order)
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(said)])
+    assert reason_of_release(cluster, index, chosen) == "FROZEN"
+
+
+@pytest.mark.parametrize("vault", [VAULT, ""])
+def test_local_freeze_stops_the_share_until_it_is_thawed(cluster: Cluster, vault: str) -> None:
+    index = cluster.plan()
+    identifier = cluster.signers["s1"].inbox.freeze(vault, "I saw something")
+    assert refusal_of(cluster.commit("s1", index)).reason == "LOCAL_FREEZE"
+    cluster.signers["s1"].inbox.thaw(identifier)
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+def test_local_freeze_of_another_vault_stops_nothing_here(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.signers["s1"].inbox.freeze("treasury-1", "elsewhere")
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+def test_local_freeze_between_the_rounds_stops_the_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.signers["s1"].inbox.freeze("", "I saw something")
+    assert reason_of_release(cluster, index, chosen) == "LOCAL_FREEZE"
+
+
+def test_local_maximum_per_order_holds(cluster: Cluster) -> None:
+    cluster.restart("s1", limited(per_order=100_000))
+    assert cluster.commit("s1", cluster.plan(100_000)).WhichOneof("outcome") == "commitments"
+    assert refusal_of(cluster.commit("s1", cluster.plan(100_001))).reason == "LOCAL_LIMIT"
+
+
+def test_local_maximum_per_day_counts_each_order_once_and_forgets_after_a_day(cluster: Cluster) -> None:
+    cluster.restart("s1", limited(per_day=150_000))
+    first = cluster.plan(100_000)
+    chosen = cluster.commitments(first, "s1", "s2")
+    result = cluster.release("s1", first, chosen)
+    assert result.WhichOneof("outcome") == "shares"
+    retry = [signed(result.next_commitments), *cluster.commitments(first, "s2")]
+    assert cluster.release("s1", first, retry).WhichOneof("outcome") == "shares"
+    second = cluster.plan(100_000)
+    assert refusal_of(cluster.commit("s1", second)).reason == "LOCAL_LIMIT"
+    cluster.wait(24 * 3_600_000)
+    cluster.tick()
+    assert cluster.commit("s1", second).WhichOneof("outcome") == "commitments"
+
+
+def test_local_maximum_per_day_holds_over_the_plans_of_one_request(cluster: Cluster) -> None:
+    cluster.restart("s1", limited(per_day=150_000))
+    indexes = [cluster.plan(100_000), cluster.plan(100_000)]
+    chosen = [cluster.commitments(index, "s1", "s2") for index in indexes]
+    sets = [
+        pb.SigningSet(entry_index=index, commitments=[signed_to_pb(one) for one in commitments])
+        for index, commitments in zip(indexes, chosen, strict=True)
+    ]
+    results = cluster.ask("s1", cluster.release_request(0, [], sets=sets)).results
+    assert [result.WhichOneof("outcome") for result in results] == ["shares", "refusal"]
+    assert refusal_of(results[1]).reason == "LOCAL_LIMIT"
+
+
+# --- 4: the nonce ---
+
+
+def test_set_without_own_commitments_gets_no_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s2", "s3")
+    assert reason_of_release(cluster, index, chosen) == "COMMITMENTS_INVALID"
+
+
+def test_nonces_sign_once(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
+    assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
+    other_set = [chosen[0], *cluster.commitments(index, "s3")]
+    assert reason_of_release(cluster, index, other_set) == "NONCE_UNKNOWN"
+
+
+@pytest.mark.parametrize(("wall", "monotonic"), [(30_001, 0), (0, 30_001), (-1, 0)])
+def test_nonces_die_after_30_seconds_of_either_clock(cluster: Cluster, wall: int, monotonic: int) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    # Within the drift that is tolerated, so that only the age of the nonces can refuse.
+    signer = cluster.signers["s1"]
+    signer.voting._guard.voted()
+    signer.voting._guard._wall_ms += wall
+    signer.voting._guard._monotonic_ms += monotonic
+    cluster.clock.wall += wall
+    cluster.clock.monotonic += monotonic
+    assert reason_of_release(cluster, index, chosen) == "NONCE_STALE"
+
+
+def test_nonces_of_30_seconds_still_sign(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.clock.advance(30_000)
+    assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
+
+
+def test_nonces_die_when_the_term_changes(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.deliver()
+    cluster.ask("s1", pb.Promise(term=cluster.term + 1, leader=cluster.leader))
+    assert len(cluster.signers["s1"].nonces) == 0
+    cluster.open_term()
+    cluster.tick()
+    assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
+
+
+def test_nonces_die_with_the_process(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.restart("s1")
+    assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
+
+
+def test_nonces_of_one_plan_do_not_sign_another(cluster: Cluster) -> None:
+    first, second = cluster.plan(), cluster.plan(200_000)
+    for_first, for_second = cluster.commitments(first, "s1", "s2"), cluster.commitments(second, "s1", "s2")
+    assert reason_of_release(cluster, second, [for_first[0], for_second[1]]) == "NONCE_FOR_ANOTHER_CONTEXT"
+
+
+def test_commitments_of_others_must_be_signed_and_for_this_plan(cluster: Cluster) -> None:
+    first, second = cluster.plan(), cluster.plan(200_000)
+    mine, theirs = cluster.commitments(first, "s1", "s2")
+    elsewhere = cluster.commitments(second, "s2")[0]
+    forged = SignedBody(body=theirs.body, signature=bytes(64))
+    assert reason_of_release(cluster, first, [mine, forged]) == "COMMITMENTS_INVALID"
+    assert reason_of_release(cluster, first, [mine, elsewhere]) == "COMMITMENTS_INVALID"
+    assert cluster.release("s1", first, [mine, theirs]).WhichOneof("outcome") == "shares"
+
+
+def test_set_is_exactly_the_threshold_in_participant_order(cluster: Cluster) -> None:
+    index = cluster.plan()
+    one, two, three = cluster.commitments(index, "s1", "s2", "s3")
+    for wrong in ([one], [one, two, three], [two, one], [one, one]):
+        assert reason_of_release(cluster, index, wrong) == "COMMITMENTS_INVALID"
+
+
+def test_marked_session_is_never_used_again(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    signer = cluster.signers["s1"]
+    with signer.store.commit() as write:
+        write.mark_nonce(
+            session_of(chosen[0]), boot_id=signer.boot_id, term=1, entry_index=index, plan_hash=bytes(32), time_ms=0
+        )
+    assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
+
+
+def test_share_leaves_only_after_its_mark_is_on_disk(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    store = cluster.signers["s1"].store
+    store._db.execute("CREATE TEMP TRIGGER broken BEFORE INSERT ON nonce_mark BEGIN SELECT RAISE(ABORT, 'disk'); END")
+    with pytest.raises(StoreFailed):
+        cluster.release("s1", index, chosen)
+    store._db.execute("DROP TRIGGER broken")
+    assert not store.nonce_is_marked(session_of(chosen[0]))
+    assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
+
+
+def test_mark_is_there_when_the_share_is(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
+    assert cluster.signers["s1"].store.nonce_is_marked(session_of(chosen[0]))
+
+
+def test_open_nonces_of_a_plan_are_bounded_and_free_up(cluster: Cluster) -> None:
+    index = cluster.plan()
+    assert [cluster.commit("s1", index).WhichOneof("outcome") for _ in range(2)] == ["commitments", "commitments"]
+    assert refusal_of(cluster.commit("s1", index)).reason == "TOO_MANY_OPEN_NONCES"
+    cluster.clock.advance(30_001)
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+# --- 5: the epoch and the share ---
+
+
+def test_plan_of_another_epoch_is_refused(cluster: Cluster) -> None:
+    index = cluster.plan()
+    plan = plan_at(cluster, index)
+    state = cluster.world.state
+    vault, record = state.vault(VAULT), state.plan(hashlib.sha256(codec.encode(plan)).digest())
+    assert vault is not None
+    assert record is not None
+    path = cluster.signers["s1"].money_path
+    path.check_epoch(vault, record)
+    with pytest.raises(WrongEpoch):
+        path.check_epoch(replace(vault, epoch=vault.epoch + 1), record)
+
+
+def test_signer_without_the_share_refuses(cluster: Cluster) -> None:
+    index = cluster.plan()
+    signer = cluster.signers["s1"]
+    with signer.store.commit() as write:
+        write._db.execute("DELETE FROM share")
+    assert refusal_of(cluster.commit("s1", index)).reason == "NO_SHARE"
+
+
+def test_share_of_another_key_is_refused(cluster: Cluster) -> None:
+    index = cluster.plan()
+    signer = cluster.signers["s1"]
+    other = cluster.world.generated[VAULT].shares[1].clone()
+    with signer.store.commit() as write:
+        write._db.execute("DELETE FROM share")
+        signer.shares.put(write, VAULT, 1, other)
+        epoch = cluster.world.state.vault(VAULT)
+        assert epoch is not None
+        write._db.execute("UPDATE share SET epoch = ?", (epoch.epoch,))
+    assert refusal_of(cluster.commit("s1", index)).reason == "NO_SHARE"
+
+
+# --- alarms ---
+
+
+def test_signer_with_drifted_clocks_gives_no_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.clock.wall += 31_000
+    with pytest.raises(ClockDrift):
+        cluster.release("s1", index, chosen)
+
+
+def test_refusals_are_signed_and_name_the_plan(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.signers["s1"].inbox.freeze("", "I saw something")
+    refusal = refusal_of(cluster.commit("s1", index))
+    assert refusal.subject == hashlib.sha256(codec.encode(plan_at(cluster, index))).digest()
+    assert (refusal.signer, refusal.term, refusal.entry_index) == ("s1", cluster.term, index)

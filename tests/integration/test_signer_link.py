@@ -1,0 +1,247 @@
+"""A signer's daemon and a coordinator's end of the link, over real gRPC with mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from link_leader import Authority, LinkLeader, LinkOfOneSigner, key_pem
+from signer_world import Cluster, refusal_of, signed
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Tick
+from strongroom.protocol.leader import NewTermCollection
+from strongroom_signer.link import Endpoint, Link
+from strongroom_signer.logs import open_log
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority.create()
+
+
+@asynccontextmanager
+async def leading(
+    cluster: Cluster, authority: Authority, *, signer: str = "s1", leader: bytes | None = None
+) -> AsyncIterator[tuple[LinkLeader, LinkOfOneSigner, Link]]:
+    """A coordinator, and the link of one signer to it."""
+    coordinator = LinkLeader(cluster.world.log_id, leader or cluster.leader)
+    await coordinator.start(authority)
+    link = dial(cluster, authority, coordinator.port, signer=signer)
+    task = asyncio.create_task(link.run())
+    try:
+        yield coordinator, await coordinator.next_link(), link
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await coordinator.stop()
+
+
+def dial(
+    cluster: Cluster, authority: Authority, port: int, *, signer: str = "s1", log: io.StringIO | None = None
+) -> Link:
+    part = cluster.signers[signer]
+    key = ec.generate_private_key(ec.SECP256R1())
+    uri = x509.UniformResourceIdentifier(f"spiffe://acme/signer/{signer}")
+    endpoint = Endpoint(
+        address=f"localhost:{port}",
+        authority=authority.pem,
+        certificate=authority.issue(key.public_key(), uri),
+        key=key_pem(key),
+    )
+    return Link(
+        endpoint,
+        service=part.service,
+        catch_up=part.catch_up,
+        hello=part.hello,
+        random=os.urandom,
+        log=open_log(stream=log or io.StringIO(), raise_on_secret=True),
+    )
+
+
+async def test_term_append_and_release_over_the_wire(cluster: Cluster, authority: Authority) -> None:
+    async with leading(cluster, authority) as (_, link, _):
+        assert (link.hello.signer, link.hello.log_id) == ("s1", cluster.world.log_id)
+        order = cluster.world.pay("customer-1", 100_000)
+        cluster.sync()
+        cluster.world.log_plan([order], [cluster.world.coin(150_000)])
+        index, preview = cluster.world.replica.size - 1, cluster.world.previews[-1]
+        append = cluster.append(preview, commit_for=[index])
+        voted = await link.ask(append)
+        assert voted.WhichOneof("body") == "voted"
+        certificate = cluster.certify(preview)
+        mine = voted.voted.commitments[0].commitments
+        theirs = cluster.commit("s2", index).commitments
+        request = pb.Release(
+            certificate=codec.encode(certificate), sets=[pb.SigningSet(entry_index=index, commitments=[mine, theirs])]
+        )
+        released = await link.ask(request)
+        assert released.released.results[0].WhichOneof("outcome") == "shares"
+
+
+async def test_behind_signer_fetches_before_it_votes(cluster: Cluster, authority: Authority) -> None:
+    behind = cluster.signers["s1"].copy.size
+    for _ in range(3):
+        cluster.tick(names=("s2", "s3"))
+    cluster.world.log(Tick())
+    preview = cluster.world.previews[-1]
+    async with leading(cluster, authority) as (_, link, _):
+        seq = link.send(cluster.append(preview))
+        await serve_batches(cluster, link, behind)
+        voted = await link.answer(seq)
+        assert voted.WhichOneof("body") == "voted", voted
+        assert cluster.signers["s1"].copy.size == preview.size
+
+
+async def test_term_opened_is_sent_again_when_the_base_is_adopted(cluster: Cluster, authority: Authority) -> None:
+    behind = cluster.signers["s1"].copy.size
+    for _ in range(3):
+        cluster.tick(names=("s2", "s3"))
+    cluster.deliver(("s2", "s3"))
+    opening = opening_of(cluster, ("s2", "s3"))
+    async with leading(cluster, authority) as (_, link, _):
+        seq = link.send(cluster.opening(opening))
+        first = await link.answer(seq)
+        assert first.term_opened.size == behind
+        await serve_batches(cluster, link, behind)
+        second = await link.answer(seq)
+        assert second.term_opened.size == opening.base.head.size
+
+
+async def test_lying_batches_are_thrown_away(cluster: Cluster, authority: Authority) -> None:
+    behind = cluster.signers["s1"].copy.size
+    cluster.tick(names=("s2", "s3"))
+    true = cluster.world.previews[-1]
+    cluster.world.log(Tick())
+    async with leading(cluster, authority) as (_, link, _):
+        link.send(cluster.append(cluster.world.previews[-1]))
+        for _ in range(3):
+            asked = await link.next_asked()
+            first = asked.fetch_batches.first_index
+            entry = cluster.world.entry(Tick())
+            lie = types_pb2.LogBatch(first_index=first, entries=[entry] * (true.size - first), certificate=b"")
+            link.send(pb.Batches(batches=[lie]), reply_to=asked.seq)
+            if first != behind:
+                break
+        promised = await link.ask(pb.Promise(term=cluster.term + 1, leader=cluster.leader))
+        assert promised.WhichOneof("body") == "promised"
+        assert cluster.signers["s1"].copy.size == behind
+
+
+def opening_of(cluster: Cluster, names: tuple[str, ...]) -> object:
+    cluster.term += 1
+    collection = NewTermCollection(
+        log_id=cluster.world.log_id,
+        term=cluster.term,
+        leader=cluster.leader,
+        vote_keys=cluster.vote_keys,
+        witness_quorum=2,
+    )
+    for name in names:
+        promised = cluster.ask(name, pb.Promise(term=cluster.term, leader=cluster.leader))
+        collection = collection.add(signed(promised.statement), codec.decode(Certificate, promised.certificate))
+    opening = collection.opening()
+    assert opening is not None
+    return opening
+
+
+async def serve_batches(cluster: Cluster, link: LinkOfOneSigner, first: int) -> None:
+    """Answer one FetchBatches from what s2 holds."""
+    asked = await link.next_asked()
+    assert asked.fetch_batches.first_index == first
+    link.send(cluster.ask("s2", asked.fetch_batches), reply_to=asked.seq)
+
+
+async def test_malformed_frame_is_answered_with_a_reason_and_the_link_goes_on(
+    cluster: Cluster, authority: Authority
+) -> None:
+    async with leading(cluster, authority) as (_, link, _):
+        failed = await link.ask(pb.Promise(term=9, leader=b"short"))
+        assert failed.failed.reason == "FRAME_MALFORMED"
+        again = await link.ask(pb.Promise(term=1, leader=bytes(16)))
+        assert again.failed.reason == "TERM_ALREADY_PROMISED"
+
+
+async def test_signer_dials_again_when_the_coordinator_ends_or_breaks_the_link(
+    cluster: Cluster, authority: Authority
+) -> None:
+    async with leading(cluster, authority) as (coordinator, link, _):
+        link.end()
+        second = await coordinator.next_link()
+        second.send(pb.Promise(term=5, leader=bytes(16)), seq=77)
+        third = await coordinator.next_link()
+        assert third.hello.signer == "s1"
+
+
+async def test_words_handed_in_are_raised(cluster: Cluster, authority: Authority) -> None:
+    async with leading(cluster, authority) as (_, link, signer_link):
+        identifier = cluster.signers["s1"].inbox.freeze("", "I saw something")
+        signer_link.raise_words()
+        asked = await link.next_asked()
+        assert asked.WhichOneof("body") == "raised"
+        assert len(asked.raised.freezes) == 1
+        assert len(identifier) == 32
+
+
+async def test_coordinator_of_another_log_is_left(cluster: Cluster, authority: Authority) -> None:
+    log = io.StringIO()
+    coordinator = LinkLeader(bytes(32), cluster.leader)
+    await coordinator.start(authority)
+    link = dial(cluster, authority, coordinator.port, log=log)
+    task = asyncio.create_task(link.run())
+    await coordinator.next_link()
+    await coordinator.next_link()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await coordinator.stop()
+    events = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert any(event["event"] == "link.failed" and "another" in event["message"] for event in events)
+    assert not any(event["event"] == "link.opened" for event in events)
+
+
+async def test_coordinator_without_a_certificate_of_the_authority_is_not_trusted(
+    cluster: Cluster, authority: Authority
+) -> None:
+    log = io.StringIO()
+    coordinator = LinkLeader(cluster.world.log_id, cluster.leader)
+    await coordinator.start(Authority.create())
+    link = dial(cluster, authority, coordinator.port, log=log)
+    task = asyncio.create_task(link.run())
+    async with asyncio.timeout(20):
+        while "link.failed" not in log.getvalue():
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await coordinator.stop()
+    assert coordinator.links.empty()
+
+
+async def test_refused_batch_is_signed(cluster: Cluster, authority: Authority) -> None:
+    async with leading(cluster, authority) as (_, link, _):
+        cluster.clock.advance(61_000)
+        cluster.world.log(Tick())
+        answer = await link.ask(cluster.append(cluster.world.previews[-1]))
+        assert answer.WhichOneof("body") == "batch_refused"
+        assert refusal_of_batch(answer) == "BATCH_TIME_OFF"
+
+
+def refusal_of_batch(frame: pb.LinkRequest) -> str:
+    result = pb.ShareResult(entry_index=0, refusal=frame.batch_refused.refusal)
+    return refusal_of(result).reason
