@@ -24,6 +24,8 @@ from strongroom.model.ids import LogId
 __all__ = ["MutableState"]
 
 _EXPIRED_REMOVED_AT_ONCE = 2
+_LAPSE_MARGIN_MS = 60 * 60 * 1000
+"""A signer's clock may lag behind log time, and until it too says so, a freeze has not lapsed for that signer."""
 
 
 class MutableState(State):
@@ -102,8 +104,8 @@ class MutableState(State):
         self._write(VAULTS, self._known(keys.VAULT_BY_NAME, record.name.encode("ascii")), record)
 
     def add_freeze(self, record: FreezeRecord, *, now_ms: int) -> None:
-        """Record a freeze, and forget lapsed ones in the list of those that stand."""
-        standing = [self._known(keys.FREEZE_BY_ID, other.id) for other in self.standing_freezes(now_ms)]
+        """Record a freeze, and forget those that lapsed long ago in the list of those that stand."""
+        standing = self._standing(now_ms)
         sequence = self._append(FREEZES, record)
         self.overlay.put(keys.FREEZE_BY_ID.key(record.id), sequence.to_bytes(8, "big"))
         self._stand([*standing, sequence])
@@ -111,7 +113,11 @@ class MutableState(State):
     def change_freeze(self, record: FreezeRecord, *, now_ms: int) -> None:
         """Write a changed freeze."""
         self._write(FREEZES, self._known(keys.FREEZE_BY_ID, record.id), record)
-        self._stand([self._known(keys.FREEZE_BY_ID, other.id) for other in self.standing_freezes(now_ms)])
+        self._stand(self._standing(now_ms))
+
+    def _standing(self, now_ms: int) -> list[int]:
+        earlier_ms = now_ms - _LAPSE_MARGIN_MS
+        return [self._known(keys.FREEZE_BY_ID, other.id) for other in self.standing_freezes(earlier_ms)]
 
     def _stand(self, sequences: list[int]) -> None:
         self.overlay.put(keys.STANDING_KEY, b"".join(sequence.to_bytes(8, "big") for sequence in sequences))

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from strongroom.ledger import codec, log_tree, tree_table, windows
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Order, Scope
 from strongroom.ledger.open_orders import open_sequences
 from strongroom.ledger.reasons import StateDamaged, refused
@@ -347,7 +348,11 @@ class State:
         return data
 
     def _read(self, table: bytes, cls: type[M], sequence: int) -> M:
-        return _memo.decode(cls, self._bytes(table, sequence))
+        try:
+            return _memo.decode(cls, self._bytes(table, sequence))
+        except NotCanonical as error:
+            what = f"record {sequence} of table {table.decode()} is damaged: {error.message}"
+            raise StateDamaged(what) from error
 
     def _sequence(self, index: Index, name: bytes) -> int | None:
         stored = self._view.get(index.key(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ledger_world import Coin, World
 from strongroom.ledger.messages import Tick, Verb
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.replica import Batch, Replica
 from strongroom.ledger.view import MemoryStore
 
@@ -42,10 +44,13 @@ class ReplicaMachine(RuleBasedStateMachine):
     def known_orders(self) -> list[bytes]:
         return [order for order in self.orders if self.world.state.order(order) is not None]
 
-    @rule(amount=st.integers(1_000, 300_000_000), approvers=st.sets(st.sampled_from(PEOPLE), max_size=3))
-    def order(self, amount: int, approvers: set[str]) -> None:
+    @rule(
+        amount=st.integers(1_000, 4_000_000),
+        approvers=st.sampled_from([(), ("alice",), ("alice", "bob"), ("alice", "bob", "dave")]),
+    )
+    def order(self, amount: int, approvers: tuple[str, ...]) -> None:
         order = self.world.order(self.world.withdrawal(VAULT, amount))
-        self.try_to_log(self.world.order_entry(order, "shop", *sorted(approvers)))
+        self.try_to_log(self.world.order_entry(order, "shop", *approvers))
         self.orders.extend(record.hash for record in self.world.state.open_orders() if record.hash not in self.orders)
 
     @precondition(lambda self: self.known_orders())
@@ -58,9 +63,14 @@ class ReplicaMachine(RuleBasedStateMachine):
     @rule(data=st.data(), fee=st.integers(200, 3_000), count=st.integers(1, 2))
     def plan(self, data: st.DataObject, fee: int, count: int) -> None:
         orders = data.draw(st.lists(st.sampled_from(self.known_orders()), min_size=1, max_size=3, unique=True))
-        coins = data.draw(st.lists(st.sampled_from(self.coins), min_size=count, max_size=count, unique=True))
+        made = [Coin(plan.txid, vout, 5_000_000, branch=1) for plan in self.plans() for vout in (0, 1)]
+        coins = data.draw(st.lists(st.sampled_from(self.coins + made), min_size=count, max_size=count, unique=True))
         if sum(coin.amount_sat for coin in coins) > sum(map(self.world.amount_of, orders)) + fee:
             self.try_to_log(self.world.plan(orders, coins, fee_sat=fee), Tick())
+
+    def plans(self) -> list[PlanRecord]:
+        state = self.world.state
+        return [state.known_plan(name) for number in range(state.orders_count) for name in state.order_at(number).plans]
 
     @precondition(lambda self: self.known_orders())
     @rule(data=st.data())
@@ -90,6 +100,25 @@ class ReplicaMachine(RuleBasedStateMachine):
         for batch in self.batches:
             again.push(again.preview(batch))
         assert again.head() == self.world.replica.head()
+
+    @invariant()
+    def no_two_plans_of_an_order_stand_together(self) -> None:
+        """Two plans with everything they need confirmed first: somewhere among them two spend one coin."""
+        by_txid = {plan.txid: plan for plan in self.plans()}
+
+        def needed(plan: PlanRecord) -> dict[bytes, PlanRecord]:
+            found = {plan.txid: plan}
+            for outpoint in plan.outpoints:
+                if outpoint.txid in by_txid:
+                    found |= needed(by_txid[outpoint.txid])
+            return found
+
+        for number in range(self.world.state.orders_count):
+            plans = self.world.state.plans_of(self.world.state.order_at(number).hash)
+            for first, second in combinations(plans, 2):
+                together = (needed(first) | needed(second)).values()
+                spent = [(outpoint.txid, outpoint.vout) for plan in together for outpoint in plan.outpoints]
+                assert len(set(spent)) < len(spent)
 
     def teardown(self) -> None:
         """After a restart from what was folded, and the later batches again, nothing has changed either."""

@@ -268,13 +268,13 @@ def test_a_window_is_over_all_vaults_that_the_rule_matches() -> None:
 
 
 def test_an_order_counts_once_however_often_it_is_planned() -> None:
-    world = limited(amount=200_000)
+    world = limited(amount=150_000)
     order, coin = world.pay(VAULT, 100_000), world.coin(200_000)
     first = world.log_plan([order], [coin])
     world.log_plan([order], [coin], fee_sat=2_000, bumps=first)
     world.log_plan([order], [coin], fee_sat=800)
     assert world.state.window_total(("*",), BTC, 0, world.time_ms) == 100_000
-    world.log_plan([world.pay(VAULT, 100_000)], [world.coin(200_000)])
+    world.log_plan([world.pay(VAULT, 50_000)], [world.coin(200_000)])
 
 
 def test_a_later_plan_is_judged_in_full_but_for_windows(world: World) -> None:

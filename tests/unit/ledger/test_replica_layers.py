@@ -8,10 +8,12 @@ import pytest
 
 from ledger_world import World
 from strongroom.ledger import merkle
+from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Tick
-from strongroom.ledger.reasons import Refused
+from strongroom.ledger.messages import Tick, Verb
+from strongroom.ledger.reasons import Refused, StateDamaged
 from strongroom.ledger.replica import Batch, Replica, ReplicaRange
+from strongroom.ledger.state import record_key
 from strongroom.ledger.view import MemoryStore, Overlay
 
 
@@ -152,15 +154,40 @@ def test_an_empty_draft_is_no_batch(world: World) -> None:
     assert caught.value.reason == "BATCH_MALFORMED"
 
 
-def test_a_refused_entry_leaves_no_trace_in_a_draft(world: World) -> None:
+def test_a_refused_entry_leaves_no_trace_in_a_draft() -> None:
+    world = World.started(log=LogQuotas(coordinator_bytes_per_day=1_000, person_bytes_per_day=10))
     clean, tried = world.replica.draft(), world.replica.draft()
-    entry, refused = world.entry(Tick()), world.entry(world.genesis())
+    # The order is written before its author's quota is found used up.
+    entry, refused = world.entry(Tick()), world.entry(world.order_entry(world.order(world.creation("new")), "carol"))
     for draft in (clean, tried):
         draft.add(entry)
     with pytest.raises(Refused) as caught:
         tried.add(refused)
-    assert caught.value.facts["entry"] == "10"
+    assert (caught.value.reason, caught.value.facts["entry"]) == ("LOG_QUOTA", "2")
+    assert not list(tried.state.open_orders())
     assert tried.finish().state_digest == clean.finish().state_digest
+
+
+def test_a_damaged_store_stops_the_entry_and_leaves_no_trace_either(world: World) -> None:
+    order_hash = world.submit(world.creation("new"), "carol")
+    fold(world, world.replica.size)
+    world.base.put(record_key(b"orders", 0), b"")
+    world.log(Tick())
+    draft = world.replica.draft()
+    with pytest.raises(StateDamaged):
+        draft.add(world.entry(world.endorse("alice", Verb.APPROVE, order_hash)))
+    draft.add(world.entry(Tick()))
+    assert draft.finish().size == world.replica.size + 1
+
+
+def test_what_is_folded_is_kept_alive_by_no_later_batch(world: World) -> None:
+    last = world.previews[-1]
+    early = world.replica.preview(world.batch(Tick()))
+    fold(world, 5)
+    assert last.overlay.parent is world.base
+    fold(world, 9)
+    world.replica.push(early)
+    assert early.overlay.parent is world.base
 
 
 def test_how_entries_are_cut_into_batches_does_not_matter(world: World) -> None:
