@@ -1,0 +1,424 @@
+"""What a signer votes for, what it remembers, and what stops it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signer_world import Cluster, open_folder, signed
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
+from strongroom.ledger.messages import Certificate, Refusal, Tick, Verb
+from strongroom.protocol.certificates import certificate_from_votes, final_size
+from strongroom.protocol.voter_state import StaleTerm, VoteAlreadyCast, VoterStopped
+from strongroom_signer.alarms import ClockDrift, DiskLow
+from strongroom_signer.config import SignerConfig
+from strongroom_signer.daemon import confirm_alarm
+from strongroom_signer.inbox import GRACE_MS
+from strongroom_signer.store import DiskFull, Store, StoreFailed
+from strongroom_signer.voting import EntriesMissing, NotOurBatch
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def reason_of_batch(answer: Any) -> str:
+    assert isinstance(answer, pb.BatchRefused), answer
+    return codec.decode(Refusal, answer.refusal.body).reason
+
+
+def next_append(cluster: Cluster, **parts: Any) -> pb.Append:
+    cluster.world.log(Tick())
+    return cluster.append(cluster.world.previews[-1], **parts)
+
+
+# --- clocks and disk ---
+
+
+@pytest.mark.parametrize(("skew", "taken"), [(60_000, True), (60_001, False), (-60_000, True), (-60_001, False)])
+def test_batch_is_voted_for_within_60_seconds_of_the_own_clock(cluster: Cluster, skew: int, taken: bool) -> None:
+    cluster.clock.advance(120_000)
+    cluster.world.later(120_000 + skew)
+    answer = cluster.ask("s1", next_append(cluster))
+    if taken:
+        assert isinstance(answer, pb.Voted)
+    else:
+        assert reason_of_batch(answer) == "BATCH_TIME_OFF"
+
+
+def test_clock_that_stepped_stops_votes_until_it_is_confirmed(cluster: Cluster) -> None:
+    cluster.clock.wall += 31_000
+    cluster.world.later(31_000)
+    append = next_append(cluster)
+    with pytest.raises(ClockDrift):
+        cluster.ask("s1", append)
+    cluster.clock.wall -= 31_000
+    with pytest.raises(ClockDrift):
+        cluster.restart("s1")
+        cluster.ask("s1", append)
+    signer = cluster.signers["s1"]
+    assert signer.alarm()[0] == signer.hello().alarm == "CLOCK_DRIFT"
+    assert not confirm_alarm(signer.store, "OWN_VOTE_UNKNOWN")
+    assert confirm_alarm(signer.store, "CLOCK_DRIFT")
+    cluster.restart("s1")
+    cluster.clock.wall += 31_000
+    cluster.restart("s1")
+    assert isinstance(cluster.ask("s1", append), pb.Voted)
+
+
+def test_drift_counts_from_the_last_vote(cluster: Cluster) -> None:
+    for _ in range(4):
+        cluster.clock.wall += 20_000
+        cluster.world.later(20_000)
+        assert isinstance(cluster.ask("s1", next_append(cluster)), pb.Voted)
+
+
+def test_signer_below_the_disk_floor_does_not_vote(cluster: Cluster) -> None:
+    free = cluster.signers["s1"].store.free_bytes()
+    cluster.restart("s1", SignerConfig(coordinator="127.0.0.1:1", free_disk_floor_bytes=free * 2))
+    with pytest.raises(DiskLow):
+        cluster.ask("s1", next_append(cluster))
+    assert cluster.signers["s1"].alarm()[0] == "DISK_LOW"
+
+
+def test_full_disk_leaves_the_signer_as_it_was(cluster: Cluster) -> None:
+    signer = cluster.signers["s1"]
+    append = next_append(cluster)
+    before, state = signer.copy.size, signer.voting.state
+    pages = signer.store._db.execute("PRAGMA page_count").fetchone()[0]
+    signer.store._db.execute(f"PRAGMA max_page_count = {pages}")
+    big = [bytes([number]) * 60_000 for number in range(8)]
+    with pytest.raises(DiskFull), signer.store.commit() as write:
+        for number, data in enumerate(big):
+            write.put_state({b"x%d" % number: data})
+    assert (signer.copy.size, signer.voting.state) == (before, state)
+    signer.store._db.execute("PRAGMA max_page_count = 1000000")
+    assert isinstance(cluster.ask("s1", append), pb.Voted)
+
+
+# --- votes ---
+
+
+def test_batch_that_replay_refuses_gets_a_signed_refusal_and_no_vote(cluster: Cluster) -> None:
+    good = cluster.world.entry(Tick())
+    append = next_append(cluster)
+    bad = cluster.ask("s1", pb.Append(**_fields(append, [good, b"\x01not an entry"])))
+    assert reason_of_batch(bad) == "NOT_CANONICAL"
+    refusal = codec.decode(Refusal, bad.refusal.body)
+    assert refusal.entry_index == append.first_index + 1
+    assert isinstance(cluster.ask("s1", append), pb.Voted)
+
+
+def _fields(append: pb.Append, entries: list[bytes]) -> dict[str, Any]:
+    return {
+        "term": append.term,
+        "first_index": append.first_index,
+        "entries": entries,
+        "size": append.first_index + len(entries),
+        "root": append.root,
+        "certificate": append.certificate,
+    }
+
+
+def test_root_must_be_the_one_computed_here(cluster: Cluster) -> None:
+    append = next_append(cluster, root=bytes(32))
+    with pytest.raises(NotOurBatch):
+        cluster.ask("s1", append)
+
+
+def test_repeated_append_gets_the_very_same_vote(cluster: Cluster) -> None:
+    append = next_append(cluster)
+    first, second = cluster.ask("s1", append), cluster.ask("s1", append)
+    assert first.vote == second.vote
+
+
+def test_two_batches_of_one_size_in_one_term_get_one_vote(cluster: Cluster) -> None:
+    preview = cluster.world.replica.preview(cluster.world.batch(Tick()))
+    assert isinstance(cluster.ask("s1", cluster.append(preview)), pb.Voted)
+    other = cluster.world.replica.preview(cluster.world.batch(Tick()))
+    with pytest.raises((NotOurBatch, VoteAlreadyCast)):
+        cluster.ask("s1", cluster.append(other))
+
+
+def test_vote_is_on_disk_before_it_leaves_and_survives_a_kill(cluster: Cluster, tmp_path: Path) -> None:
+    append = next_append(cluster)
+    vote = cluster.ask("s1", append).vote
+    killed = tmp_path / "killed"
+    shutil.copytree(cluster.folders["s1"], killed)
+    again = open_folder(killed, cluster.clock)
+    cluster.signers["s1"].close()
+    cluster.signers["s1"] = again
+    assert again.copy.size == append.size
+    assert cluster.ask("s1", append).vote == vote
+
+
+def test_signer_that_dies_before_the_commit_votes_afresh(cluster: Cluster, tmp_path: Path) -> None:
+    append = next_append(cluster)
+    signer = cluster.signers["s1"]
+    signer.store._db.execute("CREATE TEMP TRIGGER broken BEFORE INSERT ON batch BEGIN SELECT RAISE(ABORT, 'x'); END")
+    with pytest.raises(StoreFailed):
+        cluster.ask("s1", append)
+    killed = tmp_path / "killed"
+    shutil.copytree(cluster.folders["s1"], killed)
+    signer.close()
+    cluster.signers["s1"] = open_folder(killed, cluster.clock)
+    assert cluster.signers["s1"].copy.size == append.first_index
+    assert isinstance(cluster.ask("s1", append), pb.Voted)
+
+
+def test_restarted_signer_goes_on_voting_in_the_same_term(cluster: Cluster) -> None:
+    cluster.plan()
+    for name in ("s1", "s2", "s3"):
+        cluster.restart(name)
+    cluster.tick(3)
+    assert cluster.signers["s1"].voting.state.term == 1
+
+
+def test_gap_in_the_log_is_fetched_first(cluster: Cluster) -> None:
+    cluster.tick(names=("s2", "s3"))
+    append = next_append(cluster)
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask("s1", append)
+    assert missing.value.target.size == append.first_index
+
+
+# --- terms ---
+
+
+def test_fenced_leader_gets_nothing(cluster: Cluster) -> None:
+    append = next_append(cluster)
+    cluster.ask("s1", pb.Promise(term=2, leader=bytes(16)))
+    with pytest.raises(StaleTerm):
+        cluster.ask("s1", append)
+    with pytest.raises(StaleTerm):
+        cluster.ask("s1", pb.Commit(term=1, entry_indexes=[0]))
+
+
+def test_promise_survives_a_kill(cluster: Cluster) -> None:
+    statement = cluster.ask("s1", pb.Promise(term=7, leader=bytes(16))).statement
+    cluster.restart("s1")
+    assert cluster.signers["s1"].voting.state.term == 7
+    assert cluster.ask("s1", pb.Promise(term=7, leader=bytes(16))).statement == statement
+
+
+def test_new_term_drops_what_lies_beyond_its_base_but_no_rejection(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.deliver()
+    order = _order_of_last_plan(cluster)
+    kept = cluster.world.replica.size
+    cluster.world.reject(order, "carol")
+    cluster.vote("s1", cluster.world.previews[-1])
+    cluster.open_term(("s2", "s3", "s1"))
+    signer = cluster.signers["s1"]
+    assert signer.copy.size == kept
+    assert [item.kind for item in signer.inbox.items] == ["rejection"]
+    cluster.world.replica.truncate(kept)
+    del cluster.world.previews[-1]
+    cluster.tick()
+    refusal = cluster.commit("s1", index).refusal
+    assert codec.decode(Refusal, refusal.body).reason == "REJECTED"
+    assert cluster.commit("s2", index).WhichOneof("outcome") == "commitments"
+
+
+def test_rejection_leaves_the_inbox_only_when_it_is_final(cluster: Cluster) -> None:
+    cluster.plan()
+    order = _order_of_last_plan(cluster)
+    signer = cluster.signers["s1"]
+    said = cluster.world.endorsement("carol", Verb.REJECT, order)
+    from strongroom.protocol.signed import SignedBody
+
+    signer.inbox.hand_in(b"", [SignedBody.of(said)])
+    assert len(signer.inbox.to_raise().endorsements) == 1
+    cluster.restart("s1")
+    signer = cluster.signers["s1"]
+    from strongroom.ledger.messages import Endorse
+
+    cluster.world.log(Endorse(endorsement=said))
+    cluster.sync()
+    assert not signer.inbox.to_raise()
+    assert len(signer.inbox.items) == 1
+    cluster.tick(2)
+    assert signer.inbox.items == ()
+
+
+def _order_of_last_plan(cluster: Cluster) -> bytes:
+    record = next(iter(cluster.world.state.open_orders()), None)
+    orders = [cluster.world.state.order_at(number) for number in range(cluster.world.state.orders_count)]
+    return (record or orders[-1]).hash
+
+
+# --- words withheld ---
+
+
+@pytest.mark.parametrize("kind", ["rejection", "freeze"])
+def test_signer_stops_voting_ten_minutes_after_a_word_the_log_lacks(cluster: Cluster, kind: str) -> None:
+    from strongroom.ledger.messages import Endorse, Signed, SignerFreeze
+    from strongroom.protocol.signed import SignedBody
+
+    cluster.plan()
+    order = _order_of_last_plan(cluster)
+    inbox = cluster.signers["s1"].inbox
+    said = cluster.world.endorsement("carol", Verb.REJECT, order)
+    if kind == "rejection":
+        inbox.hand_in(b"", [SignedBody.of(said)])
+        body: Any = Endorse(endorsement=said)
+    else:
+        inbox.freeze("", "I saw something")
+        freeze = inbox.local_freezes[0]
+        body = SignerFreeze(statement=Signed(body=freeze.body, signature=freeze.signature))
+    cluster.wait(GRACE_MS - 1)
+    cluster.tick()
+    cluster.wait(1)
+    without = cluster.world.replica.preview(cluster.world.batch(Tick()))
+    assert reason_of_batch(cluster.ask("s1", cluster.append(without))) == "WORDS_WITHHELD"
+    within = cluster.world.replica.preview(cluster.world.batch(body))
+    assert isinstance(cluster.ask("s1", cluster.append(within)), pb.Voted)
+
+
+def test_word_that_the_log_cannot_take_never_stops_votes(cluster: Cluster) -> None:
+    from strongroom.protocol.signed import SignedBody
+
+    said = cluster.world.endorsement("carol", Verb.REJECT, bytes(32))
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
+    cluster.wait(GRACE_MS * 2)
+    cluster.tick()
+
+
+# --- certificates, finality, cosignatures ---
+
+
+def test_final_heads_are_cosigned_once(cluster: Cluster) -> None:
+    world, signer = cluster.world, cluster.signers["s1"]
+    answer = cluster.ask("s1", next_append(cluster))
+    size = signer.copy.final_size
+    assert answer.final_size == size > 0
+    assert cluster.ask("s1", cluster.append(world.previews[-1])).cosignature == ""
+    line = answer.cosignature
+    assert line
+    origin = log_origin(world.log_id)
+    from strongroom.ledger.checkpoint import Checkpoint
+
+    root = world.replica.root_at(size)
+    assert root is not None
+    note = Checkpoint(origin=origin, size=size, root=root).text + "\n" + line
+    key = next(one.witness_key for one in world.charter.signers if one.name == "s1")
+    opened = open_checkpoint(
+        note.encode(), origin=origin, witnesses=[cosigner_key(world.log_id, "s1", key)], threshold=1
+    )
+    assert opened.checkpoint.size == size
+
+
+def test_other_state_digest_in_a_certificate_stops_the_signer_for_good(cluster: Cluster) -> None:
+    cluster.world.log(Tick())
+    preview = cluster.world.previews[-1]
+    cluster.vote("s1", preview)
+    certificate = _certificate_of_liars(cluster, preview)
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(certificate)))
+    cluster.restart("s1")
+    assert cluster.signers["s1"].alarm()[0] == "STATE_DIGEST_MISMATCH"
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", next_append(cluster))
+
+
+def _certificate_of_liars(cluster: Cluster, preview: Any) -> Certificate:
+    """A certificate of s2 and s3 for the same entries with another state."""
+    from charter_builder import signing_key
+    from strongroom.ledger.messages import Head
+    from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_vote
+
+    head = Head(
+        log_id=cluster.world.log_id, term=cluster.term, size=preview.size, root=preview.root, state_digest=bytes(32)
+    )
+    votes = [
+        verify_vote(
+            name,
+            sign_vote(signing_key(f"{name} vote"), head, NO_CERTIFICATE),
+            log_id=cluster.world.log_id,
+            vote_keys=cluster.vote_keys,
+        )
+        for name in ("s2", "s3")
+    ]
+    return certificate_from_votes(votes, witness_quorum=2)
+
+
+def test_restored_signer_that_sees_its_own_later_vote_stops(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.signers["s1"].close()
+    shutil.copytree(cluster.folders["s1"], tmp_path / "backup")
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+    cluster.world.log(Tick())
+    cluster.sync(("s1", "s2"))
+    assert cluster.certificate is not None
+    cluster.signers["s1"].close()
+    cluster.signers["s1"] = open_folder(tmp_path / "backup", cluster.clock)
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    assert cluster.signers["s1"].hello().alarm == "OWN_VOTE_UNKNOWN"
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", pb.Promise(term=9, leader=bytes(16)))
+
+
+def test_forged_certificate_is_refused(cluster: Cluster) -> None:
+    cluster.world.log(Tick())
+    certificate = cluster.certify(cluster.world.previews[-1])
+    vote = replace(certificate.votes[0], signature=bytes(64))
+    forged = replace(certificate, votes=(vote, *certificate.votes[1:]))
+    from strongroom.protocol.certificates import BadCertificate
+
+    with pytest.raises(BadCertificate):
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(forged)))
+
+
+def test_final_state_is_folded_and_no_more(cluster: Cluster) -> None:
+    cluster.tick(2)
+    assert cluster.certificate is not None
+    cluster.deliver()
+    signer = cluster.signers["s1"]
+    assert signer.copy.final_size == final_size(cluster.certificate) > 0
+    assert signer.copy.final().size == signer.copy.final_size
+
+
+def test_stored_batch_that_replays_differently_keeps_the_daemon_from_starting(cluster: Cluster) -> None:
+    cluster.ask("s1", next_append(cluster))
+    signer = cluster.signers["s1"]
+    with signer.store.commit() as write:
+        write._db.execute("UPDATE batch SET state_digest = ? WHERE size = ?", (bytes(32), signer.copy.size))
+    signer.close()
+    with pytest.raises(StoreFailed):
+        open_folder(cluster.folders["s1"], cluster.clock)
+    store = Store.open(cluster.folders["s1"] / "signer.db")
+    with store.commit() as write:
+        write.truncate(cluster.world.previews[-1].batch.first_index)
+    store.close()
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+
+
+def test_batches_are_given_to_who_lacks_them(cluster: Cluster) -> None:
+    size = cluster.signers["s1"].copy.size
+    found = cluster.ask("s1", pb.FetchBatches(first_index=0, end_index=size)).batches
+    assert [batch.first_index for batch in found][0] == 0
+    assert b"".join(entry for batch in found for entry in batch.entries) == b"".join(
+        entry for preview in cluster.world.previews for entry in preview.batch.entries
+    )
+    assert any(batch.certificate for batch in found)
+    assert not cluster.ask("s1", pb.FetchBatches(first_index=size, end_index=size + 5)).batches
+
+
+def test_own_statement_is_signed_by_the_vote_key(cluster: Cluster) -> None:
+    from strongroom.protocol.terms import verify_new_term
+
+    statement = signed(cluster.ask("s1", pb.Promise(term=3, leader=bytes(16))).statement)
+    verified = verify_new_term(
+        statement, log_id=cluster.world.log_id, vote_keys=cluster.vote_keys, term=3, leader=bytes(16)
+    )
+    assert verified.signer == "s1"
