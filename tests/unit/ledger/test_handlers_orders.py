@@ -259,6 +259,19 @@ def test_a_rejection_ends_an_open_order_for_ever(world: World) -> None:
     assert refusal_of(world, world.plan([order_hash], [world.coin(200_000)])) == "REJECTED"
 
 
+def test_an_order_full_of_approvals_has_room_for_a_rejection() -> None:
+    crowd = tuple(f"approver-{number}" for number in range(128))
+    base = builder.charter()
+    groups = tuple(replace(group, members=crowd) if group.name == "treasury" else group for group in base.groups)
+    world = World.started(people=(*base.people, *map(builder.person, crowd)), groups=groups)
+    world.make_vault(VAULT)
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    world.approve(order_hash, *crowd[:126])
+    assert refusal_of(world, world.endorse(crowd[126], Verb.APPROVE, order_hash)) == "ENDORSEMENTS_FULL"
+    world.reject(order_hash, crowd[127])
+    assert state_of(world, order_hash) is OrderState.REJECTED
+
+
 def test_an_expired_order_takes_no_more_words(world: World) -> None:
     order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop", expires_ms=world.time_ms + HOUR_MS)
     world.later(HOUR_MS)

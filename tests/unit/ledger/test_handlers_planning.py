@@ -290,6 +290,17 @@ def test_an_order_has_64_plans_at_most(world: World) -> None:
     assert refusal_of(world, world.plan([order], [coin], fee_sat=2_000)) == "PLANS_FULL"
 
 
+def test_a_plan_may_be_as_large_as_an_entry(world: World) -> None:
+    orders = [world.pay(VAULT, 1_000) for _ in range(20)]
+    coins = [world.coin(1_000, index=number % 50) for number in range(1_500)]
+    plan = world.plan(orders, coins, fee_sat=350_000)
+    assert 60_000 < len(world.entry(plan)) <= 65_535
+    world.log(plan)
+    record = world.state.plan(plan_hash(codec.encode(plan)))
+    assert record is not None
+    assert len(record.outpoints) == 1_500
+
+
 # --- bumps ------------------------------------------------------------------------------------------------------------
 
 
