@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Head, Plan
+from strongroom.ledger.messages import Certificate, Endorse, Head, OrderEntry, Plan, SignerFreeze, Vault
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
@@ -69,6 +69,7 @@ class LedgerCopy:
         self._electorate = electorate
         self._writes: asyncio.Queue[_Write] = asyncio.Queue()
         self._unstored: list[Batch] = []
+        self._dropped: list[bytes] = []
         self.replica = Replica(storage.key_value(), log_id=electorate.log_id)
         self.certificate: Certificate | None = None
         self.final_certificate: Certificate | None = None
@@ -210,12 +211,18 @@ class LedgerCopy:
                 "compare the heads of all signers"
             )
         self._unstored.clear()
-        dropped = self.certified_size > size
+        end = self.certified_size
         if self.replica.size > size:
             self.replica.truncate(size)
         self.certificate = certificate
-        if dropped:
-            await self._storage.run(partial(_drop_from, size))
+        if end > size:
+            self._dropped += await self._storage.run(partial(_drop_from, size))
+
+    def take_dropped(self) -> list[Any]:
+        """What people and signers said in entries that term changes dropped here: to be logged again, once."""
+        dropped, self._dropped = self._dropped, []
+        bodies = (decode_entry(entry).body for entry in dropped)
+        return [body for body in bodies if isinstance(body, OrderEntry | Endorse | SignerFreeze | Vault)]
 
     # --- the database follows --------------------------------------------------------------------------------------
 
@@ -248,9 +255,11 @@ def _perform(writes: tuple[_Write, ...], connection: Connection) -> None:
         write.work(connection)
 
 
-def _drop_from(size: int, connection: Connection) -> None:
+def _drop_from(size: int, connection: Connection) -> list[bytes]:
+    dropped = list(rows.entries(connection, size, 2**62))
     rows.drop_from(connection, size)
     plans.drop_from(connection, size)
+    return dropped
 
 
 def _decoded(data: bytes | None) -> Certificate | None:

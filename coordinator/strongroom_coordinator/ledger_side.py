@@ -33,6 +33,7 @@ class LedgerSide:
     ledger: LedgerCopy
     links: LinkServer
     terms: Terms
+    rounds: VotingRounds
     sessions: SigningSessions
     sequencer: Sequencer
     keygen: KeyGeneration
@@ -118,6 +119,7 @@ def build_ledger_side(
         ledger=ledger,
         links=links,
         terms=terms,
+        rounds=rounds,
         sessions=sessions,
         sequencer=sequencer,
         keygen=keygen,

@@ -136,6 +136,15 @@ class VotingRounds:
             if not self._unanswered.get(link) and link.given < held_of(certificate).rank:
                 self._give(link, certificate)
 
+    async def handed_out(self, certificate: Certificate | None) -> None:
+        """Give the newest certificate to every signer and wait for their answers, so that it outlives this process."""
+        if certificate is None:
+            return
+        frame = pb.Certify(certificate=codec.encode(certificate))
+        answers = [link.post(frame) for link in self._terms.ready.values()]
+        if answers:
+            await asyncio.wait(answers)
+
     def _give(self, link: SignerLink, certificate: Certificate) -> None:
         link.given = held_of(certificate).rank
         future = link.post(pb.Certify(certificate=codec.encode(certificate)))

@@ -70,6 +70,7 @@ class Sequencer:
         self._plans_wanted = False
         self._substance = ledger.certified_size
         self._has_led = False
+        self._term = 0
         self._refused_plans: set[bytes] = set()
         self._certified: list[Callable[[Batch, Certificate], None]] = []
         self._final: list[Callable[[int], None]] = []
@@ -101,7 +102,7 @@ class Sequencer:
     @property
     def term(self) -> int:
         """The term this coordinator leads; 0 while it leads none."""
-        return self._terms.term
+        return self._term
 
     @property
     def ledger(self) -> LedgerCopy:
@@ -142,16 +143,12 @@ class Sequencer:
             raise NotReady("the coordinator does not lead the log at this moment: try again soon")
         pending = Pending(body, subject)
         try:
-            self._door.enter(pending)
+            self._enter(pending)
         except Refused as refusal:
             known = await self._logged_before(subject)
             if known is None:
                 raise refusal from None
             return known
-        self._by_subject[subject] = pending
-        pending.future.add_done_callback(lambda _: self._by_subject.pop(subject, None))
-        self._plans_wanted = True
-        self._woken.set()
         try:
             return await asyncio.shield(pending.future)
         except Refused:
@@ -160,6 +157,13 @@ class Sequencer:
             if known is None:
                 raise
             return known
+
+    def _enter(self, pending: Pending) -> None:
+        self._door.enter(pending)
+        self._by_subject[pending.subject] = pending
+        pending.future.add_done_callback(lambda _: self._by_subject.pop(pending.subject, None))
+        self._plans_wanted = True
+        self._woken.set()
 
     async def submit_many(self, bodies: Sequence[Any]) -> list[Logged | StrongroomError]:
         """Log many entry bodies; each has its own outcome, in the same order."""
@@ -184,11 +188,12 @@ class Sequencer:
         )
 
     async def drained(self) -> None:
-        """Take nothing new, and wait until everything taken in has its certificate or its error."""
+        """Take nothing new; wait until what was taken in has its certificate or error, and signers hold the newest."""
         self.is_stopping = True
         waiting = [pending.future for pending in self._by_subject.values()]
         if waiting:
             await asyncio.wait(waiting)
+        await self._rounds.handed_out(self._ledger.certificate)
 
     # --- leading ---------------------------------------------------------------------------------------------------
 
@@ -217,6 +222,7 @@ class Sequencer:
             self._door.drain(NotReady("the coordinator is stopping"))
 
     def _end_term(self) -> None:
+        self._term = 0
         self._door.close()
         self._sessions.end_term()
         self._rounds.end()
@@ -225,13 +231,22 @@ class Sequencer:
     async def _open_term(self) -> None:
         final = self._ledger.decided_final_size
         opening = await self._terms.open()
+        self._term = opening.term
         self._sessions.begin_term(opening.term)
         # What lies beyond the final head is brought to be final in this term as well.
         self._substance = self._ledger.certified_size
         self._has_led = True
         self._plans_wanted = True
+        for body in self._ledger.take_dropped():
+            self._log_again(body)
         self._door.open()
         self._tell_final(final)
+
+    def _log_again(self, body: Any) -> None:
+        """A certificate vanished with this term: what it covered must not vanish with it."""
+        subject = subjects_of(body)[0]
+        if subject not in self._by_subject:
+            self._enter(Pending(body, subject))
 
     async def _lead(self) -> None:
         first = True

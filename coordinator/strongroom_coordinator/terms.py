@@ -123,7 +123,10 @@ class Terms:
             vote_keys=electorate.vote_keys,
             witness_quorum=electorate.witness_quorum,
         )
-        asked = {link.post(pb.Promise(term=term, leader=self._leader)): link for link in self._links.usable().values()}
+        asked = {}
+        for link in self._links.usable().values():
+            self._show_certificate(link)
+            asked[link.post(pb.Promise(term=term, leader=self._leader))] = link
         unreachable: set[str] = set()
         deadline = asyncio.get_running_loop().time() + PROMISE_TIMEOUT_S
         while asked:
@@ -142,6 +145,14 @@ class Terms:
             "term.not_opened", term=term, statements=sorted(collection.statements), unreachable=sorted(unreachable)
         )
         return None
+
+    def _show_certificate(self, link: SignerLink) -> None:
+        """Give a signer the newest certificate known here before it states its own, so that less can vanish."""
+        certificate = self._ledger.certificate
+        hello = link.hello.certificate
+        known = max(link.given, (0, 0) if hello is None else held_of(hello).rank)
+        if certificate is not None and known < held_of(certificate).rank:
+            link.post(pb.Certify(certificate=codec.encode(certificate)))
 
     def _add(
         self, collection: NewTermCollection, link: SignerLink, future: asyncio.Future[pb.LinkRequest]

@@ -180,7 +180,7 @@ class Site:
         return self.coordinator.side
 
     async def start_coordinator(
-        self, folder: str = "coordinator", *, clock: Any = None, **config: Any
+        self, folder: str = "coordinator", *, port: int = 0, clock: Any = None, **config: Any
     ) -> RunningCoordinator:
         path = self.root / folder
         path.mkdir(exist_ok=True)
@@ -194,12 +194,12 @@ class Site:
         server = grpc.aio.server(options=server_options())
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(side.links, server)
         key, certificate = self.authority.issue("coordinator", "coordinator")
-        port = server.add_secure_port(
-            "127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)], self.authority.pem, True)
+        bound = server.add_secure_port(
+            f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, certificate)], self.authority.pem, True)
         )
         await server.start()
         tasks = [asyncio.create_task(side.ledger.run()), asyncio.create_task(side.sequencer.run())]
-        running = RunningCoordinator(side=side, server=server, port=port, tasks=tasks)
+        running = RunningCoordinator(side=side, server=server, port=bound, tasks=tasks)
 
         def note(plan_hash: bytes, _txid: bytes, raw: bytes) -> None:
             running.signed[plan_hash] = raw
@@ -364,9 +364,9 @@ class Site:
 
 
 @asynccontextmanager
-async def started(root: Path, **charter: Any) -> AsyncIterator[Site]:
+async def started(root: Path, **config: Any) -> AsyncIterator[Site]:
     """A site with a coordinator and all signers."""
-    async with Site(root, **charter) as site:
-        await site.start_coordinator()
+    async with Site(root) as site:
+        await site.start_coordinator(**config)
         await site.start_signers()
         yield site
