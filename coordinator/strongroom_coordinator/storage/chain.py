@@ -36,9 +36,11 @@ __all__ = [
     "forget_chain",
     "latest_deposit",
     "mark_spent",
+    "newest_deposit",
     "outcomes",
     "outcomes_of",
     "set_watched",
+    "settled_from",
     "spenders_of",
     "tip",
     "undo_from",
@@ -102,7 +104,7 @@ class OutcomeRow:
     txid: bytes
 
 
-# --- blocks ------------------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------------------------
 
 
 def tip(connection: Connection) -> tuple[int, bytes] | None:
@@ -140,7 +142,7 @@ def forget_chain(connection: Connection) -> None:
     undo_from(connection, 0)
 
 
-# --- coins -------------------------------------------------------------------------------------------------------------
+# --- coins ----------------------------------------------------------------------------------------------------------
 
 
 def add_coins(connection: Connection, coins: Iterable[CoinRow]) -> None:
@@ -207,7 +209,7 @@ def coins_from(connection: Connection, height: int) -> list[CoinRow]:
     return [CoinRow(**dict(zip(_COIN_FIELDS, row, strict=True))) for row in connection.execute(query)]
 
 
-# --- plans -------------------------------------------------------------------------------------------------------------
+# --- plans ----------------------------------------------------------------------------------------------------------
 
 
 def add_outcomes(connection: Connection, found: Sequence[OutcomeRow], *, own: set[bytes], now_ms: int) -> None:
@@ -237,20 +239,22 @@ def outcomes_of(connection: Connection, plan_hashes: Iterable[bytes]) -> dict[by
     return {row[0]: OutcomeRow(plan_hash=row[0], height=row[1], txid=row[2]) for row in connection.execute(query)}
 
 
-def unsettled_plans(connection: Connection) -> dict[bytes, tuple[int, bytes | None, str, int]]:
-    """Plans that no block has settled: entry index, final transaction, stage, and when it changed last."""
+def unsettled_plans(connection: Connection) -> dict[bytes, int]:
+    """Plans that no block has settled, with their entry's index."""
     query = (
-        select(
-            plan_progress.c.plan_hash,
-            plan_progress.c.entry_index,
-            plan_progress.c.raw_transaction,
-            plan_progress.c.stage,
-            plan_progress.c.updated_ms,
-        )
+        select(plan_progress.c.plan_hash, plan_progress.c.entry_index)
         .outerjoin(plan_outcome, plan_outcome.c.plan_hash == plan_progress.c.plan_hash)
         .where(plan_outcome.c.plan_hash.is_(None))
     )
-    return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def settled_from(connection: Connection, height: int) -> list[OutcomeRow]:
+    """Plans that blocks at or above `height` settled, for or against."""
+    query = select(plan_outcome.c.plan_hash, plan_outcome.c.height, plan_outcome.c.txid).where(
+        plan_outcome.c.height >= height
+    )
+    return [OutcomeRow(plan_hash=row[0], height=row[1], txid=row[2]) for row in connection.execute(query)]
 
 
 def spenders_of(connection: Connection, outpoints: Iterable[tuple[bytes, int]]) -> list[SpendRow]:
@@ -266,7 +270,7 @@ def spenders_of(connection: Connection, outpoints: Iterable[tuple[bytes, int]]) 
     ]
 
 
-# --- addresses and deposits --------------------------------------------------------------------------------------------
+# --- addresses and deposits -----------------------------------------------------------------------------------------
 
 
 def watched(connection: Connection) -> dict[tuple[str, int], int]:
@@ -337,6 +341,18 @@ def deposits_after(
         query = query.where(deposit_feed.c.cursor.in_(newest))
     query = query.order_by(deposit_feed.c.cursor).limit(limit)
     return [DepositRow(**dict(zip(_DEPOSIT_FIELDS, row, strict=True))) for row in connection.execute(query)]
+
+
+def newest_deposit(connection: Connection, txid: bytes, vout: int) -> tuple[int | None, bool] | None:
+    """Height and `removed` of the newest event of one deposit."""
+    query = (
+        select(deposit_feed.c.height, deposit_feed.c.removed)
+        .where(deposit_feed.c.txid == txid, deposit_feed.c.vout == vout)
+        .order_by(deposit_feed.c.cursor.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def latest_deposit(connection: Connection) -> int:

@@ -1,4 +1,4 @@
-"""Rows of `order_event`: what changed about which order, in an order that survives restarts; watchers resume by cursor."""
+"""Rows of `order_event`: what changed about which order; the cursors survive restarts, and watchers resume by them."""
 
 from __future__ import annotations
 

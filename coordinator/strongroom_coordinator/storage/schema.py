@@ -143,6 +143,7 @@ deposit_feed = Table(
     Column("height", BigInteger),
     Column("removed", Boolean, nullable=False),
     Index("deposit_feed_vault", "vault", "cursor"),
+    Index("deposit_feed_coin", "txid", "vout", "cursor"),
     sqlite_autoincrement=True,
 )
 """Deposits as they appeared, were confirmed, or were taken out by a reorganisation; watchers resume by cursor."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from strongroom.chains.bitcoin.policy import CHANGE_BRANCH
+from strongroom.chains.bitcoin.policy import CHANGE_BRANCH, fee_rate
+from strongroom.chains.bitcoin.spend import spend_weight
+from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger.messages import Change, Plan
 from strongroom.ledger.records import PlanRecord
 from strongroom_coordinator.coins import Coin
@@ -54,6 +56,15 @@ class TrackedPlan:
     def hash(self) -> bytes:
         """The plan's hash."""
         return self.record.hash
+
+    @property
+    def fee_rate_sat_per_vb(self) -> int:
+        """Its fee rate, rounded up; as if every payment went to the longest script while it is unsigned."""
+        if self.raw_transaction is not None:
+            weight = parse(self.raw_transaction).weight
+        else:
+            weight = spend_weight(len(self.plan.inputs), [34] * len(self.plan.outputs))
+        return fee_rate(self.record.fee_sat, weight)
 
     @property
     def txid(self) -> bytes:

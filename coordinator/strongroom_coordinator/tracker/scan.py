@@ -75,9 +75,7 @@ def scan_block(
     return found, places
 
 
-def _spends(
-    transaction: Transaction, found: Findings, plans: PlanBook, is_coin: Callable[[Outpoint], bool]
-) -> None:
+def _spends(transaction: Transaction, found: Findings, plans: PlanBook, is_coin: Callable[[Outpoint], bool]) -> None:
     txid = transaction.txid
     own = plans.by_txid(txid)
     if own is not None:
@@ -90,6 +88,4 @@ def _spends(
             if plan.txid != txid:
                 for excluded in (plan, *plans.descendants(plan).values()):
                     found.conflicted[excluded.hash] = excluded
-                    found.outcomes[excluded.hash] = OutcomeRow(
-                        plan_hash=excluded.hash, height=found.height, txid=txid
-                    )
+                    found.outcomes[excluded.hash] = OutcomeRow(plan_hash=excluded.hash, height=found.height, txid=txid)

@@ -105,6 +105,7 @@ def _create_plans_and_chain() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("deposit_feed_vault", "deposit_feed", ["vault", "cursor"])
+    op.create_index("deposit_feed_coin", "deposit_feed", ["txid", "vout", "cursor"])
     op.create_table(
         "watched_index",
         sa.Column("vault", sa.Text, primary_key=True),

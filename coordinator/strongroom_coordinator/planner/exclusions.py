@@ -1,0 +1,94 @@
+"""Plans under the conflict rule: whatever pays or cancels an order again must exclude every earlier plan of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from strongroom.ledger.conflict import MustSpend, must_spend
+from strongroom.ledger.messages import CancelWithdraw, Plan, Withdraw
+from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.state import decode_order
+from strongroom_coordinator.coins import Coin
+from strongroom_coordinator.planner.builder import CannotPlan, build_cancellation
+from strongroom_coordinator.planner.chain_view import ChainView
+from strongroom_coordinator.planner.draft import Round
+from strongroom_coordinator.tracker.plan_book import Outpoint, TrackedPlan
+
+__all__ = ["evicted_fee_and_rate", "plan_cancellation", "requirements_of"]
+
+
+def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, action: CancelWithdraw) -> Plan:
+    """Plan a cancellation: an input of each live plan of its target goes back to the vault.
+
+    Raises:
+        CannotPlan: the coins for it do not exist any more, or the fee breaks a maximum.
+    """
+    target = round_.state.order(action.order_hash)
+    payment = None if target is None else decode_order(target.order).action
+    vault = round_.state.vault(payment.vault) if isinstance(payment, Withdraw) else None
+    if target is None or vault is None:
+        raise CannotPlan("the withdrawal to cancel is not there")
+    required = _cover(round_, chain, must_spend(round_.state, target.hash))
+    coins = [coin for point in required if (coin := chain.coin(point)) is not None]
+    free = [coin for coin in chain.coins(vault.name) if coin.is_confirmed and coin.outpoint not in round_.spent]
+    coins += [coin for coin in free if coin.outpoint not in required]
+    evicted_fee, evicted_rate = evicted_fee_and_rate(chain, required)
+    rate = max(chain.fee_rate_sat_per_vb, evicted_rate + 1)
+    return build_cancellation(
+        round_, vault, record, action.max_fee, coins, rate=rate, required=required, replaced_fee_sat=evicted_fee
+    ).plan
+
+
+def requirements_of(round_: Round, chain: ChainView, records: Sequence[OrderRecord]) -> frozenset[Outpoint]:
+    """Coins by which a new plan excludes every earlier plan of all these orders.
+
+    Raises:
+        CannotPlan: such coins do not exist any more; the orders can only be ordered anew.
+    """
+    wanted: dict[tuple[bytes, frozenset[bytes]], MustSpend] = {}
+    for record in records:
+        for need in must_spend(round_.state, record.hash):
+            wanted[need.plan_hash, need.transactions] = need
+    return _cover(round_, chain, wanted.values())
+
+
+def _cover(round_: Round, chain: ChainView, needs: Iterable[MustSpend]) -> frozenset[Outpoint]:
+    """Few coins that together meet every requirement: again and again the one that meets the most."""
+    open_needs = list(needs)
+    options: dict[Outpoint, Coin] = {}
+    for need in open_needs:
+        for coin in _options(chain, need):
+            if coin.outpoint not in round_.spent:
+                options[coin.outpoint] = coin
+    chosen: set[Outpoint] = set()
+    while open_needs:
+        best = max(
+            options.values(),
+            key=lambda coin: (_met(open_needs, coin), coin.is_confirmed, coin.amount_sat, coin.outpoint),
+            default=None,
+        )
+        if best is None or not _met(open_needs, best):
+            raise CannotPlan("no coin is left by which a new plan would exclude the earlier one: make a new order")
+        chosen.add(best.outpoint)
+        open_needs = [need for need in open_needs if not need.met_by([best.outpoint])]
+    return frozenset(chosen)
+
+
+def _options(chain: ChainView, need: MustSpend) -> list[Coin]:
+    direct = [coin for point in sorted(need.outpoints) if (coin := chain.coin(point)) is not None]
+    return direct + [coin for txid in sorted(need.transactions) for coin in chain.outputs_of(txid)]
+
+
+def _met(needs: Sequence[MustSpend], coin: Coin) -> int:
+    return sum(need.met_by([coin.outpoint]) for need in needs)
+
+
+def evicted_fee_and_rate(chain: ChainView, spent: Iterable[Outpoint]) -> tuple[int, int]:
+    """What spending these coins has to beat: the fees of all it evicts, and the highest of their rates."""
+    evicted: dict[bytes, TrackedPlan] = {}
+    for outpoint in spent:
+        for plan in chain.plans.spending(outpoint):
+            evicted[plan.hash] = plan
+            evicted.update(chain.plans.descendants(plan))
+    rate = max((plan.fee_rate_sat_per_vb for plan in evicted.values()), default=0)
+    return sum(plan.record.fee_sat for plan in evicted.values()), rate

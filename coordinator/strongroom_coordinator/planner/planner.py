@@ -1,0 +1,185 @@
+"""The planner: from the orders that pass now to the transactions that pay them.
+
+It runs while a batch is made, on the state that holds the batch's endorsements, so the last approval of an order and
+its plan share one batch. It decides nothing: the ledger judges every plan, and an error here costs time, never coins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from strongroom.ledger.messages import CancelWithdraw, Plan, Withdraw
+from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.ledger.state import State, decode_order
+from strongroom_coordinator.planner.builder import CannotPlan, FeeTooHigh, Payable, build, payable_of
+from strongroom_coordinator.planner.chain_view import ChainView
+from strongroom_coordinator.planner.draft import Round
+from strongroom_coordinator.planner.exclusions import plan_cancellation, requirements_of
+from strongroom_coordinator.planner.replacements import plan_bumps, replan_groups
+from strongroom_coordinator.planner.waiting import Waiting
+
+__all__ = ["ChainView", "Planner"]
+
+log = structlog.get_logger()
+
+MAX_PLANS_AT_ONCE: Final = 1_000
+
+
+class Planner:
+    """Makes plans for everything that may be planned now.
+
+    Args:
+        chain: Coins, unsettled plans and the fee rate.
+        max_orders: Most orders that one plan pays.
+    """
+
+    def __init__(self, chain: ChainView, *, max_orders: int) -> None:
+        self._chain = chain
+        self._max_orders = max_orders
+        self._waiting = Waiting()
+        self._tried_bumps: dict[bytes, int] = {}
+
+    def reason(self, order_hash: bytes) -> str:
+        """Why an order that passes every rule is not planned yet, one line for people; empty if nothing is known."""
+        return self._waiting.reason(order_hash)
+
+    @property
+    def next_look_ms(self) -> int | None:
+        """When something that waits for time alone may pass, Unix milliseconds; None if nothing does."""
+        return self._waiting.next_look_ms
+
+    def plans(self, state: State, now_ms: int) -> Sequence[Plan]:
+        """Plans that the ledger takes on top of this state at this log time, one after another."""
+        round_ = Round(state=state, now_ms=now_ms)
+        candidates = self._waiting.look(state, now_ms, self._chain.version)
+        plans: list[Plan] = []
+        if candidates.cancellations:
+            plans += self._cancel(round_, candidates.cancellations)
+        if self._chain.displaced or len(self._chain.plans):
+            plans += self._replan(round_)
+        for name, records in candidates.withdrawals.items():
+            vault = state.vault(name)
+            if vault is not None:
+                plans += self._pay(round_, vault, records)
+        plans += plan_bumps(round_, self._chain, self._tried_bumps)
+        return plans[:MAX_PLANS_AT_ONCE]
+
+    # --- withdrawals -----------------------------------------------------------------------------------------------
+
+    def _pay(self, round_: Round, vault: VaultRecord, records: Iterable[OrderRecord]) -> list[Plan]:
+        """Plan the withdrawals of one vault, oldest first; what cannot be paid now waits and blocks nothing."""
+        plans: list[Plan] = []
+        waiting = list(records)
+        while waiting:
+            chunk = self._judge(round_, vault, waiting)
+            if not chunk:
+                return plans
+            plan = self._pay_chunk(round_, vault, chunk)
+            if plan is not None:
+                plans.append(plan)
+        return plans
+
+    def _judge(self, round_: Round, vault: VaultRecord, waiting: list[OrderRecord]) -> list[Payable]:
+        """Take as many passing orders as one plan pays from the front of `waiting`, counting them in the windows."""
+        chunk: list[Payable] = []
+        taken = 0
+        for record in waiting:
+            if len(chunk) == self._max_orders:
+                break
+            taken += 1
+            action = decode_order(record.order).action
+            if isinstance(action, Withdraw) and self._waiting.passes(round_, record):
+                chunk.append(payable_of(record, action, vault))
+                if not record.planned_ms:
+                    round_.count(vault.name, action.asset, action.amount)
+        del waiting[:taken]
+        return chunk
+
+    def _pay_chunk(
+        self,
+        round_: Round,
+        vault: VaultRecord,
+        chunk: list[Payable],
+        required: frozenset[tuple[bytes, int]] = frozenset(),
+    ) -> Plan | None:
+        """Plan a chunk; leaves out orders until the rest can be paid."""
+        coins = [coin for coin in self._chain.coins(vault.name) if coin.outpoint not in round_.spent]
+        have = {coin.outpoint for coin in coins}
+        coins += [coin for point in required - have if (coin := self._chain.coin(point)) is not None]
+        chunk = self._affordable(round_, vault, chunk, sum(coin.amount_sat for coin in coins))
+        while chunk:
+            try:
+                rate = self._chain.fee_rate_sat_per_vb
+                return build(round_, vault, chunk, coins, rate=rate, required=required).plan
+            except CannotPlan as error:
+                chunk = self._leave_out(round_, vault, chunk, error)
+        return None
+
+    def _affordable(self, round_: Round, vault: VaultRecord, chunk: list[Payable], available_sat: int) -> list[Payable]:
+        """Those orders that the coins cover, oldest first; a large one that they do not cover lets others pass."""
+        kept: list[Payable] = []
+        total = 0
+        for order in chunk:
+            if total + order.action.amount <= available_sat:
+                kept.append(order)
+                total += order.action.amount
+            else:
+                why = f"coins: the vault can spend {available_sat} sat now, {order.action.amount} sat are needed"
+                self._hold(round_, vault, order, why if total == 0 else f"{why} beside other orders")
+        return kept
+
+    def _leave_out(self, round_: Round, vault: VaultRecord, chunk: list[Payable], error: CannotPlan) -> list[Payable]:
+        """Let the orders wait that stand in the way: those with too low a fee maximum, or the largest, or half."""
+        if error.orders:
+            out = error.orders
+        elif isinstance(error, FeeTooHigh):
+            out = frozenset(order.record.hash for order in chunk[len(chunk) // 2 :])
+        else:
+            largest = max(chunk, key=lambda order: order.action.amount)
+            out = frozenset([largest.record.hash])
+        for order in chunk:
+            if order.record.hash in out:
+                self._hold(round_, vault, order, error.why)
+        return [order for order in chunk if order.record.hash not in out]
+
+    def _hold(self, round_: Round, vault: VaultRecord, order: Payable, why: str) -> None:
+        if not order.record.planned_ms:
+            round_.count(vault.name, order.action.asset, -order.action.amount)
+        self._waiting.hold(round_, order.record, why, self._chain.version)
+
+    # --- cancellations, and plans instead of excluded ones ---------------------------------------------------------
+
+    def _cancel(self, round_: Round, records: Sequence[OrderRecord]) -> list[Plan]:
+        plans = []
+        for record in records:
+            action = decode_order(record.order).action
+            if not isinstance(action, CancelWithdraw) or not self._waiting.passes(round_, record):
+                continue
+            try:
+                plans.append(plan_cancellation(round_, self._chain, record, action))
+            except CannotPlan as error:
+                self._waiting.hold(round_, record, error.why, self._chain.version)
+        return plans
+
+    def _replan(self, round_: Round) -> list[Plan]:
+        """Plan orders again whose plans cannot confirm any more, or will never be signed."""
+        plans = []
+        for name, records in replan_groups(round_, self._chain):
+            vault = round_.state.vault(name)
+            if vault is None:
+                continue
+            waiting = [record for record in records if self._waiting.is_due(round_, record, self._chain.version)]
+            while waiting and (chunk := self._judge(round_, vault, waiting)):
+                try:
+                    required = requirements_of(round_, self._chain, [order.record for order in chunk])
+                except CannotPlan as error:
+                    for order in chunk:
+                        self._hold(round_, vault, order, error.why)
+                    continue
+                plan = self._pay_chunk(round_, vault, chunk, required)
+                if plan is not None:
+                    plans.append(plan)
+        return plans

@@ -1,0 +1,142 @@
+"""Brings logged plans into the tracker's book: from each certified batch at once, and from the database at start."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection
+
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Entry, Plan
+from strongroom.ledger.plans import plan_hash
+from strongroom.ledger.replica import Batch
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.reading import LogReader
+from strongroom_coordinator.storage import chain as rows
+from strongroom_coordinator.storage import ledger as ledger_rows
+from strongroom_coordinator.storage import plans as plan_rows
+from strongroom_coordinator.storage.chain import OutcomeRow
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.tracker.plan_book import TrackedPlan
+
+if TYPE_CHECKING:
+    from strongroom_coordinator.tracker.tracker import Tracker
+
+__all__ = ["PlanLoader"]
+
+_TIME_OFFSET: Final = 18
+"""Where an entry's time field begins: after the 16-byte salt with its tag and length."""
+_PLAN_TAG: Final = 0x7A
+
+
+class PlanLoader:
+    """Fills the plan book of a tracker."""
+
+    def __init__(self, tracker: Tracker, storage: Storage, reader: LogReader, clock: Clock) -> None:
+        self._tracker = tracker
+        self._storage = storage
+        self._reader = reader
+        self._clock = clock
+
+    def take(self, batch: Batch) -> bool:
+        """Track the plans of a certified batch; True if there was one."""
+        found = False
+        for data in batch.entries:
+            plan = _plan_in(data)
+            if plan is not None:
+                found = self._add(plan, raw=None, is_broadcast=False, since_ms=self._clock.wall_ms()) or found
+        return found
+
+    def _add(self, plan: Plan, *, raw: bytes | None, is_broadcast: bool, since_ms: int) -> bool:
+        record = self._reader.newest_state().plan(plan_hash(codec.encode(plan)))
+        if record is None:
+            return False
+        self._tracker.plans.add(
+            TrackedPlan(record=record, plan=plan, raw_transaction=raw, is_broadcast=is_broadcast, since_ms=since_ms)
+        )
+        return True
+
+    async def load_settled(self) -> None:
+        """Load which plans a block excludes, and find the orders that this leaves without any other plan."""
+        for row in await self._storage.run(rows.outcomes):
+            self._tracker.plans.conflicted[row.plan_hash] = row.txid
+        state = self._reader.newest_state()
+        conflicted = self._tracker.plans.conflicted
+        for name in conflicted:
+            for order_hash in self._tracker.orders_of(name):
+                record = state.order(order_hash)
+                if record is not None and all(plan in conflicted for plan in record.plans):
+                    self._tracker.displaced.add(order_hash)
+
+    async def sync(self) -> None:
+        """Make the book agree with the database: after a start, a term change, or a rebuild from the signers."""
+        await self._reader.source.stored()
+        stored = await self._storage.run(rows.unsettled_plans)
+        book, state = self._tracker.plans, self._reader.newest_state()
+        gone = [plan for plan in book if plan.hash not in stored and state.plan(plan.hash) is None]
+        for plan in gone:
+            book.remove(plan.hash)
+        missing = {name: index for name, index in stored.items() if book.get(name) is None}
+        if missing:
+            await self._load(missing)
+        if gone or missing:
+            self._tracker.changed()
+
+    async def _load(self, missing: dict[bytes, int]) -> None:
+        found = await self._storage.run(partial(_read_plans, wanted=missing))
+        added = []
+        for data, row in found:
+            plan = _plan_in(data)
+            if plan is None or plan_hash(codec.encode(plan)) != row.plan_hash:
+                continue
+            is_broadcast = row.stage == "broadcast"
+            if self._add(plan, raw=row.raw_transaction, is_broadcast=is_broadcast, since_ms=row.updated_ms):
+                added.append(row.plan_hash)
+        await self._settle_late(added)
+
+    async def _settle_late(self, names: list[bytes]) -> None:
+        """Settle plans whose coins were spent in blocks that were read before the plan was known here."""
+        book = self._tracker.plans
+        spent = {point: plan for name in names if (plan := book.get(name)) is not None for point in plan.outpoints}
+        outcomes: dict[bytes, OutcomeRow] = {}
+        own: set[bytes] = set()
+        for spend in await self._storage.run(partial(rows.spenders_of, outpoints=spent)):
+            for plan in book.spending(spend.outpoint):
+                is_own = plan.txid == spend.by_txid
+                affected = (plan,) if is_own else (plan, *book.descendants(plan).values())
+                for one in affected:
+                    outcomes[one.hash] = OutcomeRow(plan_hash=one.hash, height=spend.height, txid=spend.by_txid)
+                own |= {plan.hash} if is_own else set()
+        if not outcomes:
+            return
+        now_ms = self._clock.wall_ms()
+        settle = partial(rows.add_outcomes, found=list(outcomes.values()), own=own, now_ms=now_ms)
+        await self._storage.run(settle)
+        for name, row in outcomes.items():
+            settled = book.get(name)
+            book.remove(name)
+            if name not in own and settled is not None:
+                book.conflicted[name] = row.txid
+                self._tracker.displaced.update(settled.record.order_hashes)
+
+
+def _plan_in(entry: bytes) -> Plan | None:
+    """The plan of an entry, without decoding the many entries that hold something else."""
+    position = _TIME_OFFSET + 1
+    while position < len(entry) and entry[position] & 0x80:
+        position += 1
+    if entry[position + 1 : position + 2] != bytes([_PLAN_TAG]):
+        return None
+    body = codec.decode(Entry, entry).body
+    return body if isinstance(body, Plan) else None
+
+
+def _read_plans(connection: Connection, *, wanted: dict[bytes, int]) -> list[tuple[bytes, plan_rows.PlanRow]]:
+    found = []
+    for name, index in sorted(wanted.items(), key=lambda item: item[1]):
+        row = plan_rows.by_hash(connection, name)
+        data = ledger_rows.entries(connection, index, index + 1)
+        if row is not None and data:
+            found.append((data[0], row))
+    return found
