@@ -21,6 +21,8 @@ from strongroom.ledger.records import QuotaRecord
 
 __all__ = ["apply"]
 
+LAST_TIME_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: sums of a time and a duration stay far below 2^64."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -52,6 +54,8 @@ def apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) -> 
 
 def _apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) -> None:
     at = Position(index=index, time_ms=entry.time_ms)
+    if not 0 < entry.time_ms <= LAST_TIME_MS:
+        raise refused("ENTRY_TIME_RANGE", f"the entry's time {entry.time_ms} is not in the years 1970 to 9999")
     if entry.time_ms < state.time_ms:
         raise refused("ENTRY_TIME_FELL", f"the entry's time {entry.time_ms} is before {state.time_ms}")
     if not isinstance(entry.body, Genesis) and state.charter_record is None:

@@ -54,6 +54,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         # the entry and the batch
         "ENTRY_MALFORMED": Reason(_ARGUMENT, "A message in the entry is not in canonical form.", "Encode it again."),
         "ENTRY_TIME_FELL": Reason(_STATE, "The entry's log time is before the last one.", "Stamp it again."),
+        "ENTRY_TIME_RANGE": Reason(_ARGUMENT, "The entry's log time is no time.", "Stamp it with the time of day."),
         "BATCH_MALFORMED": Reason(
             _ARGUMENT,
             "The batch is empty, too large, does not follow the log, or its entries carry different times.",

@@ -192,6 +192,12 @@ def test_log_time_never_falls(world: World) -> None:
     world.log(Tick())
 
 
+@pytest.mark.parametrize("time_ms", [0, 253_402_300_800_000, 2**64 - 1])
+def test_log_time_is_a_time(time_ms: int) -> None:
+    world = World(time_ms=time_ms)
+    assert refusal_of(world, world.genesis()) == "ENTRY_TIME_RANGE"
+
+
 def test_one_batch_has_one_time(world: World) -> None:
     entries = [codec.encode(Entry(salt=bytes(16), time_ms=START_MS + late, body=Tick())) for late in (0, 1)]
     with pytest.raises(Refused, match="another time") as caught:
