@@ -69,6 +69,11 @@ class OrderStatus:
         """SHA-256 of the order's bytes."""
         return OrderHash(self.proven.record.hash)
 
+    @property
+    def data(self) -> bytes:
+        """The order's exact bytes, which endorsements name by their hash."""
+        return self.proven.record.order
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom_client.plain_text import plain
 
 __all__ = [
     "Aborted",
@@ -167,5 +168,5 @@ _BY_CODE: dict[str, type[RemoteError]] = {
 
 def remote_error(code: str, message: str, reason: str, facts: dict[str, str]) -> RemoteError:
     """The error class for a gRPC status code name; codes the service never uses become `Internal`."""
-    safe = {key: value for key, value in facts.items() if key not in ("message", "remote_reason")}
-    return _BY_CODE.get(code, Internal)(message, remote_reason=reason or code, **safe)
+    safe = {plain(key): plain(value) for key, value in facts.items() if key not in ("message", "remote_reason")}
+    return _BY_CODE.get(code, Internal)(plain(message), remote_reason=plain(reason or code), **safe)

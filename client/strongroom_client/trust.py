@@ -41,9 +41,9 @@ _TABLE_OF: dict[type[Any], bytes] = {
 class Proven(Generic[R]):
     """A record that stands in a certified state.
 
-    `final`: that state cannot vanish any more. Its certificate is of the same term as the final one, because within one
-    term all certificates are of one history; one of an earlier term may be of a branch that a new term dropped, whatever
-    its size.
+    `final`: that state cannot vanish any more. Its certificate is of the same term as the final one, because all
+    certificates of one term are of one history; one of an earlier term may be of a branch that a new term dropped,
+    whatever its size.
     """
 
     record: R

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
-from strongroom_client.cli import charter, init, pki
+from strongroom_client.cli import audit, charter, freeze, init, login, pki, status, vault, withdraw
 from strongroom_client.cli.output import ErrorGroup
 
 __all__ = ["main"]
@@ -42,3 +42,11 @@ def completion(shell: str) -> None:
 main.add_command(init.init)
 main.add_command(pki.pki)
 main.add_command(charter.charter)
+main.add_command(login.login)
+main.add_command(status.status)
+main.add_command(vault.vault)
+main.add_command(withdraw.withdraw)
+main.add_command(freeze.freeze)
+main.add_command(freeze.unfreeze)
+main.add_command(freeze.freezes)
+main.add_command(audit.audit)

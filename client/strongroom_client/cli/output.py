@@ -19,6 +19,7 @@ from rich.markup import escape
 from strongroom.crypto.sealed import MAX_PASSPHRASE_SIZE, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom_client.errors import RemoteError
 from strongroom_client.files import FileProblem, read_bytes
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "json_option",
     "passphrase_option",
     "read_passphrase",
+    "wants_json",
 ]
 
 _JSON: Final = "strongroom.json"
@@ -57,7 +59,7 @@ class Refused(StrongroomError):
 
 
 _REFUSALS: Final = frozenset({Kind.PERMISSION_DENIED, Kind.FAILED_PRECONDITION})
-_REFUSED_SOURCES: Final = frozenset({"CHARTER_SOURCE_INVALID"})
+_REFUSED_SOURCES: Final = frozenset({"CHARTER_SOURCE_INVALID", "NOT_PROVEN"})
 
 
 def exit_code_of(error: StrongroomError) -> ExitCode:
@@ -99,9 +101,14 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def wants_json() -> bool:
+    """Whether the running command was given `--json`."""
+    return bool(click.get_current_context().meta.get(_JSON))
+
+
 def emit(data: Mapping[str, Any], human: str | Sequence[RenderableType]) -> None:
     """Print `data` as JSON if `--json` was given, else `human`: text as it stands, or text and tables in a list."""
-    if click.get_current_context().meta.get(_JSON):
+    if wants_json():
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     if isinstance(human, str):
@@ -150,8 +157,10 @@ def _bounded(passphrase: bytearray, where: str) -> SecretBytes:
 
 
 def _show_error(ctx: click.Context, error: StrongroomError) -> None:
+    # The coordinator's own reason says more than the class of its status code.
+    reason = error.remote_reason if isinstance(error, RemoteError) else error.reason
     if ctx.meta.get(_JSON):
-        content = {"reason": error.reason, "message": error.message, "facts": error.facts}
+        content = {"reason": reason, "message": error.message, "facts": error.facts}
         click.echo(json.dumps({"error": content}, indent=2, ensure_ascii=False), err=True)
         return
-    click.echo(f"Error: {error.message}\nReason: {error.reason}", err=True)
+    click.echo(f"Error: {error.message}\nReason: {reason}", err=True)

@@ -1,0 +1,302 @@
+"""The whole log replayed by an auditor's own machine: every entry, rule, vote and digest judged again.
+
+Nothing is taken from the coordinator but bytes. The genesis charter must hash to the pinned log id; every batch is
+applied by the code that signers run, so every approval, rule, limit and plan is judged again; every certificate must
+carry w valid votes for exactly the root and the state digest that the replay gives. With a Bitcoin node of the
+auditor's own, every transaction that spends a vault's coins must have its plan in the log.
+
+Spec: design, "Auditors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
+from strongroom.ledger.messages import Certificate, Entry, Head, Plan
+from strongroom.ledger.plans import plan_hash, spend_of
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State
+from strongroom.ledger.view import MemoryStore
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
+from strongroom.protocol.certificates import final_size, head_hash
+from strongroom_client.trust import Trust
+
+__all__ = ["AuditFailed", "AuditSummary", "Auditor", "PlannedSpend"]
+
+
+class AuditFailed(StrongroomError):
+    """The log, or the chain beside it, is not what it must be; the message says where the first difference is."""
+
+    reason = "AUDIT_DISCREPANCY"
+    kind = Kind.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSpend:
+    """One plan of the log as the chain must show it. Txids are in internal byte order."""
+
+    entry_index: int
+    vault: str
+    order_hashes: tuple[bytes, ...]
+    inputs: tuple[tuple[bytes, int, int, int, int], ...]
+    """Each input: txid, output number, claimed satoshi, branch, index."""
+    is_cancel: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSummary:
+    """What a complete replay found."""
+
+    log_id: LogId
+    organisation: str
+    entries: int
+    batches: int
+    certificates: int
+    votes: int
+    final_size: int
+    root: bytes
+    state_digest: bytes
+    time_ms: int
+    orders: int
+    vaults: int
+    plans: int
+    freezes: int
+    cosigners: tuple[str, ...]
+    """Signers whose cosignature of the published checkpoint was verified; empty when there was none to verify."""
+
+
+@dataclass(slots=True)
+class Auditor:
+    """Takes the log batch by batch, and raises at the first thing that is wrong.
+
+    Args:
+        log_id: the pinned log id.
+        progress: called after each batch with the number of entries replayed.
+    """
+
+    log_id: LogId
+    progress: Callable[[int], None] | None = None
+    trust: Trust | None = None
+    spends: dict[bytes, PlannedSpend] = field(default_factory=dict)
+    """Every plan of the log, by the txid of its transaction."""
+    _store: MemoryStore = field(default_factory=MemoryStore)
+    _replica: Replica | None = None
+    _batches: int = 0
+    _certificates: int = 0
+    _votes: int = 0
+    _certified: int = 0
+    _final: int = 0
+    _term: int = 0
+    _digests: dict[int, bytes] = field(default_factory=dict)
+    """State digest after each batch, by size: votes name heads that carry them."""
+
+    @property
+    def state(self) -> State:
+        """The state after the last batch."""
+        return self._log().state()
+
+    @property
+    def size(self) -> int:
+        """Entries taken so far."""
+        return self._log().size
+
+    def root_at(self, size: int) -> bytes | None:
+        """Root of the log's first `size` entries; None if it is shorter."""
+        return self._log().root_at(size)
+
+    @property
+    def charter(self) -> Charter:
+        """The charter behind the pinned log id.
+
+        Raises:
+            AuditFailed: no batch was taken yet.
+        """
+        if self.trust is None:
+            raise AuditFailed("the log is empty: there is nothing to verify")
+        return self.trust.charter
+
+    def take(self, first_index: int, entries: tuple[bytes, ...], certificate: bytes) -> None:
+        """Replay one batch; an empty certificate means that only a later head was certified.
+
+        Raises:
+            AuditFailed: the first thing in it that does not hold.
+        """
+        log = self._log()
+        if first_index != log.size:
+            raise AuditFailed(
+                f"a batch begins at entry {first_index}, and the log has {log.size} so far: entries are missing",
+                entry=str(log.size),
+            )
+        if self.trust is None:
+            self.trust = self._pinned(entries)
+        preview = self._replayed(Batch(first_index=first_index, entries=entries))
+        plans = self._plans_of(preview)
+        log.push(preview)
+        self.spends.update(plans)
+        self._batches += 1
+        self._digests[preview.size] = preview.state_digest
+        if certificate:
+            self._check_certificate(certificate, preview)
+            self._store.update(log.fold(preview.size))
+            log.folded(preview.size)
+        if self.progress is not None:
+            self.progress(preview.size)
+
+    def finish(self, *, checkpoint: bytes = b"") -> AuditSummary:
+        """Say what the replay found; a published checkpoint must be of this very log.
+
+        Raises:
+            AuditFailed: entries at the end have no certificate, or the checkpoint is of another log.
+        """
+        log, charter = self._log(), self.charter
+        if self._certified != log.size:
+            raise AuditFailed(
+                f"entries {self._certified} to {log.size - 1} stand under no certificate", entry=str(self._certified)
+            )
+        cosigners = self._check_checkpoint(checkpoint) if checkpoint else ()
+        root, digest = log.head()
+        state = log.state()
+        return AuditSummary(
+            log_id=self.log_id,
+            organisation=charter.organisation,
+            entries=log.size,
+            batches=self._batches,
+            certificates=self._certificates,
+            votes=self._votes,
+            final_size=self._final,
+            root=root,
+            state_digest=digest,
+            time_ms=state.time_ms,
+            orders=state.orders_count,
+            vaults=state.count(b"vaults"),
+            plans=len(self.spends),
+            freezes=len(state.freezes()),
+            cosigners=cosigners,
+        )
+
+    # --- one batch -------------------------------------------------------------------------------------------------
+
+    def _log(self) -> Replica:
+        if self._replica is None:
+            self._replica = Replica(self._store, log_id=self.log_id)
+        return self._replica
+
+    def _pinned(self, entries: tuple[bytes, ...]) -> Trust:
+        try:
+            return Trust.from_genesis_entry(entries[0] if entries else b"", pinned=self.log_id)
+        except StrongroomError as error:
+            raise AuditFailed(f"entry 0: {error.message}", entry="0") from error
+
+    def _replayed(self, batch: Batch) -> Preview:
+        try:
+            return self._log().preview(batch)
+        except StrongroomError as error:
+            index = error.facts.get("entry", str(batch.first_index))
+            raise AuditFailed(
+                f"entry {index} must not be in the log: {error.message} ({error.reason})", entry=index
+            ) from error
+
+    def _plans_of(self, preview: Preview) -> dict[bytes, PlannedSpend]:
+        """The plans of a batch, each resolved again from the orders people signed."""
+        state = State(preview.overlay, self.log_id)
+        found: dict[bytes, PlannedSpend] = {}
+        for position, data in enumerate(preview.batch.entries):
+            body = codec.decode(Entry, data).body
+            if not isinstance(body, Plan):
+                continue
+            index = preview.batch.first_index + position
+            record = state.plan(plan_hash(codec.encode(body)))
+            txid = spend_of(state, body).txid
+            if record is None or record.txid != txid:
+                raise AuditFailed(f"entry {index}: the plan's record is not that of its transaction", entry=str(index))
+            found[txid] = PlannedSpend(
+                entry_index=index,
+                vault=body.vault,
+                order_hashes=body.order_hashes,
+                inputs=tuple((one.txid, one.vout, one.amount_sat, one.branch, one.index) for one in body.inputs),
+                is_cancel=record.is_cancel,
+            )
+        return found
+
+    # --- certificates ----------------------------------------------------------------------------------------------
+
+    def _check_certificate(self, data: bytes, preview: Preview) -> None:
+        if self.trust is None:
+            raise AuditFailed("a certificate came before the genesis")
+        at = str(preview.size)
+        try:
+            certificate = self.trust.certificate(data)
+        except StrongroomError as error:
+            raise AuditFailed(f"the certificate of size {at}: {error.message}", size=at) from error
+        head = certificate.head
+        expected = Head(
+            log_id=self.log_id,
+            term=head.term,
+            size=preview.size,
+            root=preview.root,
+            state_digest=preview.state_digest,
+        )
+        if head != expected:
+            what = next(
+                name for name in ("size", "root", "state_digest") if getattr(head, name) != getattr(expected, name)
+            )
+            raise AuditFailed(
+                f"the certificate of size {at} certifies another {what.replace('_', ' ')} than the replay gives",
+                size=at,
+                field=what,
+            )
+        if head.term < self._term:
+            raise AuditFailed(f"the certificate of size {at} is of term {head.term}, after term {self._term}", size=at)
+        self._check_held(certificate)
+        self._term = head.term
+        self._certified = preview.size
+        self._certificates += 1
+        self._votes += len(certificate.votes)
+        self._final = max(self._final, final_size(certificate))
+
+    def _check_held(self, certificate: Certificate) -> None:
+        """Votes name the certificate that their author held; one of the same term must be of this very history."""
+        head = certificate.head
+        for vote in certificate.votes:
+            if vote.held_term != head.term:
+                continue
+            digest = self._digests.get(vote.held_size)
+            root = self._log().root_at(vote.held_size)
+            if digest is None or root is None:
+                wrong = True
+            else:
+                held = Head(log_id=self.log_id, term=head.term, size=vote.held_size, root=root, state_digest=digest)
+                wrong = head_hash(held) != vote.held_head
+            if wrong:
+                raise AuditFailed(
+                    f"the vote of {vote.signer} for size {head.size} names a certificate of size {vote.held_size} in "
+                    "the same term that is not of this history: two histories were certified",
+                    size=str(head.size),
+                    signer=vote.signer,
+                )
+
+    def _check_checkpoint(self, data: bytes) -> tuple[str, ...]:
+        """Verify the published checkpoint against the replay.
+
+        Who cosigned is told; how many suffice is for who relies on the checkpoint outside, one is enough to compare.
+        """
+        charter = self.charter
+        origin = log_origin(self.log_id)
+        witnesses = [cosigner_key(self.log_id, signer.name, signer.witness_key) for signer in charter.signers]
+        try:
+            opened = open_checkpoint(data, origin=origin, witnesses=witnesses, threshold=1)
+        except StrongroomError as error:
+            raise AuditFailed(f"the published checkpoint does not hold: {error.message}") from error
+        size, root = opened.checkpoint.size, self._log().root_at(opened.checkpoint.size)
+        if root != opened.checkpoint.root:
+            what = "the log served here is shorter" if root is None else "the replay gives another root"
+            raise AuditFailed(
+                f"signers cosigned a history of {size} entries, and {what}: something is hidden or replaced",
+                size=str(size),
+            )
+        return tuple(sorted(name.removeprefix(f"{origin}/") for name in opened.times_s))

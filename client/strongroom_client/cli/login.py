@@ -1,0 +1,99 @@
+"""`strongroom login`: the profile that every other command uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import LogId
+from strongroom_client.cli.output import PathArgument, emit, json_option
+from strongroom_client.cli.shared import profile_option, run, session
+from strongroom_client.errors import PinMismatch, ProfileProblem, RemoteError
+from strongroom_client.files import read_bytes
+from strongroom_client.pki import identity_of
+from strongroom_client.profile import Profile, log_id_from_hex, save_profile
+
+__all__ = ["login"]
+
+
+@click.command()
+@click.option("--coordinator", required=True, metavar="HOST:PORT", help="Where the coordinator listens.")
+@click.option("--ca", required=True, type=PathArgument, help="The certificate authority's certificate.")
+@click.option("--cert", required=True, type=PathArgument, help="Your certificate.")
+@click.option("--key-dir", required=True, type=PathArgument, help="The folder that `strongroom init` wrote.")
+@click.option("--log-id", required=True, metavar="HEX", help="The compared fingerprint of the charter, 64 hex digits.")
+@click.option("--replace-pin", is_flag=True, help="Replace a profile that pins another log.")
+@profile_option
+@json_option
+def login(
+    *, coordinator: str, ca: Path, cert: Path, key_dir: Path, log_id: str, replace_pin: bool, profile: Path
+) -> None:
+    """Write your profile, and pin the log whose fingerprint you compared with your colleagues."""
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.BadParameter("write it as HOST:PORT", param_hint="--coordinator")
+    made = Profile(
+        coordinator=coordinator,
+        log_id=log_id_from_hex(log_id),
+        ca=ca.absolute(),
+        certificate=cert.absolute(),
+        key_folder=key_dir.absolute(),
+    )
+    identity = _check_files(made)
+    save_profile(profile, made, replace_pin=replace_pin)
+    verified, words = run(_ask(profile, made.log_id))
+    emit(
+        {
+            "profile": str(profile),
+            "log_id": made.log_id.hex(),
+            "identity": identity,
+            "coordinator": coordinator,
+            "verified": verified,
+            "detail": words,
+        },
+        f"Wrote {profile} for {identity}.\nPinned log {made.log_id.hex()}\n{words}",
+    )
+
+
+def _check_files(profile: Profile) -> str:
+    """Check that certificate, key and authority can be used together; return the certificate's URI name.
+
+    Raises:
+        ProfileProblem: they cannot.
+        FileProblem: one of them cannot be read.
+    """
+    try:
+        authority = x509.load_pem_x509_certificate(read_bytes(profile.ca))
+        certificate = x509.load_pem_x509_certificate(read_bytes(profile.certificate))
+    except ValueError as error:
+        raise ProfileProblem(f"{profile.ca} and {profile.certificate} must be PEM certificates") from error
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise ProfileProblem(f"{profile.certificate} was not issued by {profile.ca}: give the right files") from error
+    name = profile.person()
+    identity = identity_of(certificate)
+    if identity.rsplit("/", 1)[-1] != name:
+        raise ProfileProblem(f"{profile.certificate} is of {identity or 'nobody'}, and the key is of {name}")
+    read_bytes(profile.endpoint.key_file)
+    return identity
+
+
+async def _ask(file: Path, log_id: LogId) -> tuple[bool, str]:
+    """Ask the coordinator whether it serves the pinned log; it need not be reachable yet."""
+    try:
+        async with session(file) as opened:
+            trust = await opened.client.trust()
+            try:
+                seen = await opened.seen()
+            except StrongroomError as error:
+                return True, f"The coordinator serves this log; {error.message}"
+    except PinMismatch:
+        raise
+    except RemoteError as error:
+        return False, f"Not verified yet that the coordinator serves this log: {error.message} ({error.remote_reason})"
+    return True, f"The coordinator serves the log of {trust.charter.organisation}: {seen.size} entries are final."

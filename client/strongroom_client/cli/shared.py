@@ -1,0 +1,174 @@
+"""What commands that talk to a coordinator share: the profile, the connection, and finding the order that is meant."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import OrderHash
+from strongroom_client.answers import OrderStatus
+from strongroom_client.cli.output import PathArgument
+from strongroom_client.errors import NotFound, NotProven
+from strongroom_client.orders import Seen
+from strongroom_client.profile import Memory, Profile, default_profile, load_profile
+from strongroom_client.treasury import TreasuryClient
+
+__all__ = [
+    "BadOption",
+    "OrderNotFound",
+    "Session",
+    "finish",
+    "mine",
+    "now_ms",
+    "profile_option",
+    "run",
+    "session",
+]
+
+_SHORTEST_PREFIX: Final = 8
+_ORDERS_LOOKED_AT: Final = 10_000
+_FINAL_WAIT_S: Final = 15.0
+_POLL_S: Final = 0.2
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class OrderNotFound(StrongroomError):
+    """No order, or more than one, is what was typed."""
+
+    reason = "ORDER_NOT_FOUND"
+    kind = Kind.NOT_FOUND
+
+
+class BadOption(StrongroomError):
+    """An option or argument has no meaning here; the message says what would."""
+
+    reason = "BAD_OPTION"
+    kind = Kind.INVALID_ARGUMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open client with the profile it was opened from."""
+
+    profile: Profile
+    memory: Memory
+    client: TreasuryClient
+
+    async def seen(self) -> Seen:
+        """The newest final head, remembered on this machine.
+
+        Raises:
+            NotProven: it is older than one that this machine has proven before.
+        """
+        seen = await self.client.seen()
+        known = self.memory.head()
+        if known is not None and (seen.size < known.size or (seen.size == known.size and seen.root != known.root)):
+            raise NotProven(
+                f"the coordinator shows a final log of {seen.size} entries, and this machine has proven {known.size} "
+                "before: it is behind or hides something; sign nothing, and ask your operators"
+            )
+        self.memory.remember(seen)
+        return seen
+
+    async def find(self, text: str) -> OrderStatus:
+        """The order that is meant by its hash, by at least 8 first digits of it, or by its id.
+
+        Raises:
+            OrderNotFound: there is none, or the digits are of several.
+        """
+        digits = text.strip().lower().replace(" ", "")
+        if len(digits) < _SHORTEST_PREFIX or any(letter not in "0123456789abcdef" for letter in digits):
+            raise OrderNotFound(
+                f"{text!r} names no order: give its hash, its id, or {_SHORTEST_PREFIX} or more first digits of it"
+            )
+        if len(digits) == 64:
+            return await self.client.order(OrderHash(bytes.fromhex(digits)))
+        if len(digits) == 32:
+            with suppress(NotFound):
+                return await self.client.order(bytes.fromhex(digits))
+        found = [status async for status in self.orders() if status.hash.hex().startswith(digits)]
+        if len(found) != 1:
+            what = "no order of the coordinator's list" if not found else f"{len(found)} orders"
+            raise OrderNotFound(f"{what} begins with {digits}: give the whole hash", digits=digits)
+        return found[0]
+
+    async def orders(
+        self, *, vault: str = "", statuses: tuple[str, ...] = (), most: int = _ORDERS_LOOKED_AT
+    ) -> AsyncIterator[OrderStatus]:
+        """The newest orders, page by page; each proven, the selection the coordinator's."""
+        token, count = "", 0
+        while count < most:
+            page, token = await self.client.orders(vault=vault, statuses=statuses, page_size=500, page_token=token)
+            for status in page:
+                yield status
+            count += len(page)
+            if not token or not page:
+                return
+
+
+def profile_option(command: Command) -> Command:
+    """Give a command `--profile`; it receives the path of the profile file."""
+
+    def chosen(_: click.Context, __: click.Parameter, value: Path | None) -> Path:
+        return value or default_profile()
+
+    option = click.option(
+        "--profile",
+        type=PathArgument,
+        envvar="STRONGROOM_PROFILE",
+        callback=chosen,
+        help="The profile that `strongroom login` wrote; else STRONGROOM_PROFILE, else ~/.config/strongroom.",
+    )
+    return option(command)
+
+
+@asynccontextmanager
+async def session(profile_file: Path) -> AsyncIterator[Session]:
+    """Open a session from a profile; it connects at the first call.
+
+    Raises:
+        ProfileProblem: the profile or a file it names cannot be used.
+    """
+    profile = load_profile(profile_file)
+    memory = Memory.beside(profile_file, profile.log_id)
+    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id) as client:
+        yield Session(profile, memory, client)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous part to its end."""
+    return asyncio.run(work)
+
+
+def now_ms() -> int:
+    """This machine's clock, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def mine(status: OrderStatus, person: str, verb: Any) -> bool:
+    """Whether a proven record holds this word of this person."""
+    return any(said.person == person and said.verb is verb for said in status.proven.record.endorsements)
+
+
+async def finish(
+    opened: Session, key: OrderHash, met: Callable[[OrderStatus], bool], *, wait_s: float = _FINAL_WAIT_S
+) -> OrderStatus | None:
+    """Wait until an order's record is final and meets a condition; None if that does not come in time."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        status = await opened.client.order(key)
+        if status.proven.final and met(status):
+            return status
+        if time.monotonic() >= deadline:
+            return None
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,286 @@
+"""Looking at an order, and initiating, approving or rejecting one: the steps that all kinds of orders share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.text import Text
+
+from strongroom.ledger.messages import CancelWithdraw, Order, Verb, Withdraw
+from strongroom.model.ids import LogId, OrderHash
+from strongroom_client.answers import OrderStatus, Receipt
+from strongroom_client.cli.output import Refused, emit
+from strongroom_client.cli.shared import BadOption, Session, now_ms, run, session
+from strongroom_client.cli.shared_sheet import sheet_data, sheet_parts, show
+from strongroom_client.cli.shared_signing import (
+    confirm,
+    deliver,
+    hand_in_text,
+    rejected,
+    report_delivery,
+    report_logged,
+    sign,
+    unlock,
+    write_hand_in,
+)
+from strongroom_client.display import OrderSheet, facts_of, kind_of, make_sheet, twin_warnings, twins_of
+from strongroom_client.orders import Action, DraftedOrder, Seen, draft, fingerprint
+from strongroom_client.person_key import PersonKey
+from strongroom_client.profile import Memory, Profile, load_profile
+from strongroom_client.trust import Trust
+
+__all__ = ["Looked", "approve", "initiate", "look", "offline_seen", "reject", "show_order"]
+
+_TWINS_LOOKED_AT: Final = 2_000
+_NEVER_SEEN: Final = Seen(size=1, root=bytes(32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What stands beside a new order: the order that it cancels, and those with the same payment."""
+
+    target: Order | None
+    twins: tuple[OrderStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was looked at: the sheet that is shown, and the head that an endorsement will name."""
+
+    sheet: OrderSheet
+    seen: Seen
+    trust: Trust
+
+
+async def look(profile_file: Path, text: str) -> Looked:
+    """Gather everything about the order that is meant, proven as far as it can be."""
+    async with session(profile_file) as opened:
+        trust, seen = await opened.client.trust(), await opened.seen()
+        status = await opened.find(text)
+        target = None
+        if isinstance(status.order.action, CancelWithdraw):
+            target = (await opened.client.order(OrderHash(status.order.action.order_hash))).order
+        sheet = make_sheet(
+            trust,
+            status,
+            now_ms=now_ms(),
+            explanation=await opened.client.explain(status.hash),
+            freezes=await opened.client.freezes(),
+            others=await _others(opened, status.order),
+            target=target,
+        )
+        return Looked(sheet=sheet, seen=seen, trust=trust)
+
+
+async def _others(opened: Session, order: Order) -> list[OrderStatus]:
+    """Orders of the same vault among which one with the same payment is looked for."""
+    if not isinstance(order.action, Withdraw):
+        return []
+    return [other async for other in opened.orders(vault=order.action.vault, most=_TWINS_LOOKED_AT)]
+
+
+def show_order(profile_file: Path, text: str) -> None:
+    """Show one order."""
+    looked = run(look(profile_file, text))
+    emit(sheet_data(looked.sheet), sheet_parts(looked.sheet))
+
+
+def approve(profile_file: Path, text: str, *, kinds: Sequence[str], yes: bool, passphrase_file: Path | None) -> None:
+    """Show an order, ask, sign an approval of exactly what was shown, and prove that it is logged."""
+    looked = run(look(profile_file, text))
+    sheet = _shown(looked, kinds)
+    _refuse_useless(sheet)
+    confirm("Approve exactly this?", yes=yes)
+    profile = load_profile(profile_file)
+    with unlock(profile, passphrase_file) as key:
+        _check_key(looked.trust, key)
+        receipt = run(_endorse(profile_file, key, Verb.APPROVE, sheet.hash, looked.seen))
+        report_logged(
+            f"Approval by {key.name} of order {sheet.hash.hex()[:16]}",
+            receipt,
+            {"order": sheet.hash.hex(), "verb": "approve", "person": key.name, "fingerprint": sheet.fingerprint},
+        )
+
+
+def reject(
+    profile_file: Path,
+    text: str,
+    *,
+    kinds: Sequence[str],
+    yes: bool,
+    passphrase_file: Path | None,
+    offline: bool,
+    out: Path | None,
+) -> None:
+    """Reject an order: proven delivered, or a file for the operators of the signers."""
+    profile = load_profile(profile_file)
+    if offline:
+        _reject_offline(profile_file, profile, text, yes=yes, passphrase_file=passphrase_file, out=out)
+        return
+    looked = run(look(profile_file, text))
+    sheet = _shown(looked, kinds)
+    confirm("Reject this for ever?", yes=yes)
+    with unlock(profile, passphrase_file) as key:
+        _check_key(looked.trust, key)
+        signed = sign(key, Verb.REJECT, sheet.hash, log_id=profile.log_id, seen=looked.seen)
+
+        async def send(opened: Session) -> Receipt:
+            return await opened.client.endorse(signed)
+
+        delivery = run(deliver(profile_file, sheet.hash, send, rejected(key.name)))
+        report_delivery(
+            f"Rejection by {key.name} of order {sheet.hash.hex()[:16]}",
+            delivery,
+            {"order": sheet.hash.hex(), "verb": "reject", "person": key.name},
+            lambda: write_hand_in(out, "reject", sheet.hash, hand_in_text(b"", [signed])),
+        )
+        if sheet.is_payable and delivery.is_final:
+            show(
+                [
+                    Text(
+                        "The order had a plan before: no further share is given for it, but a transaction that is "
+                        "signed already can still be broadcast. Only `strongroom withdraw cancel` excludes it.",
+                        style="bold yellow",
+                    )
+                ]
+            )
+
+
+def _reject_offline(
+    profile_file: Path, profile: Profile, text: str, *, yes: bool, passphrase_file: Path | None, out: Path | None
+) -> None:
+    try:
+        key_hash = OrderHash(bytes.fromhex(text))
+    except ValueError:
+        key_hash = OrderHash(b"")
+    if len(key_hash) != 32:
+        raise BadOption("without a coordinator an order is named by its whole hash: 64 hexadecimal digits")
+    seen = offline_seen(profile_file, profile.log_id)
+    confirm(f"Reject order {fingerprint(key_hash)} for ever, without seeing it?", yes=yes)
+    with unlock(profile, passphrase_file) as key:
+        signed = sign(key, Verb.REJECT, key_hash, log_id=profile.log_id, seen=seen)
+        path = write_hand_in(out, "reject", key_hash, hand_in_text(b"", [signed]))
+        emit(
+            {"order": key_hash.hex(), "verb": "reject", "person": key.name, "delivered": False, "file": str(path)},
+            f"Wrote {path}. It is NOT delivered: give it to the operators of the signers.\n"
+            f"Each of them runs: strongroom-signer hand-in {path.name}. It acts there at once.",
+        )
+
+
+def offline_seen(profile_file: Path, log_id: LogId) -> Seen:
+    """The newest head this machine proved; one that no log has when it never proved any, with a warning."""
+    seen = Memory.beside(profile_file, log_id).head()
+    if seen is None:
+        show(
+            [
+                Text(
+                    "This machine has never seen the log: every signer that gets the file obeys it at once, but the "
+                    "log cannot take it up. Sign again with a coordinator when one can be reached.",
+                    style="bold yellow",
+                )
+            ]
+        )
+    return seen or _NEVER_SEEN
+
+
+def initiate(
+    profile_file: Path,
+    action: Callable[[Trust], Action],
+    *,
+    life_ms: int,
+    note: str,
+    yes: bool,
+    passphrase_file: Path | None,
+) -> None:
+    """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged."""
+    profile = load_profile(profile_file)
+    trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
+    show([] if yes else [_draft_text(drafted, trust, extra.target)])
+    show(Text(f"Warning: {line}", style="bold yellow") for line in twin_warnings(extra.twins))
+    confirm("Sign and submit this order?", yes=yes)
+    with unlock(profile, passphrase_file) as key:
+        _check_key(trust, key)
+        signed = sign(key, Verb.INITIATE, drafted.hash, log_id=profile.log_id, seen=seen)
+
+        async def send() -> Receipt:
+            async with session(profile_file) as opened:
+                return await opened.client.submit(drafted.data, [signed])
+
+        receipt = run(send())
+        report_logged(
+            f"Order {drafted.hash.hex()}\nfingerprint {fingerprint(drafted.hash)}",
+            receipt,
+            {
+                "order": drafted.hash.hex(),
+                "id": drafted.order.id.hex(),
+                "kind": kind_of(drafted.order),
+                "fingerprint": fingerprint(drafted.hash),
+                "expires_ms": drafted.order.expires_ms,
+            },
+        )
+
+
+async def _prepare(
+    profile_file: Path, action: Callable[[Trust], Action], *, life_ms: int, note: str
+) -> tuple[Trust, Seen, DraftedOrder, _Beside]:
+    async with session(profile_file) as opened:
+        trust, seen = await opened.client.trust(), await opened.seen()
+        drafted = draft(
+            action(trust),
+            log_id=trust.log_id,
+            expires_ms=now_ms() + life_ms,
+            random=secrets.token_bytes,
+            note=note,
+        )
+        wanted, target = drafted.order.action, None
+        if isinstance(wanted, CancelWithdraw):
+            target = (await opened.client.order(OrderHash(wanted.order_hash))).order
+        others = await _others(opened, drafted.order)
+        return trust, seen, drafted, _Beside(target=target, twins=twins_of(drafted.order, others, now_ms()))
+
+
+def _draft_text(drafted: DraftedOrder, trust: Trust, target: Order | None) -> Text:
+    text = Text(f"New order, fingerprint {fingerprint(drafted.hash)}\n", style="bold")
+    for fact in facts_of(drafted.order, trust.charter, target=target):
+        text.append(f"  {fact.label}: ", style="cyan")
+        text.append(f"{fact.text}\n", style="")
+    return text
+
+
+async def _endorse(profile_file: Path, key: PersonKey, verb: Verb, order: OrderHash, seen: Seen) -> Receipt:
+    async with session(profile_file) as opened:
+        return await opened.client.endorse(sign(key, verb, order, log_id=opened.profile.log_id, seen=seen))
+
+
+def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
+    """Show what is about to be signed, if it is of the kind this command is for."""
+    sheet = looked.sheet
+    show(sheet_parts(sheet))
+    if sheet.kind not in kinds:
+        raise BadOption(f"order {sheet.hash.hex()[:16]} is a {sheet.kind}: use the command for that kind")
+    return sheet
+
+
+def _refuse_useless(sheet: OrderSheet) -> None:
+    """Refuse to approve what can never act.
+
+    Raises:
+        Refused: it is rejected, cancelled, expired or done.
+    """
+    if sheet.judgement.code.value in {"REJECTED", "CANCELLED", "ORDER_EXPIRED", "DONE"} and sheet.kind != "freeze":
+        raise Refused(f"nothing was signed: {'; '.join(sheet.judgement.missing)}")
+
+
+def _check_key(trust: Trust, key: PersonKey) -> None:
+    """Refuse to sign with a key that the charter does not know.
+
+    Raises:
+        Refused: it does not.
+    """
+    known = next((person for person in trust.charter.people if person.name == key.name), None)
+    if known is None or all(one.public != key.public for one in known.keys):
+        raise Refused(f"nothing was signed: the charter of {trust.charter.organisation} does not list this key")

@@ -1,0 +1,192 @@
+"""An order on the terminal and as JSON: what is proven first, what is the coordinator's word apart from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from strongroom.ledger.messages import Verb, Verdict
+from strongroom.ledger.records import OrderState
+from strongroom.model.quantities import time_text
+from strongroom_client.answers import OrderStatus, SignerView
+from strongroom_client.cli.output import wants_json
+from strongroom_client.display import OrderSheet, kind_of
+from strongroom_client.plain_text import plain
+
+__all__ = ["UNVERIFIED", "order_row", "orders_table", "sheet_data", "sheet_parts", "show"]
+
+UNVERIFIED: Final = "unverified (coordinator's word)"
+_TITLES: Final = {
+    "withdraw": "Withdrawal",
+    "cancel": "Cancellation of a withdrawal",
+    "create-vault": "New vault",
+    "freeze": "Freeze",
+    "unfreeze": "End of a freeze",
+}
+_VERDICTS: Final = {
+    Verdict.WOULD_SIGN: ("would sign", "green"),
+    Verdict.WAITING: ("waits", "yellow"),
+    Verdict.WOULD_REFUSE: ("would refuse", "red"),
+    Verdict.UNKNOWN_ORDER: ("does not know this order", "red"),
+}
+_STATES: Final = {
+    OrderState.OPEN: "open: it has no plan",
+    OrderState.PLANNED: "PAYABLE UNTIL EXCLUDED: it has a plan, and no expiry stops that",
+    OrderState.REJECTED: "rejected for ever",
+    OrderState.CANCELLED: "cancelled: never will be paid",
+    OrderState.EXCLUDING: "being cancelled: payable until the cancellation's transaction confirms",
+    OrderState.DONE: "done",
+}
+
+
+def show(parts: Iterable[RenderableType]) -> None:
+    """Print for people: on standard output, or on standard error when that is kept for JSON."""
+    console = Console(stderr=wants_json(), highlight=False, soft_wrap=True)
+    for part in parts:
+        console.print(part)
+
+
+def sheet_parts(sheet: OrderSheet) -> list[RenderableType]:
+    """The order for people."""
+    title = Text(f"{_TITLES[sheet.kind]}   fingerprint {sheet.fingerprint}", style="bold")
+    parts: list[RenderableType] = [title, Text("Decoded from the exact bytes that are signed:", style="dim")]
+    parts.append(_pairs((fact.label, Text(fact.text, style="bold")) for fact in sheet.facts))
+    parts += [Text(), Text("Proven by the pinned charter and a certified state:", style="dim")]
+    parts.append(_pairs(_proven(sheet)))
+    if sheet.explanation is not None:
+        parts += [Text(), Text("What each signer says, under its own signature:", style="dim")]
+        parts.append(_pairs((item.signer, _view(item)) for item in sheet.explanation.views))
+    parts += [Text(), Text(f"{UNVERIFIED.capitalize()}:", style="dim")]
+    parts.append(_pairs(_told(sheet)))
+    parts += [Text(f"Warning: {warning}", style="bold yellow") for warning in sheet.warnings]
+    return parts
+
+
+def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
+    judgement = sheet.judgement
+    approvals = ", ".join(f"{said.person} ({time_text(said.time_ms)})" for said in sheet.approvals) or "none yet"
+    yield "State", Text(_STATES[sheet.state], style="bold red" if sheet.is_payable else "")
+    yield "Initiated by", Text(sheet.initiator)
+    yield "Approved by", Text(approvals)
+    if sheet.rejected_by:
+        yield "Rejected by", Text(sheet.rejected_by, style="bold red")
+    if judgement.rule:
+        yield "Rule", Text(f"{judgement.rule}: {'passes' if judgement.allowed else 'closest, does not pass yet'}")
+    for line in judgement.missing:
+        yield "Missing", Text(line, style="yellow")
+    for line in judgement.tried:
+        yield "Also tried", Text(line)
+    if sheet.kind == "withdraw":
+        yield "Limits", Text(f"use of limits over time is not in this proof; below: {UNVERIFIED}", style="dim")
+    yield "Seen at", Text(f"{sheet.certified_size} entries of the log, of {time_text(sheet.state_time_ms)}")
+
+
+def _told(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
+    status, explanation = sheet.status, sheet.explanation
+    waits = f": {plain(status.waits_for)}" if status.waits_for else ""
+    yield "Status", Text(status.status.replace("_", " ") + waits)
+    if explanation is not None:
+        verdict = "passes" if explanation.allowed else "; ".join(map(plain, explanation.missing)) or "does not pass"
+        yield "Judgement", Text(f"{plain(explanation.rule) or 'no rule'}: {verdict}")
+    for plan in status.plans:
+        confirmed = f", {plan.confirmations} confirmations" if plan.confirmations else ""
+        fee = f", fee {plain(plan.fee)} sat" if plan.fee else ""
+        yield "Transaction", Text(f"{plan.txid[::-1].hex()} {plain(plan.stage)}{confirmed}{fee}")
+        for refusal in plan.refusals:
+            yield "Refused", Text(plain(refusal), style="red")
+
+
+def _view(item: SignerView) -> Text:
+    words, colour = _VERDICTS[item.view.verdict]
+    text = Text(words, style=colour)
+    if item.view.reasons:
+        text.append(": " + "; ".join(map(plain, item.view.reasons)), style="")
+    return text
+
+
+def _pairs(rows: Iterable[tuple[str, Text]]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(label, text)
+    return table
+
+
+def sheet_data(sheet: OrderSheet) -> dict[str, Any]:
+    """The order for programs; what is under `coordinator` is its word."""
+    judgement, explanation = sheet.judgement, sheet.explanation
+    return {
+        **order_row(sheet.status),
+        "fingerprint": sheet.fingerprint,
+        "facts": {fact.key: fact.text for fact in sheet.facts},
+        "initiator": sheet.initiator,
+        "approved_by": [said.person for said in sheet.approvals],
+        "rejected_by": sheet.rejected_by or None,
+        "final": sheet.final,
+        "certified_size": sheet.certified_size,
+        "payable_until_excluded": sheet.is_payable,
+        "judgement": {
+            "allowed": judgement.allowed,
+            "code": judgement.code.value,
+            "rule": judgement.rule,
+            "missing": list(judgement.missing),
+            "tried": list(judgement.tried),
+            "limits_included": False,
+        },
+        "signers": [
+            {
+                "signer": item.signer,
+                "verdict": item.view.verdict.name.lower(),
+                "reasons": [plain(reason) for reason in item.view.reasons],
+                "head_size": item.view.head_size,
+            }
+            for item in (explanation.views if explanation else ())
+        ],
+        "warnings": list(sheet.warnings),
+        "coordinator": {
+            "status": sheet.status.status,
+            "waits_for": plain(sheet.status.waits_for),
+            "rule": plain(explanation.rule) if explanation else None,
+            "missing": [plain(line) for line in explanation.missing] if explanation else [],
+            "plans": [
+                {
+                    "txid": plan.txid[::-1].hex(),
+                    "stage": plain(plan.stage),
+                    "confirmations": plan.confirmations,
+                    "fee": plain(plan.fee),
+                    "refusals": [plain(refusal) for refusal in plan.refusals],
+                }
+                for plan in sheet.status.plans
+            ],
+        },
+    }
+
+
+def order_row(status: OrderStatus) -> dict[str, Any]:
+    """One order in a list, for programs: `status` and `waits_for` are the coordinator's word."""
+    record = status.proven.record
+    return {
+        "order": status.hash.hex(),
+        "id": status.order.id.hex(),
+        "kind": kind_of(status.order),
+        "state": record.state.name.lower(),
+        "approvals": sum(said.verb is Verb.APPROVE for said in record.endorsements),
+        "status": status.status,
+    }
+
+
+def orders_table(rows: Iterable[tuple[OrderStatus, str, str]]) -> Table:
+    """A list of orders for people: each with what it asks for and to whom."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("order", "asks for", "to", "approvals", "state", UNVERIFIED):
+        table.add_column(name, overflow="fold", no_wrap=name == "order")
+    for status, asks, to in rows:
+        data = order_row(status)
+        cells = (data["order"][:16], asks, to, str(data["approvals"]), data["state"])
+        table.add_row(*map(Text, cells), Text(status.status.replace("_", " ")))
+    return table

@@ -1,0 +1,298 @@
+"""What people see of an order before they sign: decoded from the exact bytes they sign, and judged here.
+
+Amounts, addresses, caps and expiry come from the order's bytes. Names, rules and counts come from the charter behind
+the pinned log id and from the proven record, and are judged by the code that signers run. Signers' views carry their
+vote keys' signatures. Everything else is the coordinator's word, and stands apart under that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_book import book_of
+from strongroom.ledger.judge import endorsed, rejected_by, withdrawal_of
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    CreateVault,
+    Freeze,
+    Order,
+    Scope,
+    Unfreeze,
+    Verb,
+    Verdict,
+    Withdraw,
+)
+from strongroom.ledger.records import EndorsementRecord, FreezeRecord, OrderState
+from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
+from strongroom.model.ids import OrderHash
+from strongroom.model.quantities import duration_text, time_text
+from strongroom_client.answers import ExplainedOrder, OrderStatus
+from strongroom_client.orders import fingerprint
+from strongroom_client.trust import Trust
+
+__all__ = [
+    "Fact",
+    "OrderSheet",
+    "amount_text",
+    "facts_of",
+    "freeze_holds",
+    "judged_here",
+    "kind_of",
+    "make_sheet",
+    "same_payment",
+    "twin_warnings",
+    "twins_of",
+]
+
+SOON_MS: Final = 15 * 60_000
+STALE_MS: Final = 10 * 60_000
+_KINDS: Final = {
+    Withdraw: "withdraw",
+    CancelWithdraw: "cancel",
+    CreateVault: "create-vault",
+    Freeze: "freeze",
+    Unfreeze: "unfreeze",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line about an order: a stable key for programs, a label and a text for people."""
+
+    key: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSheet:
+    """One order as an approver sees it. `explanation` but for its signed views, and `status`, are the coordinator's."""
+
+    hash: OrderHash
+    fingerprint: str
+    kind: str
+    facts: tuple[Fact, ...]
+    initiator: str
+    approvals: tuple[EndorsementRecord, ...]
+    rejected_by: str
+    state: OrderState
+    judgement: Judgement
+    final: bool
+    certified_size: int
+    state_time_ms: int
+    status: OrderStatus
+    explanation: ExplainedOrder | None
+    freezes: tuple[FreezeRecord, ...]
+    twins: tuple[OrderStatus, ...]
+    """Orders with the same payment that can still pay, as far as is proven."""
+    warnings: tuple[str, ...]
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether it has a plan that nothing proven excludes: payable until excluded, whatever expires."""
+        return self.kind == "withdraw" and bool(self.status.proven.record.plans)
+
+
+def kind_of(order: Order) -> str:
+    """What an order asks for, in one word."""
+    return _KINDS[type(order.action)]
+
+
+def amount_text(charter: Charter, asset: str, amount: int) -> str:
+    """An amount with the symbol that the charter gives its asset, and in smallest units."""
+    text = book_of(charter).amount(asset, amount)
+    return text if "smallest units" in text else f"{text} ({amount:,} smallest units)"
+
+
+def facts_of(order: Order, charter: Charter, *, target: Order | None = None) -> tuple[Fact, ...]:
+    """Every field of an order, for people; `target` is the order that a cancellation ends."""
+    return (
+        *_action_facts(order, charter, target),
+        Fact(key="expires", label="Expires", text=time_text(order.expires_ms)),
+        *([Fact(key="note", label="Note", text=order.note)] if order.note else []),
+        Fact(key="id", label="Order id", text=order.id.hex()),
+    )
+
+
+def _action_facts(order: Order, charter: Charter, target: Order | None) -> Iterable[Fact]:
+    match order.action:
+        case Withdraw() as action:
+            yield Fact(key="amount", label="Amount", text=amount_text(charter, action.asset, action.amount))
+            yield Fact(key="destination", label="To address", text=action.destination)
+            yield Fact(key="vault", label="From vault", text=action.vault)
+            yield Fact(key="max_fee", label="Fee cap", text=f"{action.max_fee:,} sat")
+            yield Fact(key="asset", label="Asset", text=action.asset)
+        case CancelWithdraw() as action:
+            yield Fact(key="cancels", label="Cancels order", text=action.order_hash.hex())
+            if target is not None:
+                for fact in _action_facts(target, charter, None):
+                    yield Fact(key=f"cancelled_{fact.key}", label=f"  its {fact.label.lower()}", text=fact.text)
+            yield Fact(key="max_fee", label="Fee cap", text=f"{action.max_fee:,} sat")
+        case CreateVault() as action:
+            yield Fact(key="vault", label="New vault", text=action.name)
+            yield Fact(key="class", label="Custody class", text=action.custody_class.name.lower())
+            yield Fact(key="chain", label="Chain", text=action.chain)
+            yield Fact(key="signers", label="Share holders", text=", ".join(action.signers))
+            yield Fact(
+                key="threshold", label="Threshold", text=f"{action.threshold} of {len(action.signers)} must sign"
+            )
+        case Freeze() as action:
+            stops = "all vaults" if action.scope is Scope.ALL else f"vault {action.vault}"
+            yield Fact(key="scope", label="Stops", text=stops)
+            yield Fact(key="why", label="Because", text=action.why)
+        case Unfreeze() as action:
+            yield Fact(key="freeze", label="Lifts freeze", text=action.freeze.hex())
+
+
+def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
+    """Judge an order by the pinned charter and its proven record; limits over time are left out."""
+    record, charter = status.proven.record, trust.charter
+    person = rejected_by(record)
+    if person is not None or record.state is OrderState.REJECTED:
+        return _no(Code.REJECTED, f"{person} rejected it, which is for ever")
+    if record.state in {OrderState.CANCELLED, OrderState.EXCLUDING}:
+        return _no(Code.CANCELLED, "the order was cancelled")
+    if record.state is OrderState.DONE:
+        return _no(Code.DONE, "the order has acted")
+    if status.order.expires_ms <= now_ms and not record.plans:
+        return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
+    match status.order.action:
+        case Withdraw() as action:
+            return judge_withdrawal(charter, withdrawal_of(action), endorsed(record), at_ms=now_ms, window_total=None)
+        case CreateVault():
+            return judge_quorum(charter, charter.vault_creation, endorsed(record), at_ms=now_ms)
+        case Unfreeze() | Freeze():
+            return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
+        case CancelWithdraw():
+            return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+
+
+def _no(code: Code, line: str) -> Judgement:
+    return Judgement(allowed=False, code=code, rule=None, missing=(line,), tried=())
+
+
+def freeze_holds(freeze: FreezeRecord, now_ms: int) -> bool:
+    """Whether a freeze stands at this time."""
+    return not freeze.lifted and (freeze.lapses_ms == 0 or now_ms < freeze.lapses_ms)
+
+
+def same_payment(one: Order, other: Order) -> bool:
+    """Whether two orders pay the same amount of the same asset to the same address."""
+    a, b = one.action, other.action
+    return (
+        isinstance(a, Withdraw)
+        and isinstance(b, Withdraw)
+        and (a.asset, a.amount, a.destination) == (b.asset, b.amount, b.destination)
+    )
+
+
+def make_sheet(
+    trust: Trust,
+    status: OrderStatus,
+    *,
+    now_ms: int,
+    explanation: ExplainedOrder | None = None,
+    freezes: Sequence[FreezeRecord] = (),
+    others: Iterable[OrderStatus] = (),
+    target: Order | None = None,
+) -> OrderSheet:
+    """Put together what is known of an order.
+
+    Args:
+        trust: The pinned charter.
+        status: The order with its proven record.
+        now_ms: This machine's clock.
+        explanation: Signers' signed views, and the coordinator's own judgement.
+        freezes: The whole proven table.
+        others: Orders among which one with the same payment is looked for.
+        target: The order that a cancellation ends, out of its own proven record.
+    """
+    record = status.proven.record
+    standing = tuple(freeze for freeze in freezes if freeze_holds(freeze, now_ms) and _concerns(freeze, status.order))
+    sheet = OrderSheet(
+        hash=status.hash,
+        fingerprint=fingerprint(status.hash),
+        kind=kind_of(status.order),
+        facts=facts_of(status.order, trust.charter, target=target),
+        initiator=next((said.person for said in record.endorsements if said.verb is Verb.INITIATE), ""),
+        approvals=tuple(said for said in record.endorsements if said.verb is Verb.APPROVE),
+        rejected_by=rejected_by(record) or "",
+        state=record.state,
+        judgement=judged_here(trust, status, now_ms),
+        final=status.proven.final,
+        certified_size=status.proven.certified_size,
+        state_time_ms=status.proven.state_time_ms,
+        status=status,
+        explanation=explanation,
+        freezes=standing,
+        twins=twins_of(status.order, (other for other in others if other.hash != status.hash), now_ms),
+        warnings=(),
+    )
+    warnings = tuple(_warnings(sheet, trust, now_ms))
+    return OrderSheet(**{**{name: getattr(sheet, name) for name in OrderSheet.__slots__}, "warnings": warnings})
+
+
+def twins_of(order: Order, others: Iterable[OrderStatus], now_ms: int) -> tuple[OrderStatus, ...]:
+    """Other orders with the same payment that can still pay, as far as is proven."""
+    return tuple(other for other in others if _may_still_pay(other, now_ms) and same_payment(other.order, order))
+
+
+def twin_warnings(twins: Iterable[OrderStatus]) -> Iterable[str]:
+    """What to tell about orders with the same payment."""
+    for twin in twins:
+        short = twin.hash.hex()[:16]
+        if twin.status == "paid":
+            yield f"order {short} has the same amount and address; the coordinator says it is paid (its word)"
+        else:
+            yield f"order {short} pays the same amount to the same address and can still be paid: both would pay"
+
+
+def _may_still_pay(status: OrderStatus, now_ms: int) -> bool:
+    """Whether an order may pay, or has paid, as far as is proven: that a planned one was paid is only a word."""
+    record = status.proven.record
+    if record.plans:
+        return True
+    return record.state is OrderState.OPEN and rejected_by(record) is None and status.order.expires_ms > now_ms
+
+
+def _concerns(freeze: FreezeRecord, order: Order) -> bool:
+    if freeze.scope is Scope.ALL:
+        return True
+    return isinstance(order.action, Withdraw) and order.action.vault == freeze.vault
+
+
+def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[str]:
+    order = sheet.status.order
+    yield from twin_warnings(sheet.twins)
+    if sheet.is_payable:
+        yield "it has a plan: it is payable until excluded, and no expiry stops that any more; only a cancellation does"
+    if isinstance(order.action, Withdraw) and order.action.asset not in book_of(trust.charter).assets:
+        yield "the charter does not know this asset: its amount is shown in smallest units"
+    if not sheet.status.proven.record.plans and sheet.state is OrderState.OPEN and order.expires_ms - now_ms < SOON_MS:
+        left = max(0, order.expires_ms - now_ms) // 1000 * 1000
+        yield f"it expires in {duration_text(left)}" if left else "it has expired"
+    for freeze in sheet.freezes:
+        stops = "everything" if freeze.scope is Scope.ALL else f"vault {freeze.vault}"
+        yield f"{freeze.person or 'signer ' + freeze.signer} froze {stops}: {freeze.why}"
+    if not sheet.final:
+        yield "what is shown is certified but not final yet"
+    yield from _signer_warnings(sheet, trust, now_ms)
+
+
+def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[str]:
+    if sheet.explanation is None:
+        return
+    answered = {item.signer: item.view for item in sheet.explanation.views}
+    silent = [signer.name for signer in trust.charter.signers if signer.name not in answered]
+    if silent:
+        yield f"no signed view came from {', '.join(silent)}"
+    for name, view in answered.items():
+        if view.verdict is Verdict.UNKNOWN_ORDER:
+            yield f"signer {name} does not know this order: the coordinator may show different histories"
+        if view.head_size > sheet.certified_size:
+            yield f"signer {name} holds {view.head_size} entries, more than the {sheet.certified_size} shown here"
+        if abs(now_ms - view.time_ms) > STALE_MS:
+            yield f"the view of signer {name} is of {time_text(view.time_ms)}: it is old, or a clock is wrong"
