@@ -206,7 +206,8 @@ async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Pat
         terms._show_certificate = lambda link: None
         await site.until(lambda: site.side.sequencer.term > 1)
         order = hashlib.sha256(codec.decode(Entry, logged.entry).body.order).digest()
-        await site.until(lambda: site.side.sequencer.replica.state().order(order) is not None)
+        side = site.side
+        await site.until(lambda: side.sequencer.replica.state(side.ledger.certified_size).order(order) is not None)
         again = await site.side.ledger.entry_of_subject(order)
         assert again is not None
         assert again[1] != logged.entry
