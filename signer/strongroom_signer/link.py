@@ -92,6 +92,7 @@ class Link:
         self._random = random
         self._log = log
         self._session: _Session | None = None
+        self._was_welcomed = False
         self.last_error = ""
 
     @property
@@ -112,19 +113,21 @@ class Link:
         """
         pause = FIRST_PAUSE_S
         while True:
+            self._was_welcomed = False
             try:
-                welcomed = await self._serve_once()
-                pause = FIRST_PAUSE_S if welcomed else pause
+                await self._serve_once()
             except StoreFailed:
                 raise
             except (LinkFailed, BadFrame) as error:
+                # A session always ends with an error; what counts for the pause is whether there was one.
+                pause = FIRST_PAUSE_S if self._was_welcomed else pause
                 self.last_error = error.message
                 self._log.warning("link.failed", reason=error.reason, message=error.message, pause_s=round(pause, 2))
             # Between half and one and a half times the pause, so that signers do not come back in step.
             await asyncio.sleep(pause * (0.5 + int.from_bytes(self._random(2), "big") / 0xFFFF))
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _serve_once(self) -> bool:
+    async def _serve_once(self) -> None:
         credentials = grpc.ssl_channel_credentials(
             root_certificates=self._endpoint.authority,
             private_key=self._endpoint.key,
@@ -135,15 +138,15 @@ class Link:
             try:
                 await session.greet(self._hello())
                 self._session = session
+                self._was_welcomed = True
                 self.last_error = ""
                 self._log.info("link.opened", coordinator=self._endpoint.address, leader=session.leader)
                 await session.serve()
             except grpc.aio.AioRpcError as error:
                 raise LinkFailed(_ended(error.details())) from None
             finally:
-                was_welcomed, self._session = self._session is not None, None
+                self._session = None
                 await session.close()
-        return was_welcomed
 
 
 class _Session:
