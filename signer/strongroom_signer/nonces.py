@@ -6,6 +6,7 @@ Spec: design, "A share is released only if", point 4.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -50,6 +51,8 @@ class NonceBook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._open: dict[bytes, OpenNonces] = {}
+        self._sets_of_plan: Counter[bytes] = Counter()
+        self._total = 0
 
     def make(self, task: SigningTask, generate: Callable[[], NonceSet], *, most_per_plan: int) -> OpenNonces:
         """Make a nonce set for a task.
@@ -62,11 +65,11 @@ class NonceBook:
         Raises:
             TooManyNonces: this plan, or all plans together, have too many open.
         """
-        self.drop_stale()
-        same_plan = sum(1 for nonces in self._open.values() if nonces.task.plan_hash == task.plan_hash)
+        self._drop_oldest()
+        same_plan = self._sets_of_plan[task.plan_hash]
         if same_plan >= most_per_plan:
             raise TooManyNonces(f"{same_plan} nonce sets are open for this plan, at most {most_per_plan} may be")
-        total = sum(len(nonces.task.digests) for nonces in self._open.values()) + len(task.digests)
+        total = self._total + len(task.digests)
         if total > MAX_OPEN_NONCES:
             raise TooManyNonces(f"{total} nonces would be open, at most {MAX_OPEN_NONCES} may be")
         wall_ms, monotonic_ms = self._clock.wall_ms(), self._clock.monotonic_ms()
@@ -81,6 +84,8 @@ class NonceBook:
             monotonic_ms=monotonic_ms,
         )
         self._open[nonces.session] = nonces
+        self._sets_of_plan[task.plan_hash] += 1
+        self._total = total
         return nonces
 
     def find(self, session: bytes) -> OpenNonces | None:
@@ -96,6 +101,10 @@ class NonceBook:
     def take(self, nonces: OpenNonces) -> None:
         """Take them out of the book: the caller uses them once, or wipes them."""
         del self._open[nonces.session]
+        self._total -= len(nonces.task.digests)
+        self._sets_of_plan[nonces.task.plan_hash] -= 1
+        if not self._sets_of_plan[nonces.task.plan_hash]:
+            del self._sets_of_plan[nonces.task.plan_hash]
 
     def drop_stale(self) -> None:
         """Destroy what has grown too old."""
@@ -103,11 +112,19 @@ class NonceBook:
             self.take(nonces)
             nonces.secret.wipe()
 
+    def _drop_oldest(self) -> None:
+        """Destroy what is stale among the oldest, which stand first: a look at all for each new set would be too much."""
+        while self._open and not self.is_fresh(oldest := next(iter(self._open.values()))):
+            self.take(oldest)
+            oldest.secret.wipe()
+
     def drop_all(self) -> None:
         """Destroy all of them: the term changed, or the daemon stops."""
         for nonces in self._open.values():
             nonces.secret.wipe()
         self._open.clear()
+        self._sets_of_plan.clear()
+        self._total = 0
 
     def __len__(self) -> int:
         return len(self._open)

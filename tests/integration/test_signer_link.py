@@ -20,7 +20,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Tick
-from strongroom.protocol.leader import NewTermCollection
+from strongroom.protocol.leader import NewTermCollection, TermOpening
 from strongroom_signer.link import Endpoint, Link
 from strongroom_signer.logs import open_log
 
@@ -35,6 +35,24 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def authority() -> Authority:
     return Authority.create()
+
+
+class WatchedLog(io.StringIO):
+    """A log that a test can wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self._changed.set()
+        return super().write(text)
+
+    async def written(self, text: str) -> None:
+        async with asyncio.timeout(20):
+            while text not in self.getvalue():
+                self._changed.clear()
+                await self._changed.wait()
 
 
 @asynccontextmanager
@@ -122,6 +140,7 @@ async def test_term_opened_is_sent_again_when_the_base_is_adopted(cluster: Clust
         assert first.term_opened.size == behind
         await serve_batches(cluster, link, behind)
         second = await link.answer(seq)
+        assert opening.base is not None
         assert second.term_opened.size == opening.base.head.size
 
 
@@ -145,7 +164,7 @@ async def test_lying_batches_are_thrown_away(cluster: Cluster, authority: Author
         assert cluster.signers["s1"].copy.size == behind
 
 
-def opening_of(cluster: Cluster, names: tuple[str, ...]) -> object:
+def opening_of(cluster: Cluster, names: tuple[str, ...]) -> TermOpening:
     cluster.term += 1
     collection = NewTermCollection(
         log_id=cluster.world.log_id,
@@ -219,14 +238,12 @@ async def test_coordinator_of_another_log_is_left(cluster: Cluster, authority: A
 async def test_coordinator_without_a_certificate_of_the_authority_is_not_trusted(
     cluster: Cluster, authority: Authority
 ) -> None:
-    log = io.StringIO()
+    log = WatchedLog()
     coordinator = LinkLeader(cluster.world.log_id, cluster.leader)
     await coordinator.start(Authority.create())
     link = dial(cluster, authority, coordinator.port, log=log)
     task = asyncio.create_task(link.run())
-    async with asyncio.timeout(20):
-        while "link.failed" not in log.getvalue():
-            await asyncio.sleep(0.01)
+    await log.written("link.failed")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await coordinator.stop()

@@ -16,6 +16,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Entry, Freeze, Plan, Scope, Verb
 from strongroom.ledger.plans import resolve
+from strongroom.model.ids import SignerName
 from strongroom.protocol.commitments import verify_commitments
 from strongroom.protocol.release import aggregate, open_set, verify_shares
 from strongroom.protocol.signed import SignedBody
@@ -78,7 +79,10 @@ def test_shares_of_a_set_make_a_transaction_that_pays(cluster: Cluster) -> None:
     )
     keys = cluster.vote_keys
     opened = open_set(task, [verify_commitments(one, task=task, vote_keys=keys) for one in chosen])
-    shares = {name: verify_shares(opened, signed(result.shares), vote_keys=keys) for name, result in results.items()}
+    shares = {
+        SignerName(name): verify_shares(opened, signed(result.shares), vote_keys=keys)
+        for name, result in results.items()
+    }
     assert spend.finalise(aggregate(opened, shares))
 
 

@@ -1,0 +1,155 @@
+"""Fetching what is missing: extensions, forks, lies, and old finality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from signer_world import Cluster
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Tick
+from strongroom.ledger.reasons import Refused
+from strongroom_signer.catch_up import CannotCatchUp, CatchUp
+from strongroom_signer.frames import batches_of
+from strongroom_signer.requests import LogBatch
+from strongroom_signer.voting import EntriesMissing
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def catch_up(cluster: Cluster, name: str, *, donor: str = "s2", most: int = 2) -> CatchUp:
+    """Fetches from another signer, a few batches at a time."""
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        answer = cluster.ask(donor, pb.FetchBatches(first_index=first, end_index=end))
+        return batches_of(answer)[:most]
+
+    signer = cluster.signers[name]
+    return CatchUp(signer.copy, signer.voting, fetch)
+
+
+def missing_of(cluster: Cluster, name: str, request: object) -> EntriesMissing:
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask(name, request)
+    return missing.value
+
+
+async def test_absent_signer_catches_up_and_folds_on_the_way(cluster: Cluster) -> None:
+    for _ in range(3):
+        cluster.plan()
+        for name in cluster.signers:
+            cluster.signers[name].nonces.drop_all()
+    before = cluster.signers["s1"].copy.final_size
+    for _ in range(6):
+        cluster.tick(names=("s2", "s3"))
+    cluster.deliver(("s2", "s3"))
+    assert cluster.certificate is not None
+    request = pb.Certify(certificate=codec.encode(cluster.certificate))
+    missing = missing_of(cluster, "s1", request)
+    await catch_up(cluster, "s1").run(missing.target)
+    signer = cluster.signers["s1"]
+    assert signer.copy.size == cluster.world.replica.size
+    assert signer.copy.final_size > before
+    assert cluster.ask("s1", request).certified_size == signer.copy.size
+    cluster.restart("s1")
+    cluster.tick()
+
+
+async def test_new_signer_builds_everything_from_nothing(cluster: Cluster) -> None:
+    cluster.tick(2)
+    cluster.deliver()
+    empty = Cluster.empty(cluster.root / "second")
+    empty.signers["s2"].close()
+    empty.signers["s2"] = cluster.signers["s2"]
+    empty.certificate, empty.term = cluster.certificate, cluster.term
+    assert cluster.certificate is not None
+    missing = missing_of(empty, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    await catch_up(empty, "s1").run(missing.target)
+    signer = empty.signers["s1"]
+    assert signer.copy.size == cluster.world.replica.size
+    assert signer.shares.has("customer-1", 1) or signer.copy.final().vault("customer-1") is not None
+    for name in ("s1", "s3"):
+        empty.signers[name].close()
+
+
+async def test_branch_that_no_term_took_up_is_replaced(cluster: Cluster) -> None:
+    world = cluster.world
+    cluster.deliver()
+    kept = world.replica.size
+    lost = world.replica.preview(world.batch(Tick()))
+    cluster.vote("s1", lost)
+    cluster.open_term(("s2", "s3"))
+    world.log(Tick())
+    cluster.sync(("s2", "s3"))
+    world.log(Tick())
+    cluster.sync(("s2", "s3"))
+    cluster.deliver(("s2", "s3"))
+    assert cluster.certificate is not None
+    request = pb.Certify(certificate=codec.encode(cluster.certificate))
+    missing = missing_of(cluster, "s1", request)
+    await catch_up(cluster, "s1").run(missing.target)
+    signer = cluster.signers["s1"]
+    assert signer.copy.replica.root_at(world.replica.size) == world.replica.root_at(world.replica.size)
+    assert cluster.ask("s1", request).certified_size == world.replica.size > kept
+    cluster.restart("s1")
+    assert cluster.signers["s1"].copy.size == world.replica.size
+
+
+async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
+    cluster.tick(2, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    signer = cluster.signers["s1"]
+    missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    before = (signer.copy.size, signer.store.size(), signer.copy.replica.head())
+
+    async def lie(first: int, end: int) -> tuple[LogBatch, ...]:
+        entries = tuple(cluster.world.entry(Tick()) for _ in range(end - first))
+        return (LogBatch(first_index=first, entries=entries, certificate=b""),)
+
+    async def nothing(first: int, end: int) -> tuple[LogBatch, ...]:
+        return ()
+
+    async def elsewhere(first: int, end: int) -> tuple[LogBatch, ...]:
+        return (LogBatch(first_index=first + 1, entries=(b"x",), certificate=b""),)
+
+    async def garbage(first: int, end: int) -> tuple[LogBatch, ...]:
+        return (LogBatch(first_index=first, entries=(cluster.world.entry(cluster.world.genesis()),), certificate=b""),)
+
+    for fetch in (lie, nothing, elsewhere, garbage):
+        with pytest.raises((CannotCatchUp, Refused)):
+            await CatchUp(signer.copy, signer.voting, fetch).run(missing.target)
+        assert (signer.copy.size, signer.store.size(), signer.copy.replica.head()) == before
+    await catch_up(cluster, "s1").run(missing.target)
+    assert signer.copy.size == cluster.world.replica.size
+
+
+async def test_endless_entries_without_a_certificate_are_cut_off(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 100)
+    cluster.tick(6, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    asked = 0
+
+    async def bare(first: int, end: int) -> tuple[LogBatch, ...]:
+        nonlocal asked
+        asked += 1
+        answer = cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end))
+        return tuple(
+            LogBatch(first_index=one.first_index, entries=one.entries, certificate=b"")
+            for one in batches_of(answer)[:1]
+        )
+
+    signer = cluster.signers["s1"]
+    with pytest.raises(CannotCatchUp):
+        await CatchUp(signer.copy, signer.voting, bare).run(missing.target)
+    assert asked < 30

@@ -1,0 +1,181 @@
+"""Words handed to a signer: which it takes, what it does about them, and what people are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from signer_world import VAULT, Cluster, signed
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, Signed, SignerFreeze, Verb, Verdict, View
+from strongroom.ledger.reasons import Refused
+from strongroom.protocol.signed import SignedBody, open_body
+from strongroom_signer.inbox import BadWord, Inbox
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def inbox_of(cluster: Cluster, name: str = "s1") -> Inbox:
+    return cluster.signers[name].inbox
+
+
+def freeze_order(cluster: Cluster, vault: str = "") -> bytes:
+    scope = Scope.VAULT if vault else Scope.ALL
+    return cluster.world.order(Freeze(scope=scope, vault=vault, why="looks wrong"))
+
+
+def view_of(cluster: Cluster, order: bytes, name: str = "s1") -> View:
+    reply = cluster.ask(name, pb.Explain(order_hash=order))
+    key = cluster.vote_keys[name]
+    return open_body("view", View, signed(reply.view), log_id=cluster.world.log_id, public_key=key)
+
+
+# --- what is taken ---
+
+
+def test_words_that_are_not_one_are_refused_and_not_kept(cluster: Cluster) -> None:
+    world = cluster.world
+    order = world.pay(VAULT, 100_000)
+    cluster.tick(2)
+    rejection = world.endorsement("carol", Verb.REJECT, order)
+    body = freeze_order(cluster)
+    wrong: dict[str, tuple[bytes, list[Signed]]] = {
+        "nothing": (b"", []),
+        "an approval": (b"", [world.endorsement("carol", Verb.APPROVE, order)]),
+        "two words": (b"", [rejection, rejection]),
+        "another log": (b"", [world.endorsement("carol", Verb.REJECT, order, log_id=bytes(32))]),
+        "an unknown key": (b"", [world.endorsement("carol", Verb.REJECT, order, key=bytes(range(32)))]),
+        "a forged signature": (b"", [replace(rejection, signature=bytes(64))]),
+        "a changed body": (b"", [replace(rejection, body=rejection.body[:-1] + b"\x00")]),
+        "an expired word": (b"", [world.endorsement("carol", Verb.REJECT, order, expires_ms=world.time_ms)]),
+        "somebody no rule names": (b"", [world.endorsement("shop", Verb.REJECT, order)]),
+        "the order of another word": (body, [world.endorsement("carol", Verb.REJECT, bytes(32))]),
+        "a freeze by no officer": (body, [world.endorsement("shop", Verb.INITIATE, body)]),
+        "a freeze nobody initiates": (body, [world.endorsement("dave", Verb.APPROVE, body)]),
+        "another order's endorsement": (body, [world.endorsement("dave", Verb.INITIATE, bytes(32))]),
+        "no order": (b"\xff\xff", [rejection]),
+    }
+    for what, (order_bytes, said) in wrong.items():
+        with pytest.raises(BadWord):
+            inbox_of(cluster).hand_in(order_bytes, [SignedBody.of(one) for one in said])
+        assert not inbox_of(cluster).items, what
+
+
+def test_rejection_of_an_order_not_logged_yet_acts_when_the_order_comes(cluster: Cluster) -> None:
+    world = cluster.world
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    rejection = world.endorsement("carol", Verb.REJECT, order)
+    inbox_of(cluster).hand_in(order, [SignedBody.of(rejection)])
+    world.log(world.order_entry(order, "shop", "alice", "bob"))
+    cluster.tick()
+    hashed = world.state.order_at(world.state.orders_count - 1).hash
+    assert view_of(cluster, hashed).verdict is Verdict.WOULD_REFUSE
+    assert view_of(cluster, hashed, "s2").verdict is Verdict.WOULD_SIGN
+
+
+def test_words_survive_a_restart(cluster: Cluster) -> None:
+    order = freeze_order(cluster, VAULT)
+    inbox_of(cluster).hand_in(order, [SignedBody.of(cluster.world.endorsement("dave", Verb.INITIATE, order))])
+    inbox_of(cluster).freeze("", "I saw something")
+    cluster.restart("s1")
+    assert inbox_of(cluster).handed_freeze_of(VAULT) == "looks wrong"
+    assert inbox_of(cluster).handed_freeze_of("treasury-1") is None
+    assert inbox_of(cluster).local_freeze_of("treasury-1") == "I saw something"
+
+
+def test_freeze_handed_in_is_raised_until_the_log_holds_it(cluster: Cluster) -> None:
+    order = freeze_order(cluster)
+    said = cluster.world.endorsement("dave", Verb.INITIATE, order)
+    inbox_of(cluster).hand_in(order, [SignedBody.of(said)])
+    raised = cluster.signers["s1"].service.raised()
+    assert raised is not None
+    assert raised.orders[0].order == order
+    cluster.world.log(*inbox_of(cluster).to_raise().orders)
+    cluster.sync()
+    assert cluster.signers["s1"].service.raised() is None
+    assert inbox_of(cluster).items
+    cluster.tick(2)
+    assert not inbox_of(cluster).items
+
+
+def test_local_freeze_is_a_statement_that_the_ledger_takes(cluster: Cluster) -> None:
+    identifier = inbox_of(cluster).freeze(VAULT, "I saw something")
+    freeze = inbox_of(cluster).local_freezes[0]
+    statement = open_body(
+        "freeze",
+        FreezeStatement,
+        SignedBody(body=freeze.body, signature=freeze.signature),
+        log_id=cluster.world.log_id,
+        public_key=cluster.vote_keys["s1"],
+    )
+    assert (statement.signer, statement.vault) == ("s1", VAULT)
+    cluster.world.log(SignerFreeze(statement=Signed(body=freeze.body, signature=freeze.signature)))
+    assert cluster.world.state.freeze(identifier) is not None
+    cluster.sync()
+    assert not inbox_of(cluster).to_raise()
+    assert inbox_of(cluster).local_freezes, "it acts here until the operator thaws it"
+
+
+def test_freeze_that_the_ledger_cannot_take_is_refused(cluster: Cluster) -> None:
+    with pytest.raises(NotCanonical):
+        inbox_of(cluster).freeze("NOT A NAME", "x")
+    with pytest.raises(NotCanonical):
+        inbox_of(cluster).freeze("", "line\nbreak")
+    assert not inbox_of(cluster).local_freezes
+
+
+def test_local_freeze_works_before_anything_is_logged(tmp_path: Path) -> None:
+    cluster = Cluster.empty(tmp_path)
+    assert len(inbox_of(cluster).freeze("", "from the first day")) == 32
+    assert inbox_of(cluster).to_raise().freezes
+    with pytest.raises((BadWord, Refused)):
+        inbox_of(cluster).hand_in(b"", [SignedBody.of(cluster.world.endorsement("carol", Verb.REJECT, bytes(32)))])
+    cluster.close()
+
+
+# --- what people are shown ---
+
+
+def test_views_say_what_this_signer_would_do_and_are_signed(cluster: Cluster) -> None:
+    world = cluster.world
+    waiting = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice")
+    good = world.pay(VAULT, 100_000)
+    rejected = world.pay(VAULT, 100_000)
+    world.reject(rejected, "carol")
+    cluster.tick()
+    views = {name: view_of(cluster, order) for name, order in (("waiting", waiting), ("good", good), ("no", rejected))}
+    assert views["good"].verdict is Verdict.WOULD_SIGN
+    assert views["waiting"].verdict is Verdict.WAITING
+    assert "APPROVALS_MISSING" in views["waiting"].reasons[0]
+    assert views["no"].verdict is Verdict.WOULD_REFUSE
+    assert view_of(cluster, bytes(32)).verdict is Verdict.UNKNOWN_ORDER
+    assert views["good"].head_root == world.replica.root_at(views["good"].head_size)
+
+
+def test_view_names_freezes_made_here(cluster: Cluster) -> None:
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.tick()
+    identifier = inbox_of(cluster).freeze(VAULT, "I saw something")
+    assert "LOCAL_FREEZE" in view_of(cluster, order).reasons[0]
+    inbox_of(cluster).thaw(identifier)
+    body = freeze_order(cluster, VAULT)
+    inbox_of(cluster).hand_in(body, [SignedBody.of(cluster.world.endorsement("dave", Verb.INITIATE, body))])
+    assert "FROZEN" in view_of(cluster, order).reasons[0]
+
+
+def test_empty_signer_knows_no_order(tmp_path: Path) -> None:
+    cluster = Cluster.empty(tmp_path)
+    view = view_of(cluster, bytes(32))
+    assert (view.verdict, view.head_size) == (Verdict.UNKNOWN_ORDER, 0)
+    assert codec.encode(view)
+    cluster.close()

@@ -1,0 +1,180 @@
+"""Key generation: only for what is final and approved, and a share that comes out of every kill."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_world import START_MS
+from signer_world import Cluster, open_folder
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger.messages import Verb
+from strongroom.ledger.state import decode_order
+from strongroom.model.ids import OrderHash
+from strongroom.protocol import keygen_coordinator as coordinator
+from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
+from strongroom.protocol.signed import SignedBody
+from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def ordered(cluster: Cluster, name: str = "customer-2", *approvers: str) -> bytes:
+    order = cluster.world.submit(cluster.world.creation(name), "carol", *(approvers or ("alice", "bob")))
+    cluster.tick(2)
+    return order
+
+
+def generate(cluster: Cluster, order: bytes, attempt: int = 1) -> Any:
+    """One whole attempt, all three signers answering the coordinator's machine; returns the vault's entry body."""
+    world = cluster.world
+    record = world.state.order(order)
+    assert record is not None
+    action: Any = decode_order(record.order).action
+    terms = KeygenTerms(
+        log_id=world.log_id,
+        order_hash=OrderHash(order),
+        attempt=attempt,
+        signers=action.signers,
+        host_keys=tuple(signer.host_key for signer in world.charter.signers),
+        threshold=action.threshold,
+    )
+    state, commands = coordinator.begin(terms, vote_keys=cluster.vote_keys, now_ms=START_MS)
+    waiting = list(commands)
+    while waiting:
+        command = waiting.pop(0)
+        if isinstance(command, coordinator.Generated):
+            return command.vault
+        for event in answers(cluster, command, {"order_hash": order, "attempt": attempt}):
+            state, more = coordinator.step(state, event)
+            waiting += more
+    raise AssertionError(f"no vault came out of {state.outcome}")
+
+
+def answers(cluster: Cluster, command: Any, where: dict[str, Any]) -> Iterator[Any]:
+    """What the signers answer to one command of the coordinator's machine."""
+    everyone = ("s1", "s2", "s3")
+    for signer in getattr(command, "signers", everyone):
+        at: dict[str, Any] = {"signer": signer, "now_ms": START_MS}
+        match command:
+            case coordinator.AskRound1():
+                reply = cluster.ask(signer, pb.KeygenRound1(**where))
+                yield coordinator.Round1Arrived(message=reply.message, **at)
+            case coordinator.SendRound2():
+                reply = cluster.ask(signer, pb.KeygenRound2(**where, message=command.message))
+                yield coordinator.Round2Arrived(message=reply.message, **at)
+            case coordinator.SendFinish():
+                reply = cluster.ask(signer, pb.KeygenFinish(**where, message=command.message))
+                yield coordinator.StatementArrived(
+                    signature=reply.statement_signature, recovery_hash=reply.recovery_hash, **at
+                )
+            case coordinator.AskTrialNonces():
+                reply = cluster.ask(signer, pb.TrialCommit(**where, signers=command.subset))
+                yield coordinator.TrialNonceArrived(subset=command.subset, nonce=reply.nonce, **at)
+            case coordinator.AskTrialShares():
+                reply = cluster.ask(signer, pb.TrialSign(**where, signers=command.subset, nonces=command.nonces))
+                yield coordinator.TrialShareArrived(subset=command.subset, share=reply.share, **at)
+
+
+def has_share(cluster: Cluster, name: str, vault: str) -> bool:
+    record = cluster.world.state.vault(vault)
+    assert record is not None
+    share = cluster.signers[name].shares.get(vault, record.epoch)
+    return share is not None and share.public() == record.public_shares[record.signers.index(name)]
+
+
+def test_vault_is_generated_and_every_share_sealed_once_it_is_final(cluster: Cluster) -> None:
+    body = generate(cluster, ordered(cluster))
+    cluster.world.log(body)
+    cluster.sync()
+    signer = cluster.signers["s1"]
+    epoch = cluster.world.state.vault("customer-2")
+    assert epoch is not None
+    assert not signer.shares.has("customer-2", epoch.epoch)
+    cluster.tick(2)
+    cluster.deliver()
+    assert all(has_share(cluster, name, "customer-2") for name in cluster.signers)
+    assert signer.key_generation._attempts == {}
+
+
+def test_share_comes_out_of_a_kill_between_final_and_sealing(cluster: Cluster, tmp_path: Path) -> None:
+    signer = cluster.signers["s1"]
+    with signer.store.commit() as write:
+        write._db.execute("DELETE FROM share")
+    shutil.copytree(cluster.folders["s1"], tmp_path / "killed")
+    signer.close()
+    cluster.signers["s1"] = open_folder(tmp_path / "killed", cluster.clock)
+    assert has_share(cluster, "s1", "customer-1")
+
+
+def test_restart_in_the_middle_ends_the_attempt_and_the_next_one_works(cluster: Cluster) -> None:
+    order = ordered(cluster)
+    cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
+    cluster.restart("s1")
+    with pytest.raises(KeygenRefused):
+        cluster.ask("s1", pb.KeygenRound2(order_hash=order, attempt=1, message=b"x" * 100))
+    assert generate(cluster, order, attempt=2)
+
+
+def test_key_is_generated_only_for_a_final_and_approved_order_that_names_this_signer(cluster: Cluster) -> None:
+    world = cluster.world
+    unapproved = world.submit(world.creation("customer-3"), "carol", "alice")
+    elsewhere = world.submit(world.creation("customer-4", ("s2", "s3"), 2), "carol", "alice", "bob")
+    payment = world.pay("customer-1", 100_000)
+    cluster.tick(2)
+    fresh = world.submit(world.creation("customer-5"), "carol", "alice", "bob")
+    cluster.sync()
+    for order in (unapproved, elsewhere, payment, fresh, bytes(32)):
+        with pytest.raises(NotOrdered):
+            cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
+    cluster.tick(2)
+    assert cluster.ask("s1", pb.KeygenRound1(order_hash=fresh, attempt=1)).message
+
+
+def test_order_that_was_generated_is_not_generated_again(cluster: Cluster) -> None:
+    order = ordered(cluster)
+    cluster.world.log(generate(cluster, order))
+    cluster.tick(2)
+    cluster.deliver()
+    with pytest.raises(NotOrdered):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=2))
+
+
+def test_rejection_handed_in_stops_a_key_generation(cluster: Cluster) -> None:
+    order = ordered(cluster)
+    said = cluster.world.endorsement("bob", Verb.REJECT, order)
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
+    with pytest.raises(NotOrdered):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
+
+
+def test_silence_ends_an_attempt_and_wipes_it(cluster: Cluster) -> None:
+    order = ordered(cluster)
+    cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
+    cluster.clock.monotonic += 30_001
+    signer = cluster.signers["s1"]
+    with pytest.raises(KeygenRefused):
+        cluster.ask("s1", pb.KeygenRound2(order_hash=order, attempt=1, message=b"x" * 100))
+    signer.key_generation.drop_stale()
+    assert signer.key_generation._attempts == {}
+
+
+def test_attempts_are_bounded_and_numbered_upwards(cluster: Cluster) -> None:
+    orders = [ordered(cluster, f"customer-{number}") for number in range(10, 11 + MAX_ATTEMPTS)]
+    for order in orders[:-1]:
+        cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=2))
+    with pytest.raises(KeygenRefused):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=orders[-1], attempt=1))
+    with pytest.raises(KeygenRefused):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=2))
+    with pytest.raises(KeygenRefused):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=0))
