@@ -1,0 +1,112 @@
+"""The command strongroom-coordinator as a process: init, check, run, stop, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coordinator_world import TestAuthority
+from ledger_world import World
+from strongroom.ledger import codec
+from strongroom_coordinator.clock import SystemClock
+from strongroom_coordinator.main import run
+
+PROGRAM = [sys.executable, "-c", "from strongroom_coordinator.main import main; main()"]
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    """What an operator hands to `init`."""
+    world, authority = World(), TestAuthority()
+    key, certificate = authority.issue("coordinator", "coordinator")
+    contents = {
+        "genesis": codec.encode(world.genesis()),
+        "cert": certificate,
+        "key": key,
+        "ca": authority.pem,
+        "bitcoin-cookie": b"user:password",
+    }
+    paths = {name: tmp_path / f"given-{name}" for name in contents}
+    for name, path in paths.items():
+        path.write_bytes(contents[name])
+    return paths
+
+
+def command(name: str, data: Path, **options: Path | str) -> int:
+    arguments = [name, "--data", str(data)]
+    for option, value in options.items():
+        arguments += [f"--{option}", str(value)]
+    return run(arguments, clock=SystemClock(), random=os.urandom)
+
+
+def initialised(data: Path, inputs: dict[str, Path], **options: str) -> int:
+    return command("init", data, **{"listen": "127.0.0.1:0", **inputs, **options})
+
+
+def test_init_fills_a_folder_that_check_config_accepts(
+    tmp_path: Path, inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    assert initialised(data, inputs) == 0
+    assert World().log_id.hex() in capsys.readouterr().out
+    assert (data / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert command("check-config", data) == 0
+    assert command("migrate", data) == 0
+
+
+def test_init_overwrites_nothing(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    data = tmp_path / "data"
+    assert initialised(data, inputs) == 0
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    assert initialised(data, inputs, listen="127.0.0.1:1") == 2
+    assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("broken", ["genesis", "cert", "key", "ca"])
+def test_init_refuses_a_file_that_does_not_belong(
+    tmp_path: Path, inputs: dict[str, Path], broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs[broken].write_bytes(TestAuthority().issue("signer", "s1")[broken == "cert"])
+    data = tmp_path / "data"
+    assert initialised(data, inputs) == 2
+    assert not (data / "coordinator.toml").exists()
+    assert "BAD_CONFIG" in capsys.readouterr().err
+
+
+def test_run_without_schema_says_migrate(
+    tmp_path: Path, inputs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    assert initialised(data, inputs) == 0
+    (data / "coordinator.db").unlink()
+    assert command("run", data) == 1
+    assert "strongroom-coordinator migrate" in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_daemon_runs_until_it_is_told_to_stop(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    data = tmp_path / "data"
+    assert initialised(data, inputs) == 0
+    with subprocess.Popen([*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True) as daemon:
+        try:
+            assert daemon.stderr is not None
+            ready = next(line for line in map(json.loads, daemon.stderr) if line["event"] == "daemon.ready")
+            assert int((data / "listen.port").read_text()) == ready["port"]
+            second = subprocess.run(
+                [*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True, timeout=30, check=False
+            )
+            assert (second.returncode, "DATA_FOLDER_BUSY" in second.stderr) == (1, True)
+            began = time.monotonic()
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(timeout=10) == 0
+            assert time.monotonic() - began < 5
+            assert "daemon.stopped" in daemon.stderr.read()
+        finally:
+            daemon.kill()
