@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 PROMISE_TIMEOUT_S: Final = 5.0
 ADOPT_TIMEOUT_S: Final = 60.0
-STALE_TERM: Final = frozenset({"TERMSTALE_TERM", "TERM_ALREADY_PROMISED", "TERM_HAS_ANOTHER_BASE"})
+STALE_TERM: Final = frozenset({"TERM_STALE", "TERM_ALREADY_PROMISED", "TERM_HAS_ANOTHER_BASE"})
 _MAX_CLAIM: Final = 2**20
 """A signer's word about its term moves ours at most this far at once: a liar must not use the numbers up."""
 _MAX_STEP: Final = 2**24
