@@ -113,7 +113,7 @@ class NonceBook:
             nonces.secret.wipe()
 
     def _drop_oldest(self) -> None:
-        """Destroy what is stale among the oldest, which stand first: a look at all for each new set would be too much."""
+        """Destroy what is stale among the oldest, which stand first; to look at all for each new set costs too much."""
         while self._open and not self.is_fresh(oldest := next(iter(self._open.values()))):
             self.take(oldest)
             oldest.secret.wipe()
