@@ -1,0 +1,75 @@
+"""A coordinator that cheats, to show what signers refuse: over the real protocol, with a coordinator's TLS identity.
+
+    python tests/adversary/cheating_coordinator.py --list
+    python tests/adversary/cheating_coordinator.py --data COPY_OF_THE_COORDINATORS_FOLDER --cheat pay-twice
+
+It listens where the honest coordinator did (stop that one first), waits until every signer has dialled in, opens a term
+as an honest leader would, and then cheats at one point. Each refusal is one JSON line, checked against the signer's
+vote key; the last line says how many signature shares were released for the cheat: none, or something is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cheats_on_history
+import cheats_on_payments
+import cheats_on_signing
+from rogue_leader import CHEATS, NothingToCheatWith, Report, RogueLeader, listed
+
+from strongroom.protocol.signed import SignedBody
+
+MODULES = (cheats_on_history, cheats_on_payments, cheats_on_signing)
+OK, FAILED, BAD_USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one cheat; 0 when it ran to its end, whatever the signers answered."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        for name, text in listed().items():
+            sys.stdout.write(f"{name:<22} {text}\n")
+        return OK
+    if options.data is None or options.cheat not in CHEATS:
+        sys.stderr.write("give --data and one --cheat of --list\n")
+        return BAD_USAGE
+    report = Report(options.cheat)
+    try:
+        asyncio.run(_cheat(options.data, report, [_word(path) for path in options.words]))
+    except NothingToCheatWith as error:
+        sys.stderr.write(f"{options.cheat}: {error}\n")
+        return FAILED
+    report.done()
+    return OK
+
+
+async def _cheat(folder: Path, report: Report, words: Sequence[SignedBody]) -> None:
+    async with RogueLeader(folder, report, words).serving() as rogue:
+        await rogue.lead()
+        report.say("cheating", text=CHEATS[report.cheat].text)
+        await CHEATS[report.cheat].run(rogue)
+
+
+def _word(path: Path) -> SignedBody:
+    content = json.loads(path.read_text())
+    return SignedBody(body=bytes.fromhex(content["body"]), signature=bytes.fromhex(content["signature"]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="print the cheats and what each tries")
+    parser.add_argument("--data", type=Path, help="copy of a coordinator's data folder, its daemon stopped")
+    parser.add_argument("--cheat", help="one of --list")
+    parser.add_argument(
+        "--words", type=Path, action="append", default=[], help="a person's signed approval that only this one has"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""Cheats with what is paid: other amounts and payees, twice, too early, lost change, coins that do not exist."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from rogue_leader import NothingToCheatWith, RogueLeader, cheat
+from rogue_plans import (
+    acceptable_plan,
+    as_inputs,
+    fresh_coins,
+    open_order,
+    order_of,
+    paid_order,
+    plan_for,
+    words_of,
+)
+
+from strongroom.chains.bitcoin.address import address_of
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Change, OrderEntry, Plan, PlanInput, PlanOutput, Withdraw
+
+
+async def _forced(rogue: RogueLeader, *bodies: object) -> None:
+    """Append, and ask for nonces for the last entry whatever the answers were."""
+    index = len(rogue.entries) + len(bodies) - 1
+    await rogue.append([rogue.entry(body) for body in bodies], commit_for=[index])
+    await rogue.commit(index)
+
+
+async def _altered_order(rogue: RogueLeader, change: Callable[[Withdraw], Withdraw]) -> None:
+    """Log a genuine order's words over other bytes; the id is new, so that only the words can be wrong."""
+    record, action = paid_order(rogue)
+    forged = codec.encode(replace(order_of(record), id=os.urandom(16), action=change(action)))
+    await _forced(rogue, OrderEntry(order=forged, endorsements=words_of(rogue, record.hash)))
+
+
+@cheat("change-amount", "Shows the signers a genuine approval, but over ten times the amount that was approved.")
+async def change_amount(rogue: RogueLeader) -> None:
+    await _altered_order(rogue, lambda action: replace(action, amount=action.amount * 10))
+
+
+@cheat("change-destination", "Shows the signers a genuine approval, but with its own address as the payee.")
+async def change_destination(rogue: RogueLeader) -> None:
+    own = address_of(b"\x00\x14" + os.urandom(20), REGTEST)
+    await _altered_order(rogue, lambda action: replace(action, destination=own))
+
+
+@cheat("pay-twice", "Proposes a second payment of an order that was paid, from other coins of the vault.")
+async def pay_twice(rogue: RogueLeader) -> None:
+    record, action = paid_order(rogue)
+    await _forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
+
+
+@cheat("pay-without-approval", "Proposes to pay an order that was asked for, but that too few people approved.")
+async def pay_without_approval(rogue: RogueLeader) -> None:
+    record, action = open_order(rogue)
+    await _forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
+
+
+@cheat("reuse-approvals", "Submits a paid order once more, word for word with its approvals, to have it paid again.")
+async def reuse_approvals(rogue: RogueLeader) -> None:
+    record, _ = paid_order(rogue)
+    await _forced(rogue, OrderEntry(order=record.order, endorsements=words_of(rogue, record.hash)))
+
+
+@cheat("merge-payments", "Makes a transaction that pays one order with two outputs, and calls both approved.")
+async def merge_payments(rogue: RogueLeader) -> None:
+    plan = acceptable_plan(rogue)
+    twice = (plan.outputs[0], *plan.outputs)
+    await _forced(rogue, replace(plan, outputs=twice))
+
+
+@cheat("lose-change", "Sends the change to an address so far out that no wallet of the organisation would find it.")
+async def lose_change(rogue: RogueLeader) -> None:
+    record, action = paid_order(rogue)
+    coins = as_inputs(fresh_coins(rogue, action.vault))
+    await _forced(rogue, plan_for(rogue, record, coins, change_index=2_000_000_000))
+
+
+@cheat("burn-fees", "Gives half of a coin to the miners as a network fee.")
+async def burn_fees(rogue: RogueLeader) -> None:
+    plan = acceptable_plan(rogue)
+    change = plan.outputs[1].target
+    if not isinstance(change, Change):
+        raise NothingToCheatWith("the plan has no change")
+    half = PlanOutput(target=replace(change, amount_sat=change.amount_sat // 2))
+    await _forced(rogue, replace(plan, outputs=(plan.outputs[0], half)))
+
+
+@cheat("foreign-log", "Replays an order of another organisation's log, with genuine approvals.")
+async def foreign_log(rogue: RogueLeader) -> None:
+    record, _ = paid_order(rogue)
+    foreign = codec.encode(replace(order_of(record), log_id=os.urandom(32), id=os.urandom(16)))
+    await _forced(rogue, OrderEntry(order=foreign, endorsements=words_of(rogue, record.hash)))
+
+
+@cheat("poison-input", "Plans an approved payment with a coin that does not exist, to lock all real coins up with it.")
+async def poison_input(rogue: RogueLeader) -> None:
+    """Signers have no chain, so this is accepted; what counts is that an honest coordinator can go on after it."""
+    await rogue.log_words()
+    record, action = open_order(rogue)
+    real = as_inputs(rogue.coins(action.vault))
+    if not real or not isinstance(order_of(record).action, Withdraw):
+        raise NothingToCheatWith("no coin to lock up")
+    missing = PlanInput(txid=os.urandom(32), vout=0, amount_sat=100_000_000, branch=0, index=0)
+    plan: Plan = plan_for(rogue, record, [missing, *real])
+    index, _ = await rogue.append_honestly(plan)
+    rogue.report.say("poisoned", entry_index=index, coins=len(real))

@@ -1,0 +1,66 @@
+"""A dishonest coordinator tries to pay what nobody approved. Each signer refuses, and signs why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster import Cluster
+from siege import attacked, besieged, heals
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def siege() -> Iterator[Cluster]:
+    with besieged("payments") as cluster:
+        yield cluster
+
+
+async def test_attack_altered_amount_under_genuine_approvals(siege: Cluster) -> None:
+    """The approvals are real and for other bytes: what counts is what was signed, not what is shown."""
+    attacked(siege, "change-amount", "append", "ENDORSEMENT_MISMATCH")
+    await heals(siege)
+
+
+async def test_attack_altered_payee_under_genuine_approvals(siege: Cluster) -> None:
+    attacked(siege, "change-destination", "append", "ENDORSEMENT_MISMATCH")
+
+
+async def test_attack_second_payment_from_other_coins(siege: Cluster) -> None:
+    attacked(siege, "pay-twice", "append", "PLAN_CONFLICT")
+    await heals(siege)
+
+
+async def test_attack_payment_before_the_approvals_are_complete(siege: Cluster) -> None:
+    attacked(siege, "pay-without-approval", "append", "APPROVALS_MISSING")
+    await heals(siege)
+
+
+async def test_attack_replayed_order_and_approvals(siege: Cluster) -> None:
+    attacked(siege, "reuse-approvals", "append", "ALREADY_KNOWN")
+
+
+async def test_attack_order_of_another_deployment(siege: Cluster) -> None:
+    attacked(siege, "foreign-log", "append", "WRONG_LOG")
+
+
+async def test_attack_one_order_paid_by_two_outputs(siege: Cluster) -> None:
+    attacked(siege, "merge-payments", "append", "PLAN_OUTPUTS")
+
+
+async def test_attack_change_to_an_unfindable_path(siege: Cluster) -> None:
+    attacked(siege, "lose-change", "append", "PLAN_CHANGE")
+
+
+async def test_attack_coins_burnt_as_fees(siege: Cluster) -> None:
+    attacked(siege, "burn-fees", "append", "FEE_OVER_ORDER")
+    await heals(siege)
+
+
+async def test_no_nonce_is_made_for_a_refused_plan(siege: Cluster) -> None:
+    """After the batch was refused the cheater asks for nonces all the same: there is no such plan in any log."""
+    outcome = attacked(siege, "pay-twice", "commit", "NO_PLAN_AT_INDEX")
+    assert set(outcome.refusals("append")) == set(siege.signers)
+    await heals(siege)

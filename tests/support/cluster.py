@@ -1,0 +1,285 @@
+"""Real deployments for tests: enrolled once, copied for every test, each with its own folders, ports and processes.
+
+Two templates are made per test session, the first time they are asked for: one that is enrolled and was never started,
+and one whose log holds a final 2-of-3 vault with confirmed coins. A copy starts in a few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from actor import actors, burn_address, funded_vault
+from strongroom.protocol.signed import SignedBody
+from strongroom_client.demo.deployment import Deployment, Shape, free_port
+from strongroom_client.demo.processes import Daemon, program
+from switchboard import Switch
+
+VAULT = "customer-hot"
+COINS = 4
+LAUNCHER = Path(__file__).with_name("signer_launcher.py")
+CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
+
+
+@cache
+def _session_folder() -> Path:
+    # Short, because the path of a Unix socket has at most 107 letters.
+    folder = Path(tempfile.mkdtemp(prefix="sr-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def enrolled() -> Deployment:
+    """An enrolled deployment that was never started; use a copy."""
+    deployment = Deployment(root=_session_folder() / "enrolled", shape=Shape())
+    deployment.enrol()
+    return deployment
+
+
+@cache
+def funded() -> Deployment:
+    """A stopped deployment with one final 2-of-3 vault and a few confirmed coins; use a copy."""
+    deployment = copied(enrolled(), _session_folder() / "funded")
+    cluster = Cluster(deployment)
+    try:
+        cluster.start()
+        asyncio.run(_fund(deployment))
+        cluster.stop()
+    except BaseException:
+        sys.stderr.write(cluster.logs())
+        raise
+    finally:
+        cluster.kill()
+    return deployment
+
+
+async def _fund(deployment: Deployment) -> None:
+    async with actors(deployment, *deployment.shape.treasury) as people:
+        await funded_vault(deployment, people, VAULT, coins=COINS)
+
+
+def copied(template: Deployment, root: Path) -> Deployment:
+    """A copy of a stopped deployment under `root`, on ports of its own."""
+    shutil.copytree(template.root, root, ignore=shutil.ignore_patterns("logs", "*.sock"))
+    old_node = (root / "node-port").read_text().strip()
+    deployment = Deployment(root=root, shape=template.shape, port=free_port())
+    changes = {
+        str(template.root): str(root),
+        f"127.0.0.1:{template.port}": f"127.0.0.1:{deployment.port}",
+        f"127.0.0.1:{old_node}": f"127.0.0.1:{(node_port := free_port())}",
+    }
+    for path in root.rglob("*.toml"):
+        text = path.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+    (root / "node-port").write_text(f"{node_port}\n")
+    return deployment
+
+
+@dataclass
+class Cluster:
+    """The processes of one deployment, and what tests do to them."""
+
+    deployment: Deployment
+    switches: dict[str, Switch] = field(default_factory=dict)
+    extra: list[Daemon] = field(default_factory=list)
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def root(self) -> Path:
+        return self.deployment.root
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        return self.deployment.shape.signers
+
+    def start(self, *, signers: Sequence[str] | None = None, coordinator: bool = True, node: bool = True) -> None:
+        """Start everything named, side by side; signers wait for the coordinator by themselves."""
+        work: list[Callable[[], None]] = [self.deployment.start_node] if node and self.deployment.node is None else []
+        work += [self.deployment.start_coordinator] if coordinator else []
+        work += [partial(self.deployment.start_signer, name) for name in signers or self.signers]
+        side_by_side(work)
+
+    def signer(self, name: str) -> Daemon:
+        return self.deployment.signers[name]
+
+    @property
+    def coordinator(self) -> Daemon:
+        daemon = self.deployment.coordinator
+        assert daemon is not None
+        return daemon
+
+    def restart_coordinator(self, *, kill: bool = False) -> None:
+        """Stop or kill the coordinator and start it again."""
+        if kill:
+            self.coordinator.kill()
+        else:
+            self.coordinator.stop()
+        self.deployment.start_coordinator()
+
+    def launch_signer(self, name: str, *options: str) -> Daemon:
+        """Start a signer through the test launcher: a shifted clock, or an end at a chosen point."""
+        command = [sys.executable, str(LAUNCHER), *options, "--", *self.signer_arguments(name)]
+        log = self.root / "logs" / f"signer-{name}.log"
+        self.deployment.signers[name] = Daemon(f"signer {name}", command, log)
+        self.deployment.signers[name].start()
+        return self.deployment.signers[name]
+
+    def plain_signer(self, name: str) -> Daemon:
+        """Start a signer as its operator does, after a test launcher was used."""
+        self.deployment.signers.pop(name, None)
+        self.deployment.start_signer(name)
+        return self.deployment.signers[name]
+
+    def signer_arguments(self, name: str) -> list[str]:
+        folder = str(self.deployment.signer_folder(name))
+        return ["run", "--data", folder, "--passphrase-file", str(self.deployment.passphrase_file)]
+
+    def all_daemons(self) -> list[Daemon]:
+        named = [*self.deployment.signers.values(), self.deployment.coordinator, self.deployment.node, *self.extra]
+        return [daemon for daemon in named if daemon is not None]
+
+    def stop(self) -> None:
+        """Stop everything gracefully, the coordinator first, so that it ends with a whole log."""
+        order = [self.deployment.coordinator, *self.extra, *self.deployment.signers.values(), self.deployment.node]
+        for daemon in order:
+            if daemon is not None and daemon.running:
+                daemon.stop()
+        self.deployment.node = None
+
+    def kill(self) -> None:
+        """End everything at once."""
+        for daemon in self.all_daemons():
+            if daemon.running:
+                daemon.kill()
+        for switch in self.switches.values():
+            switch.close()
+
+    def logs(self, lines: int = 60) -> str:
+        """The last lines of every log, for a failed test."""
+        parts = []
+        for path in sorted((self.root / "logs").glob("*.log")):
+            last = path.read_text(errors="replace").splitlines()[-lines:]
+            parts.append("\n".join([f"--- {path.name}", *(line[:500] for line in last)]))
+        return "\n".join(parts) + "\n"
+
+    # --- the network -------------------------------------------------------------------------------------------------
+
+    def switch_signer(self, name: str) -> Switch:
+        """Put a switch between a signer and the coordinator; call it before the signer starts."""
+        switch = Switch(self.deployment.port)
+        self.switches[name] = switch
+        config = self.deployment.signer_folder(name) / "signer.toml"
+        old = f"127.0.0.1:{self.deployment.port}"
+        config.write_text(config.read_text().replace(old, f"127.0.0.1:{switch.port}"))
+        return switch
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def signer_command(self, name: str, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `strongroom-signer` for one signer."""
+        folder = str(self.deployment.signer_folder(name))
+        return subprocess.run(
+            [program("strongroom-signer"), command, "--data", folder, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def signer_status(self, name: str) -> dict[str, Any]:
+        """What `strongroom-signer status --json` says."""
+        done = self.signer_command(name, "status", "--json")
+        assert done.returncode == 0, done.stderr
+        status: dict[str, Any] = json.loads(done.stdout)
+        return status
+
+    def audit(self) -> dict[str, Any]:
+        """Run `strongroom audit verify` as the first person; it must succeed."""
+        person = self.deployment.shape.treasury[0]
+        verdict: dict[str, Any] = json.loads(self.deployment.as_person(person, "audit", "verify", "--json"))
+        return verdict
+
+    def mine(self, blocks: int = 1) -> list[str]:
+        """Mine blocks to nobody."""
+        hashes: list[str] = self.deployment.rpc("generatetoaddress", blocks, burn_address(9))
+        return hashes
+
+    # --- cheating ----------------------------------------------------------------------------------------------------
+
+    def cheat(self, name: str, *, words: Sequence[SignedBody] = ()) -> Cheated:
+        """Stop the coordinator and run a cheat with a copy of its folder; its signers must be running."""
+        if self.deployment.coordinator is not None and self.coordinator.running:
+            self.coordinator.stop()
+        folder = self.root / "rogue"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.deployment.coordinator_folder, folder)
+        command = [sys.executable, str(CHEATER), "--data", str(folder), "--cheat", name]
+        for number, word in enumerate(words):
+            path = self.root / f"word-{number}.json"
+            path.write_text(json.dumps({"body": word.body.hex(), "signature": word.signature.hex()}))
+            command += ["--words", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        log = self.root / "logs" / "cheater.log"
+        with log.open("a") as file:
+            file.write(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr[-2_000:]
+        return Cheated([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])
+
+
+@dataclass
+class Cheated:
+    """What the cheating coordinator printed."""
+
+    events: list[dict[str, Any]]
+
+    @property
+    def released(self) -> int:
+        """Signature shares that were given for the cheat."""
+        last = self.events[-1]
+        assert last["event"] == "done"
+        released: int = last["released"]
+        return released
+
+    def refusals(self, step: str = "append") -> dict[str, tuple[str, bool]]:
+        """Reason by signer at one step, and whether the refusal was signed."""
+        return {
+            line["signer"]: (line["reason"], line["signed"])
+            for line in self.events
+            if line["event"] == "refused" and line["step"] == step
+        }
+
+
+def side_by_side(work: Sequence[Callable[[], None]]) -> None:
+    """Do several things at once and raise the first failure."""
+    with ThreadPoolExecutor(max_workers=max(len(work), 1)) as pool:
+        for future in [pool.submit(task) for task in work]:
+            future.result()
+
+
+@contextmanager
+def running(template: Deployment, name: str) -> Iterator[Cluster]:
+    """A copy of a template, not started; everything is killed at the end."""
+    root = Path(tempfile.mkdtemp(prefix=name[:12] + "-", dir=_session_folder()))
+    root.rmdir()
+    cluster = Cluster(copied(template, root))
+    try:
+        yield cluster
+    finally:
+        cluster.kill()
+        shutil.rmtree(root, ignore_errors=True)
