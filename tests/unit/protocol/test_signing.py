@@ -279,3 +279,12 @@ def test_strangers_and_repetitions_change_nothing() -> None:
         ),
     )
     assert (session.state, session.commands) == (again, ())
+
+
+def test_a_busy_holder_gets_no_second_set_before_it_answers() -> None:
+    session = Session(3, 2)
+    session.committed("s1", "s2")
+    session.later()
+    session.committed("s1", "s2")
+    assert session.commands == ()
+    assert not session.state.fresh
