@@ -87,6 +87,8 @@ class TakenBatch:
     plans: tuple[tuple[int, Plan], ...]
     has_substance: bool
     """Whether anything but a tick is in it."""
+    is_full: bool
+    """Whether a plan had no room in it: ask for plans again."""
 
 
 class Door:
@@ -164,7 +166,7 @@ class Door:
                 self._add(pending)
             except StrongroomError as refusal:
                 pending.fail(refusal)
-        planned = [] if plans is None else self._plan(plans)
+        planned, is_full = ([], False) if plans is None else self._plan(plans)
         draft, drafted = self._draft, tuple(self._drafted)
         self._drop_draft()
         if draft is None or not draft.entries:
@@ -173,21 +175,24 @@ class Door:
             preview=draft.finish(),
             pending=drafted,
             plans=tuple(planned),
+            is_full=is_full,
             has_substance=bool(drafted or planned or any(not isinstance(body, Tick) for body in forced)),
         )
 
-    def _plan(self, plans: Callable[[State, int], Sequence[Plan]]) -> list[tuple[int, Plan]]:
+    def _plan(self, plans: Callable[[State, int], Sequence[Plan]]) -> tuple[list[tuple[int, Plan]], bool]:
         draft = self._fresh()
         planned = []
+        is_full = False
         for plan in plans(draft.state, self._time_ms):
             try:
                 index, _ = self._append(plan)
             except Refused as refusal:
+                is_full = is_full or refusal.reason == "BATCH_FULL"
                 # The planner works on estimates of its own; the ledger decides, and the orders are planned again.
                 log.warning("plan.refused", vault=plan.vault, reason=refusal.reason, message=refusal.message)
                 continue
             planned.append((index, plan))
-        return planned
+        return planned, is_full
 
     def _add(self, pending: Pending) -> None:
         pending.index, pending.entry = self._append(pending.body)

@@ -273,6 +273,7 @@ class Sequencer:
             if batch is None and (first or (tick_at is not None and loop.time() >= tick_at)):
                 batch = self._door.take(plans=None, forced=(Tick(),))
             if batch is not None:
+                self._plans_wanted = self._plans_wanted or batch.is_full
                 return batch
             if tick_at is None:
                 self._rounds.hand_out(self._ledger.certificate)

@@ -58,7 +58,7 @@ log = structlog.get_logger()
 
 MAX_RESUMED: Final = 256
 """Unsigned plans of earlier terms that are taken up at once; the rest follow as these end."""
-RETRY_FIRST_S: Final = 5.0
+RETRY_FIRST_S: Final = 1.0
 RETRY_MOST_S: Final = 300.0
 RETURN_AFTER_S: Final = 1.0
 """A holder whose request failed is asked again after this."""

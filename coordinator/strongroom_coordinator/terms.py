@@ -107,9 +107,9 @@ class Terms:
         return self._highest
 
     def _pause(self, attempt: int) -> float:
-        """Random, so that two coordinators that both try do not keep overtaking each other; at most 2 s."""
+        """Random, so that two coordinators that both try do not keep overtaking each other; at most 4 s."""
         share = int.from_bytes(self._random(2), "big") / 65_536
-        return share * min(0.05 * 2.0 ** min(attempt, 6), 2.0)
+        return share * min(0.05 * 2.0 ** min(attempt, 7), 4.0)
 
     # --- promises --------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Terms:
             witness_quorum=electorate.witness_quorum,
         )
         asked = {}
-        for link in self._links.usable().values():
+        for link in tuple(self._links.links.values()):
             self._show_certificate(link)
             asked[link.post(pb.Promise(term=term, leader=self._leader))] = link
         unreachable: set[str] = set()
@@ -180,7 +180,7 @@ class Terms:
     async def _adopted(self, opening: TermOpening) -> TermOpening | None:
         """Send the opening to every signer and wait until w have adopted its base."""
         self.opening = opening
-        offers = {link.signer: self._offer(link) for link in self._links.usable().values()}
+        offers = {link.signer: self._offer(link) for link in self._links.links.values()}
         waiting = set(offers.values())
         deadline = asyncio.get_running_loop().time() + ADOPT_TIMEOUT_S
         while waiting and len(self.ready) < self._electorate.witness_quorum:
