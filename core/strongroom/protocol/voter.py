@@ -5,7 +5,8 @@ The rules, which hold at every step and across restarts:
 1. One NEWTERM statement a term, for a term above the own one. After it, no vote and no certificate of an earlier term.
 2. One base a term: the highest certificate among w statements. Another set of statements for the same term is refused.
 3. A certificate is held, stated, adopted or released under only when every entry below it is stored.
-4. The first vote of a term extends its base, later ones extend the last vote; sizes rise; one head at one size.
+4. The first vote of a term extends its base, later ones extend the last vote and what was certified since; sizes
+   rise; one head at one size.
 5. The state is stored durably before its consequence leaves the process: promise before statement, vote before vote,
    certificate before share.
 
@@ -251,7 +252,7 @@ def vote(state: VoterState, key: SigningKey, head: Head, log: LogView) -> tuple[
         VoteAlreadyCast: a vote for another head at this size exists.
         SizeNotRising: not beyond the base, the last vote and the last certificate of the term.
         HeadNotOwn: the own log ends elsewhere, or gives another root or state digest.
-        NotAnExtension: the own log does not extend the base, or the last vote of the term.
+        NotAnExtension: the own log does not extend the base, the last vote, or the certificate held, of the term.
     """
     _require_running(state)
     opened = _require_ready(state, head.term)
@@ -272,7 +273,7 @@ def vote(state: VoterState, key: SigningKey, head: Head, log: LogView) -> tuple[
         head.state_digest,
     ):
         raise HeadNotOwn(f"the own log does not end with this head at {head.size}", size=str(head.size))
-    for passed in (opened.base.head if opened.base else None, head_of(last) if last else None):
+    for passed in (opened.base.head if opened.base else None, head_of(last) if last else None, held):
         if passed is not None and log.root_at(passed.size) != passed.root:
             raise NotAnExtension(f"the log does not extend what stood at {passed.size} in term {state.term}")
     signed = sign_vote(key, head, held_of(state.held))

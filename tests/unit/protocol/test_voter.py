@@ -439,3 +439,12 @@ def test_the_first_alarm_stays() -> None:
     state, _ = voter.raise_alarm(FRESH, Alarm.OWN_VOTE_UNKNOWN, "first")
     _, outcome = voter.raise_alarm(state, Alarm.CERTIFICATES_CONFLICT, "second")
     assert outcome == Alarmed(alarm=Alarm.OWN_VOTE_UNKNOWN, detail="first")
+
+
+def test_after_a_certificate_of_the_term_votes_extend_it_and_not_an_own_losing_batch() -> None:
+    lost = world.ToyLog((b"x",))
+    state, _ = voter.vote(joined(2, None, EMPTY), S1, world.head_at(lost.batches, term=2), lost)
+    state, _ = take(state, world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"]), world.ToyLog((b"a",)))
+    back = world.ToyLog((b"x", b"y"))
+    with pytest.raises(NotAnExtension):
+        voter.vote(state, S1, world.head_at(back.batches, term=2), back)
