@@ -20,6 +20,8 @@ from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
 __all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed"]
 
 _CLEAN: Final = "clean_stop"
+_KNOWN_ROWS: Final = 1 << 16
+"""Rows of the folded state kept in memory, some 20 MiB at most."""
 _ALONE: Final = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
 _JOINED: Final = ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part")
 
@@ -109,6 +111,7 @@ class Store:
         self._db = connection
         self._closed = False
         self._joined = False
+        self._known: dict[bytes, bytes | None] = {}
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -182,9 +185,10 @@ class Store:
         with _translated(self.path):
             self._db.execute(begin)
             try:
-                yield Writer(self._db)
+                yield Writer(self._db, self._known)
                 self._db.execute(end)
             except BaseException:
+                self._known.clear()
                 if self._db.in_transaction:
                     self._db.execute(undo)
                 raise
@@ -209,6 +213,7 @@ class Store:
                 with _translated(self.path):
                     self._db.execute("COMMIT")
         except DiskFull as error:
+            self._known.clear()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise StoreFailed(f"{error.message}; stopping, because memory is ahead of the disk") from error
@@ -229,7 +234,12 @@ class Store:
 
     def get(self, key: bytes) -> bytes | None:
         """A value of the folded state (the `KeyValue` port of the replica)."""
+        if key in self._known:
+            return self._known[key]
         value: bytes | None = self._value("SELECT value FROM state WHERE key = ?", key)
+        if len(self._known) >= _KNOWN_ROWS:
+            self._known.clear()
+        self._known[key] = value
         return value
 
     def identity(self) -> Identity:
@@ -340,8 +350,9 @@ class Store:
 class Writer:
     """What one commit may write. Lives only inside `Store.commit`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, known: dict[bytes, bytes | None] | None = None) -> None:
         self._db = connection
+        self._known = {} if known is None else known
 
     def set_identity(self, identity: Identity) -> None:
         """Write who this signer is; once."""
@@ -391,6 +402,8 @@ class Writer:
     def put_state(self, writes: Mapping[bytes, bytes]) -> None:
         """Fold writes into the stored state."""
         self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", writes.items())
+        # What is undone takes everything remembered with it.
+        self._known.update(writes)
 
     def add_share(self, vault: str, epoch: int, sealed: bytes) -> None:
         """Store a sealed share; one that is there is never overwritten."""

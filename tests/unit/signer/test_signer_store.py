@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,23 @@ def batch(write: Writer, first: int, count: int) -> None:
     write.add_batch(first, [b"entry %d" % number for number in range(first, first + count)], bytes(32), bytes(32))
 
 
+class Interrupted(Exception):
+    """What a test raises in the middle of a commit."""
+
+
+def interrupted(store: Store, work: Callable[[Writer], None]) -> None:
+    with store.commit() as write:
+        work(write)
+        raise Interrupted
+
+
+def refused_after_writing(store: Store) -> None:
+    with store.one_commit():
+        with store.commit() as write:
+            write.set_voter(b"alarm")
+        raise Interrupted
+
+
 def test_database_file_is_private_and_durable(store: Store) -> None:
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert store._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
@@ -38,10 +55,8 @@ def test_every_table_is_strict(store: Store) -> None:
 
 
 def test_commit_that_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.commit() as write:
-        batch(write, 0, 3)
-        write.set_voter(b"state")
-        _ = 1 // 0
+    with pytest.raises(Interrupted):
+        interrupted(store, lambda write: batch(write, 0, 3))
     assert (store.size(), store.voter()) == (0, None)
 
 
@@ -49,19 +64,16 @@ def test_joined_commits_become_durable_together(store: Store) -> None:
     with store.one_commit():
         with store.commit() as write:
             batch(write, 0, 1)
-        with pytest.raises(ZeroDivisionError), store.commit() as write:
-            write.set_voter(b"never")
-            _ = 1 // 0
+        with pytest.raises(Interrupted):
+            interrupted(store, lambda write: batch(write, 1, 1))
         with store.commit() as write:
             write.set_counter("released", 1)
     assert (store.size(), store.voter(), store.counter("released")) == (1, None, 1)
 
 
 def test_joined_commits_survive_a_refusal_inside(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.one_commit():
-        with store.commit() as write:
-            write.set_voter(b"alarm")
-        _ = 1 // 0
+    with pytest.raises(Interrupted):
+        refused_after_writing(store)
     assert store.voter() == b"alarm"
 
 
@@ -210,3 +222,21 @@ def test_private_files_are_whole_and_never_replaced_unasked(tmp_path: Path) -> N
     write_private(path, b"third", replace=True)
     assert path.read_bytes() == b"third"
     assert sorted(child.name for child in tmp_path.iterdir()) == ["file"]
+
+
+def test_state_read_before_an_undone_write_is_what_is_stored_afterwards(store: Store) -> None:
+    with store.commit() as write:
+        write.put_state({b"key": b"old"})
+
+    def fail_after_writing() -> None:
+        with store.commit() as write:
+            write.put_state({b"key": b"new", b"other": b"new"})
+            assert (store.get(b"key"), store.get(b"other")) == (b"new", b"new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_writing()
+    assert (store.get(b"key"), store.get(b"other")) == (b"old", None)
+    with store.commit() as write:
+        write.put_state({b"key": b"newest", b"other": b"newest"})
+    assert (store.get(b"key"), store.get(b"other")) == (b"newest", b"newest")
