@@ -152,6 +152,14 @@ def test_plan_that_the_state_does_not_record_gets_no_nonce(cluster: Cluster) -> 
     assert refusal_of(cluster.commit("s1", index)).reason == "PLAN_NOT_ACCEPTED"
 
 
+def test_plan_that_was_accepted_elsewhere_in_the_log_gets_no_nonce(cluster: Cluster) -> None:
+    first, second = cluster.plan(), cluster.plan(200_000)
+    store = cluster.signers["s1"].store
+    with store.commit() as write:
+        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (store.entry(first), second))
+    assert refusal_of(cluster.commit("s1", second)).reason == "PLAN_NOT_ACCEPTED"
+
+
 def test_decoding_that_differs_from_the_accepted_transaction_is_refused(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,7 +397,7 @@ def test_open_nonces_of_a_plan_are_bounded_and_free_up(cluster: Cluster) -> None
 # --- 5: the epoch and the share ---
 
 
-def test_plan_of_another_epoch_is_refused(cluster: Cluster) -> None:
+def test_plan_of_another_epoch_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     index = cluster.plan()
     plan = plan_at(cluster, index)
     state = cluster.world.state
@@ -398,8 +406,11 @@ def test_plan_of_another_epoch_is_refused(cluster: Cluster) -> None:
     assert record is not None
     path = cluster.signers["s1"].money_path
     path.check_epoch(vault, record)
+    next_epoch = replace(vault, epoch=vault.epoch + 1)
     with pytest.raises(WrongEpoch):
-        path.check_epoch(replace(vault, epoch=vault.epoch + 1), record)
+        path.check_epoch(next_epoch, record)
+    monkeypatch.setattr(path, "vault_of", lambda state, plan: next_epoch)
+    assert refusal_of(cluster.commit("s1", index)).reason == "WRONG_EPOCH"
 
 
 def test_signer_without_the_share_refuses(cluster: Cluster) -> None:
