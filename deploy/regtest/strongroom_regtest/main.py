@@ -13,14 +13,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from strongroom_regtest.miner import MiningFailed, mine
 from strongroom_regtest.node import Node
 from strongroom_regtest.server import RpcServer
+
+BURN_ADDRESS = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"
+"""Of a key hash of zeros: nobody has the key."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a node until SIGTERM, SIGINT or the call `stop`; the exit code is 0 then, 1 if the folder is in use."""
     arguments = _parser().parse_args(argv)
     datadir: Path = arguments.datadir
+    if arguments.mine is not None:
+        return _mine(datadir, arguments.mine, arguments.to)
     datadir.mkdir(parents=True, exist_ok=True)
     try:
         node = Node(datadir / "chain", lambda: int(time.time()))
@@ -61,7 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one and writes it to DATADIR/rpc.port"
     )
+    parser.add_argument("--mine", type=int, metavar="BLOCKS", help="ask the node that runs on DATADIR to mine, and end")
+    parser.add_argument(
+        "--to", metavar="ADDRESS", default=BURN_ADDRESS, help="who gets the mined coins (default: nobody)"
+    )
     return parser
+
+
+def _mine(datadir: Path, blocks: int, address: str) -> int:
+    try:
+        height = mine(datadir, blocks, address)
+    except MiningFailed as error:
+        print(f"strongroom-regtest: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"mined {blocks} blocks, height {height}")  # noqa: T201
+    return 0
 
 
 def _write_private(path: Path, text: str) -> None:
