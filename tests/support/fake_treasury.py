@@ -420,7 +420,7 @@ def open_office(root: Path, world: CertifiedWorld) -> tuple[Office, grpc.Server]
     tls_key, issued = authority.issue_coordinator(["127.0.0.1", "localhost"], now=datetime.now(UTC))
     treasury = FakeTreasury(world)
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
-    pb_grpc.add_TreasuryServiceServicer_to_server(treasury, server)  # type: ignore[no-untyped-call]
+    pb_grpc.add_TreasuryServiceServicer_to_server(treasury, server)
     credentials = grpc.ssl_server_credentials(
         [(tls_key, issued.certificate)], root_certificates=authority.certificate, require_client_auth=True
     )

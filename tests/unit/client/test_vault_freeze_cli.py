@@ -1,0 +1,209 @@
+"""Vaults, freezes, the profile and the status on the command line, against real proofs."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fake_treasury import Office, act, sign
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Endorsement, Freeze, Order, Tick, Verb
+from strongroom.ledger.records import OrderState
+from strongroom_client.cli import main
+from strongroom_client.errors import PinMismatch, ProfileProblem
+from strongroom_client.orders import Seen
+from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
+
+
+def state_of(office: Office, order: str) -> OrderState:
+    record = office.world.state.order(bytes.fromhex(order))
+    assert record is not None
+    return record.state
+
+
+# --- vaults ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_vault_is_ordered_approved_and_waited_for(office: Office) -> None:
+    words = ("vault", "create", "customer-2", "--class", "customer", "--signers", "s1,s2,s3", "--threshold", "2")
+    order = sign(office, "carol", *words)["order"]
+    shown = act(
+        office, "alice", "vault", "approve", order, "--passphrase-file", str(office.passphrase_file), typed="y\n"
+    ).output
+    assert all(words in shown for words in ("customer-2", "s1, s2, s3", "2 of 3 must sign", "carol"))
+    sign(office, "bob", "vault", "approve", order)
+    assert "VAULT_NOT_FOUND" in act(office, "bob", "vault", "wait", "customer-2", "--timeout", "0s", code=1).output
+    office.world.settle(office.world.vault_entry(bytes.fromhex(order)))
+    born = json.loads(act(office, "bob", "vault", "wait", "customer-2", "--json").stdout)
+    assert (born["vault"], born["threshold"], born["final"], born["order"]) == ("customer-2", 2, True, order)
+    listed = json.loads(act(office, "bob", "vault", "list", "--json").stdout)["vaults"]
+    assert [vault["vault"] for vault in listed] == ["customer-1", "customer-2"]
+    assert json.loads(act(office, "bob", "vault", "show", "customer-1", "--json").stdout)["class"] == "customer"
+
+
+def test_a_vault_of_unknown_signers_is_not_ordered(office: Office) -> None:
+    words = ("vault", "create", "customer-2", "--signers", "s1,s9", "--threshold", "2", "--yes")
+    assert "no signer s9" in act(office, "carol", *words, code=1).output
+    assert "SubmitOrder" not in office.treasury.calls
+
+
+def test_a_withdrawal_is_not_approved_by_the_command_for_vaults(office: Office) -> None:
+    world = office.world
+    world.settle(world.order_entry(world.order(world.withdrawal("customer-1", 1_000_000)), "carol"))
+    order = world.state.order_at(world.state.orders_count - 1).hash.hex()
+    phrase = ("--passphrase-file", str(office.passphrase_file))
+    assert "BAD_OPTION" in act(office, "alice", "vault", "approve", order, "--yes", *phrase, code=1).output
+    assert "EndorseOrder" not in office.treasury.calls
+
+
+def test_a_balance_is_marked_as_the_coordinators_word(office: Office) -> None:
+    shown = act(office, "alice", "vault", "balance", "customer-1").output
+    assert "unverified (coordinator's word)" in shown
+    assert "1.5 BTC" in shown
+    assert json.loads(act(office, "alice", "vault", "balance", "customer-1", "--json").stdout)["proven"] is False
+
+
+# --- freezes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_freeze_is_delivered_listed_and_lifted_by_the_quorum(office: Office) -> None:
+    frozen = sign(office, "dave", "freeze", "--vault", "customer-1", "--why", "the laptop was stolen")
+    assert (frozen["delivered"], frozen["scope"]) == (True, "vault customer-1")
+    listed = json.loads(act(office, "alice", "freezes", "--json").stdout)["freezes"]
+    assert [(one["freeze"], one["active"], one["by"]) for one in listed] == [(frozen["freeze"], True, "dave")]
+    order = sign(office, "carol", "unfreeze", frozen["freeze"][:12])["order"]
+    for person in ("alice", "bob"):
+        sign(office, person, "unfreeze", order, "--approve")
+    assert state_of(office, order) is OrderState.DONE
+    listed = json.loads(act(office, "alice", "freezes", "--json").stdout)["freezes"]
+    assert [(one["active"], one["holds"]) for one in listed] == [(False, "lifted")]
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_freeze_that_is_not_delivered_becomes_a_file_for_signers(office: Office, offline: bool) -> None:
+    office.treasury.deaf = True
+    words = ["freeze", "--all", "--why", "stop", "--out", "freeze.json", *(["--offline"] if offline else [])]
+    answer = sign(office, "dave", *words, code=0 if offline else 1)
+    assert (answer["delivered"], answer["file"]) == (False, "freeze.json")
+    content = json.loads(Path("freeze.json").read_text())
+    order = codec.decode(Order, bytes.fromhex(content["order"]))
+    said = codec.decode(Endorsement, bytes.fromhex(content["endorsements"][0]["body"]))
+    assert isinstance(order.action, Freeze)
+    assert order.action.why == "stop"
+    assert (said.verb, said.person, said.order_hash.hex()) == (Verb.INITIATE, "dave", answer["order"])
+
+
+def test_a_freeze_is_signed_even_if_no_coordinator_answers(office: Office) -> None:
+    profile = load_profile(office.person("dave"))
+    save_profile(office.person("dave"), replace(profile, coordinator="127.0.0.1:1"))
+    answer = sign(office, "dave", "freeze", "--all", "--why", "stop", code=1)
+    assert answer["delivered"] is False
+    assert Path(answer["file"]).is_file()
+
+
+def test_a_freeze_says_what_it_stops(office: Office) -> None:
+    for words in ((), ("--all", "--vault", "customer-1")):
+        assert "BAD_OPTION" in act(office, "dave", "freeze", "--why", "x", *words, "--yes", code=1).output
+
+
+# --- login, profile, status ------------------------------------------------------------------------------------------
+
+
+def login(office: Office, *words: str, code: int = 0) -> str:
+    profile = load_profile(office.person("alice"))
+    command = ["login", "--coordinator", profile.coordinator, "--ca", str(profile.ca), "--key-dir"]
+    command += [str(profile.key_folder), "--profile", "new/profile.toml"]
+    defaults = {"--cert": str(profile.certificate), "--log-id": profile.log_id.hex()}
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    for key, value in {**defaults, **given}.items():
+        command += [key, value]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_login_writes_a_private_profile_and_verifies_the_log(office: Office) -> None:
+    output = login(office)
+    assert "The coordinator serves the log of acme" in output
+    file = Path("new/profile.toml")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert load_profile(file) == load_profile(office.person("alice"))
+    assert Memory.beside(file, office.world.log_id).head() is not None
+
+
+def test_login_says_when_the_coordinator_cannot_be_asked(office: Office) -> None:
+    assert "Not verified yet" in login(office, "--coordinator", "127.0.0.1:1")
+
+
+def test_login_refuses_a_coordinator_of_another_log(office: Office) -> None:
+    assert "Reason: PIN_MISMATCH" in login(office, "--log-id", "ab" * 32, code=4)
+
+
+def test_login_refuses_certificates_of_others(office: Office) -> None:
+    office.person("bob")
+    assert "PROFILE_PROBLEM" in login(office, "--cert", str(office.root / "bob" / "cert.pem"), code=1)
+    assert "PROFILE_PROBLEM" in login(office, "--log-id", "abcd", code=1)
+
+
+def test_a_pin_is_not_replaced_by_accident(tmp_path: Path) -> None:
+    first = Profile(
+        coordinator="here:1", log_id=log_id_from_hex("11" * 32), ca=tmp_path, certificate=tmp_path, key_folder=tmp_path
+    )
+    other = replace(first, log_id=log_id_from_hex("22" * 32))
+    file = tmp_path / "profile.toml"
+    save_profile(file, first)
+    with pytest.raises(PinMismatch):
+        save_profile(file, other)
+    assert load_profile(file).log_id == first.log_id
+    save_profile(file, other, replace_pin=True)
+    assert load_profile(file).log_id == other.log_id
+
+
+@pytest.mark.parametrize("text", ["", "coordinator = 1", "x = ", 'coordinator = "a"\nextra = "b"'])
+def test_a_profile_in_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "profile.toml"
+    file.write_text(text)
+    with pytest.raises(ProfileProblem):
+        load_profile(file)
+
+
+def test_paths_of_any_letters_survive_the_profile(tmp_path: Path) -> None:
+    odd = tmp_path / 'a "quoted" \\ päth'
+    profile = Profile(coordinator="here:1", log_id=log_id_from_hex("11" * 32), ca=odd, certificate=odd, key_folder=odd)
+    save_profile(tmp_path / "profile.toml", profile)
+    assert load_profile(tmp_path / "profile.toml") == profile
+
+
+def test_memory_keeps_the_newest_head_and_ignores_damage(tmp_path: Path) -> None:
+    log_id = log_id_from_hex("11" * 32)
+    memory = Memory(file=tmp_path / "head.json", log_id=log_id)
+    assert memory.head() is None
+    memory.remember(Seen(size=5, root=bytes(32)))
+    memory.remember(Seen(size=4, root=bytes(32)))
+    assert memory.head() == Seen(size=5, root=bytes(32))
+    assert Memory(file=memory.file, log_id=log_id_from_hex("22" * 32)).head() is None
+    memory.file.write_text("{")
+    assert memory.head() is None
+
+
+def test_status_separates_what_is_proven_from_what_is_told(office: Office) -> None:
+    told = json.loads(act(office, "alice", "status", "--json").stdout)
+    assert told["final_size"] == office.world.final
+    assert [signer["connected"] for signer in told["coordinator"]["signers"]] == [True, True, False]
+    assert "nverified (coordinator's word)" in act(office, "alice", "status").output
+
+
+def test_without_a_profile_the_command_says_what_to_do(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["status", "--profile", str(tmp_path / "none.toml")])
+    assert result.exit_code == 1
+    assert "strongroom login" in result.output
+
+
+def test_the_log_that_ticks_stays_readable(office: Office) -> None:
+    office.world.log(Tick())
+    assert json.loads(act(office, "alice", "vault", "list", "--json").stdout)["vaults"][0]["final"] is True
