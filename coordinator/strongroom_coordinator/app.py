@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
 from strongroom.model.errors import StrongroomError
+from strongroom_coordinator.chain.json_rpc import JsonRpcNode
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.data_folder import TlsFiles, load_genesis, load_tls, storage_url
 from strongroom_coordinator.errors import BadConfig
 from strongroom_coordinator.ledger_side import LedgerSide, build_ledger_side
+from strongroom_coordinator.rpc.server import EdgeSide, add_services, build_edge_side
 from strongroom_coordinator.storage.engine import Storage
 
 __all__ = ["serve", "server_options"]
@@ -56,7 +59,9 @@ async def serve(folder: Path, config: CoordinatorConfig, *, clock: Clock, random
     storage = Storage.open(storage_url(folder, config))
     try:
         side = build_ledger_side(storage, genesis, config, clock=clock, random=random)
-        return await _Daemon(folder, config, tls, side).run()
+        node = JsonRpcNode(config.bitcoin_rpc, folder / config.bitcoin_cookie)
+        edge = build_edge_side(side, genesis.charter, config, node=node, clock=clock)
+        return await _Daemon(folder, config, tls, side, edge).run()
     finally:
         storage.close()
 
@@ -64,11 +69,14 @@ async def serve(folder: Path, config: CoordinatorConfig, *, clock: Clock, random
 class _Daemon:
     """Starts in order, runs, and stops in the opposite order."""
 
-    def __init__(self, folder: Path, config: CoordinatorConfig, tls: TlsFiles, side: LedgerSide) -> None:
+    def __init__(
+        self, folder: Path, config: CoordinatorConfig, tls: TlsFiles, side: LedgerSide, edge: EdgeSide
+    ) -> None:
         self._folder = folder
         self._config = config
         self._side = side
-        self._server = grpc.aio.server(options=server_options())
+        self._edge = edge
+        self._server = grpc.aio.server(options=server_options(), interceptors=edge.interceptors)
         self._health = health.aio.HealthServicer()
         self._credentials = grpc.ssl_server_credentials(
             [(tls.key, tls.certificate)],
@@ -93,6 +101,7 @@ class _Daemon:
                 log.error("daemon.failed", reason=getattr(failure, "reason", ""), message=str(failure))
         finally:
             await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+            await self._edge.stop()
             await self._side.stop()
             await self._server.stop(1.0)
         log.info("daemon.stopped")
@@ -106,11 +115,13 @@ class _Daemon:
 
     def _work(self) -> list[Callable[[], Any]]:
         """Everything that runs as long as the daemon does; one that fails ends it."""
-        return [self._side.ledger.run, self._side.sequencer.run]
+        health = partial(self._edge.report_health, self._health)
+        return [self._side.ledger.run, self._side.sequencer.run, *self._edge.work(), health]
 
     async def _start(self) -> None:
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(self._side.links, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        add_services(self._server, self._edge)
         try:
             port = self._server.add_secure_port(self._config.listen, self._credentials)
         except RuntimeError as error:

@@ -105,6 +105,11 @@ class Sequencer:
         return self._term
 
     @property
+    def queued(self) -> int:
+        """Submissions that wait for their certificate."""
+        return len(self._by_subject)
+
+    @property
     def ledger(self) -> LedgerCopy:
         """The copy of the log, for reading stored entries."""
         return self._ledger

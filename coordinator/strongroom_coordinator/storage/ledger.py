@@ -23,6 +23,7 @@ from strongroom_coordinator.storage.schema import (
 __all__ = [
     "StoredBatch",
     "batches",
+    "border_before",
     "certificate_at",
     "certificate_from",
     "drop_from",
@@ -99,6 +100,14 @@ def batches(connection: Connection, first_index: int, end_index: int, *, max_byt
             break
         found.append(StoredBatch(first_index=start, entries=held, certificate=certificate))
     return found
+
+
+def border_before(connection: Connection, index: int) -> int:
+    """Where the batch begins that holds an entry; `index` itself beyond the last."""
+    column = ledger_batch.c.first_index
+    query = select(column).where(column <= index, ledger_batch.c.size > index)
+    found = connection.execute(query).scalar_one_or_none()
+    return index if found is None else found
 
 
 def all_batches(connection: Connection, first_index: int) -> Iterator[StoredBatch]:

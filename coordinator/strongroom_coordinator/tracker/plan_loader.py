@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Plan
+from strongroom.ledger.messages import Plan
 from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.replica import Batch
 from strongroom_coordinator.clock import Clock
@@ -18,16 +18,13 @@ from strongroom_coordinator.storage import ledger as ledger_rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.chain import OutcomeRow
 from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.subjects import decode_entry
 from strongroom_coordinator.tracker.plan_book import TrackedPlan
 
 if TYPE_CHECKING:
     from strongroom_coordinator.tracker.tracker import Tracker
 
 __all__ = ["PlanLoader"]
-
-_TIME_OFFSET: Final = 18
-"""Where an entry's time field begins: after the 16-byte salt with its tag and length."""
-_PLAN_TAG: Final = 0x7A
 
 
 class PlanLoader:
@@ -122,13 +119,7 @@ class PlanLoader:
 
 
 def _plan_in(entry: bytes) -> Plan | None:
-    """The plan of an entry, without decoding the many entries that hold something else."""
-    position = _TIME_OFFSET + 1
-    while position < len(entry) and entry[position] & 0x80:
-        position += 1
-    if entry[position + 1 : position + 2] != bytes([_PLAN_TAG]):
-        return None
-    body = codec.decode(Entry, entry).body
+    body = decode_entry(entry).body
     return body if isinstance(body, Plan) else None
 
 

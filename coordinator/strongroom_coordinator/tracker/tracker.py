@@ -97,7 +97,6 @@ class Tracker:
         self.is_reachable = False
         self.problem = "not asked yet"
         self._wanted = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self._changed: list[Callable[[], None]] = []
         self._version = 0
         self._free: dict[str, tuple[int, list[Coin]]] = {}
@@ -108,24 +107,20 @@ class Tracker:
 
     # --- life ------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to follow the chain; the event loop must run."""
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._announce())]
+    async def run(self) -> None:
+        """Follow the chain and broadcast, until cancelled.
+
+        Raises:
+            StorageFailed: the database refused; nobody may go on half blind.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._announce())
 
     async def stop(self) -> None:
-        """End all tasks, and the watches that wait for news."""
+        """End the watches that wait for news."""
         self.order_bell.close()
         self.deposit_bell.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-
-    async def failed(self) -> None:
-        """Wait until a task fails, and raise what it failed with: the coordinator must not go on half blind."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call back when coins or plans changed, so that something may be plannable now."""

@@ -1,0 +1,1 @@
+"""The services for people and integrators."""

@@ -1,0 +1,38 @@
+"""What the handlers work with; built once, in `rpc.server`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from strongroom.ledger.charter import Charter
+from strongroom.model.ids import LogId
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.link import LinkServer
+from strongroom_coordinator.planner import Planner
+from strongroom_coordinator.reading import LogReader
+from strongroom_coordinator.sequencer import Sequencer
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.tracker import Tracker
+from strongroom_coordinator.views import Views
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The coordinator's parts that answer calls."""
+
+    log_id: LogId
+    charter: Charter
+    reader: LogReader
+    sequencer: Sequencer
+    storage: Storage
+    tracker: Tracker
+    planner: Planner
+    views: Views
+    links: LinkServer
+    clock: Clock
+    version: str
+    checkpoint: Callable[[], str]
+    refusals: Callable[[bytes], list[str]]

@@ -1,0 +1,276 @@
+"""What people and machines see of an order: its record with proof, and the coordinator's word on how far it got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from sqlalchemy import Connection
+
+from strongroom.chains.bitcoin.policy import fee_rate
+from strongroom.chains.bitcoin.transaction import parse
+from strongroom.ledger.judge import judge_order, rejected_by
+from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, Unfreeze, Withdraw
+from strongroom.ledger.record_proof import RecordProofData
+from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
+from strongroom.ledger.state import State, decode_order
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.reading import LogReader, Reading
+from strongroom_coordinator.storage import chain as chain_rows
+from strongroom_coordinator.storage import events
+from strongroom_coordinator.storage import plans as plan_rows
+from strongroom_coordinator.storage.chain import OutcomeRow
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.plans import PlanRow
+from strongroom_coordinator.tracker import Tracker
+
+__all__ = ["OrderOverview", "PlanOverview", "Status", "Views"]
+
+EXPIRY_MARGIN_MS: Final = 10 * 60 * 1000
+"""By then no signer votes any more for a batch that was stamped before the expiry."""
+MAX_LINE: Final = 400
+
+
+class Status(Enum):
+    """The answer to the one question of an integrator."""
+
+    OPEN = "open"
+    PAYABLE = "payable"
+    PAID = "paid"
+    NEVER_WILL_BE_PAID = "never_will_be_paid"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOverview:
+    """How far one plan got. `confirmations` is 0 while no block holds it, `fee_rate` 0 while it is not known."""
+
+    plan_hash: bytes
+    txid: bytes
+    stage: str
+    confirmations: int
+    block_height: int
+    fee_sat: int
+    fee_rate: int
+    refusals: tuple[str, ...]
+    raw_transaction: bytes
+    excluded_depth: int
+    """Blocks on top of the transaction that excludes it, the containing one included; 0 while nothing does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOverview:
+    """One order: record and proof, and what is the coordinator's word."""
+
+    record: OrderRecord
+    order: Order
+    proof: RecordProofData
+    reading: Reading
+    status: Status
+    waits_for: str
+    plans: tuple[PlanOverview, ...]
+    submitted_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What the database knows of some orders' plans."""
+
+    progress: dict[bytes, PlanRow]
+    outcomes: dict[bytes, OutcomeRow]
+    updated: dict[bytes, int]
+
+
+class Views:
+    """Builds overviews of orders.
+
+    Args:
+        reader: The log.
+        tracker: The chain.
+        storage: The database.
+        clock: Wall time.
+        reason: Why an order that passes is not planned, for people.
+        refusals: Last refusals of a plan by signers.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: LogReader,
+        tracker: Tracker,
+        storage: Storage,
+        clock: Clock,
+        reason: Callable[[bytes], str],
+        refusals: Callable[[bytes], list[str]],
+    ) -> None:
+        self._reader = reader
+        self._tracker = tracker
+        self._storage = storage
+        self._clock = clock
+        self._reason = reason
+        self._refusals = refusals
+
+    async def orders(self, hashes: Iterable[bytes], *, with_transactions: bool = False) -> list[OrderOverview]:
+        """Overviews of the orders that are certified, in the order asked for; unknown ones are left out.
+
+        Args:
+            hashes: Order hashes.
+            with_transactions: Also give the final transactions, which are large.
+
+        Raises:
+            NotReady: nothing is certified yet.
+        """
+        wanted = list(hashes)
+        state = self._reader.certified().state
+        names = {name for found in map(state.order, wanted) if found is not None for name in found.plans}
+        rows = await self._storage.run(lambda connection: _read(connection, names, wanted))
+        # The log may have grown meanwhile: from here on, one state without a pause.
+        reading = self._reader.certified()
+        return [
+            self._overview(reading, record, rows, with_transactions)
+            for record in map(reading.state.order, wanted)
+            if record is not None
+        ]
+
+    def _overview(self, reading: Reading, record: OrderRecord, rows: _Rows, with_transactions: bool) -> OrderOverview:
+        order = decode_order(record.order)
+        plans = tuple(self._plan(reading.state.known_plan(name), rows, with_transactions) for name in record.plans)
+        status = self._status(reading.state, record, order, plans)
+        said = max((one.time_ms for one in record.endorsements), default=record.accepted_ms)
+        return OrderOverview(
+            record=record,
+            order=order,
+            proof=reading.state.record_proof(b"orders", record.hash),
+            reading=reading,
+            status=status,
+            waits_for=self._waits_for(reading.state, record, status, plans)[:MAX_LINE],
+            plans=plans,
+            submitted_ms=record.accepted_ms,
+            updated_ms=max(rows.updated.get(record.hash, 0), said, record.planned_ms, record.ended_ms),
+        )
+
+    # --- plans -----------------------------------------------------------------------------------------------------
+
+    def _plan(self, record: PlanRecord, rows: _Rows, with_transaction: bool) -> PlanOverview:
+        row, outcome = rows.progress.get(record.hash), rows.outcomes.get(record.hash)
+        raw = (row.raw_transaction if row is not None else None) or b""
+        tracked = self._tracker.plans.get(record.hash)
+        if tracked is not None and tracked.raw_transaction is not None:
+            raw = tracked.raw_transaction
+        depth = 0 if outcome is None else max(self._tracker.height - outcome.height + 1, 0)
+        is_own = outcome is not None and outcome.txid == record.txid
+        refusals = tuple(self._refusals(record.hash)) if not raw else ()
+        problem = (f"node: {tracked.problem}",) if tracked is not None and tracked.problem else ()
+        if outcome is not None:
+            stage = "confirmed" if is_own else "excluded"
+        elif tracked is not None and tracked.is_broadcast:
+            stage = "broadcast"
+        else:
+            stage = "signed" if raw else "refused" if refusals else "signing"
+        return PlanOverview(
+            plan_hash=record.hash,
+            txid=record.txid,
+            stage=stage,
+            confirmations=depth if is_own else 0,
+            block_height=outcome.height if outcome is not None and is_own else 0,
+            fee_sat=record.fee_sat,
+            fee_rate=fee_rate(record.fee_sat, parse(raw).weight) if raw and with_transaction else 0,
+            refusals=refusals + problem,
+            raw_transaction=raw if with_transaction else b"",
+            excluded_depth=depth if not is_own else 0,
+        )
+
+    # --- status ----------------------------------------------------------------------------------------------------
+
+    def _status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+        match order.action:
+            case CreateVault() | Freeze() | Unfreeze():
+                return self._ledger_status(state, record, order)
+            case CancelWithdraw():
+                return self._cancel_status(state, record, order, plans)
+            case Withdraw():
+                return self._payment_status(state, record, order, plans)
+
+    def _ledger_status(self, state: State, record: OrderRecord, order: Order) -> Status:
+        if record.state is OrderState.DONE:
+            return Status.DONE
+        ended = record.state is not OrderState.OPEN or self._has_expired(state, order)
+        return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
+
+    def _cancel_status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+        depth = self._tracker.confirmations
+        if record.state is OrderState.DONE or any(plan.confirmations >= depth for plan in plans):
+            return Status.DONE
+        if plans and all(plan.excluded_depth >= depth for plan in plans):
+            return Status.NEVER_WILL_BE_PAID
+        if not plans and self._has_expired(state, order):
+            return Status.NEVER_WILL_BE_PAID
+        return Status.OPEN
+
+    def _payment_status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+        depth = self._tracker.confirmations
+        if any(plan.confirmations >= depth for plan in plans):
+            return Status.PAID
+        if record.state in (OrderState.REJECTED, OrderState.CANCELLED):
+            return Status.NEVER_WILL_BE_PAID
+        if not plans:
+            return Status.NEVER_WILL_BE_PAID if self._has_expired(state, order) else Status.OPEN
+        if all(plan.excluded_depth >= depth for plan in plans):
+            ended = record.state is OrderState.EXCLUDING or rejected_by(record) is not None
+            if ended or self._has_expired(state, order):
+                return Status.NEVER_WILL_BE_PAID
+        return Status.PAYABLE
+
+    def _has_expired(self, state: State, order: Order) -> bool:
+        """Whether no plan of the order can enter the log any more."""
+        newest = self._reader.source.replica.state()
+        return order.expires_ms <= state.time_ms or (
+            order.expires_ms <= newest.time_ms
+            if newest.size > state.size
+            else order.expires_ms + EXPIRY_MARGIN_MS <= self._clock.wall_ms()
+        )
+
+    # --- words -----------------------------------------------------------------------------------------------------
+
+    def _waits_for(self, state: State, record: OrderRecord, status: Status, plans: Sequence[PlanOverview]) -> str:
+        if status in (Status.PAID, Status.DONE):
+            return ""
+        if status is Status.NEVER_WILL_BE_PAID:
+            return self._why_never(record)
+        live = [plan for plan in plans if plan.stage != "excluded"]
+        if not live:
+            judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))
+            if not judgement.allowed:
+                return "; ".join(judgement.missing)
+            return self._reason(record.hash) or "its turn in the next plan"
+        return self._plan_line(live[-1])
+
+    def _plan_line(self, plan: PlanOverview) -> str:
+        match plan.stage:
+            case "signing":
+                return "signatures"
+            case "refused":
+                return "signatures; refused by " + ", ".join(plan.refusals)
+            case "signed":
+                return "the chain node to take the transaction" + "".join(f" ({line})" for line in plan.refusals)
+            case "broadcast":
+                return "a block"
+            case _:
+                return f"confirmations: {plan.confirmations} of {self._tracker.confirmations}"
+
+    @staticmethod
+    def _why_never(record: OrderRecord) -> str:
+        person = rejected_by(record)
+        if person is not None:
+            return f"nothing: {person} rejected it"
+        if record.state in (OrderState.CANCELLED, OrderState.EXCLUDING):
+            return "nothing: it was cancelled"
+        return "nothing: it expired" if not record.plans else "nothing: a confirmed transaction excludes it"
+
+
+def _read(connection: Connection, plans: set[bytes], orders: list[bytes]) -> _Rows:
+    progress = {name: row for name in plans if (row := plan_rows.by_hash(connection, name)) is not None}
+    return _Rows(progress, chain_rows.outcomes_of(connection, plans), events.newest_time(connection, orders))
