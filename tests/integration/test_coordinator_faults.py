@@ -1,0 +1,261 @@
+"""Signers that lie, refuse, stay silent or leave: who is blamed, and that the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import charter_builder as builder
+from coordinator_world import Site, started
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.chains.bitcoin.transaction import parse
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Commitments, Shares, Vote
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol import signing
+from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
+from strongroom_coordinator.errors import SignerFailed
+from strongroom_signer import requests
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent holder is given up on after 100 ms instead of 2 s."""
+    monkeypatch.setattr(signing, "PATIENCE_MS", 100)
+
+
+def intercept(signer: Any, request: type[Any], answer: Any) -> None:
+    """Let `answer(request, honest handler)` answer these requests of a real signer."""
+    honest = signer.service._handlers[request]
+    signer.service._handlers[request] = lambda asked: answer(asked, honest)
+
+
+def wrong_shares(signer: Any) -> Any:
+    """Shares with one bit turned, signed all the same."""
+
+    def answer(asked: requests.Release, honest: Any) -> pb.Released:
+        released: pb.Released = honest(asked)
+        for result in released.results:
+            if result.WhichOneof("outcome") == "shares":
+                shares = codec.decode(Shares, result.shares.body, max_size=MAX_BODY_BYTES)
+                bad = bytes([*shares.shares[0][:-1], shares.shares[0][-1] ^ 1])
+                signed = resigned(signer, "shares", shares, shares=(bad, *shares.shares[1:]))
+                result.shares.body, result.shares.signature = signed.body, signed.signature
+        return released
+
+    return answer
+
+
+def resigned(signer: Any, kind: str, message: Any, **changes: Any) -> SignedBody:
+    fields = {name: getattr(message, name) for name in message.__dataclass_fields__}
+    return sign_body(kind, type(message)(**{**fields, **changes}), signer.keys.vote)
+
+
+async def test_wrong_share_names_its_sender_with_evidence_and_others_sign(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar = site.signers["s1"].signer
+        intercept(liar, requests.Release, wrong_shares(liar))
+        with capture_logs() as events:
+            for _ in range(3):
+                assert parse(await site.signed(await site.pay("customer-1", 50_000)))
+        blamed = [event for event in events if event["event"] == "share.wrong"]
+        assert {event["signer"] for event in blamed} == {"s1"}
+        assert blamed[0]["commitments"]
+
+
+async def test_holder_that_stays_silent_in_round_two_is_passed_over(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        for silent in ("s1", "s2"):
+            signer = site.signers[silent].signer
+            intercept(signer, requests.Release, lambda _asked, _honest: pb.Released())
+            await site.signed(await site.pay("customer-1", 50_000))
+            signer.service._handlers[requests.Release] = signer.service._release
+
+
+async def test_holder_that_leaves_in_round_two_is_passed_over(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        left = asyncio.Event()
+
+        def leave(name: str) -> Any:
+            def answer(_asked: Any, _honest: Any) -> pb.Released:
+                left.set()
+                site.signers[name].task.cancel()
+                return pb.Released()
+
+            return answer
+
+        intercept(site.signers["s1"].signer, requests.Release, leave("s1"))
+        orders = [await site.pay("customer-1", 50_000) for _ in range(3)]
+        for order in orders:
+            await site.signed(order)
+        assert left.is_set()
+
+
+async def test_commitments_for_another_plan_leave_their_sender_out(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar = site.signers["s2"].signer
+
+        def answer(asked: requests.Append, honest: Any) -> Any:
+            voted = honest(asked)
+            for result in voted.commitments if isinstance(voted, pb.Voted) else ():
+                message = codec.decode(Commitments, result.commitments.body, max_size=MAX_BODY_BYTES)
+                signed = resigned(liar, "commitments", message, plan_hash=bytes(32))
+                result.commitments.body, result.commitments.signature = signed.body, signed.signature
+            return voted
+
+        intercept(liar, requests.Append, answer)
+        for _ in range(3):
+            await site.signed(await site.pay("customer-1", 50_000))
+
+
+async def test_request_that_fails_as_a_whole_does_not_stop_the_others(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+
+        def fail(_asked: Any, _honest: Any) -> Any:
+            raise SignerFailed("not now", code="NOT_NOW")
+
+        intercept(site.signers["s3"].signer, requests.Release, fail)
+        for _ in range(3):
+            await site.signed(await site.pay("customer-1", 50_000))
+
+
+async def test_vote_for_another_state_is_an_alarm_and_does_not_count(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.genesis_logged()
+        liar = site.signers["s1"].signer
+
+        def answer(asked: requests.Append, honest: Any) -> Any:
+            voted = honest(asked)
+            if isinstance(voted, pb.Voted):
+                signed = resigned(liar, "vote", codec.decode(Vote, voted.vote.body), state_digest=bytes(32))
+                voted.vote.body, voted.vote.signature = signed.body, signed.signature
+            return voted
+
+        intercept(liar, requests.Append, answer)
+        with capture_logs() as events:
+            logged = await site.submit(site.world.creation("customer-1"), "carol")
+            await site.until(lambda: any(event["event"] == "vote.other_head" for event in events))
+        assert [vote.signer for vote in logged.certificate.votes] == ["s2", "s3"]
+
+
+async def test_failed_key_generation_is_tried_again_until_the_vault_stands(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.genesis_logged()
+        signer = site.signers["s3"].signer
+        failures = 0
+
+        def fail_first(asked: requests.KeygenRound2, honest: Any) -> Any:
+            nonlocal failures
+            failures += 1
+            if failures < 3:
+                raise SignerFailed("the disk of my share store is away", code="STORE_FAILED")
+            return honest(asked)
+
+        intercept(signer, requests.KeygenRound2, fail_first)
+        with capture_logs() as events:
+            await site.make_vault("customer-1")
+        attempts = [event["attempt"] for event in events if event["event"] == "keygen.started"]
+        assert len(attempts) == 3
+        assert attempts == sorted(set(attempts))
+
+
+async def test_key_generation_waits_for_a_holder_that_is_away(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        await site.start_signers("s1", "s2")
+        with capture_logs() as events:
+            await site.submit(site.world.creation("customer-1"), "carol", "alice", "bob")
+            await site.until(lambda: any(event["event"] == "keygen.waiting" for event in events))
+            site.start_signer("s3")
+            await site.until(lambda: site.side.sequencer.replica.state().vault("customer-1"))
+
+
+async def test_key_generation_goes_on_after_a_restart(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        await site.start_signers("s1", "s2")
+        logged = await site.submit(site.world.creation("customer-1"), "carol", "alice", "bob")
+        await site.until(lambda: site.side.sequencer.final_size > logged.index)
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        await site.start_coordinator(port=port)
+        site.start_signer("s3", port=port)
+        await site.until(lambda: site.side.sequencer.replica.state().vault("customer-1"))
+
+
+async def test_boasted_term_does_not_keep_honest_signers_from_promising(tmp_path: Path) -> None:
+    """A signer that claims an absurd term must not make the coordinator ask for one that the others refuse."""
+
+    def boast(hello: pb.Hello) -> pb.Hello:
+        hello.term = 2**63
+        return hello
+
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        site.boasts["s1"] = boast
+        site.start_signer("s1")
+        await site.until(lambda: "s1" in site.side.links.links)
+        await site.start_signers("s2", "s3")
+        await site.genesis_logged()
+        assert site.side.links.links["s1"].hello.term == 2**63
+        assert site.side.sequencer.term <= 2**22
+
+
+async def test_base_whose_bytes_nobody_gives_is_left_out(tmp_path: Path) -> None:
+    """One signer alone holds the highest certificate, and nobody who is there gives the entries below it."""
+    async with started(tmp_path, tick_ms=60_000) as site:
+        await site.genesis_logged()
+        rounds: Any = site.side.rounds
+        rounds.hand_out = lambda certificate: None
+        logged = await site.submit(site.world.creation("customer-1"), "carol")
+        certificate = codec.encode(logged.certificate)
+        await site.side.links.links["s1"].request(pb.Certify(certificate=certificate), timeout_s=5)
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        await site.stop_signer("s2")
+
+        def refuse(_asked: Any, _honest: Any) -> Any:
+            raise KeptBack("ask somebody else")
+
+        for name in ("s1", "s3"):
+            intercept(site.signers[name].signer, requests.FetchBatches, refuse)
+        # The two that are there can open no term: one of their statements is no use.
+        with capture_logs() as events:
+            await site.start_coordinator("emptied", port=port)
+            await site.until(lambda: [e for e in events if e["event"] == "term.not_opened" and e["unreachable"]])
+            assert [e for e in events if e["event"] == "catch_up.failed" and e["signer"] == "s1"]
+            assert site.side.sequencer.term == 0
+            site.start_signer("s2")
+            await site.until(lambda: site.side.sequencer.certificate is not None)
+        assert site.side.terms.opening is not None
+        base = site.side.terms.opening.base
+        assert base is None or base.head.size < logged.size
+
+
+class KeptBack(StrongroomError):
+    """A signer's refusal to give entries."""
+
+    reason = "KEPT_BACK"
+
+
+async def test_charter_of_three_of_five_goes_on_with_two_liars(tmp_path: Path) -> None:
+    names = ("s1", "s2", "s3", "s4", "s5")
+    signers = tuple(builder.signer(name) for name in names)
+    async with Site(tmp_path, signers=signers, witness_quorum=3) as site:
+        await site.start_coordinator()
+        await site.start_signers(*names)
+        await site.make_vault("customer-1", names, threshold=3)
+        for name in ("s2", "s4"):
+            liar = site.signers[name].signer
+            intercept(liar, requests.Release, wrong_shares(liar))
+        for _ in range(3):
+            await site.signed(await site.pay("customer-1", 50_000))
