@@ -12,7 +12,6 @@ Spec: design, "A share is released only if all of this holds", points 1 to 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from strongroom.chains.bitcoin.spend import Spend
@@ -58,6 +57,7 @@ from strongroom_signer.refusals import (
     printable,
 )
 from strongroom_signer.shares import Shares
+from strongroom_signer.signing_answers import Approved, Committed, Ready, Released
 from strongroom_signer.store import Writer
 from strongroom_signer.voting import Voting
 
@@ -67,49 +67,6 @@ DAY_MS: Final = 86_400_000
 RELEASED_COUNTER: Final = "shares_released"
 _CACHED_SPENDS: Final = 256
 _NO_SUBJECT: Final = bytes(32)
-
-
-# --- answers ---
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """Commitments for one plan, or a signed refusal."""
-
-    entry_index: int
-    commitments: SignedBody | None = None
-    refusal: SignedBody | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
-    """Shares for one plan with the next commitments for a retry, or a signed refusal."""
-
-    entry_index: int
-    shares: SignedBody | None = None
-    next_commitments: SignedBody | None = None
-    refusal: SignedBody | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Approved:
-    """A plan that passed everything that is judged before nonces are looked at."""
-
-    entry_index: int
-    plan: PlanRecord
-    vault: VaultRecord
-    task: SigningTask
-    share: SecretScalar
-    payments: tuple[tuple[bytes, Withdraw], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A plan whose share may leave once the mark is on disk."""
-
-    approved: _Approved
-    chosen: SigningSet
-    nonces: OpenNonces
 
 
 class MoneyPath:
@@ -156,18 +113,19 @@ class MoneyPath:
         try:
             self._voting.require_voting()
             approved = self._approve(entry_index, pending={})
-            return Committed(entry_index=entry_index, commitments=self._fresh_commitments(approved))
+            share = self._current_share(approved)
+            return Committed(entry_index=entry_index, commitments=self._fresh_commitments(approved, share))
         except (ShareRefused, TooManyNonces, Refused) as error:
             return Committed(entry_index=entry_index, refusal=self._refusal(entry_index, error))
 
-    def _fresh_commitments(self, approved: _Approved) -> SignedBody:
+    def _fresh_commitments(self, approved: Approved, share: SecretScalar) -> SignedBody:
         group = approved.task.group
         nonces = self._nonces.make(
             approved.task,
             lambda: make_commitments(
                 approved.task,
                 signer=self._name,
-                share=approved.share,
+                share=share,
                 key=self._keys.vote,
                 boot_id=self._boot_id,
                 random=self._random,
@@ -190,7 +148,7 @@ class MoneyPath:
         """
         self._voting.require_voting()
         results: dict[int, Released] = {}
-        ready: list[_Ready] = []
+        ready: list[Ready] = []
         pending: dict[bytes, Withdraw] = {}
         with self._store.one_commit():
             if request.certificate is not None:
@@ -207,21 +165,22 @@ class MoneyPath:
             results[item.approved.entry_index] = self._sign(item)
         return tuple(results[chosen.entry_index] for chosen in request.sets)
 
-    def _check(self, chosen: requests.SigningSet, pending: dict[bytes, Withdraw]) -> _Ready:
+    def _check(self, chosen: requests.SigningSet, pending: dict[bytes, Withdraw]) -> Ready:
         """Points 1 to 5 for one plan. What passes is taken out of the nonce book, so that nothing can use it twice."""
         self.check_certified(chosen.entry_index)  # 1
-        approved = self._approve(chosen.entry_index, pending=pending)  # 2, 3, 5
+        approved = self._approve(chosen.entry_index, pending=pending)  # 2, 3
         own = self.own_commitments(chosen)  # 4
         nonces = self.find_nonces(own)
         self.check_nonces_fresh(nonces)
         self.check_nonces_for(nonces, approved.task)
         opened = self.check_commitments(chosen, approved.task)
+        share = self._current_share(approved)  # 5
         self._nonces.take(nonces)
         pending.update(dict(approved.payments))
-        return _Ready(approved=approved, chosen=opened, nonces=nonces)
+        return Ready(approved=approved, chosen=opened, nonces=nonces, share=share)
 
-    def _approve(self, entry_index: int, *, pending: Mapping[bytes, Withdraw]) -> _Approved:
-        """Points 2, 3 and 5: what the plan does, whether it is allowed now, and whether the share is the right one."""
+    def _approve(self, entry_index: int, *, pending: Mapping[bytes, Withdraw]) -> Approved:
+        """Points 2 and 3: what the plan does, and whether it is allowed now."""
         state = self._copy.newest()
         plan = self.load_plan(entry_index)
         record = self.check_accepted(state, plan, entry_index)
@@ -233,8 +192,6 @@ class MoneyPath:
         self.check_not_frozen_locally(plan.vault)
         payments = self.payments_of(state, record)
         self.check_local_limits(payments, pending)
-        self.check_epoch(vault, record)
-        share = self.own_share(vault)
         task = task_of(
             spend,
             log_id=self._copy.log_id,
@@ -244,7 +201,12 @@ class MoneyPath:
             vault_epoch=vault.epoch,
             group=group_of(vault),
         )
-        return _Approved(entry_index=entry_index, plan=record, vault=vault, task=task, share=share, payments=payments)
+        return Approved(entry_index=entry_index, plan=record, vault=vault, task=task, payments=payments)
+
+    def _current_share(self, approved: Approved) -> SecretScalar:
+        """Point 5: the plan is for the vault's current shares, and this signer has its own."""
+        self.check_epoch(approved.vault, approved.plan)
+        return self.own_share(approved.vault)
 
     # --- 1: the plan lies under a certificate of the current term that extends the own log --------------------------
 
@@ -388,7 +350,7 @@ class MoneyPath:
             raise CommitmentsInvalid(error.message) from error
         return opened
 
-    def _mark(self, ready: list[_Ready]) -> None:
+    def _mark(self, ready: list[Ready]) -> None:
         """The durable mark: after this commit the nonces count as used, whatever happens."""
         if not ready:
             return
@@ -398,7 +360,7 @@ class MoneyPath:
                 self._write_mark(write, item, now)
             write.set_counter(RELEASED_COUNTER, self._store.counter(RELEASED_COUNTER) + len(ready))
 
-    def _write_mark(self, write: Writer, item: _Ready, now_ms: int) -> None:
+    def _write_mark(self, write: Writer, item: Ready, now_ms: int) -> None:
         task = item.approved.task
         write.mark_nonce(
             item.nonces.session,
@@ -429,7 +391,7 @@ class MoneyPath:
 
     # --- the share leaves --------------------------------------------------------------------------------------------
 
-    def _sign(self, item: _Ready) -> Released:
+    def _sign(self, item: Ready) -> Released:
         """Sign with marked nonces, verify the result, and add commitments for a retry with another set."""
         index = item.approved.entry_index
         held = self._voting.state.held_in_term
@@ -440,7 +402,7 @@ class MoneyPath:
                 item.chosen,
                 item.nonces.secret,
                 signer=self._name,
-                share=item.approved.share,
+                share=item.share,
                 key=self._keys.vote,
                 certified_size=held.size,
             )
@@ -451,11 +413,11 @@ class MoneyPath:
             return Released(entry_index=index, refusal=self._refusal(index, error))
         finally:
             item.nonces.secret.wipe()
-        return Released(entry_index=index, shares=shares, next_commitments=self._next_commitments(item.approved))
+        return Released(entry_index=index, shares=shares, next_commitments=self._next_commitments(item))
 
-    def _next_commitments(self, approved: _Approved) -> SignedBody | None:
+    def _next_commitments(self, item: Ready) -> SignedBody | None:
         try:
-            return self._fresh_commitments(approved)
+            return self._fresh_commitments(item.approved, item.share)
         except TooManyNonces:
             # The coordinator can ask again once older ones have gone stale; the share itself is given.
             return None

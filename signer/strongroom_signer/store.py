@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
+from strongroom_signer.writer import Writer
 
-__all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed"]
+__all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed", "Writer"]
 
 _CLEAN: Final = "clean_stop"
 _KNOWN_ROWS: Final = 1 << 16
@@ -38,57 +39,6 @@ class DiskFull(StrongroomError):
 
     reason = "DISK_FULL"
     kind = Kind.RESOURCE_EXHAUSTED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """The signer's name and public keys: host 33 bytes, vote and witness 32."""
-
-    name: str
-    host_key: bytes
-    vote_key: bytes
-    witness_key: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
-    """The pinned log: SHA-256 of the canonical genesis charter, and that charter."""
-
-    log_id: bytes
-    charter: bytes
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboxItem:
-    """A person's rejection or freeze. `body` is the canonical OrderEntry or Endorse it becomes in the log."""
-
-    id: bytes
-    kind: str
-    body: bytes
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalFreeze:
-    """The operator's own freeze: the signed FreezeStatement. An empty vault name means all vaults."""
-
-    id: bytes
-    vault: str
-    why: str
-    body: bytes
-    signature: bytes
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
-    """What keeps this signer from voting until somebody looks. The evidence is public bytes."""
-
-    reason: str
-    message: str
-    evidence: bytes
-    since_ms: int
 
 
 @contextmanager
@@ -345,123 +295,6 @@ class Store:
         """A counter, 0 when it was never written."""
         value: int | None = self._value("SELECT value FROM counter WHERE name = ?", name)
         return value or 0
-
-
-class Writer:
-    """What one commit may write. Lives only inside `Store.commit`."""
-
-    def __init__(self, connection: sqlite3.Connection, known: dict[bytes, bytes | None] | None = None) -> None:
-        self._db = connection
-        self._known = {} if known is None else known
-
-    def set_identity(self, identity: Identity) -> None:
-        """Write who this signer is; once."""
-        self._db.execute(
-            "INSERT INTO identity (id, name, host_key, vote_key, witness_key) VALUES (1, ?, ?, ?, ?)",
-            (identity.name, identity.host_key, identity.vote_key, identity.witness_key),
-        )
-
-    def add_secret(self, name: str, sealed: bytes) -> None:
-        """Write a sealed secret; once."""
-        self._db.execute("INSERT INTO secret (name, sealed) VALUES (?, ?)", (name, sealed))
-
-    def set_pin(self, pin: Pin) -> None:
-        """Pin the log; once."""
-        self._db.execute(
-            "INSERT INTO pin (id, log_id, charter, since_ms) VALUES (1, ?, ?, ?)",
-            (pin.log_id, pin.charter, pin.since_ms),
-        )
-
-    def add_batch(self, first_index: int, entries: Iterable[bytes], root: bytes, state_digest: bytes) -> None:
-        """Append one batch with its entries and the head after it."""
-        rows = [(first_index + offset, data) for offset, data in enumerate(entries)]
-        self._db.executemany("INSERT INTO entry (idx, data) VALUES (?, ?)", rows)
-        self._db.execute(
-            "INSERT INTO batch (size, first_index, root, state_digest) VALUES (?, ?, ?, ?)",
-            (first_index + len(rows), first_index, root, state_digest),
-        )
-
-    def truncate(self, size: int) -> None:
-        """Drop every batch, entry and certificate beyond `size`."""
-        self._db.execute("DELETE FROM entry WHERE idx >= ?", (size,))
-        self._db.execute("DELETE FROM batch WHERE size > ?", (size,))
-        self._db.execute("DELETE FROM certificate WHERE size > ?", (size,))
-
-    def put_certificate(self, size: int, term: int, data: bytes) -> None:
-        """Store a certificate; one of an older term gives way."""
-        self._db.execute(
-            "INSERT INTO certificate (size, term, data) VALUES (?, ?, ?) ON CONFLICT (size) DO UPDATE"
-            " SET term = excluded.term, data = excluded.data WHERE excluded.term >= certificate.term",
-            (size, term, data),
-        )
-
-    def set_voter(self, state: bytes) -> None:
-        """Write the voter state."""
-        self._db.execute("INSERT OR REPLACE INTO voter (id, state) VALUES (1, ?)", (state,))
-
-    def put_state(self, writes: Mapping[bytes, bytes]) -> None:
-        """Fold writes into the stored state."""
-        self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", writes.items())
-        # What is undone takes everything remembered with it.
-        self._known.update(writes)
-
-    def add_share(self, vault: str, epoch: int, sealed: bytes) -> None:
-        """Store a sealed share; one that is there is never overwritten."""
-        self._db.execute("INSERT INTO share (vault, epoch, sealed) VALUES (?, ?, ?)", (vault, epoch, sealed))
-
-    def mark_nonce(
-        self, session: bytes, *, boot_id: bytes, term: int, entry_index: int, plan_hash: bytes, time_ms: int
-    ) -> None:
-        """Mark a nonce session as spent; a second mark fails the whole commit."""
-        self._db.execute(
-            "INSERT INTO nonce_mark (session, boot_id, term, entry_index, plan_hash, time_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (session, boot_id, term, entry_index, plan_hash, time_ms),
-        )
-
-    def add_payment(self, order_hash: bytes, asset: str, amount: int, time_ms: int) -> None:
-        """Count an order towards the operator's maximum a day; once."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO payment (order_hash, asset, amount, time_ms) VALUES (?, ?, ?, ?)",
-            (order_hash, asset, str(amount), time_ms),
-        )
-
-    def add_inbox(self, item: InboxItem) -> None:
-        """Keep a person's word; one that is there keeps its age."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO inbox (id, kind, body, since_ms) VALUES (?, ?, ?, ?)",
-            (item.id, item.kind, item.body, item.since_ms),
-        )
-
-    def remove_inbox(self, identifiers: Iterable[bytes]) -> None:
-        """Forget words that are final in the log."""
-        self._db.executemany("DELETE FROM inbox WHERE id = ?", [(identifier,) for identifier in identifiers])
-
-    def add_local_freeze(self, freeze: LocalFreeze) -> None:
-        """Keep an operator's freeze."""
-        self._db.execute(
-            "INSERT INTO local_freeze (id, vault, why, body, signature, since_ms) VALUES (?, ?, ?, ?, ?, ?)",
-            (freeze.id, freeze.vault, freeze.why, freeze.body, freeze.signature, freeze.since_ms),
-        )
-
-    def remove_local_freeze(self, identifier: bytes) -> None:
-        """Forget an operator's freeze."""
-        self._db.execute("DELETE FROM local_freeze WHERE id = ?", (identifier,))
-
-    def add_alarm(self, alarm: Alarm) -> None:
-        """Keep an alarm; one that is there keeps its age and evidence."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO alarm (reason, message, evidence, since_ms) VALUES (?, ?, ?, ?)",
-            (alarm.reason, alarm.message, alarm.evidence, alarm.since_ms),
-        )
-
-    def remove_alarm(self, reason: str) -> None:
-        """Forget an alarm."""
-        self._db.execute("DELETE FROM alarm WHERE reason = ?", (reason,))
-
-    def set_counter(self, name: str, value: int) -> None:
-        """Write a counter."""
-        self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)", (name, value))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

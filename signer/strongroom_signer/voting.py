@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from strongroom.ledger import checkpoint, codec
 from strongroom.ledger.charter import Charter
@@ -17,7 +16,7 @@ from strongroom.ledger.messages import Certificate, Head, Refusal
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Preview, Replica
 from strongroom.ledger.state import State
-from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import BootId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import final_size
@@ -41,48 +40,11 @@ from strongroom_signer.keys import SignerKeys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.refusals import printable
 from strongroom_signer.store import InboxItem, Writer
+from strongroom_signer.vote_outcomes import BatchRefused, EntriesMissing, NotOurBatch, Voted
 
 __all__ = ["BatchRefused", "EntriesMissing", "NotOurBatch", "Voting"]
 
 _COSIGNED = "cosigned_size"
-
-
-class EntriesMissing(StrongroomError):
-    """The signer must fetch entries below a certified head before it can answer."""
-
-    reason = "BEHIND"
-    kind = Kind.FAILED_PRECONDITION
-
-    def __init__(self, target: Head) -> None:
-        super().__init__(f"entries below {target.size} are not stored here yet: they are being fetched")
-        self.target = target
-
-
-class NotOurBatch(StrongroomError):
-    """The batch does not follow what this signer stores, or has not the root that the coordinator says."""
-
-    reason = "BATCH_DOES_NOT_FOLLOW"
-    kind = Kind.FAILED_PRECONDITION
-
-
-class BatchRefused(StrongroomError):
-    """The signer does not vote for a batch, and signs why."""
-
-    reason = "BATCH_REFUSED"
-    kind = Kind.FAILED_PRECONDITION
-
-    def __init__(self, refusal: SignedBody, code: str, message: str) -> None:
-        super().__init__(message)
-        self.refusal = refusal
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voted:
-    """A vote, and the cosignature of a newer final head if there is one."""
-
-    vote: SignedBody
-    cosignature: str
 
 
 class Voting:
