@@ -83,11 +83,16 @@ async def second_batch(rogue: RogueLeader) -> None:
 async def stale_certificate(rogue: RogueLeader) -> None:
     index, commitments = await rogue.append_honestly(acceptable_plan(rogue), commit=True)
     old = rogue.certificate
+    if old is None:
+        raise NothingToCheatWith("there is no certificate")
+    names = sorted(commitments)[:2]
+    for signer in rogue.links:
+        await rogue.ask(signer, pb.Certify(certificate=codec.encode(old)), "certify")
     await rogue.lead()
     await rogue.append_honestly(Tick())
-    chosen = list(commitments.values())[:2]
-    await rogue.release(index, chosen, to=list(commitments)[:2], certificate=old)
-    await rogue.release(index, chosen, to=list(commitments)[:2], step="release-again")
+    chosen = [commitments[name] for name in names]
+    await rogue.release(index, chosen, to=names, certificate=old)
+    await rogue.release(index, chosen, to=names, certificate=rogue.certificate, step="release-again")
 
 
 @cheat("uncertified-plan", "Asks for signatures on a plan that the signers saw, but that no majority voted for.")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from rogue_leader import NothingToCheatWith, RogueLeader, cheat
+from rogue_leader import AFTERWARDS, NothingToCheatWith, RogueLeader, cheat
 from rogue_plans import (
     acceptable_plan,
     as_inputs,
@@ -28,7 +28,7 @@ async def _forced(rogue: RogueLeader, *bodies: object) -> None:
     """Append, and ask for nonces for the last entry whatever the answers were."""
     index = len(rogue.entries) + len(bodies) - 1
     await rogue.append([rogue.entry(body) for body in bodies], commit_for=[index])
-    await rogue.commit(index)
+    await rogue.commit(index, step=AFTERWARDS)
 
 
 async def _altered_order(rogue: RogueLeader, change: Callable[[Withdraw], Withdraw]) -> None:

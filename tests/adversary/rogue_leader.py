@@ -39,6 +39,7 @@ from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
 
 PATIENCE_S = 30.0
+AFTERWARDS = "afterwards"
 
 
 class NothingToCheatWith(Exception):
@@ -60,7 +61,15 @@ class Report:
 
     def refused(self, signer: str, step: str, reason: str, detail: str, *, signed: bool) -> None:
         self.refusals += 1
-        self.say("refused", signer=signer, step=step, reason=reason, detail=detail, signed=signed)
+        # What is asked for after the cheat was refused already is a line of its own kind.
+        self.say(
+            "share_refused" if step == AFTERWARDS else "refused",
+            signer=signer,
+            step=step,
+            reason=reason,
+            detail=detail,
+            signed=signed,
+        )
 
     def done(self) -> None:
         self.say("done", released=self.released, honest_shares=self.honest_shares, refusals=self.refusals)
@@ -281,12 +290,14 @@ class RogueLeader:
         """Log an empty entry, so that the one before can become final."""
         await self.append_honestly(Tick())
 
-    async def commit(self, index: int, *, to: Collection[str] | None = None) -> dict[str, SignedBody]:
+    async def commit(
+        self, index: int, *, to: Collection[str] | None = None, step: str = "commit"
+    ) -> dict[str, SignedBody]:
         """Ask for commitments to one plan."""
         frame = pb.Commit(term=self.term, entry_indexes=[index])
         given: dict[str, SignedBody] = {}
-        for signer, reply in (await self._ask_all(frame, "commit", to=to)).items():
-            made = self._commitments(signer, reply.committed.results)
+        for signer, reply in (await self._ask_all(frame, step, to=to)).items():
+            made = self._commitments(signer, reply.committed.results, step)
             if index in made:
                 given[signer] = made[index]
         return given
@@ -354,11 +365,13 @@ class RogueLeader:
             raise NothingToCheatWith(f"{signer} sent a refusal of {refusal.signer}")
         self.report.refused(signer, step, refusal.reason, refusal.detail, signed=True)
 
-    def _commitments(self, signer: str, results: Iterable[pb.CommitmentResult]) -> dict[int, SignedBody]:
+    def _commitments(
+        self, signer: str, results: Iterable[pb.CommitmentResult], step: str = "commit"
+    ) -> dict[int, SignedBody]:
         given: dict[int, SignedBody] = {}
         for result in results:
             if result.WhichOneof("outcome") == "refusal":
-                self._report_refusal(signer, "commit", result.refusal)
+                self._report_refusal(signer, step, result.refusal)
             else:
                 given[result.entry_index] = signed_of(result.commitments)
         return given

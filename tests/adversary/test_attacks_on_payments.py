@@ -61,6 +61,6 @@ async def test_attack_coins_burnt_as_fees(siege: Cluster) -> None:
 
 async def test_no_nonce_is_made_for_a_refused_plan(siege: Cluster) -> None:
     """After the batch was refused the cheater asks for nonces all the same: there is no such plan in any log."""
-    outcome = attacked(siege, "pay-twice", "commit", "NO_PLAN_AT_INDEX")
+    outcome = attacked(siege, "pay-twice", "afterwards", "NO_PLAN_AT_INDEX")
     assert set(outcome.refusals("append")) == set(siege.signers)
     await heals(siege)

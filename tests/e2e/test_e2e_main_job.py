@@ -25,7 +25,7 @@ async def test_from_enrolment_to_a_confirmed_payment_and_a_verified_audit(enroll
         status = await paid(cluster, people[0], order)
     assert payments_on_chain(cluster, destination) == [AMOUNT]
     assert len(status.plans) == 1
-    assert cluster.audit()["ok"] is True
+    assert cluster.audit()["verified"] is True
 
 
 async def test_each_signer_gives_its_own_signed_view_of_an_order(cluster: Cluster) -> None:

@@ -210,10 +210,15 @@ class Cluster:
         return status
 
     def audit(self) -> dict[str, Any]:
-        """Run `strongroom audit verify` as the first person; it must succeed."""
-        person = self.deployment.shape.treasury[0]
-        verdict: dict[str, Any] = json.loads(self.deployment.as_person(person, "audit", "verify", "--json"))
-        return verdict
+        """Replay the whole log and hold the chain against it, as the first person; what `audit verify` says."""
+        port = (self.root / "node-port").read_text().strip()
+        node = ["--bitcoin-rpc", f"http://127.0.0.1:{port}", "--bitcoin-cookie", str(self.root / "node" / ".cookie")]
+        return self.command(self.deployment.shape.treasury[0], "audit", "verify", *node)
+
+    def command(self, person: str, *arguments: str, signs: bool = False) -> Any:
+        """Run a `strongroom` command as a person, which must succeed; its JSON."""
+        phrase = ["--yes", "--passphrase-file", str(self.deployment.passphrase_file)] if signs else []
+        return json.loads(self.deployment.as_person(person, *arguments, *phrase, "--json"))
 
     def mine(self, blocks: int = 1) -> list[str]:
         """Mine blocks to nobody."""
@@ -261,7 +266,7 @@ class Cheated:
         return {
             line["signer"]: (line["reason"], line["signed"])
             for line in self.events
-            if line["event"] == "refused" and line["step"] == step
+            if line["event"] in ("refused", "share_refused") and line["step"] == step
         }
 
 
