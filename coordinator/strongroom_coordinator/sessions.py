@@ -72,6 +72,7 @@ class _Session:
 
     index: int
     plan_hash: bytes
+    orders: int
     spend: Spend
     state: signing.SigningState
     begun: float
@@ -206,7 +207,14 @@ class SigningSessions:
         machine, commands = signing.begin(
             task, vote_keys=self._electorate.vote_keys, preference=preference, now_ms=self._now()
         )
-        session = _Session(index=index, plan_hash=plan_hash, spend=spend, state=machine, begun=self._clock.monotonic())
+        session = _Session(
+            index=index,
+            plan_hash=plan_hash,
+            orders=len(plan.order_hashes),
+            spend=spend,
+            state=machine,
+            begun=self._clock.monotonic(),
+        )
         self._sessions[index] = session
         self._perform(session, commands)
         for name in vault.signers:
@@ -418,7 +426,12 @@ class SigningSessions:
         self._tries.pop(plan_hash, None)
         took_ms = round((self._clock.monotonic() - session.begun) * 1000, 1)
         log.info(
-            "plan.signed", plan=plan_hash.hex(), txid=txid[::-1].hex(), inputs=len(signed.signatures), took_ms=took_ms
+            "plan.signed",
+            plan=plan_hash.hex(),
+            txid=txid[::-1].hex(),
+            orders=session.orders,
+            inputs=len(signed.signatures),
+            took_ms=took_ms,
         )
         now_ms = self._clock.wall_ms()
         self._store(lambda connection: plan_rows.mark_signed(connection, plan_hash, raw, now_ms))
