@@ -9,6 +9,7 @@ async with edge_site(tmp_path) as site:
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 
 import charter_builder as builder
-from coordinator_world import Site
+from coordinator_world import RunningCoordinator, Site
 from ledger_world import DESTINATION
 from regtest_process import RegtestProcess
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
@@ -61,9 +62,7 @@ class EdgeSite(Site):
         settings = replace(
             CoordinatorConfig(listen="127.0.0.1:0", tick_ms=50, keygen_retry_ms=50, bitcoin_poll_ms=50), **config
         )
-        side = build_ledger_side(
-            Storage.open(url), self.genesis, settings, clock=self.clock, random=lambda size: self.randomness(size)
-        )
+        side = build_ledger_side(Storage.open(url), self.genesis, settings, clock=self.clock, random=os.urandom)
         node = JsonRpcNode(self.node.url, self.node.cookie_file)
         edge = build_edge_side(side, self.world.charter, settings, node=node, clock=self.clock)
         server = grpc.aio.server(options=server_options(), interceptors=edge.interceptors)
@@ -82,12 +81,6 @@ class EdgeSite(Site):
         self.coordinators.append(running)
         self.edges.append(edge)
         return running
-
-    @staticmethod
-    def randomness(size: int) -> bytes:
-        import os
-
-        return os.urandom(size)
 
     async def close_clients(self) -> None:
         for client in self._clients:
@@ -150,8 +143,6 @@ class EdgeSite(Site):
 
 
 def _running(side: Any, server: Any, port: int, tasks: list[asyncio.Task[None]], edge: EdgeSide) -> Any:
-    from coordinator_world import RunningCoordinator
-
     running = RunningCoordinator(side=side, server=server, port=port, tasks=tasks)
     ends: Callable[[], Any] = running.stop
 

@@ -28,6 +28,8 @@ def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, acti
     vault = round_.state.vault(payment.vault) if isinstance(payment, Withdraw) else None
     if target is None or vault is None:
         raise CannotPlan("the withdrawal to cancel is not there")
+    if all(chain.plans.get(name) is None for name in target.plans):
+        raise CannotPlan("nothing: no plan of the withdrawal is waiting for a block any more")
     required = _cover(round_, chain, must_spend(round_.state, target.hash))
     coins = [coin for point in required if (coin := chain.coin(point)) is not None]
     free = [coin for coin in chain.coins(vault.name) if coin.is_confirmed and coin.outpoint not in round_.spent]

@@ -173,13 +173,29 @@ class Planner:
                 continue
             waiting = [record for record in records if self._waiting.is_due(round_, record, self._chain.version)]
             while waiting and (chunk := self._judge(round_, vault, waiting)):
-                try:
-                    required = requirements_of(round_, self._chain, [order.record for order in chunk])
-                except CannotPlan as error:
-                    for order in chunk:
-                        self._hold(round_, vault, order, error.why)
-                    continue
-                plan = self._pay_chunk(round_, vault, chunk, required)
+                plan = self._pay_again(round_, vault, chunk)
                 if plan is not None:
                     plans.append(plan)
+            self._keep_for(round_, [record for record in records if not self._is_planned(plans, record)])
         return plans
+
+    def _pay_again(self, round_: Round, vault: VaultRecord, chunk: list[Payable]) -> Plan | None:
+        try:
+            required = requirements_of(round_, self._chain, [order.record for order in chunk])
+        except CannotPlan as error:
+            for order in chunk:
+                self._hold(round_, vault, order, error.why)
+            return None
+        return self._pay_chunk(round_, vault, chunk, required)
+
+    def _keep_for(self, round_: Round, records: Sequence[OrderRecord]) -> None:
+        """Leave alone the coins without which these orders could never be planned again."""
+        alive = [record for record in records if decode_order(record.order).expires_ms > round_.now_ms]
+        try:
+            round_.spent |= requirements_of(round_, self._chain, alive)
+        except CannotPlan:
+            return
+
+    @staticmethod
+    def _is_planned(plans: Sequence[Plan], record: OrderRecord) -> bool:
+        return any(record.hash in plan.order_hashes for plan in plans)
