@@ -1,6 +1,7 @@
 """Fetching what the own log lacks below a certified head.
 
-Bytes from the coordinator prove nothing until a certificate covers them. Entries that simply follow the own log are
+Bytes from the coordinator prove nothing until a certificate covers them, and what was asked for may no longer be wanted
+when it comes: requests are answered while entries are fetched. Entries that simply follow the own log are
 stored as certificates for them come by, and folded as soon as one shows them to be final. Where the own log may have
 gone another way beyond what is final, a copy in memory is built, and it replaces the stored one only when its root is
 the certified one.
@@ -20,7 +21,7 @@ from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import verify_certificate
-from strongroom.protocol.voter_state import Keep
+from strongroom.protocol.voter_state import Keep, VoterState
 from strongroom_signer.frames import MAX_CERTIFICATE_BYTES, BadFrame
 from strongroom_signer.log_copy import LogCopy, rebuild
 from strongroom_signer.requests import LogBatch
@@ -55,29 +56,32 @@ class CatchUp:
         """Fetch and store every entry below `target`, whose certificate was verified.
 
         Raises:
-            CannotCatchUp: no way of beginning led to the certified root.
+            CannotCatchUp: no way of beginning led to the certified root, or the signer has gone on from where it asked.
         """
+        begun = self._voting.state
+        if not _is_wanted(begun, target):
+            raise CannotCatchUp(f"the head at {target.size} of term {target.term} is no longer what this signer lacks")
         for keep in Keep:
             missing = voter.missing(self._voting.state, target, self._copy.view(), keep=keep)
             if missing is None:
                 return
             try:
                 if missing.keep == self._copy.size:
-                    await self._extend(target)
+                    await self._extend(target, begun)
                 else:
-                    await self._replace(target, missing.keep)
+                    await self._replace(target, missing.keep, begun)
             except (CannotCatchUp, Refused, BadFrame):
-                if keep is Keep.FINAL:
+                if keep is Keep.FINAL or self._voting.state is not begun:
                     raise
 
     # --- the own log is a beginning of the certified one --------------------------------------------------------------
 
-    async def _extend(self, target: Head) -> None:
+    async def _extend(self, target: Head, begun: VoterState) -> None:
         """Store what follows, up to each certificate that comes with it."""
         waiting: list[LogBatch] = []
         size = self._copy.size
         while size < target.size:
-            for batch in await self._next(size, target.size):
+            for batch in await self._next(size, target.size, begun):
                 waiting.append(batch)
                 size = batch.size
                 certificate = self._certificate_of(batch)
@@ -114,7 +118,7 @@ class CatchUp:
 
     # --- the own log went another way --------------------------------------------------------------------------------
 
-    async def _replace(self, target: Head, keep: int) -> None:
+    async def _replace(self, target: Head, keep: int, begun: VoterState) -> None:
         """Build another copy from `keep` entries on; put it in place when its root is the certified one."""
         store = self._copy.store
         replica: Replica = rebuild(store, store, self._copy.log_id, keep)
@@ -122,7 +126,7 @@ class CatchUp:
         previews: list[Preview] = []
         total = 0
         while replica.size < target.size:
-            for batch in await self._next(replica.size, target.size):
+            for batch in await self._next(replica.size, target.size, begun):
                 total += sum(map(len, batch.entries))
                 if total > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("more entries than fit in memory lie between the final and the certified head")
@@ -138,8 +142,14 @@ class CatchUp:
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
-    async def _next(self, first: int, end: int) -> tuple[LogBatch, ...]:
+    async def _next(self, first: int, end: int, begun: VoterState) -> tuple[LogBatch, ...]:
+        """The next batches. While they were awaited nothing may have been promised, adopted, voted for or taken.
+
+        Otherwise a branch of an earlier term could take the place of what is certified in this one.
+        """
         batches = await self._fetch(first, end)
+        if self._voting.state is not begun:
+            raise CannotCatchUp("this signer went on while entries were fetched: it asks again for what it lacks now")
         if not batches or batches[0].first_index != first or batches[-1].size > end:
             raise CannotCatchUp(f"the coordinator did not send the entries from {first} on, up to {end}")
         return batches
@@ -158,6 +168,15 @@ class CatchUp:
             witness_quorum=self._voting.witness_quorum,
         )
         return certificate
+
+
+def _is_wanted(state: VoterState, target: Head) -> bool:
+    """Whether a head is still ahead of this signer: one of its term beyond what it holds, or a base not adopted yet."""
+    held, opened = state.held_in_term, state.opened
+    if held is None and not state.adopted and opened is not None and opened.base is not None:
+        if target == opened.base.head:
+            return True
+    return target.term == state.term and (held is None or target.size > held.size)
 
 
 def _write_all(write: Writer, batches: list[LogBatch], previews: list[Preview]) -> None:

@@ -191,10 +191,11 @@ def missing(state: VoterState, target: Head | None, log: LogView, *, keep: Keep 
 
     Returns:
         What to fetch, or None when the log holds the head, or contradicts it where nothing can be fetched: `adopt` or
-        `take_certificate` then decides.
+        `take_certificate` then decides. A log with the same entries in other batches, none of which ends at the head,
+        lacks it: a leader that split a batch differently for this signer must not keep it out.
     """
     end = 0 if target is None else target.size
-    if target is None or (log.size >= end and log.root_at(end) == target.root):
+    if target is None or (log.size >= end and log.root_at(end) == target.root and log.digest_at(end) is not None):
         return None
     start = log.final_size
     if keep is not Keep.FINAL and state.held is not None and state.held.head.size <= end:
