@@ -24,6 +24,8 @@ MAX_SETS: Final = 4_096
 MAX_HOLDERS: Final = 100
 MAX_KEYGEN_BYTES: Final = 65_536
 MAX_CATCH_UP_BYTES: Final = 9 * 1024 * 1024
+MAX_INDEX: Final = 2**62
+"""No log has as many entries; a database cannot even look for one above 2^63 - 1."""
 
 T = TypeVar("T")
 
@@ -112,6 +114,16 @@ def _at_most(values: Sequence[T], most: int, where: str, *, least: int = 0) -> t
     return tuple(values)
 
 
+def _place(index: int, where: str) -> int:
+    if index > MAX_INDEX:
+        raise BadFrame(f"{where}: {index} is no place in a log")
+    return index
+
+
+def _places(indexes: Sequence[int], where: str, *, least: int = 0) -> tuple[int, ...]:
+    return tuple(_place(index, where) for index in _at_most(indexes, MAX_COMMIT_FOR, where, least=least))
+
+
 def _bounded(value: bytes, most: int, where: str) -> bytes:
     if not 1 <= len(value) <= most:
         raise BadFrame(f"{where}: must be 1 to {most} bytes, not {len(value)}")
@@ -144,17 +156,16 @@ def _append(pb: link_pb.Append) -> requests.Append:
         raise BadFrame(f"append.size: {pb.size} is not {pb.first_index} + {len(entries)}")
     return requests.Append(
         term=pb.term,
-        first_index=pb.first_index,
+        first_index=_place(pb.first_index, "append.first_index"),
         entries=entries,
         root=_sized(pb.root, 32, "append.root"),
         certificate=decode_certificate(pb.certificate, "append.certificate"),
-        commit_for=_at_most(pb.commit_for, MAX_COMMIT_FOR, "append.commit_for"),
+        commit_for=_places(pb.commit_for, "append.commit_for"),
     )
 
 
 def _commit(pb: link_pb.Commit) -> requests.Commit:
-    indexes = _at_most(pb.entry_indexes, MAX_COMMIT_FOR, "commit.entry_indexes", least=1)
-    return requests.Commit(term=pb.term, entry_indexes=indexes)
+    return requests.Commit(term=pb.term, entry_indexes=_places(pb.entry_indexes, "commit.entry_indexes", least=1))
 
 
 def _release(pb: link_pb.Release) -> requests.Release:
@@ -169,7 +180,7 @@ def _release(pb: link_pb.Release) -> requests.Release:
 def _signing_set(pb: link_pb.SigningSet) -> requests.SigningSet:
     commitments = _at_most(pb.commitments, MAX_HOLDERS, "release.sets.commitments", least=1)
     return requests.SigningSet(
-        entry_index=pb.entry_index,
+        entry_index=_place(pb.entry_index, "release.sets.entry_index"),
         commitments=tuple(open_signed(item, "release.sets.commitments") for item in commitments),
     )
 
@@ -219,7 +230,8 @@ def _explain(pb: link_pb.Explain) -> requests.Explain:
 def _fetch_batches(pb: link_pb.FetchBatches) -> requests.FetchBatches:
     if pb.end_index <= pb.first_index:
         raise BadFrame("fetch_batches.end_index: must be above first_index")
-    return requests.FetchBatches(first_index=pb.first_index, end_index=pb.end_index)
+    first_index = _place(pb.first_index, "fetch_batches.first_index")
+    return requests.FetchBatches(first_index=first_index, end_index=pb.end_index)
 
 
 _READERS: Final[dict[str, Callable[[Any], requests.Request]]] = {

@@ -24,7 +24,7 @@ from strongroom.protocol.signing_task import task_of
 from strongroom_signer import money_path
 from strongroom_signer.alarms import ClockDrift
 from strongroom_signer.config import Limit, SignerConfig
-from strongroom_signer.frames import signed_to_pb
+from strongroom_signer.frames import BadFrame, signed_to_pb
 from strongroom_signer.money_path import group_of
 from strongroom_signer.refusals import WrongEpoch
 from strongroom_signer.store import StoreFailed
@@ -451,3 +451,17 @@ def test_refusals_are_signed_and_name_the_plan(cluster: Cluster) -> None:
     refusal = refusal_of(cluster.commit("s1", index))
     assert refusal.subject == hashlib.sha256(codec.encode(plan_at(cluster, index))).digest()
     assert (refusal.signer, refusal.term, refusal.entry_index) == ("s1", cluster.term, index)
+
+
+@pytest.mark.parametrize("index", [2**62, 2**63, 2**64 - 1])
+def test_attack_index_that_no_database_can_look_for_crashes_nothing(cluster: Cluster, index: int) -> None:
+    cluster.plan()
+    request = cluster.release_request(index, [SignedBody(body=b"x", signature=bytes(64))])
+    if index > 2**62:
+        with pytest.raises(BadFrame):
+            cluster.ask("s1", request)
+        with pytest.raises(BadFrame):
+            cluster.commit("s1", index)
+    else:
+        assert refusal_of(cluster.ask("s1", request).results[0]).reason == "NOT_CERTIFIED"
+        assert refusal_of(cluster.commit("s1", index)).reason == "NO_PLAN_AT_INDEX"
