@@ -12,7 +12,8 @@ import socket
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from strongroom_client.demo.processes import Daemon, DaemonFailed, program, run_
 __all__ = ["Deployment", "Shape", "free_port"]
 
 ORGANISATION: Final = "acme"
+_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +115,15 @@ class Deployment:
         return self.strongroom(*arguments, "--profile", profile, timeout_s=timeout_s)
 
     def _make_cards(self) -> None:
-        phrase = str(self.passphrase_file)
+        phrase = ["--passphrase-file", str(self.passphrase_file)]
+        strongroom, signer = program("strongroom"), program("strongroom-signer")
+        commands = []
         for name in (*self.shape.treasury, *self.shape.machines):
             machine = ["--machine"] if name in self.shape.machines else []
-            out = str(self.person(name))
-            self.strongroom("init", "--name", name, "--out", out, "--passphrase-file", phrase, *machine)
+            commands.append([strongroom, "init", "--name", name, "--out", str(self.person(name)), *phrase, *machine])
         for name in self.shape.signers:
-            folder = str(self.signer_folder(name))
-            command = [program("strongroom-signer"), "init", "--name", name, "--data", folder]
-            run_program([*command, "--passphrase-file", phrase])
+            commands.append([signer, "init", "--name", name, "--data", str(self.signer_folder(name)), *phrase])
+        _run_together(commands)
 
     def _make_charter(self) -> None:
         people = [str(self.person(name) / "card.json") for name in (*self.shape.treasury, *self.shape.machines)]
@@ -132,13 +134,13 @@ class Deployment:
         self.strongroom("charter", "check", str(source))
         built_json = self.strongroom("charter", "build", str(source), "--out", str(built), "--json")
         (self.root / "log-id").write_text(json.loads(built_json)["log_id"] + "\n")
-        adoptions = []
-        for name in self.shape.treasury[:2]:
-            out = self.root / f"adopt-{name}.json"
-            phrase = ["--passphrase-file", str(self.passphrase_file)]
-            self.strongroom("charter", "adopt", str(built), "--key", str(self.person(name)), "--out", str(out), *phrase)
-            adoptions.append(str(out))
-        self.strongroom("charter", "genesis", str(built), *adoptions, "--out", str(self.root / "genesis.bin"))
+        phrase = ["--passphrase-file", str(self.passphrase_file)]
+        adoptions = {name: str(self.root / f"adopt-{name}.json") for name in self.shape.treasury[:2]}
+        adopt = [program("strongroom"), "charter", "adopt", str(built)]
+        _run_together(
+            [[*adopt, "--key", str(self.person(name)), "--out", out, *phrase] for name, out in adoptions.items()]
+        )
+        self.strongroom("charter", "genesis", str(built), *adoptions.values(), "--out", str(self.root / "genesis.bin"))
 
     def _edited(self, source: str) -> str:
         """The charter source with this deployment's witness quorum and edits."""
@@ -149,23 +151,33 @@ class Deployment:
     def _issue_certificates(self) -> None:
         pki = str(self.root / "pki")
         self.strongroom("pki", "init", "--out", pki, "--organisation", ORGANISATION)
-        for name in (*self.shape.treasury, *self.shape.machines):
-            role = "integrator" if name in self.shape.machines else "person"
-            card, out = str(self.person(name) / "card.json"), str(self.person(name) / "cert.pem")
-            self.strongroom("pki", "issue", pki, "--card", card, "--role", role, "--out", out)
-        for name in self.shape.signers:
-            card, out = str(self.signer_folder(name) / "card.json"), str(self.root / f"signer-{name}.pem")
-            self.strongroom("pki", "issue", pki, "--card", card, "--role", "signer", "--out", out)
+        wanted = [
+            (
+                self.person(name) / "card.json",
+                "integrator" if name in self.shape.machines else "person",
+                self.person(name) / "cert.pem",
+            )
+            for name in (*self.shape.treasury, *self.shape.machines)
+        ]
+        wanted += [
+            (self.signer_folder(name) / "card.json", "signer", self.root / f"signer-{name}.pem")
+            for name in self.shape.signers
+        ]
+        issue = [program("strongroom"), "pki", "issue", pki]
+        commands = [[*issue, "--card", str(card), "--role", role, "--out", str(out)] for card, role, out in wanted]
+        hosts = ["--host", "127.0.0.1", "--host", "localhost"]
         out = str(self.root / "coordinator-tls")
-        self.strongroom("pki", "issue-coordinator", pki, "--host", "127.0.0.1", "--host", "localhost", "--out", out)
+        _run_together([*commands, [program("strongroom"), "pki", "issue-coordinator", pki, *hosts, "--out", out]])
 
     def _enrol_signers(self) -> None:
+        commands = []
         for name in self.shape.signers:
             command = [program("strongroom-signer"), "enrol", "--data", str(self.signer_folder(name))]
             command += ["--charter", str(self.root / "charter.bin"), "--fingerprint", self.log_id.hex()]
             command += ["--cert", str(self.root / f"signer-{name}.pem"), "--ca", str(self.root / "pki" / "ca.pem")]
             command += ["--coordinator", f"127.0.0.1:{self.port}", "--passphrase-file", str(self.passphrase_file)]
-            run_program(command)
+            commands.append(command)
+        _run_together(commands)
 
     def _init_coordinator(self) -> None:
         tls, node = self.root / "coordinator-tls", self.root / "node"
@@ -179,11 +191,13 @@ class Deployment:
         run_program(command)
 
     def _write_profiles(self) -> None:
+        commands = []
         for name in self.shape.treasury:
             folder = self.person(name)
             arguments = ["--coordinator", f"127.0.0.1:{self.port}", "--ca", str(self.root / "pki" / "ca.pem")]
             arguments += ["--cert", str(folder / "cert.pem"), "--key-dir", str(folder), "--log-id", self.log_id.hex()]
-            self.strongroom("login", *arguments, "--profile", str(folder / "profile.toml"))
+            commands.append([program("strongroom"), "login", *arguments, "--profile", str(folder / "profile.toml")])
+        _run_together(commands)
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -246,6 +260,17 @@ class Deployment:
         if answer.get("error"):
             raise DaemonFailed(f"the node refused {method}: {answer['error']}")
         return answer["result"]
+
+
+def _run_together(commands: Sequence[Sequence[str]]) -> None:
+    """Run programs that do not depend on each other, a few at a time.
+
+    Raises:
+        DaemonFailed: one of them refused.
+    """
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        for _ in pool.map(run_program, commands):
+            pass
 
 
 def free_port() -> int:

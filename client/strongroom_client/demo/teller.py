@@ -1,0 +1,86 @@
+"""How the demonstration speaks: numbered sections, short sentences, and the time each step took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+
+__all__ = ["Teller"]
+
+
+class Teller:
+    """Tells the story on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._sections = 0
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the story began."""
+        return time.monotonic() - self._started
+
+    def title(self, heading: str, *lines: str) -> None:
+        """Open the story."""
+        self._console.print(Panel(Text("\n".join(lines)), title=Text(heading, style="bold"), width=100))
+
+    def section(self, heading: str, *lines: str) -> None:
+        """Begin a numbered section with a few sentences."""
+        self._sections += 1
+        self._console.print()
+        self._console.print(Text(f"{self._sections}. {heading}", style="bold cyan"))
+        for line in lines:
+            self._console.print(Padding(Text(line), (0, 0, 0, 3)), width=100)
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[list[str]]:
+        """Tell that something is done and how long it took; what the body appends is told behind it."""
+        began = time.monotonic()
+        said: list[str] = []
+        with self._console.status(Text(f"   {doing} ...")):
+            yield said
+        took = time.monotonic() - began
+        line = Text("   ")
+        line.append("✓ ", style="bold green")
+        line.append(doing)
+        line.append(f"  {took:.1f} s", style="dim")
+        self._console.print(line)
+        for more in said:
+            self.note(more)
+
+    def note(self, text: str, *, style: str = "") -> None:
+        """One line below a step."""
+        self._console.print(Padding(Text(text, style=style), (0, 0, 0, 5)), width=100)
+
+    def quote(self, text: str, *, heading: str) -> None:
+        """What somebody sees on their own screen."""
+        self._console.print(Padding(Panel(Text(text.rstrip()), title=Text(heading), width=94), (0, 0, 0, 3)))
+
+    def refusal(self, who: str, reason: str, detail: str) -> None:
+        """A signer refuses."""
+        line = Text("     ✋ ")
+        line.append(f"{who} refuses: ", style="bold red")
+        line.append(f"{reason}", style="bold")
+        line.append(f"  {detail}" if detail else "")
+        self._console.print(line, width=100)
+
+    def end(self, *lines: str) -> None:
+        """The summary of a story that went well."""
+        self._console.print()
+        self._console.print(
+            Panel(Text("\n".join(lines), style="green"), title=Text("Everything held", style="bold green"), width=100)
+        )
+
+    def failure(self, *lines: str) -> None:
+        """The end of a story that did not go well."""
+        self._console.print()
+        self._console.print(
+            Panel(Text("\n".join(lines), style="red"), title=Text("This must not happen", style="bold red"), width=100)
+        )
