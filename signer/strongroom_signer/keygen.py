@@ -96,14 +96,21 @@ class KeyGeneration:
         return message
 
     def round2(self, request: requests.KeygenRound2) -> bytes:
-        """Check the shares received, and sign the transcript."""
-        agreed, signature = participant.agree(
-            self._attempt(request.order_hash, request.attempt),
-            request.message,
-            host_key=self._keys.host,
-            aux32=self._random(32),
-            now_ms=self._clock.monotonic_ms(),
-        )
+        """Check the shares received, and sign the transcript. A message that does not hold ends the attempt."""
+        attempt = self._attempt(request.order_hash, request.attempt)
+        try:
+            agreed, signature = participant.agree(
+                attempt,
+                request.message,
+                host_key=self._keys.host,
+                aux32=self._random(32),
+                now_ms=self._clock.monotonic_ms(),
+            )
+        except StrongroomError:
+            # What was dealt once is tried against one message only: nobody may ask again and again.
+            if isinstance(attempt, participant.Dealt):
+                self._drop(request.order_hash)
+            raise
         self._attempts[request.order_hash] = agreed
         return signature
 

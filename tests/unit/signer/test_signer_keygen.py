@@ -14,6 +14,7 @@ from signer_world import Cluster, open_folder
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger.messages import Verb
 from strongroom.ledger.state import decode_order
+from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
@@ -178,3 +179,12 @@ def test_attempts_are_bounded_and_numbered_upwards(cluster: Cluster) -> None:
         cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=2))
     with pytest.raises(KeygenRefused):
         cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=0))
+
+
+def test_attack_message_after_message_to_one_dealing(cluster: Cluster) -> None:
+    where: dict[str, Any] = {"order_hash": ordered(cluster), "attempt": 1}
+    cluster.ask("s1", pb.KeygenRound1(**where))
+    with pytest.raises(StrongroomError):
+        cluster.ask("s1", pb.KeygenRound2(**where, message=b"no transcript"))
+    with pytest.raises(KeygenRefused, match="not open here"):
+        cluster.ask("s1", pb.KeygenRound2(**where, message=b"another one"))
