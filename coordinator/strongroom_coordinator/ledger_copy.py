@@ -137,8 +137,12 @@ class LedgerCopy:
         if self.replica.size > self.certified_size:
             self.replica.truncate(self.certified_size)
 
-    def certify(self, certificate: Certificate) -> int:
+    def certify(self, certificate: Certificate, then: Callable[[], None] | None = None) -> int:
         """Take a verified certificate of a head that this copy holds, and store what it covers.
+
+        Args:
+            certificate: The certificate.
+            then: Called when all of it is durable here.
 
         Returns:
             How far the log is final now.
@@ -170,7 +174,12 @@ class LedgerCopy:
                 rows.save_folded(connection, folded)
                 rows.write_meta(connection, _FINAL_CERTIFICATE, encoded)
 
-        self._writes.put_nowait(_Write(work, lambda: self._note_folded(folded, final)))
+        def done() -> None:
+            self._note_folded(folded, final)
+            if then is not None:
+                then()
+
+        self._writes.put_nowait(_Write(work, done))
         return self.decided_final_size
 
     def _planned(self, batches: list[Batch]) -> list[plans.NewPlan]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -304,10 +305,14 @@ class Sequencer:
         final = self._ledger.decided_final_size
         if batch.has_substance:
             self._substance = certificate.head.size
-        risen = self._ledger.certify(certificate) > final
-        for pending in batch.pending:
-            if not pending.future.done():
-                pending.future.set_result(self._logged(pending.index, pending.entry, certificate))
+        receipts = [
+            (pending, self._logged(pending.index, pending.entry, certificate))
+            for pending in batch.pending
+            if not pending.future.done()
+        ]
+        # A receipt leaves when the certificate is durable here: until then a kill of this process could lose it, and
+        # with it what it covers. Signing does not wait for that.
+        risen = self._ledger.certify(certificate, partial(_hand_out, receipts)) > final
         for callback in self._certified:
             callback(batch.preview.batch, certificate)
         if risen:
@@ -333,3 +338,9 @@ class Sequencer:
             if index == offender:
                 self._refused_plans.add(subjects_of(plan)[0])
         self._door.put_back(replace(batch, pending=tuple(kept)))
+
+
+def _hand_out(receipts: Sequence[tuple[Pending, Logged]]) -> None:
+    for pending, logged in receipts:
+        if not pending.future.done():
+            pending.future.set_result(logged)

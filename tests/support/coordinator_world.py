@@ -355,11 +355,11 @@ class Site:
     # --- waiting -----------------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], Any], timeout_s: float = 20) -> None:
-        """Wait until something holds; fails the test when it does not in time, or when the daemon died."""
+        """Wait until something holds; fails the test when it does not in time, or when a daemon died."""
         async with asyncio.timeout(timeout_s):
             while not condition():
-                for task in self.coordinator.tasks:
-                    if task.done():
+                for task in (*self.coordinator.tasks, *(item.task for item in self.signers.values())):
+                    if task.done() and not task.cancelled():
                         task.result()
                 await asyncio.sleep(0.005)
 
