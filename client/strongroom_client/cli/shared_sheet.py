@@ -79,7 +79,8 @@ def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
     for line in judgement.missing:
         yield "Missing", Text(line, style="yellow")
     for line in judgement.tried:
-        yield "Also tried", Text(line)
+        if not line.startswith(f'"{judgement.rule}":'):
+            yield "Also tried", Text(line)
     if sheet.kind == "withdraw":
         yield "Limits", Text(f"use of limits over time is not in this proof; below: {UNVERIFIED}", style="dim")
     yield "Seen at", Text(f"{sheet.certified_size} entries of the log, of {time_text(sheet.state_time_ms)}")
@@ -103,8 +104,12 @@ def _told(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
 def _view(item: SignerView) -> Text:
     words, colour = _VERDICTS[item.view.verdict]
     text = Text(words, style=colour)
-    if item.view.reasons:
-        text.append(": " + "; ".join(map(plain, item.view.reasons)), style="")
+    reasons = [plain(reason) for reason in item.view.reasons]
+    # Signers add why each rule they tried does not pass; for the closest one that is said already.
+    said = reasons[0].partition(": ")[2] if reasons else ""
+    told = [reason for position, reason in enumerate(reasons) if position == 0 or not said or said not in reason]
+    if told:
+        text.append(": " + "; ".join(told), style="")
     return text
 
 

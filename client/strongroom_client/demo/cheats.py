@@ -27,6 +27,8 @@ class Cheat:
 
     name: str
     story: str
+    why: str
+    """Why it cannot work, in words."""
     needs_words: bool = False
     """Whether the thief gets an approval that nobody else has seen."""
 
@@ -35,12 +37,22 @@ CHEATS: Final = (
     Cheat(
         name="change-amount",
         story="takes a withdrawal that was really approved, and multiplies its amount by ten.",
+        why="What people signed is one exact order. Under another amount their signatures do not fit.",
     ),
-    Cheat(name="pay-twice", story="pays a customer a second time for the same withdrawal."),
-    Cheat(name="pay-without-approval", story="pays the third withdrawal, which only one person approved."),
+    Cheat(
+        name="pay-twice",
+        story="pays a customer a second time for the same withdrawal.",
+        why="Every signer has the history, and allows no two payments of one withdrawal that could both happen.",
+    ),
+    Cheat(
+        name="pay-without-approval",
+        story="pays the third withdrawal, which only one person approved.",
+        why="Every signer reads the rules itself and counts the approvals itself.",
+    ),
     Cheat(
         name="split-history",
         story="tells each signer a different history, to be paid once in each of them.",
+        why="A signer signs only what a majority has witnessed, and no majority saw any of these histories.",
         needs_words=True,
     ),
 )

@@ -148,6 +148,7 @@ class Story:
         wanted = {"first": 50_000_000, "second": 25_000_000, "third": 100_000_000}
         with self.teller.step("three withdrawals ordered, each signed by the shop and proven to be in the log") as said:
             self.orders = Shop(self.deployment).order(VAULT, PAYEE, wanted)
+            self._until("the orders to be final", self._all_final)
             for name, amount in wanted.items():
                 said.append(f"{name}: {amount / COIN:g} BTC to {PAYEE}, order {self.orders[name][:16]}")
 
@@ -217,6 +218,7 @@ class Story:
                 f"{cheat.name}: {outcome.released} signature shares were released, and no refusal came from "
                 f"{', '.join(sorted(silent)) or 'nobody'}"
             )
+        self.teller.note(cheat.why, style="green")
         self.refusals += len(outcome.refusals)
 
     def _withheld_approval(self) -> list[dict[str, str]]:
@@ -294,6 +296,10 @@ class Story:
     def _all_deposited(self) -> bool:
         balance = self._ask(self.deployment.shape.treasury[0], "vault", "balance", VAULT)
         return int(balance["confirmed"]) >= DEPOSITS * 50 * COIN
+
+    def _all_final(self) -> bool:
+        person = self.deployment.shape.treasury[0]
+        return all(self._ask(person, "withdraw", "show", order)["final"] for order in self.orders.values())
 
     def _until(self, what: str, met: Callable[[], bool]) -> None:
         """Ask until something is so.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,12 +15,16 @@ from rich.text import Text
 
 __all__ = ["Teller"]
 
+_WIDTH: Final = 100
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
 
 class Teller:
     """Tells the story on a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._width = min(_WIDTH, console.width)
         self._sections = 0
         self._started = time.monotonic()
 
@@ -29,15 +35,14 @@ class Teller:
 
     def title(self, heading: str, *lines: str) -> None:
         """Open the story."""
-        self._console.print(Panel(Text("\n".join(lines)), title=Text(heading, style="bold"), width=100))
+        self._console.print(Panel(Text(" ".join(lines)), title=Text(heading, style="bold"), width=self._width))
 
     def section(self, heading: str, *lines: str) -> None:
         """Begin a numbered section with a few sentences."""
         self._sections += 1
         self._console.print()
         self._console.print(Text(f"{self._sections}. {heading}", style="bold cyan"))
-        for line in lines:
-            self._console.print(Padding(Text(line), (0, 0, 0, 3)), width=100)
+        self._indented(" ".join(lines), 3)
 
     @contextmanager
     def step(self, doing: str) -> Iterator[list[str]]:
@@ -57,30 +62,36 @@ class Teller:
 
     def note(self, text: str, *, style: str = "") -> None:
         """One line below a step."""
-        self._console.print(Padding(Text(text, style=style), (0, 0, 0, 5)), width=100)
+        self._indented(text, 5, style=style)
 
     def quote(self, text: str, *, heading: str) -> None:
         """What somebody sees on their own screen."""
-        self._console.print(Padding(Panel(Text(text.rstrip()), title=Text(heading), width=94), (0, 0, 0, 3)))
+        panel = Panel(Text(text.rstrip()), title=Text(heading), width=self._width - 3)
+        self._console.print(Padding(panel, (0, 0, 0, 3)))
 
     def refusal(self, who: str, reason: str, detail: str) -> None:
-        """A signer refuses."""
-        line = Text("     ✋ ")
+        """A signer refuses; long hashes in the detail are cut to their first digits."""
+        line = Text("✋ ")
         line.append(f"{who} refuses: ", style="bold red")
         line.append(f"{reason}", style="bold")
-        line.append(f"  {detail}" if detail else "")
-        self._console.print(line, width=100)
+        line.append(f"  {_HASH.sub(_shortened, detail)}" if detail else "")
+        self._console.print(Padding(line, (0, 0, 0, 5)), width=self._width)
 
     def end(self, *lines: str) -> None:
         """The summary of a story that went well."""
         self._console.print()
-        self._console.print(
-            Panel(Text("\n".join(lines), style="green"), title=Text("Everything held", style="bold green"), width=100)
-        )
+        title = Text("Everything held", style="bold green")
+        self._console.print(Panel(Text("\n".join(lines), style="green"), title=title, width=self._width))
 
     def failure(self, *lines: str) -> None:
         """The end of a story that did not go well."""
         self._console.print()
-        self._console.print(
-            Panel(Text("\n".join(lines), style="red"), title=Text("This must not happen", style="bold red"), width=100)
-        )
+        title = Text("The demonstration failed", style="bold red")
+        self._console.print(Panel(Text("\n".join(lines), style="red"), title=title, width=self._width))
+
+    def _indented(self, text: str, columns: int, *, style: str = "") -> None:
+        self._console.print(Padding(Text(text, style=style), (0, 0, 0, columns)), width=self._width)
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return f"{found.group()[:8]}…"
