@@ -44,7 +44,7 @@ from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
 from strongroom_signer.log_copy import LogCopy
-from strongroom_signer.store import InboxItem, LocalFreeze, Store
+from strongroom_signer.store import InboxItem, LocalFreeze, Store, StoreFailed
 
 __all__ = ["GRACE_MS", "BadWord", "Inbox", "Raise"]
 
@@ -92,8 +92,11 @@ class Inbox:
         self._key = vote_key
         self._clock = clock
         self._random = random
-        self._items = self._store.inbox()
+        self._items: tuple[InboxItem, ...] = ()
+        self._said: dict[bytes, Endorsement | Freeze] = {}
+        self._rejecters: dict[bytes, list[str]] = {}
         self._freezes = self._store.local_freezes()
+        self.reload()
 
     @property
     def items(self) -> tuple[InboxItem, ...]:
@@ -131,7 +134,7 @@ class Inbox:
             raise BadWord(f"the inbox holds {MAX_ITEMS} words already; they all act")
         with self._store.commit() as write:
             write.add_inbox(item)
-        self._items = self._store.inbox()
+        self.reload()
         return effect
 
     def _opened(self, signed: SignedBody) -> Endorsement:
@@ -244,20 +247,14 @@ class Inbox:
 
     def rejection_of(self, order_hash: bytes, order: Order) -> str | None:
         """Who rejected this order by hand, among those whom a rule names."""
-        for item in self._items:
-            if item.kind == "rejection":
-                said = _rejection_in(item)
-                if said.order_hash == order_hash and self._may_reject(said.person, order):
-                    return said.person
-        return None
+        people = self._rejecters.get(order_hash, ())
+        return next((person for person in people if self._may_reject(person, order)), None)
 
     def handed_freeze_of(self, vault: str) -> str | None:
         """Why an officer's freeze, handed in, stops this vault."""
-        for item in self._items:
-            if item.kind == "freeze":
-                action = decode_order(codec.decode(OrderEntry, item.body).order).action
-                if isinstance(action, Freeze) and (action.scope is Scope.ALL or action.vault == vault):
-                    return action.why
+        for said in self._said.values():
+            if isinstance(said, Freeze) and (said.scope is Scope.ALL or said.vault == vault):
+                return said.why
         return None
 
     def local_freeze_of(self, vault: str) -> str | None:
@@ -335,8 +332,13 @@ class Inbox:
         return tuple(found)
 
     def reload(self) -> None:
-        """Read again after a commit that others made."""
+        """Read again after a commit. Each word is decoded once: every plan is held against all of them."""
         self._items = self._store.inbox()
+        self._said = {item.id: self._said.get(item.id) or _said_in(item) for item in self._items}
+        self._rejecters = {}
+        for said in self._said.values():
+            if isinstance(said, Endorsement):
+                self._rejecters.setdefault(said.order_hash, []).append(said.person)
 
 
 def _order_of(data: bytes, log_id: bytes) -> Order:
@@ -355,6 +357,15 @@ def _stored(signed: Sequence[SignedBody]) -> tuple[Signed, ...]:
 
 def _rejection_in(item: InboxItem) -> Endorsement:
     return codec.decode(Endorsement, codec.decode(Endorse, item.body).endorsement.body)
+
+
+def _said_in(item: InboxItem) -> Endorsement | Freeze:
+    if item.kind == "rejection":
+        return _rejection_in(item)
+    action = decode_order(codec.decode(OrderEntry, item.body).order).action
+    if not isinstance(action, Freeze):
+        raise StoreFailed(f"word {item.id.hex()} of the inbox is kept as a freeze and is none: the database is damaged")
+    return action
 
 
 def _body_of(item: InboxItem) -> Endorse | OrderEntry:

@@ -14,6 +14,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, Signed, SignerFreeze, Verb, Verdict, View
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_signer.inbox import BadWord, Inbox
 
@@ -179,3 +180,24 @@ def test_empty_signer_knows_no_order(tmp_path: Path) -> None:
     assert (view.verdict, view.head_size) == (Verdict.UNKNOWN_ORDER, 0)
     assert codec.encode(view)
     cluster.close()
+
+
+def test_attack_many_words_do_not_slow_every_plan_down(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = cluster.world
+    order = world.pay(VAULT, 100_000)
+    cluster.sync()
+    inbox = inbox_of(cluster)
+    for number in range(20):
+        inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, bytes([number]) * 32))])
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, order))])
+    freeze = freeze_order(cluster, VAULT)
+    inbox.hand_in(freeze, [SignedBody.of(world.endorsement("dave", Verb.INITIATE, freeze))])
+    record = world.state.order(order)
+    assert record is not None
+    wanted = decode_order(record.order)
+    monkeypatch.setattr("strongroom_signer.inbox.codec.decode", None)
+    assert inbox.rejection_of(order, wanted) == "carol"
+    assert inbox.rejection_of(bytes(32), wanted) == "carol"
+    assert inbox.rejection_of(bytes([99]) * 32, wanted) is None
+    assert inbox.handed_freeze_of(VAULT) == "looks wrong"
+    assert inbox.handed_freeze_of("customer-2") is None
