@@ -46,13 +46,13 @@ def ports_of_our_own(commands: str, ports: dict[str, str]) -> str:
     return commands
 
 
-def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
+def test_every_command_of_the_readme_works_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("STRONGROOM_PROFILE", raising=False)
     ports = {"7400": str(free_port()), "18443": str(free_port())}
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    environment.pop("STRONGROOM_PROFILE", None)
     shell = subprocess.Popen(
         ["bash", "-e"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, cwd=tmp_path, env=environment, start_new_session=True,
+        text=True, cwd=tmp_path, start_new_session=True,
     )  # fmt: skip
     assert shell.stdin
     assert shell.stdout
@@ -76,7 +76,10 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path) -> None:
                 if line == f"done: {number}\n":
                     break
             else:
-                pytest.fail(f"the README's walk stopped in block {number}:\n{commands}\n---\n{transcript[-3000:]}")
+                logs = "\n".join(f"{daemon.name}: {daemon.last_words()}" for daemon in daemons)
+                pytest.fail(
+                    f"the README's walk stopped in block {number}:\n{commands}\n---\n{transcript[-3000:]}\n{logs}"
+                )
     finally:
         for daemon in daemons:
             daemon.stop()

@@ -132,7 +132,7 @@ class Daemon:
 
     def last_words(self) -> str:
         """The last lines it logged, shortened."""
-        return " | ".join(json.dumps(line)[:400] for line in self.events[-4:])
+        return " | ".join(json.dumps(line)[:400] for line in self.events[-6:])
 
     def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Ask it to stop and wait; kills it when it does not. Returns the exit code."""
