@@ -18,6 +18,7 @@ from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
+from strongroom_coordinator.subjects import subjects_of
 from strongroom_signer import requests
 
 
@@ -205,7 +206,7 @@ async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Pat
         terms: Any = site.side.terms
         terms._show_certificate = lambda link: None
         await site.until(lambda: site.side.sequencer.term > 1)
-        order = hashlib.sha256(codec.decode(Entry, logged.entry).body.order).digest()
+        order = subjects_of(codec.decode(Entry, logged.entry).body)[0]
         side = site.side
         await site.until(lambda: side.sequencer.replica.state(side.ledger.certified_size).order(order) is not None)
         again = await site.side.ledger.entry_of_subject(order)

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from coordinator_world import TestAuthority
 from ledger_world import World
@@ -19,6 +21,13 @@ from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.main import run
 
 PROGRAM = [sys.executable, "-c", "from strongroom_coordinator.main import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def own_log_settings() -> Iterator[None]:
+    """The command configures the process's log; other tests get theirs back."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -46,8 +55,8 @@ def command(name: str, data: Path, **options: Path | str) -> int:
     return run(arguments, clock=SystemClock(), random=os.urandom)
 
 
-def initialised(data: Path, inputs: dict[str, Path], **options: str) -> int:
-    return command("init", data, **{"listen": "127.0.0.1:0", **inputs, **options})
+def initialised(data: Path, inputs: dict[str, Path], listen: str = "127.0.0.1:0") -> int:
+    return command("init", data, **inputs, listen=listen)
 
 
 def test_init_fills_a_folder_that_check_config_accepts(

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from cryptography import x509
@@ -61,6 +61,7 @@ from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.ledger_side import LedgerSide, build_ledger_side
 from strongroom_coordinator.sequencer import Logged
 from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.subjects import subjects_of
 from strongroom_signer import clock as signer_clock
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import Signer, open_signer
@@ -160,7 +161,7 @@ class Site:
         self.boasts: dict[str, Callable[[Any], Any]] = {}
         """What a signer says of itself instead of the truth."""
 
-    async def __aenter__(self) -> Site:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -308,8 +309,7 @@ class Site:
         """Submit an approved withdrawal and return its hash."""
         action = self.world.withdrawal(vault, amount_sat)
         logged = await self.submit(action, "shop", *(approvers or ("alice", "bob")))
-        entry = codec.decode(Entry, logged.entry)
-        return hashlib.sha256(entry.body.order).digest()
+        return subjects_of(codec.decode(Entry, logged.entry).body)[0]
 
     async def signed(self, order_hash: bytes, timeout_s: float = 20) -> bytes:
         """Wait for a final transaction of an order."""
@@ -348,6 +348,7 @@ class Site:
                     order_hashes=(record.hash,),
                     inputs=(coin,),
                     outputs=(PlanOutput(target=OrderPayment(position=0)),),
+                    bumps=b"",
                 )
             )
         return made
