@@ -24,9 +24,12 @@ from coordinator_world import RunningCoordinator, Site
 from ledger_world import DESTINATION
 from regtest_process import RegtestProcess
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
+from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Endorsement, Verb
 from strongroom.ledger.pae import pae
+from strongroom.ledger.plans import vault_key_of
+from strongroom.ledger.records import VaultRecord
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client import IntegrationClient, TreasuryClient
@@ -116,6 +119,10 @@ class EdgeSite(Site):
         }
         body = codec.encode(Endorsement(**{**fields, **parts}))
         return SignedBody(body=body, signature=builder.signing_key(person).sign(pae("endorsement", body)))
+
+    @staticmethod
+    def world_key(record: VaultRecord) -> VaultKey:
+        return vault_key_of(record)
 
     # --- chain -----------------------------------------------------------------------------------------------------
 

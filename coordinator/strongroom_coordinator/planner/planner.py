@@ -18,7 +18,7 @@ from strongroom_coordinator.planner.builder import CannotPlan, FeeTooHigh, Payab
 from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.planner.exclusions import plan_cancellation, requirements_of
-from strongroom_coordinator.planner.replacements import plan_bumps, replan_groups
+from strongroom_coordinator.planner.replacements import bumpable, plan_bumps, replan_groups
 from strongroom_coordinator.planner.waiting import Waiting
 
 __all__ = ["ChainView", "Planner"]
@@ -46,10 +46,10 @@ class Planner:
         """Why an order that passes every rule is not planned yet, one line for people; empty if nothing is known."""
         return self._waiting.reason(order_hash)
 
-    @property
-    def next_look_ms(self) -> int | None:
-        """When something that waits for time alone may pass, Unix milliseconds; None if nothing does."""
-        return self._waiting.next_look_ms
+    def wants_look(self, now_ms: int) -> bool:
+        """Whether time alone may have made something plannable: a delay ended, or a plan waits at too low a fee."""
+        due = self._waiting.next_look_ms
+        return (due is not None and due <= now_ms) or any(bumpable(self._chain, self._tried_bumps, now_ms))
 
     def plans(self, state: State, now_ms: int) -> Sequence[Plan]:
         """Plans that the ledger takes on top of this state at this log time, one after another."""

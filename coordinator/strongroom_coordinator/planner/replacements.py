@@ -15,7 +15,7 @@ from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.tracker.plan_book import TrackedPlan
 
-__all__ = ["plan_bumps", "replan_groups"]
+__all__ = ["bumpable", "plan_bumps", "replan_groups"]
 
 BUMP_PAUSE_MS: Final = 60_000
 """A plan that could not be bumped is not tried again before this."""
@@ -61,19 +61,25 @@ def plan_bumps(round_: Round, chain: ChainView, tried: dict[bytes, int]) -> list
     their orders could never be planned again.
     """
     plans = []
-    for plan in chain.stuck():
-        if round_.now_ms < tried.get(plan.hash, 0) or plan.fee_rate_sat_per_vb >= chain.fee_rate_sat_per_vb:
-            continue
-        if chain.plans.children(plan) or not _still_wanted(round_, plan):
+    for plan in list(bumpable(chain, tried, round_.now_ms)):
+        tried[plan.hash] = round_.now_ms + BUMP_PAUSE_MS
+        if not _still_wanted(round_, plan):
             continue
         try:
             plans.append(_bump(round_, chain, plan))
         except CannotPlan:
-            pass  # the plan stays in the mempool at its rate, and is looked at again after the pause
-        tried[plan.hash] = round_.now_ms + BUMP_PAUSE_MS
+            continue  # the plan stays in the mempool at its rate, and is looked at again after the pause
     for name in [name for name, until in tried.items() if until < round_.now_ms - BUMP_PAUSE_MS]:
         del tried[name]
     return plans
+
+
+def bumpable(chain: ChainView, tried: dict[bytes, int], now_ms: int) -> Iterator[TrackedPlan]:
+    """Stuck plans that pay less than the market asks and whose change nobody spends, if not tried just now."""
+    for plan in chain.stuck():
+        if now_ms >= tried.get(plan.hash, 0) and plan.fee_rate_sat_per_vb < chain.fee_rate_sat_per_vb:
+            if not chain.plans.children(plan):
+                yield plan
 
 
 def _still_wanted(round_: Round, plan: TrackedPlan) -> bool:

@@ -76,8 +76,7 @@ class EdgeSide:
         planner, clock = self.parts.planner, self.parts.clock
         while True:
             await asyncio.sleep(LOOK_S)
-            due = planner.next_look_ms
-            if due is not None and due <= clock.wall_ms():
+            if planner.wants_look(clock.wall_ms()):
                 self.parts.sequencer.wake()
 
     async def report_health(self, health: Any) -> None:

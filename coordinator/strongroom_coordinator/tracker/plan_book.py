@@ -36,6 +36,7 @@ class TrackedPlan:
     """When it was logged, signed or taken by the node, whichever came last."""
     outpoints: frozenset[Outpoint] = field(init=False)
     change: tuple[Coin, ...] = field(init=False)
+    _weight: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.outpoints = frozenset((item.txid, item.vout) for item in self.plan.inputs)
@@ -60,11 +61,11 @@ class TrackedPlan:
     @property
     def fee_rate_sat_per_vb(self) -> int:
         """Its fee rate, rounded up; as if every payment went to the longest script while it is unsigned."""
-        if self.raw_transaction is not None:
-            weight = parse(self.raw_transaction).weight
-        else:
-            weight = spend_weight(len(self.plan.inputs), [34] * len(self.plan.outputs))
-        return fee_rate(self.record.fee_sat, weight)
+        if self.raw_transaction is None:
+            return fee_rate(self.record.fee_sat, spend_weight(len(self.plan.inputs), [34] * len(self.plan.outputs)))
+        if not self._weight:
+            self._weight = parse(self.raw_transaction).weight
+        return fee_rate(self.record.fee_sat, self._weight)
 
     @property
     def txid(self) -> bytes:

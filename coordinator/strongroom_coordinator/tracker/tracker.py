@@ -15,7 +15,7 @@ import structlog
 
 from strongroom.chains.bitcoin.networks import Network
 from strongroom.chains.bitcoin.policy import CHANGE_BRANCH, DEPOSIT_BRANCH
-from strongroom.ledger.messages import CancelWithdraw, Certificate
+from strongroom.ledger.messages import CancelWithdraw, Certificate, CreateVault, Vault
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.replica import Batch
@@ -27,6 +27,7 @@ from strongroom_coordinator.coins import Coin
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.subjects import decode_entry
 from strongroom_coordinator.tracker.addresses import WatchedScripts
 from strongroom_coordinator.tracker.broadcaster import Broadcaster
 from strongroom_coordinator.tracker.coin_book import CoinBook, coin_of, is_mature
@@ -43,8 +44,6 @@ log = structlog.get_logger()
 MAX_INDEX_JUMP: Final = 100_000
 RATE_TARGET_BLOCKS: Final = 3
 RATE_LIFETIME_S: Final = 30.0
-LATE_VAULT_MS: Final = 10_000
-"""A vault that was born longer ago than this may have coins in blocks that were looked at without it."""
 
 
 class Tracker:
@@ -91,6 +90,8 @@ class Tracker:
         """Orders one of whose plans a block excludes; they may need another plan."""
         self.order_bell = Bell()
         self.deposit_bell = Bell()
+        self._born_at: dict[str, int] = {}
+        """Vaults whose birth we saw, and how far the chain was followed then: no block up to there pays them."""
         self._rate: int | None = None
         self._rate_until = 0.0
         self._network_checked = False
@@ -136,8 +137,18 @@ class Tracker:
 
     def certified(self, batch: Batch, certificate: Certificate) -> None:
         """Take note of the plans of a batch that got its certificate."""
+        for entry in batch.entries:
+            body = decode_entry(entry).body
+            if isinstance(body, Vault):
+                self._note_birth(body.order_hash)
         if self._loader.take(batch):
             self.changed()
+
+    def _note_birth(self, order_hash: bytes) -> None:
+        record = self._reader.newest_state().order(order_hash)
+        action = None if record is None else decode_order(record.order).action
+        if isinstance(action, CreateVault):
+            self._born_at[action.name] = self.height
 
     def signed(self, plan_hash: bytes, txid: bytes, raw_transaction: bytes) -> None:
         """Broadcast a plan's final transaction."""
@@ -328,7 +339,8 @@ class Tracker:
                 await asyncio.sleep(0)
         if (vault.name, DEPOSIT_BRANCH) not in highest:
             await self._storage.run(partial(rows.set_watched, highest={(vault.name, DEPOSIT_BRANCH): -1}))
-            if self.height >= 0 and self._clock.wall_ms() - vault.born_ms > LATE_VAULT_MS:
+            if self.height > self._born_at.get(vault.name, -1):
+                # Blocks were read without its scripts; it was no news when we came to know it, or just then.
                 self.rescan()
 
     async def _refresh_rate(self) -> None:
