@@ -155,7 +155,7 @@ def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
         return _no(Code.REJECTED, f"{person} rejected it, which is for ever")
     if record.state in {OrderState.CANCELLED, OrderState.EXCLUDING}:
         return _no(Code.CANCELLED, "the order was cancelled")
-    if record.state is OrderState.DONE:
+    if record.state is OrderState.DONE and not isinstance(status.order.action, Freeze):  # approvals make it last
         return _no(Code.DONE, "the order has acted")
     if status.order.expires_ms <= now_ms and not record.plans:
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")

@@ -43,7 +43,8 @@ _LIFE_MS: Final = 24 * 3_600_000
 @click.command()
 @click.option("--vault", default="", help="The vault to stop.")
 @click.option("--all", "everything", is_flag=True, help="Stop all vaults.")
-@click.option("--why", required=True, help="For everybody to read, at most 200 bytes.")
+@click.option("--why", default="", help="For everybody to read, at most 200 bytes.")
+@click.option("--confirm", "confirmed", metavar="FREEZE_ID", help="Approve a freeze that stands, so that it lasts.")
 @click.option("--offline", is_flag=True, help="Ask no coordinator: write a file for the signers' operators.")
 @click.option("--out", type=PathArgument, help="Where to write that file, if one is needed.")
 @signing_options
@@ -54,6 +55,7 @@ def freeze(
     vault: str,
     everything: bool,
     why: str,
+    confirmed: str | None,
     offline: bool,
     out: Path | None,
     yes: bool,
@@ -61,8 +63,11 @@ def freeze(
     profile: Path,
 ) -> None:
     """Stop plans and signatures of one vault or of all. Any one officer may; it lapses unless a quorum confirms it."""
-    if bool(vault) == everything:
-        raise BadOption("say --vault NAME, or --all")
+    if confirmed is not None:
+        approve_order(profile, confirmed, kinds=("freeze",), yes=yes, passphrase_file=passphrase_file)
+        return
+    if bool(vault) == everything or not why:
+        raise BadOption("say --vault NAME or --all, and --why")
     known = load_profile(profile)
     action = Freeze(scope=Scope.ALL if everything else Scope.VAULT, vault=vault, why=why)
     drafted = draft(action, log_id=known.log_id, expires_ms=now_ms() + _LIFE_MS, random=secrets.token_bytes)

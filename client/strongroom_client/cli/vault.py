@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -187,7 +188,8 @@ def balance(name: str, profile: Path) -> None:
 @json_option
 def wait(*, name: str, timeout: str, profile: Path) -> None:
     """Wait until a vault exists and is final: only then does it have addresses."""
-    proven = run(_wait(profile, name, parse_duration(timeout) / 1000))
+    with Console(stderr=True).status(f"waiting for vault {name}"):
+        proven = run(_wait(profile, name, parse_duration(timeout) / 1000))
     emit(_data(proven), f"Vault {name} exists and is final. Addresses: strongroom vault address {name} --index 0")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from dataclasses import replace
@@ -18,6 +19,7 @@ from strongroom_client.cli import main
 from strongroom_client.errors import PinMismatch, ProfileProblem
 from strongroom_client.orders import Seen
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
+from strongroom_signer.operator_commands import parse_hand_in
 
 
 def state_of(office: Office, order: str) -> OrderState:
@@ -104,6 +106,30 @@ def test_a_freeze_is_signed_even_if_no_coordinator_answers(office: Office) -> No
     answer = sign(office, "dave", "freeze", "--all", "--why", "stop", code=1)
     assert answer["delivered"] is False
     assert Path(answer["file"]).is_file()
+
+
+def test_a_freeze_that_the_quorum_confirms_lasts(office: Office) -> None:
+    frozen = sign(office, "dave", "freeze", "--all", "--why", "stop")["freeze"]
+    for person in ("alice", "bob"):
+        assert office.world.state.freezes()[0].lapses_ms > 0
+        sign(office, person, "freeze", "--confirm", frozen)
+    assert office.world.state.freezes()[0].lapses_ms == 0
+    listed = json.loads(act(office, "alice", "freezes", "--json").stdout)["freezes"]
+    assert listed[0]["holds"] == "until lifted"
+
+
+def test_the_files_for_signers_are_those_that_signers_take(office: Office) -> None:
+    office.treasury.deaf = True
+    answer = sign(office, "dave", "freeze", "--all", "--why", "stop", code=1)
+    taken = parse_hand_in(Path(answer["file"]).read_bytes())
+    assert hashlib.sha256(taken.order).hexdigest() == answer["order"]
+    assert len(taken.endorsements) == 1
+    world = office.world
+    world.settle(world.order_entry(world.order(world.withdrawal("customer-1", 1_000_000)), "carol"))
+    order = world.state.order_at(world.state.orders_count - 1).hash.hex()
+    answer = sign(office, "alice", "withdraw", "reject", order, code=1)
+    taken = parse_hand_in(Path(answer["file"]).read_bytes())
+    assert (taken.order, len(taken.endorsements)) == (b"", 1)
 
 
 def test_a_freeze_says_what_it_stops(office: Office) -> None:
