@@ -12,6 +12,7 @@ from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.messages import Change, OrderPayment, Plan, PlanInput, PlanOutput, Withdraw
 from strongroom.ledger.plans import fee_shares, payee_script
 from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.model.errors import Kind, StrongroomError
 from strongroom_coordinator.coins import Coin, InsufficientFunds, Selection, SelectionTooHeavy, select_coins
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.tracker.plan_book import Outpoint
@@ -47,17 +48,22 @@ class Built:
     selection: Selection
 
 
-class CannotPlan(Exception):
-    """Why nothing can be planned now, for people; `orders` are concerned, all if empty."""
+class CannotPlan(StrongroomError):
+    """Nothing can be planned for some orders now; the message says what they wait for. Nobody is at fault."""
+
+    reason = "CANNOT_PLAN"
+    kind = Kind.FAILED_PRECONDITION
 
     def __init__(self, why: str, orders: frozenset[bytes] = frozenset()) -> None:
         super().__init__(why)
-        self.why = why
         self.orders = orders
+        """Those concerned; all if empty."""
 
 
 class FeeTooHigh(CannotPlan):
-    """The fee that the market asks for is above a maximum."""
+    """The fee that the market asks for is above a maximum: of the order, of the charter, or of the vault's window."""
+
+    reason = "FEE_TOO_HIGH"
 
 
 def payable_of(record: OrderRecord, action: Withdraw, vault: VaultRecord) -> Payable:

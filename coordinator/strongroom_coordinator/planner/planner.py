@@ -142,7 +142,7 @@ class Planner:
             out = frozenset([largest.record.hash])
         for order in chunk:
             if order.record.hash in out:
-                self._hold(round_, vault, order, error.why)
+                self._hold(round_, vault, order, error.message)
         return [order for order in chunk if order.record.hash not in out]
 
     def _hold(self, round_: Round, vault: VaultRecord, order: Payable, why: str) -> None:
@@ -161,7 +161,7 @@ class Planner:
             try:
                 plans.append(plan_cancellation(round_, self._chain, record, action))
             except CannotPlan as error:
-                self._waiting.hold(round_, record, error.why, self._chain.version)
+                self._waiting.hold(round_, record, error.message, self._chain.version)
         return plans
 
     def _replan(self, round_: Round) -> list[Plan]:
@@ -184,7 +184,7 @@ class Planner:
             required = requirements_of(round_, self._chain, [order.record for order in chunk])
         except CannotPlan as error:
             for order in chunk:
-                self._hold(round_, vault, order, error.why)
+                self._hold(round_, vault, order, error.message)
             return None
         return self._pay_chunk(round_, vault, chunk, required)
 
