@@ -52,13 +52,13 @@ class CatchUp:
         self._voting = voting
         self._fetch = fetch
 
-    async def run(self, target: Head) -> None:
-        """Fetch and store every entry below `target`, whose certificate was verified.
+    async def run(self, certificate: Certificate) -> None:
+        """Fetch and store every entry below the head of a certificate that was verified.
 
         Raises:
             CannotCatchUp: no way of beginning led to the certified root, or the signer has gone on from where it asked.
         """
-        begun = self._voting.state
+        begun, target = self._voting.state, certificate.head
         if not _is_wanted(begun, target):
             raise CannotCatchUp(f"the head at {target.size} of term {target.term} is no longer what this signer lacks")
         for keep in Keep:
@@ -69,7 +69,7 @@ class CatchUp:
                 if missing.keep == self._copy.size:
                     await self._extend(target, begun)
                 else:
-                    await self._replace(target, missing.keep, begun)
+                    await self._replace(certificate, missing.keep, begun)
             except (CannotCatchUp, Refused, BadFrame):
                 if keep is Keep.FINAL or self._voting.state is not begun:
                     raise
@@ -118,9 +118,9 @@ class CatchUp:
 
     # --- the own log went another way --------------------------------------------------------------------------------
 
-    async def _replace(self, target: Head, keep: int, begun: VoterState) -> None:
+    async def _replace(self, certificate: Certificate, keep: int, begun: VoterState) -> None:
         """Build another copy from `keep` entries on; put it in place when its root is the certified one."""
-        store = self._copy.store
+        store, target = self._copy.store, certificate.head
         replica: Replica = rebuild(store, store, self._copy.log_id, keep)
         batches: list[LogBatch] = []
         previews: list[Preview] = []
@@ -138,7 +138,7 @@ class CatchUp:
             raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
         if replica.folded_size != self._copy.final_size:
             raise CannotCatchUp("the log became final beyond the place from which entries were fetched")
-        self._voting.replace_copy(replica, lambda write: _write_all(write, batches, previews), keep)
+        self._voting.replace_copy(replica, lambda write: _write_all(write, batches, previews), keep, certificate)
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ import grpc
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
-from strongroom.ledger.messages import Head
+from strongroom.ledger.messages import Certificate
+from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp, Fetch
@@ -116,7 +117,7 @@ class Link:
             self._was_welcomed = False
             try:
                 await self._serve_once()
-            except StoreFailed:
+            except (StoreFailed, StateDamaged):
                 raise
             except (LinkFailed, BadFrame) as error:
                 # A session always ends with an error; what counts for the pause is whether there was one.
@@ -163,7 +164,7 @@ class _Session:
         self._requests: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._answers: dict[int, asyncio.Future[pb.LinkResponse]] = {}
         self._aside: list[_Waiting] = []
-        self._target: Head | None = None
+        self._target: Certificate | None = None
         self._missing = asyncio.Event()
         self.raise_soon = asyncio.Event()
         self.leader = b""
@@ -275,7 +276,7 @@ class _Session:
                 await self._step_aside(item, error)
                 return
             body = pb.Failed(reason=error.reason, message=error.message[:400])
-        except StoreFailed:
+        except (StoreFailed, StateDamaged):
             raise
         except StrongroomError as error:
             self._log.warning("request.refused", request=kind, reason=error.reason, message=error.message)
@@ -292,7 +293,7 @@ class _Session:
                 await self._send(opened, item.seq)
         item.tries += 1
         self._aside.append(item)
-        self._target = error.target
+        self._target = error.certificate
         self._missing.set()
 
     async def _fetch_missing(self) -> None:
@@ -302,11 +303,11 @@ class _Session:
             self._missing.clear()
             target = self._target
             if target is not None:
-                self._log.info("catch_up.started", size=target.size)
+                self._log.info("catch_up.started", size=target.head.size)
                 try:
                     await self._catch_up.run(target)
-                    self._log.info("catch_up.finished", size=target.size)
-                except StoreFailed:
+                    self._log.info("catch_up.finished", size=target.head.size)
+                except (StoreFailed, StateDamaged):
                     raise
                 except StrongroomError as error:
                     self._log.warning("catch_up.failed", reason=error.reason, message=error.message)

@@ -153,20 +153,38 @@ class Store:
         Raises:
             StoreFailed: nothing was written; stop.
         """
-        self._db.execute("BEGIN IMMEDIATE")
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
         self._joined = True
         try:
-            try:
-                yield
-            finally:
-                self._joined = False
-                with _translated(self.path):
-                    self._db.execute("COMMIT")
-        except DiskFull as error:
-            self._known.clear()
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            yield
+        except (StoreFailed, DiskFull) as error:
+            self._undo()
             raise StoreFailed(f"{error.message}; stopping, because memory is ahead of the disk") from error
+        except StrongroomError:
+            # A refusal half-way: what was decided before it holds.
+            self._finish()
+            raise
+        except BaseException:
+            self._undo()
+            raise
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._joined = False
+        try:
+            with _translated(self.path):
+                self._db.execute("COMMIT")
+        except (StoreFailed, DiskFull) as error:
+            self._undo()
+            raise StoreFailed(f"{error.message}; stopping, because memory is ahead of the disk") from error
+
+    def _undo(self) -> None:
+        self._joined = False
+        self._known.clear()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

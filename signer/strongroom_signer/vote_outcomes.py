@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strongroom.ledger.messages import Head
+from strongroom.ledger.messages import Certificate, Head
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody
 
@@ -17,9 +17,14 @@ class EntriesMissing(StrongroomError):
     reason = "BEHIND"
     kind = Kind.FAILED_PRECONDITION
 
-    def __init__(self, target: Head) -> None:
-        super().__init__(f"entries below {target.size} are not stored here yet: they are being fetched")
-        self.target = target
+    def __init__(self, certificate: Certificate) -> None:
+        super().__init__(f"entries below {certificate.head.size} are not stored here yet: they are being fetched")
+        self.certificate = certificate
+
+    @property
+    def target(self) -> Head:
+        """The head whose entries are lacking."""
+        return self.certificate.head
 
 
 class NotOurBatch(StrongroomError):

@@ -75,7 +75,7 @@ class Voting:
         self._quorum = charter.witness_quorum
         stored = copy.store.voter()
         self._voter = initial_state(copy.log_id, name) if stored is None else codec.decode(VoterState, stored)
-        self._final = copy.final_size
+        self._cosigned = copy.store.counter(_COSIGNED)
         self._on_term: list[Callable[[], None]] = []
         self._on_final: list[Callable[[int, int], None]] = []
 
@@ -175,7 +175,7 @@ class Voting:
             opened = self._voter.opened
             if opened is None or opened.base is None:
                 raise
-            raise EntriesMissing(opened.base.head) from None
+            raise EntriesMissing(opened.base) from None
         held = state.held if isinstance(outcome, Adopted) else None
         truncate_to = outcome.truncate_to if isinstance(outcome, Adopted) else None
         self._save(state, certificate=held, truncate_to=truncate_to)
@@ -193,7 +193,8 @@ class Voting:
             ClockDrift, DiskLow, VoterRefused: this signer does not vote.
         """
         self.require_voting()
-        if request.certificate is not None:
+        # A certificate of an earlier term says nothing here any more: the base of the term took its place.
+        if request.certificate is not None and request.certificate.head.term >= self._voter.term:
             self.take(request.certificate)
         if request.term < self._voter.term:
             raise StaleTerm(f"term {request.term} is below the own term {self._voter.term}", term=str(self._voter.term))
@@ -205,13 +206,16 @@ class Voting:
         preview = self._checked(request)
         head = self._head(request.term, preview.size, preview.root, preview.state_digest)
         state, signed = voter.vote(self._voter, self._keys.vote, head, self._copy.view(preview))
+        final = self._copy.final_size
         with self._store.commit() as write:
             write.add_batch(request.first_index, request.entries, preview.root, preview.state_digest)
             write.set_voter(codec.encode(state))
+            if final > self._cosigned:
+                write.set_counter(_COSIGNED, final)
         self._copy.replica.push(preview)
         self._voter = state
         self._guard.voted()
-        return Voted(vote=signed, cosignature=self.cosignature())
+        return Voted(vote=signed, cosignature=self._cosign(final))
 
     def _repeat(self, request: requests.Append) -> Voted:
         """The vote for a batch that is stored already, word for word."""
@@ -276,7 +280,7 @@ class Voting:
         self._save(state, certificate=certificate if taken else None, truncate_to=truncate_to, also=also)
         self._require_no_alarm(outcome)
         if isinstance(outcome, Behind):
-            raise EntriesMissing(certificate.head)
+            raise EntriesMissing(certificate)
 
     def settle(self, certificate: Certificate) -> None:
         """Fold what a verified certificate of any term makes final, while entries are being fetched.
@@ -293,13 +297,17 @@ class Voting:
     def cosignature(self) -> str:
         """A C2SP cosignature line over the newest final head, empty when that is not beyond the last one cosigned."""
         size = self._copy.final_size
-        if size <= self._store.counter(_COSIGNED):
-            return ""
+        if size > self._cosigned:
+            with self._store.commit() as write:
+                write.set_counter(_COSIGNED, size)
+        return self._cosign(size)
+
+    def _cosign(self, size: int) -> str:
+        """Cosign the final head of this size, which is noted on disk, unless it or a larger one was cosigned before."""
         root = self._copy.replica.root_at(size)
-        if root is None:
+        if size <= self._cosigned or root is None:
             return ""
-        with self._store.commit() as write:
-            write.set_counter(_COSIGNED, size)
+        self._cosigned = size
         origin = checkpoint.log_origin(self._copy.log_id)
         signature = checkpoint.cosign(
             checkpoint.Checkpoint(origin=origin, size=size, root=root),
@@ -311,16 +319,27 @@ class Voting:
 
     # --- replacing what lies beyond the final size -------------------------------------------------------------------
 
-    def replace_copy(self, replica: Replica, write_batches: Callable[[Writer], None], keep: int) -> None:
-        """Put a fetched log in place of the stored one beyond `keep` entries, in one commit."""
+    def replace_copy(
+        self, replica: Replica, write_batches: Callable[[Writer], None], keep: int, certificate: Certificate
+    ) -> None:
+        """Put a fetched log in place of the stored one beyond `keep` entries, and hold the certificate it leads to.
+
+        Both are one commit: between them the voter state would name a certificate whose entries are gone.
+        """
         salvaged = self._salvaged(keep)
-        with self._store.commit() as write:
-            for item in salvaged:
-                write.add_inbox(item)
-            write.truncate(keep)
-            write_batches(write)
-        self._copy.replica = replica
-        self._inbox.reload()
+        with self._store.one_commit():
+            with self._store.commit() as write:
+                for item in salvaged:
+                    write.add_inbox(item)
+                write.truncate(keep)
+                write_batches(write)
+            self._copy.replica = replica
+            self._inbox.reload()
+            opened = self._voter.opened
+            if opened is not None and not self._voter.adopted and opened.base == certificate:
+                self.adopt()
+            else:
+                self.take(certificate)
 
     def extend_copy(self, previews: list[Preview], write_batches: Callable[[Writer], None]) -> None:
         """Append fetched batches that follow the stored ones, in one commit."""

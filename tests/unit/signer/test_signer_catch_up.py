@@ -15,6 +15,7 @@ from strongroom.ledger.reasons import Refused
 from strongroom_signer.catch_up import CannotCatchUp, CatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.requests import LogBatch
+from strongroom_signer.store import StoreFailed
 from strongroom_signer.voting import EntriesMissing
 
 
@@ -54,7 +55,7 @@ async def test_absent_signer_catches_up_and_folds_on_the_way(cluster: Cluster) -
     assert cluster.certificate is not None
     request = pb.Certify(certificate=codec.encode(cluster.certificate))
     missing = missing_of(cluster, "s1", request)
-    await catch_up(cluster, "s1").run(missing.target)
+    await catch_up(cluster, "s1").run(missing.certificate)
     signer = cluster.signers["s1"]
     assert signer.copy.size == cluster.world.replica.size
     assert signer.copy.final_size > before
@@ -72,7 +73,7 @@ async def test_new_signer_builds_everything_from_nothing(cluster: Cluster) -> No
     empty.certificate, empty.term = cluster.certificate, cluster.term
     assert cluster.certificate is not None
     missing = missing_of(empty, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
-    await catch_up(empty, "s1").run(missing.target)
+    await catch_up(empty, "s1").run(missing.certificate)
     signer = empty.signers["s1"]
     assert signer.copy.size == cluster.world.replica.size
     assert signer.shares.has("customer-1", 1) or signer.copy.final().vault("customer-1") is not None
@@ -95,12 +96,33 @@ async def test_branch_that_no_term_took_up_is_replaced(cluster: Cluster) -> None
     assert cluster.certificate is not None
     request = pb.Certify(certificate=codec.encode(cluster.certificate))
     missing = missing_of(cluster, "s1", request)
-    await catch_up(cluster, "s1").run(missing.target)
+    await catch_up(cluster, "s1").run(missing.certificate)
     signer = cluster.signers["s1"]
     assert signer.copy.replica.root_at(world.replica.size) == world.replica.root_at(world.replica.size)
     assert cluster.ask("s1", request).certified_size == world.replica.size > kept
     cluster.restart("s1")
     assert cluster.signers["s1"].copy.size == world.replica.size
+
+
+async def test_replaced_branch_and_the_certificate_it_leads_to_are_one_commit(cluster: Cluster) -> None:
+    world = cluster.world
+    cluster.deliver()
+    cluster.vote("s1", world.replica.preview(world.batch(Tick())))
+    cluster.open_term(("s2", "s3"))
+    world.log(Tick())
+    cluster.sync(("s2", "s3"))
+    assert cluster.certificate is not None
+    missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    store = cluster.signers["s1"].store
+    entries = store.entries(0, store.size())
+    store._db.execute("CREATE TEMP TRIGGER broken BEFORE INSERT ON certificate BEGIN SELECT RAISE(ABORT, 'disk'); END")
+    with pytest.raises(StoreFailed):
+        await catch_up(cluster, "s1").run(missing.certificate)
+    assert store.entries(0, store.size()) == entries
+    store._db.execute("DROP TRIGGER broken")
+    cluster.restart("s1")
+    await catch_up(cluster, "s1").run(missing.certificate)
+    assert cluster.signers["s1"].voting.state.held == cluster.certificate
 
 
 async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
@@ -125,9 +147,9 @@ async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
 
     for fetch in (lie, nothing, elsewhere, garbage):
         with pytest.raises((CannotCatchUp, Refused)):
-            await CatchUp(signer.copy, signer.voting, fetch).run(missing.target)
+            await CatchUp(signer.copy, signer.voting, fetch).run(missing.certificate)
         assert (signer.copy.size, signer.store.size(), signer.copy.replica.head()) == before
-    await catch_up(cluster, "s1").run(missing.target)
+    await catch_up(cluster, "s1").run(missing.certificate)
     assert signer.copy.size == cluster.world.replica.size
 
 
@@ -151,5 +173,5 @@ async def test_endless_entries_without_a_certificate_are_cut_off(
 
     signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
-        await CatchUp(signer.copy, signer.voting, bare).run(missing.target)
+        await CatchUp(signer.copy, signer.voting, bare).run(missing.certificate)
     assert asked < 30

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.model.errors import StrongroomError
 from strongroom_signer.process import FolderInUse, FolderLock, write_private
 from strongroom_signer.store import Alarm, DiskFull, InboxItem, Pin, Store, StoreFailed, Writer
 
@@ -24,21 +25,21 @@ def batch(write: Writer, first: int, count: int) -> None:
     write.add_batch(first, [b"entry %d" % number for number in range(first, first + count)], bytes(32), bytes(32))
 
 
-class Interrupted(Exception):
-    """What a test raises in the middle of a commit."""
+class Interrupted(StrongroomError):
+    """A refusal in the middle of a commit."""
 
 
 def interrupted(store: Store, work: Callable[[Writer], None]) -> None:
     with store.commit() as write:
         work(write)
-        raise Interrupted
+        raise Interrupted("in the middle")
 
 
 def refused_after_writing(store: Store) -> None:
     with store.one_commit():
         with store.commit() as write:
             write.set_voter(b"alarm")
-        raise Interrupted
+        raise Interrupted("in the middle")
 
 
 def test_database_file_is_private_and_durable(store: Store) -> None:
@@ -80,6 +81,25 @@ def test_joined_commits_survive_a_refusal_inside(store: Store) -> None:
 def test_joined_commit_that_finds_the_disk_full_is_fatal(store: Store) -> None:
     with pytest.raises(StoreFailed), store.one_commit():
         raise DiskFull("no space")
+
+
+def test_joined_commits_fall_together_when_one_of_them_cannot_be_written(store: Store) -> None:
+    store._db.execute("CREATE TEMP TRIGGER broken BEFORE INSERT ON voter BEGIN SELECT RAISE(ABORT, 'disk'); END")
+
+    def both() -> None:
+        with store.one_commit():
+            with store.commit() as write:
+                batch(write, 0, 1)
+                write.put_state({b"key": b"value"})
+            with store.commit() as write:
+                write.set_voter(b"state")
+
+    with pytest.raises(StoreFailed):
+        both()
+    assert (store.size(), store.voter(), store.get(b"key")) == (0, None, None)
+    store._db.execute("DROP TRIGGER broken")
+    both()
+    assert (store.size(), store.voter(), store.get(b"key")) == (1, b"state", b"value")
 
 
 def test_what_was_not_committed_is_gone_after_a_kill(tmp_path: Path) -> None:
