@@ -1,7 +1,7 @@
 """The charter: the organisation's rule book in its canonical form, which is what is signed, hashed and judged.
 
-People write it as TOML (`charter_source`); nothing is ever judged from TOML text. The log id is SHA-256 of the canonical
-bytes of the genesis charter, whose random salt keeps two deployments from sharing one.
+People write it as TOML (`charter_source`); nothing is ever judged from TOML text. The log id is SHA-256 of the
+canonical bytes of the genesis charter, whose random salt keeps two deployments from sharing one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PersonKey:
 
 @message
 class Person:
-    """Who may endorse. A machine (an integrator's server) is a person that may initiate, and approve only machine rules."""
+    """Who may endorse. A machine, an integrator's server, may initiate; it approves only under machine rules."""
 
     name: str = codec.name(1)
     keys: tuple[PersonKey, ...] = codec.repeated(2, PersonKey, minimum=1, maximum=8)

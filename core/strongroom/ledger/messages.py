@@ -1,8 +1,8 @@
-"""Every message of the ledger as it is signed, logged and hashed: canonical bytes, documented in proto/strongroom/ledger/v1.
+"""Every message of the ledger as it is signed, logged and hashed.
 
-Whoever signs, signs the encoded body under DSSE pre-authentication encoding (`pae.pae(kind, body)`), and the first field
-of every signed body is the 32-byte log id. Amounts are positive integers in the asset's smallest unit, times are unsigned
-Unix milliseconds, hashes are SHA-256.
+Canonical bytes, documented for other languages in proto/strongroom/ledger/v1. Whoever signs, signs the encoded body
+under DSSE pre-authentication encoding (`pae.pae(kind, body)`), and the first field of every signed body is the 32-byte log id.
+Amounts are positive integers in the asset's smallest unit, times are unsigned Unix milliseconds, hashes are SHA-256.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Scope(IntEnum):
     VAULT = 2
 
 
-# --- orders: what people ask for, signed as exact bytes ---------------------------------------------------------------
+# --- orders: what people ask for, signed as exact bytes ---
 
 
 @message
@@ -128,7 +128,7 @@ class Order:
     )
 
 
-# --- what people and signers sign --------------------------------------------------------------------------------------
+# --- what people and signers sign ---
 
 
 @message
@@ -223,7 +223,7 @@ class Shares:
     signers: tuple[str, ...] = codec.repeated_name(7, minimum=1, maximum=100)
     """The signer set, in participant order."""
     commitments_hash: bytes = codec.fixed(8, 32)
-    """SHA-256 over the signed commitment messages of the set, in the same order, each with an 8-byte length before it."""
+    """SHA-256 over the signed commitment bodies of the set, in the same order, each with its length (8 bytes) before."""
     shares: tuple[bytes, ...] = codec.repeated_fixed(9, 32, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
     signer: str = codec.name(10)
 
@@ -288,7 +288,7 @@ class View:
     time_ms: int = codec.u64(8)
 
 
-# --- certificates --------------------------------------------------------------------------------------------------------
+# --- certificates ---
 
 
 @message
@@ -321,7 +321,7 @@ class Certificate:
     votes: tuple[CertificateVote, ...] = codec.repeated(2, CertificateVote, minimum=1, maximum=100)
 
 
-# --- entries -------------------------------------------------------------------------------------------------------------
+# --- entries ---
 
 
 @message
