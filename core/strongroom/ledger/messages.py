@@ -223,7 +223,7 @@ class Shares:
     signers: tuple[str, ...] = codec.repeated_name(7, minimum=1, maximum=100)
     """The signer set, in participant order."""
     commitments_hash: bytes = codec.fixed(8, 32)
-    """SHA-256 over the signed commitment bodies of the set, in the same order, each with its length (8 bytes) before."""
+    """SHA-256 over the commitment bodies of the set, in the same order, each with an 8-byte length before it."""
     shares: tuple[bytes, ...] = codec.repeated_fixed(9, 32, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
     signer: str = codec.name(10)
 
