@@ -210,7 +210,11 @@ class _Session:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            # The stream may end in the very moment in which the database fails; what counts is the database.
+            for error in ended:
+                if isinstance(error, StoreFailed):
+                    raise error
 
     async def close(self) -> None:
         """End the stream; answers that are still awaited fail."""

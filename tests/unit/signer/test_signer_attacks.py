@@ -1,0 +1,172 @@
+"""What a coordinator tries beside the usual road: forged proofs while fetching, stopped signers, failing machines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from charter_builder import signing_key
+from signer_world import Cluster, refusal_of
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, CertificateVote, Head, Shares, Tick, Verb
+from strongroom.protocol.certificates import BadCertificate, certificate_from_votes, held_of, sign_vote, verify_vote
+from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
+from strongroom.protocol.voter_state import VoterStopped
+from strongroom_signer import link, money_path
+from strongroom_signer.catch_up import CatchUp
+from strongroom_signer.logs import open_log
+from strongroom_signer.requests import LogBatch
+from strongroom_signer.store import StoreFailed
+from strongroom_signer.voting import EntriesMissing
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def lacking(cluster: Cluster) -> Certificate:
+    """The certificate below which s1 lacks entries."""
+    assert cluster.certificate is not None
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    return missing.value.certificate
+
+
+async def test_attack_forged_certificate_with_fetched_entries(cluster: Cluster) -> None:
+    world = cluster.world
+    fork = world.replica.size
+    known = cluster.certificate
+    assert known is not None
+    false = world.replica.preview(world.batch(Tick()))
+    cluster.tick(2, names=("s2", "s3"))
+    wanted = lacking(cluster)
+    head = Head(log_id=world.log_id, term=1, size=false.size, root=false.root, state_digest=false.state_digest)
+    held = held_of(known)
+    votes = tuple(
+        CertificateVote(
+            signer=name, held_term=1, held_size=held.size, held_head=held.head_hash, signature=bytes(63) + b"\x01"
+        )
+        for name in ("s2", "s3")
+    )
+    forged = codec.encode(Certificate(head=head, votes=votes))
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return (LogBatch(first_index=first, entries=false.batch.entries, certificate=forged),)
+
+    signer = cluster.signers["s1"]
+    final = signer.copy.final_size
+    with pytest.raises(BadCertificate):
+        await CatchUp(signer.copy, signer.voting, fetch).run(wanted)
+    assert (signer.copy.size, signer.store.size(), signer.copy.final_size) == (fork, fork, final)
+
+
+async def test_rejection_in_a_branch_that_is_replaced_is_kept(cluster: Cluster) -> None:
+    world = cluster.world
+    order = world.pay("customer-1", 100_000)
+    cluster.sync()
+    cluster.deliver()
+    lost = world.replica.preview(world.batch(world.endorse("carol", Verb.REJECT, order)))
+    cluster.vote("s1", lost)
+    cluster.open_term(("s2", "s3"))
+    cluster.tick(2, names=("s2", "s3"))
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return tuple(
+            LogBatch(first_index=one.batch.first_index, entries=one.batch.entries, certificate=b"")
+            for one in world.previews
+            if one.batch.first_index >= first and one.size <= end
+        )
+
+    signer = cluster.signers["s1"]
+    await CatchUp(signer.copy, signer.voting, fetch).run(lacking(cluster))
+    assert signer.copy.replica.root_at(world.replica.size) == world.replica.root_at(world.replica.size)
+    assert [item.kind for item in signer.inbox.items] == ["rejection"]
+    assert [item.kind for item in cluster.restart("s1").inbox.items] == ["rejection"]
+
+
+def test_stopped_signer_gives_neither_nonce_nor_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    world, known = cluster.world, cluster.certificate
+    assert known is not None
+    head = replace(known.head, size=world.replica.size + 1, root=bytes(32))
+    votes = [
+        verify_vote(
+            name,
+            sign_vote(signing_key(f"{name} vote"), head, held_of(known)),
+            log_id=world.log_id,
+            vote_keys=cluster.vote_keys,
+        )
+        for name in ("s1", "s2")
+    ]
+    unknown = certificate_from_votes(votes, witness_quorum=2)
+    for ask in (
+        lambda: cluster.ask("s1", pb.Certify(certificate=codec.encode(unknown))),
+        lambda: cluster.commit("s1", index),
+        lambda: cluster.release("s1", index, chosen),
+    ):
+        with pytest.raises(VoterStopped):
+            ask()
+    assert len(cluster.signers["s1"].nonces) == 1
+
+
+def test_share_that_came_out_wrong_is_not_given(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that computes wrongly after the cryptography's own check: the words sent are checked once more."""
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    real = money_path.make_shares
+
+    def faulty(*args: Any, **parts: Any) -> SignedBody:
+        made = codec.decode(Shares, real(*args, **parts).body, max_size=MAX_BODY_BYTES)
+        wrong = bytes([made.shares[0][0] ^ 1]) + made.shares[0][1:]
+        return sign_body("shares", replace(made, shares=(wrong, *made.shares[1:])), parts["key"])
+
+    monkeypatch.setattr(money_path, "make_shares", faulty)
+    result = cluster.release("s1", index, chosen)
+    assert refusal_of(result).reason == "SELF_CHECK_FAILED"
+
+
+class BrokenService:
+    """A signer whose database fails at the next request."""
+
+    def answer(self, request: object, leader: bytes) -> object:
+        raise StoreFailed("the disk is gone")
+
+    def raised(self) -> None:
+        return None
+
+
+class EndingCall:
+    """A stream that brings one request and ends."""
+
+    def __init__(self) -> None:
+        self._frames: list[Any] = [pb.LinkResponse(seq=1, promise=pb.Promise(term=1, leader=bytes(16))), grpc.aio.EOF]
+
+    async def read(self) -> Any:
+        return self._frames.pop(0)
+
+    async def write(self, frame: object) -> None:
+        return None
+
+    async def details(self) -> str:
+        return "the coordinator hung up"
+
+
+@pytest.mark.parametrize("_", range(8))
+async def test_failed_database_stops_the_daemon_though_the_stream_ends_too(_: int) -> None:
+    services: Any = BrokenService()
+    session = link._Session(
+        EndingCall(), services, lambda fetch: CatchUp(*[None] * 2, fetch), open_log(stream=io.StringIO())
+    )  # type: ignore[arg-type]
+    with pytest.raises(StoreFailed):
+        await session.serve()
