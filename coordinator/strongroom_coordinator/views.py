@@ -127,24 +127,29 @@ class Views:
         state = self._reader.certified().state
         names = {name for found in map(state.order, wanted) if found is not None for name in found.plans}
         rows = await self._storage.run(lambda connection: _read(connection, names, wanted))
+        final = await self._reader.final()
         # The log may have grown meanwhile: from here on, one state without a pause.
         reading = self._reader.certified()
         return [
-            self._overview(reading, record, rows, with_transactions)
+            self._overview(reading, record, rows, with_transactions, final)
             for record in map(reading.state.order, wanted)
             if record is not None
         ]
 
-    def _overview(self, reading: Reading, record: OrderRecord, rows: _Rows, with_transactions: bool) -> OrderOverview:
+    def _overview(
+        self, reading: Reading, record: OrderRecord, rows: _Rows, with_transactions: bool, final: Reading
+    ) -> OrderOverview:
         order = decode_order(record.order)
         plans = tuple(self._plan(reading.state.known_plan(name), rows, with_transactions) for name in record.plans)
         status = self._status(reading.state, record, order, plans)
         said = max((one.time_ms for one in record.endorsements), default=record.accepted_ms)
+        # A record that has not changed since is proven by the final state: nobody calls it delivered before that.
+        proven = final if final.state.order(record.hash) == record else reading
         return OrderOverview(
             record=record,
             order=order,
-            proof=reading.state.record_proof(b"orders", record.hash),
-            reading=reading,
+            proof=proven.state.record_proof(b"orders", record.hash),
+            reading=proven,
             status=status,
             waits_for=self._waits_for(reading.state, record, status, plans)[:MAX_LINE],
             plans=plans,
