@@ -198,6 +198,7 @@ def make_sheet(
     freezes: Sequence[FreezeRecord] = (),
     others: Iterable[OrderStatus] = (),
     target: Order | None = None,
+    newest_size: int = 0,
 ) -> OrderSheet:
     """Put together what is known of an order.
 
@@ -209,6 +210,7 @@ def make_sheet(
         freezes: The whole proven table.
         others: Orders among which one with the same payment is looked for.
         target: The order that a cancellation ends, out of its own proven record.
+        newest_size: Size of the newest certified head that the coordinator showed, after the signers' views.
     """
     record = status.proven.record
     standing = tuple(freeze for freeze in freezes if freeze_holds(freeze, now_ms) and _concerns(freeze, status.order))
@@ -231,7 +233,7 @@ def make_sheet(
         twins=twins_of(status.order, (other for other in others if other.hash != status.hash), now_ms),
         warnings=(),
     )
-    warnings = tuple(_warnings(sheet, trust, now_ms))
+    warnings = tuple(_warnings(sheet, trust, now_ms, max(newest_size, sheet.certified_size)))
     return OrderSheet(**{**{name: getattr(sheet, name) for name in OrderSheet.__slots__}, "warnings": warnings})
 
 
@@ -264,7 +266,7 @@ def _concerns(freeze: FreezeRecord, order: Order) -> bool:
     return isinstance(order.action, Withdraw) and order.action.vault == freeze.vault
 
 
-def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[str]:
+def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:
     order = sheet.status.order
     yield from twin_warnings(sheet.twins)
     if sheet.is_payable:
@@ -279,10 +281,10 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[str]:
         yield f"{freeze.person or 'signer ' + freeze.signer} froze {stops}: {freeze.why}"
     if not sheet.final:
         yield "what is shown is certified but not final yet"
-    yield from _signer_warnings(sheet, trust, now_ms)
+    yield from _signer_warnings(sheet, trust, now_ms, shown_size)
 
 
-def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[str]:
+def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:
     if sheet.explanation is None:
         return
     answered = {item.signer: item.view for item in sheet.explanation.views}
@@ -292,7 +294,7 @@ def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int) -> Iterable[s
     for name, view in answered.items():
         if view.verdict is Verdict.UNKNOWN_ORDER:
             yield f"signer {name} does not know this order: the coordinator may show different histories"
-        if view.head_size > sheet.certified_size:
-            yield f"signer {name} holds {view.head_size} entries, more than the {sheet.certified_size} shown here"
+        if view.head_size > shown_size:
+            yield f"signer {name} holds {view.head_size} entries, and the coordinator shows {shown_size}: look again"
         if abs(now_ms - view.time_ms) > STALE_MS:
             yield f"the view of signer {name} is of {time_text(view.time_ms)}: it is old, or a clock is wrong"

@@ -65,11 +65,13 @@ async def look(profile_file: Path, text: str) -> Looked:
         target = None
         if isinstance(status.order.action, CancelWithdraw):
             target = (await opened.client.order(OrderHash(status.order.action.order_hash))).order
+        explanation = await opened.client.explain(status.hash)
         sheet = make_sheet(
             trust,
             status,
             now_ms=now_ms(),
-            explanation=await opened.client.explain(status.hash),
+            newest_size=trust.certificate((await opened.client.ledger()).certificate).head.size,
+            explanation=explanation,
             freezes=await opened.client.freezes(),
             others=await _others(opened, status.order),
             target=target,

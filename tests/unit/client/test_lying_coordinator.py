@@ -249,6 +249,23 @@ def test_views_that_are_left_out_are_named(office: Office) -> None:
     assert "no signed view came from s2, s3" in shown["warnings"]
 
 
+def test_a_signer_that_is_ahead_of_what_is_shown_is_named(office: Office) -> None:
+    """The coordinator shows an old state, and cannot change what a signer says of the log it holds."""
+    order = ordered(office)
+
+    def lie(response: Any) -> None:
+        view = codec.decode(View, response.explanation.views[0].body)
+        ahead = replace(view, head_size=office.world.replica.size + 3)
+        made = sign_body("view", ahead, builder.signing_key(f"{view.signer} vote"))
+        response.explanation.views[0].body, response.explanation.views[0].signature = made.body, made.signature
+
+    honest = json.loads(act(office, "alice", "withdraw", "show", order, "--json").stdout)
+    assert honest["warnings"] == []
+    office.treasury.lies["ExplainOrder"] = lie
+    shown = json.loads(act(office, "alice", "withdraw", "show", order, "--json").stdout)
+    assert [warning for warning in shown["warnings"] if "the coordinator shows" in warning]
+
+
 def test_words_of_the_coordinator_cannot_move_the_cursor(office: Office) -> None:
     order = ordered(office)
 
