@@ -1,8 +1,9 @@
 """Every message of the ledger as it is signed, logged and hashed.
 
 Canonical bytes, documented for other languages in proto/strongroom/ledger/v1. Whoever signs, signs the encoded body
-under DSSE pre-authentication encoding (`pae.pae(kind, body)`), and the first field of every signed body is the 32-byte log id.
-Amounts are positive integers in the asset's smallest unit, times are unsigned Unix milliseconds, hashes are SHA-256.
+under DSSE pre-authentication encoding (`pae.pae(kind, body)`), and the first field of every signed body is the 32-byte
+log id. Amounts are positive integers in the asset's smallest unit, times are unsigned Unix milliseconds, hashes are
+SHA-256.
 """
 
 from __future__ import annotations
