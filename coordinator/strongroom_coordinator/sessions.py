@@ -8,10 +8,8 @@ one frame. When a term ends all its sessions end: nonces die with it, and the pl
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -24,7 +22,6 @@ from strongroom.ledger.plans import spend_of
 from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import signing
-from strongroom.protocol.certificates import held_of
 from strongroom.protocol.signed import open_body
 from strongroom.protocol.signing_events import (
     AskCommitments,
@@ -45,7 +42,8 @@ from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
-from strongroom_coordinator.link_frames import signed_of, signed_pb
+from strongroom_coordinator.link_frames import signed_of
+from strongroom_coordinator.signing_outbox import SigningOutbox
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.engine import Storage
@@ -99,13 +97,10 @@ class SigningSessions:
         self._storage = storage
         self._clock = clock
         self._term = 0
-        self._certificate: Certificate | None = None
         self._sessions: dict[int, _Session] = {}
         self._refusals: dict[bytes, tuple[str, ...]] = {}
         self._tries: dict[bytes, int] = {}
-        self._asks: dict[str, list[int]] = defaultdict(list)
-        self._sets: dict[str, list[pb.SigningSet]] = defaultdict(list)
-        self._flushing = False
+        self._outbox = SigningOutbox(terms, commitments=self._commitments_answered, shares=self._shares_answered)
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_signed: list[OnSigned] = []
@@ -137,24 +132,22 @@ class SigningSessions:
     def end_term(self) -> None:
         """The term is over: every session ends."""
         self._term = 0
-        self._certificate = None
         self._sessions.clear()
-        self._asks.clear()
-        self._sets.clear()
+        self._outbox.clear()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
 
     def certified(self, certificate: Certificate) -> None:
         """A batch of the term was certified: what it covers may be signed."""
-        self._certificate = certificate
+        self._outbox.certificate = certificate
         size = certificate.head.size
         for session in tuple(self._sessions.values()):
             if session.index < size and session.held_back:
                 held, session.held_back = session.held_back, []
                 for command in held:
                     self._ask_shares(session, command)
-        self._flush()
+        self._outbox.flush()
         if not self._resumed:
             self._resumed = True
             self._spawn(self._resume())
@@ -176,8 +169,7 @@ class SigningSessions:
         """
         for index, plan in planned:
             self._begin(index, plan, state)
-        asks, self._asks = dict(self._asks), defaultdict(list)
-        return asks
+        return self._outbox.take_asks()
 
     def _begin(self, index: int, plan: Plan, state: State) -> None:
         vault = state.vault(plan.vault)
@@ -242,14 +234,13 @@ class SigningSessions:
     async def _resume_row(self, row: plan_rows.PlanRow, term: int) -> None:
         index = row.entry_index
         entries = await self._storage.run(lambda connection: rows.entries(connection, index, index + 1))
-        certificate = self._certificate
-        current = term != 0 and term == self._term and certificate is not None and index < certificate.head.size
+        current = term != 0 and term == self._term and self._outbox.covers(index)
         if not current or index in self._sessions or not entries:
             return
         plan = codec.decode(Entry, entries[0]).body
         if isinstance(plan, Plan) and subjects_of(plan)[0] == row.plan_hash:
             self._begin(index, plan, self._ledger.replica.state())
-            self._flush_soon()
+            self._outbox.flush_soon()
 
     # --- what signers answer ---------------------------------------------------------------------------------------
 
@@ -352,11 +343,10 @@ class SigningSessions:
         for command in commands:
             match command:
                 case AskCommitments():
-                    for name in command.signers:
-                        self._asks[name].append(session.index)
+                    self._outbox.ask_commitments(command.signers, session.index)
                     self._expect(session)
                 case AskShares():
-                    if self._covers(session.index):
+                    if self._outbox.covers(session.index):
                         self._ask_shares(session, command)
                     else:
                         session.held_back.append(command)
@@ -367,15 +357,10 @@ class SigningSessions:
                 case Failed():
                     self._give_up(session, command.reasons)
         if commands:
-            self._flush_soon()
-
-    def _covers(self, index: int) -> bool:
-        return self._certificate is not None and index < self._certificate.head.size
+            self._outbox.flush_soon()
 
     def _ask_shares(self, session: _Session, command: AskShares) -> None:
-        commitments = [signed_pb(signed) for signed in command.commitments]
-        for name in command.signers:
-            self._sets[name].append(pb.SigningSet(entry_index=session.index, commitments=commitments))
+        self._outbox.ask_shares(command.signers, session.index, command.commitments)
         self._expect(session)
 
     def _expect(self, session: _Session) -> None:
@@ -384,37 +369,6 @@ class SigningSessions:
 
     def _deadline(self, session: _Session) -> None:
         self._step(session, DeadlinePassed(now_ms=self._now()))
-
-    def _flush_soon(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Send everything that was asked for since the last time, one frame of a kind per signer."""
-        self._flushing = False
-        asks, self._asks = self._asks, defaultdict(list)
-        sets, self._sets = self._sets, defaultdict(list)
-        for name, wanted in sets.items():
-            self._send_release(name, wanted)
-        for name, indexes in asks.items():
-            link = self._terms.ready.get(name)
-            asked = tuple(dict.fromkeys(index for index in indexes if index in self._sessions))
-            if link is None or not asked:
-                continue
-            future = link.post(pb.Commit(term=self._term, entry_indexes=asked))
-            future.add_done_callback(partial(self._commitments_answered, link, asked))
-
-    def _send_release(self, name: str, wanted: list[pb.SigningSet]) -> None:
-        link = self._terms.ready.get(name)
-        if link is None:
-            return
-        rank = held_of(self._certificate).rank
-        carried = b"" if self._certificate is None or link.given >= rank else codec.encode(self._certificate)
-        link.given = max(link.given, rank)
-        future = link.post(pb.Release(certificate=carried, sets=wanted))
-        asked = tuple(item.entry_index for item in wanted)
-        future.add_done_callback(partial(self._shares_answered, link, asked))
 
     # --- ending ----------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ async def test_plan_left_unsigned_is_signed_after_a_restart(tmp_path: Path) -> N
         port = site.coordinator.port
         sessions: Any = site.side.sessions
         # The coordinator dies between the two rounds: the plan is certified, no share was asked for.
-        sessions._flush = lambda: None
+        sessions._outbox.flush = lambda: None
         order = await site.pay("customer-1", 50_000)
         plan = await plan_of(site, order)
         await site.side.ledger.stored()
