@@ -79,7 +79,7 @@ lock: ## resolve the dependencies anew and write the locks with hashes
 	$(LOCK) --extra coordinator --extra client --extra regtest --group dev --output-file requirements/dev.lock
 
 bench: setup ## measure latency, throughput, replay and key generation; prints a table, writes bench-results.json
-	$(BIN)/python -m tests.bench.main --out bench-results.json
+	$(BIN)/python tests/bench/main.py --out bench-results.json
 
 clean: ## remove everything that was made here, the virtual environment included
 	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .proto-check
