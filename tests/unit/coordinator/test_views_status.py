@@ -1,0 +1,212 @@
+"""The status of an order is what an integrator may rely on: never "never" while a transaction could still pay it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_world import HOUR_MS, World
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.messages import Certificate, CertificateVote, Head
+from strongroom.ledger.replica import Replica
+from strongroom_coordinator.reading import LogReader
+from strongroom_coordinator.storage import chain as rows
+from strongroom_coordinator.storage import plans as plan_rows
+from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.tracker import Tracker
+from strongroom_coordinator.views import EXPIRY_MARGIN_MS, OrderOverview, Status, Views
+
+VAULT = "customer-1"
+
+
+class Certified:
+    """A log whose newest batch counts as certified."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.final_certificate: Certificate | None = None
+
+    @property
+    def replica(self) -> Replica:
+        return self.world.replica
+
+    @property
+    def certificate(self) -> Certificate:
+        size = self.world.replica.size
+        root, digest = self.world.replica.head(size)
+        head = Head(log_id=self.world.log_id, term=1, size=size, root=root, state_digest=digest)
+        vote = CertificateVote(signer="s1", held_term=0, held_size=0, held_head=b"", signature=bytes(64))
+        return Certificate(head=head, votes=(vote,))
+
+    async def stored(self) -> None:
+        return
+
+    async def certificate_at(self, size: int) -> Certificate | None:
+        return None
+
+
+class Clock:
+    """The world's time."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return self.world.time_ms + self.ahead_ms
+
+    def monotonic(self) -> float:
+        return self.world.time_ms / 1000
+
+
+class Desk:
+    """Views over a world, with blocks that a test decides about."""
+
+    def __init__(self, folder: Path, confirmations: int = 2) -> None:
+        self.world = World.started()
+        self.world.make_vault(VAULT)
+        url = f"sqlite:///{folder}/views.db"
+        migrate(url)
+        self.storage = Storage.open(url)
+        self.clock = Clock(self.world)
+        self.reader = LogReader(Certified(self.world))
+        unused: Any = None
+        self.tracker = Tracker(
+            node=unused,
+            network=REGTEST,
+            storage=self.storage,
+            reader=self.reader,
+            clock=self.clock,
+            confirmations=confirmations,
+            poll_ms=50,
+            fee_rate_sat_per_vb=2,
+            bump_after_s=60,
+        )
+        self.views = Views(
+            reader=self.reader,
+            tracker=self.tracker,
+            storage=self.storage,
+            clock=self.clock,
+            reason=lambda _: "coins: none",
+            refusals=lambda _: [],
+        )
+
+    def plan(self, *orders: bytes, coin: Any = None, **parts: Any) -> tuple[bytes, Any]:
+        coin = coin or self.world.coin(900_000)
+        return self.world.log_plan(list(orders), [coin], **parts), coin
+
+    def block(self, height: int, plan_hash: bytes, *, by: bytes = b"") -> None:
+        """A block at a height settles a plan: with its own transaction, or with another one."""
+        record = self.world.state.plan(plan_hash)
+        assert record is not None
+        new = plan_rows.NewPlan(
+            plan_hash=plan_hash, txid=record.txid, entry_index=record.entry_index, vault=VAULT, time_ms=0
+        )
+        row = rows.OutcomeRow(plan_hash=plan_hash, height=height, txid=by or record.txid)
+
+        def work(connection: Any) -> None:
+            plan_rows.add(connection, [new])
+            rows.add_outcomes(connection, [row], own=set() if by else {plan_hash}, now_ms=0)
+
+        self.storage.run_sync(work)
+
+    def tip(self, height: int) -> None:
+        self.tracker._follower.height = height
+
+    async def see(self, order: bytes) -> OrderOverview:
+        [found] = await self.views.orders([order])
+        return found
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.storage.close()
+
+
+async def test_an_open_order_says_what_is_missing(desk: Desk) -> None:
+    order = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop")
+    seen = await desk.see(order)
+    assert (seen.status, seen.plans) == (Status.OPEN, ())
+    assert "2 more approvals" in seen.waits_for
+    desk.world.approve(order, "alice", "bob")
+    assert (await desk.see(order)).waits_for == "coins: none"
+
+
+async def test_a_planned_order_is_payable_until_enough_blocks_hold_it(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, _ = desk.plan(order)
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.PAYABLE, "signatures")
+    desk.block(10, plan)
+    desk.tip(10)
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.PAYABLE, "confirmations: 1 of 2")
+    desk.tip(11)
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for, seen.plans[0].confirmations) == (Status.PAID, "", 2)
+
+
+async def test_expiry_ends_an_order_only_when_no_plan_can_enter_the_log_any_more(desk: Desk) -> None:
+    waiting = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop")
+    planned = desk.world.pay(VAULT, 100_000)
+    desk.plan(planned)
+    desk.clock.ahead_ms = 3 * 24 * HOUR_MS + 1_000
+    assert (await desk.see(waiting)).status is Status.OPEN
+    desk.clock.ahead_ms += EXPIRY_MARGIN_MS
+    assert (await desk.see(waiting)).status is Status.NEVER_WILL_BE_PAID
+    assert (await desk.see(planned)).status is Status.PAYABLE
+
+
+async def test_a_rejection_ends_an_open_order_and_does_not_end_a_planned_one(desk: Desk) -> None:
+    open_order, planned = desk.world.pay(VAULT, 100_000), desk.world.pay(VAULT, 100_001)
+    plan, _ = desk.plan(planned)
+    desk.world.reject(open_order, "carol")
+    desk.world.reject(planned, "carol")
+    seen = await desk.see(open_order)
+    assert (seen.status, seen.waits_for) == (Status.NEVER_WILL_BE_PAID, "nothing: carol rejected it")
+    assert (await desk.see(planned)).status is Status.PAYABLE
+    desk.block(10, plan, by=bytes(32))
+    desk.tip(10)
+    assert (await desk.see(planned)).status is Status.PAYABLE
+    desk.tip(11)
+    assert (await desk.see(planned)).status is Status.NEVER_WILL_BE_PAID
+
+
+async def test_a_cancelled_order_with_a_plan_is_payable_until_the_exclusion_is_deep_enough(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(order)
+    cancel = desk.world.cancel(order)
+    excluding, _ = desk.plan(cancel, coin=coin, fee_sat=2_000, change_index=1)
+    assert (await desk.see(order)).status is Status.PAYABLE
+    assert (await desk.see(cancel)).status is Status.OPEN
+    record = desk.world.state.plan(excluding)
+    assert record is not None
+    desk.block(10, excluding)
+    desk.block(10, plan, by=record.txid)
+    desk.tip(10)
+    assert (await desk.see(order)).status is Status.PAYABLE
+    desk.tip(11)
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.NEVER_WILL_BE_PAID, "nothing: it was cancelled")
+    assert [one.stage for one in seen.plans] == ["excluded"]
+    assert (await desk.see(cancel)).status is Status.DONE
+
+
+async def test_an_excluded_order_that_can_be_planned_again_stays_payable(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, _ = desk.plan(order)
+    desk.block(10, plan, by=bytes(32))
+    desk.tip(20)
+    assert (await desk.see(order)).status is Status.PAYABLE
+
+
+async def test_orders_that_pay_nobody_are_done_when_they_acted(desk: Desk) -> None:
+    freeze = desk.world.freeze()
+    assert (await desk.see(freeze)).status is Status.DONE
+    vault = desk.world.submit(desk.world.creation("customer-2"), "carol")
+    assert (await desk.see(vault)).status is Status.OPEN
