@@ -14,13 +14,13 @@ from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
-from strongroom.ledger.charter import RULE_SET, decode_charter
+from strongroom.ledger.charter import RULE_SET, Charter, decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_signer.alarms import CLOCK_DRIFT
 from strongroom_signer.catch_up import CatchUp, Fetch
 from strongroom_signer.clock import Clock
-from strongroom_signer.config import SignerConfig
+from strongroom_signer.config import BadConfig, SignerConfig
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.explain import Explainer
 from strongroom_signer.inbox import Inbox
@@ -164,6 +164,7 @@ def open_signer(
 
     Raises:
         NotEnrolled: no log is pinned.
+        BadConfig: a local maximum is for an asset that the charter does not list.
         WrongPassphrase: the passphrase does not open the keys.
         StoreFailed, KeysDoNotMatch, BoxDamaged, SealedFileDamaged: the folder is not whole.
     """
@@ -192,6 +193,7 @@ def _assemble(
     name = store.identity().name
     boot_id = random(16)
     charter = decode_charter(pin.charter)
+    _check_limits(config, charter)
     copy = LogCopy(store, LogId(pin.log_id))
     inbox = Inbox(copy, signer=name, vote_key=keys.vote, clock=clock, random=random)
     voting = Voting(
@@ -258,6 +260,16 @@ def _assemble(
         money_path=money_path,
         service=service,
     )
+
+
+def _check_limits(config: SignerConfig, charter: Charter) -> None:
+    """A maximum for an asset that no order can name would silently limit nothing."""
+    known = sorted(asset.id for asset in charter.assets)
+    unknown = sorted(set(config.limits) - set(known))
+    if unknown:
+        raise BadConfig(
+            f"signer.toml limits {', '.join(unknown)}, which the charter does not list; it lists {', '.join(known)}"
+        )
 
 
 async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes], log: Log) -> None:

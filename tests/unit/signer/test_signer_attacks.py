@@ -12,15 +12,24 @@ import grpc
 import pytest
 
 from charter_builder import signing_key
+from ledger_world import BTC
 from signer_world import Cluster, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, CertificateVote, Head, Shares, Tick, Verb
-from strongroom.protocol.certificates import BadCertificate, certificate_from_votes, held_of, sign_vote, verify_vote
+from strongroom.protocol.certificates import (
+    BadCertificate,
+    certificate_from_votes,
+    final_size,
+    held_of,
+    sign_vote,
+    verify_vote,
+)
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom.protocol.voter_state import VoterStopped
 from strongroom_signer import link, money_path
 from strongroom_signer.catch_up import CatchUp
+from strongroom_signer.config import BadConfig, Limit, SignerConfig
 from strongroom_signer.logs import open_log
 from strongroom_signer.requests import LogBatch
 from strongroom_signer.store import StoreFailed
@@ -32,6 +41,20 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster.started(tmp_path)
     yield made
     made.close()
+
+
+def certified(cluster: Cluster, head: Head, held: Certificate, names: tuple[str, ...] = ("s2", "s3")) -> Certificate:
+    """A certificate made with the signers' own keys, behind their backs."""
+    votes = [
+        verify_vote(
+            name,
+            sign_vote(signing_key(f"{name} vote"), head, held_of(held)),
+            log_id=cluster.world.log_id,
+            vote_keys=cluster.vote_keys,
+        )
+        for name in names
+    ]
+    return certificate_from_votes(votes, witness_quorum=2)
 
 
 def lacking(cluster: Cluster) -> Certificate:
@@ -70,6 +93,35 @@ async def test_attack_forged_certificate_with_fetched_entries(cluster: Cluster) 
     assert (signer.copy.size, signer.store.size(), signer.copy.final_size) == (fork, fork, final)
 
 
+async def test_certificate_of_another_state_makes_nothing_final_while_fetching(cluster: Cluster) -> None:
+    """More signers than the charter survives certify a state that replay does not give: it is not folded here."""
+    world = cluster.world
+    cluster.deliver()
+    known = cluster.certificate
+    assert known is not None
+    cluster.tick(1, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    wrong = certified(cluster, replace(cluster.certificate.head, state_digest=bytes(32)), known)
+    cluster.tick(1, names=("s2", "s3"))
+    wanted = lacking(cluster)
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return tuple(
+            LogBatch(
+                first_index=one.batch.first_index,
+                entries=one.batch.entries,
+                certificate=codec.encode(wrong) if one.size == wrong.head.size else b"",
+            )
+            for one in world.previews
+            if one.batch.first_index >= first and one.size <= end
+        )
+
+    signer = cluster.signers["s1"]
+    assert signer.copy.final_size < final_size(wrong)
+    await CatchUp(signer.copy, signer.voting, fetch).run(wanted)
+    assert signer.copy.final_size < final_size(wrong)
+
+
 async def test_rejection_in_a_branch_that_is_replaced_is_kept(cluster: Cluster) -> None:
     world = cluster.world
     order = world.pay("customer-1", 100_000)
@@ -97,19 +149,10 @@ async def test_rejection_in_a_branch_that_is_replaced_is_kept(cluster: Cluster) 
 def test_stopped_signer_gives_neither_nonce_nor_share(cluster: Cluster) -> None:
     index = cluster.plan()
     chosen = cluster.commitments(index, "s1", "s2")
-    world, known = cluster.world, cluster.certificate
+    known = cluster.certificate
     assert known is not None
-    head = replace(known.head, size=world.replica.size + 1, root=bytes(32))
-    votes = [
-        verify_vote(
-            name,
-            sign_vote(signing_key(f"{name} vote"), head, held_of(known)),
-            log_id=world.log_id,
-            vote_keys=cluster.vote_keys,
-        )
-        for name in ("s1", "s2")
-    ]
-    unknown = certificate_from_votes(votes, witness_quorum=2)
+    head = replace(known.head, size=cluster.world.replica.size + 1, root=bytes(32))
+    unknown = certified(cluster, head, known, ("s1", "s2"))
     for ask in (
         lambda: cluster.ask("s1", pb.Certify(certificate=codec.encode(unknown))),
         lambda: cluster.commit("s1", index),
@@ -134,6 +177,18 @@ def test_share_that_came_out_wrong_is_not_given(cluster: Cluster, monkeypatch: p
     monkeypatch.setattr(money_path, "make_shares", faulty)
     result = cluster.release("s1", index, chosen)
     assert refusal_of(result).reason == "SELF_CHECK_FAILED"
+
+
+def test_local_maximum_of_an_asset_that_no_order_can_name_is_no_maximum(cluster: Cluster) -> None:
+    mistyped = SignerConfig(
+        coordinator="127.0.0.1:1",
+        free_disk_floor_bytes=0,
+        limits={BTC.replace("slip44:0", "slip44:1"): Limit(per_day=1)},
+    )
+    assert BTC not in mistyped.limits
+    with pytest.raises(BadConfig, match="charter does not list"):
+        cluster.restart("s1", mistyped)
+    cluster.restart("s1")
 
 
 class BrokenService:
