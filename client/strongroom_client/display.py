@@ -8,7 +8,7 @@ vote keys' signatures. Everything else is the coordinator's word, and stands apa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from strongroom.ledger.charter import Charter
@@ -49,6 +49,7 @@ __all__ = [
 
 SOON_MS: Final = 15 * 60_000
 STALE_MS: Final = 10 * 60_000
+_ENDED: Final = frozenset({Code.REJECTED, Code.CANCELLED, Code.DONE, Code.ORDER_EXPIRED})
 _KINDS: Final = {
     Withdraw: "withdraw",
     CancelWithdraw: "cancel",
@@ -89,6 +90,11 @@ class OrderSheet:
     twins: tuple[OrderStatus, ...]
     """Orders with the same payment that can still pay, as far as is proven."""
     warnings: tuple[str, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no approval can make it act any more."""
+        return self.judgement.code in _ENDED
 
     @property
     def is_payable(self) -> bool:
@@ -170,6 +176,19 @@ def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
 
+def _with_freezes(judgement: Judgement, standing: Sequence[FreezeRecord]) -> Judgement:
+    """The judgement while these freezes stand: what has not ended waits for them, beside what it lacks anyway."""
+    if not standing or judgement.code in _ENDED:
+        return judgement
+    lines = tuple(_freeze_text(freeze) for freeze in standing)
+    return replace(judgement, allowed=False, code=Code.FROZEN, missing=(*lines, *judgement.missing))
+
+
+def _freeze_text(freeze: FreezeRecord) -> str:
+    stops = "everything" if freeze.scope is Scope.ALL else f"vault {freeze.vault}"
+    return f"{freeze.person or 'signer ' + freeze.signer} froze {stops}: {freeze.why}"
+
+
 def _no(code: Code, line: str) -> Judgement:
     return Judgement(allowed=False, code=code, rule=None, missing=(line,), tried=())
 
@@ -223,7 +242,7 @@ def make_sheet(
         approvals=tuple(said for said in record.endorsements if said.verb is Verb.APPROVE),
         rejected_by=rejected_by(record) or "",
         state=record.state,
-        judgement=judged_here(trust, status, now_ms),
+        judgement=_with_freezes(judged_here(trust, status, now_ms), standing),
         final=status.proven.final,
         certified_size=status.proven.certified_size,
         state_time_ms=status.proven.state_time_ms,
@@ -261,9 +280,10 @@ def _may_still_pay(status: OrderStatus, now_ms: int) -> bool:
 
 
 def _concerns(freeze: FreezeRecord, order: Order) -> bool:
-    if freeze.scope is Scope.ALL:
-        return True
-    return isinstance(order.action, Withdraw) and order.action.vault == freeze.vault
+    """Whether a freeze stops this withdrawal; orders that act in the ledger alone go on."""
+    if not isinstance(order.action, Withdraw):
+        return False
+    return freeze.scope is Scope.ALL or order.action.vault == freeze.vault
 
 
 def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:
@@ -277,8 +297,7 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> 
         left = max(0, order.expires_ms - now_ms) // 1000 * 1000
         yield f"it expires in {duration_text(left)}" if left else "it has expired"
     for freeze in sheet.freezes:
-        stops = "everything" if freeze.scope is Scope.ALL else f"vault {freeze.vault}"
-        yield f"{freeze.person or 'signer ' + freeze.signer} froze {stops}: {freeze.why}"
+        yield _freeze_text(freeze)
     if not sheet.final:
         yield "what is shown is certified but not final yet"
     yield from _signer_warnings(sheet, trust, now_ms, shown_size)

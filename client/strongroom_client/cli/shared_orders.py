@@ -11,7 +11,6 @@ from typing import Final
 from rich.text import Text
 
 from strongroom.ledger.messages import CancelWithdraw, Order, Verb, Withdraw
-from strongroom.ledger.rules import Code
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.output import Refused, emit
@@ -274,7 +273,7 @@ def _refuse_useless(sheet: OrderSheet) -> None:
     Raises:
         Refused: it is rejected, cancelled, expired or done.
     """
-    if sheet.judgement.code in {Code.REJECTED, Code.CANCELLED, Code.ORDER_EXPIRED, Code.DONE}:
+    if sheet.has_ended:
         raise Refused(f"nothing was signed: {'; '.join(sheet.judgement.missing)}")
 
 

@@ -150,6 +150,8 @@ def test_a_freeze_of_the_vault_is_shown_to_approvers(office: Office) -> None:
     office.world.log(Tick())
     shown = json.loads(act(office, "alice", "withdraw", "show", order, "--json").stdout)
     assert any("dave froze vault customer-1: the laptop was stolen" in warning for warning in shown["warnings"])
+    assert (shown["judgement"]["allowed"], shown["judgement"]["code"]) == (False, "FROZEN")
+    assert shown["judgement"]["rule"] == "daily customer withdrawals"
 
 
 def test_a_receipt_for_another_entry_does_not_count_as_delivered(office: Office) -> None:
