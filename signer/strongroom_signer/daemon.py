@@ -38,7 +38,7 @@ from strongroom_signer.store import Pin, Store
 from strongroom_signer.tls import KEY_FILE
 from strongroom_signer.voting import Voting
 
-__all__ = ["NotEnrolled", "Signer", "confirm_alarm", "open_signer", "serve"]
+__all__ = ["NotEnrolled", "Signer", "check_limits", "confirm_alarm", "open_signer", "serve"]
 
 _HOUSEKEEPING_S: Final = 5.0
 
@@ -193,7 +193,7 @@ def _assemble(
     name = store.identity().name
     boot_id = random(16)
     charter = decode_charter(pin.charter)
-    _check_limits(config, charter)
+    check_limits(config, charter)
     copy = LogCopy(store, LogId(pin.log_id))
     inbox = Inbox(copy, signer=name, vote_key=keys.vote, clock=clock, random=random)
     voting = Voting(
@@ -262,8 +262,12 @@ def _assemble(
     )
 
 
-def _check_limits(config: SignerConfig, charter: Charter) -> None:
-    """A maximum for an asset that no order can name would silently limit nothing."""
+def check_limits(config: SignerConfig, charter: Charter) -> None:
+    """Check the operator's own maximums: one for an asset that no order can name would silently limit nothing.
+
+    Raises:
+        BadConfig: the charter does not list the asset.
+    """
     known = sorted(asset.id for asset in charter.assets)
     unknown = sorted(set(config.limits) - set(known))
     if unknown:

@@ -202,10 +202,7 @@ class _Command:
         if pin is None:
             raise daemon.NotEnrolled(f"the signer in {self._folder} belongs to no log yet: run `enrol`")
         charter = decode_charter(pin.charter)
-        known = {asset.id for asset in charter.assets}
-        unknown = sorted(set(config.limits) - known)
-        if unknown:
-            raise BadConfig(f"limits: the charter knows no asset {', '.join(unknown)}, only {', '.join(sorted(known))}")
+        daemon.check_limits(config, charter)
         check_certificate(
             self._folder,
             certificate=_read(self._folder / config.certificate),

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom_signer.config import BadConfig, Limit, SignerConfig, load_config, parse_config, render_config
 
-ASSET = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1"
+ASSET = REGTEST.asset_id
 GOOD = '[coordinator]\naddress = "127.0.0.1:7443"\n'
 EXAMPLE = Path(__file__).resolve().parents[3] / "signer" / "signer.example.toml"
 
