@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from strongroom.api.types.v1 import types_pb2
@@ -112,17 +113,11 @@ class Trust:
         Raises:
             NotProven: it is not one.
         """
+        keys = tuple((signer.name, signer.vote_key) for signer in self.charter.signers)
         try:
-            certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
-            verify_certificate(
-                certificate,
-                log_id=self.log_id,
-                vote_keys=self.vote_keys,
-                witness_quorum=self.charter.witness_quorum,
-            )
+            return _verified(data, self.log_id, keys, self.charter.witness_quorum)
         except StrongroomError as error:
             raise NotProven(f"the coordinator sent a certificate that does not hold: {error.message}") from error
-        return certificate
 
     def final_size(self, data: bytes) -> int:
         """Size up to which a certificate's votes make the log final; 0 for an absent one.
@@ -214,6 +209,18 @@ class Trust:
         except StrongroomError as error:
             raise NotProven(f"the receipt does not prove that the log holds it: {error.message}") from error
         return ProvenEntry(entry=entry, index=proof.entry_index, certified_size=certificate.head.size)
+
+
+@lru_cache(maxsize=256)
+def _verified(data: bytes, log_id: LogId, vote_keys: tuple[tuple[str, bytes], ...], witness_quorum: int) -> Certificate:
+    """Decode and verify a certificate; the records of one page share theirs, so that it is done once.
+
+    Raises:
+        NotCanonical, BadCertificate: whoever sent it is at fault. Failures are not remembered.
+    """
+    certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
+    verify_certificate(certificate, log_id=log_id, vote_keys=dict(vote_keys), witness_quorum=witness_quorum)
+    return certificate
 
 
 def _table_roots(tables: Sequence[types_pb2.TableRoot]) -> tuple[TableRoot, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,8 @@ def demo(cheater: Path | None, folder: Path | None, keep: bool) -> None:
     deployment = Deployment(root=root)
     teller = Teller(Console(highlight=False))
     whole = False
+    # Ended from outside, it still stops its daemons.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         Story(deployment, teller, cheater).tell()
         whole = True

@@ -11,6 +11,7 @@ from typing import Final
 from rich.text import Text
 
 from strongroom.ledger.messages import CancelWithdraw, Order, Verb, Withdraw
+from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.output import Refused, emit
@@ -123,7 +124,12 @@ def reject(
     if offline:
         _reject_offline(profile_file, profile, text, yes=yes, passphrase_file=passphrase_file, out=out)
         return
-    looked = run(look(profile_file, text))
+    try:
+        looked = run(look(profile_file, text))
+    except StrongroomError:
+        hint = "It can be rejected all the same: give the whole hash and --offline, and hand the file to the operators."
+        show([Text(hint, style="bold yellow")])
+        raise
     sheet = _shown(looked, kinds)
     confirm("Reject this for ever?", yes=yes)
     with unlock(profile, passphrase_file) as key:

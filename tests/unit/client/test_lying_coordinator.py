@@ -116,6 +116,14 @@ def test_an_order_that_is_not_proven_is_not_shown_and_not_signed(office: Office,
     assert "EndorseOrder" not in office.treasury.calls
 
 
+def test_an_order_that_cannot_be_looked_at_can_still_be_rejected_by_file(office: Office) -> None:
+    order = ordered(office)
+    office.treasury.lies["GetOrder"] = lambda response: altered_amount(office, response)
+    result = act(office, "alice", "withdraw", "reject", order, "--yes", code=4)
+    assert "--offline" in result.output
+    assert sign(office, "alice", "withdraw", "reject", order, "--offline")["delivered"] is False
+
+
 def test_another_log_is_refused_by_the_pin(office: Office) -> None:
     order = ordered(office)
     other = CertifiedWorld.started(organisation="evil")
