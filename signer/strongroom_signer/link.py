@@ -230,8 +230,15 @@ class _Session:
             self._sent += 1
             frame = pb.LinkRequest(seq=self._sent, reply_to=reply_to)
             getattr(frame, _FIELD_OF[type(body)]).CopyFrom(body)
-            await self._call.write(frame)
+            await self._write(frame)
             return self._sent
+
+    async def _write(self, frame: pb.LinkRequest) -> None:
+        try:
+            await self._call.write(frame)
+        except asyncio.InvalidStateError:
+            # How grpc says that the stream has ended before the write began; the daemon must outlive that.
+            raise LinkFailed("the link ended before an answer was sent") from None
 
     async def _read(self) -> pb.LinkResponse | None:
         received: Any = await self._call.read()
@@ -327,7 +334,7 @@ class _Session:
             seq = self._sent
             self._answers[seq] = future
             frame = pb.LinkRequest(seq=seq, fetch_batches=pb.FetchBatches(first_index=first, end_index=end))
-            await self._call.write(frame)
+            await self._write(frame)
         try:
             async with asyncio.timeout(FETCH_S):
                 answer = await future

@@ -15,6 +15,7 @@ from charter_builder import signing_key
 from ledger_world import BTC
 from signer_world import Cluster, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, CertificateVote, Head, Shares, Tick, Verb
 from strongroom.protocol.certificates import (
@@ -225,3 +226,29 @@ async def test_failed_database_stops_the_daemon_though_the_stream_ends_too(_: in
     )  # type: ignore[arg-type]
     with pytest.raises(StoreFailed):
         await session.serve()
+
+
+class HangUp(pb_grpc.SignerLinkServiceServicer):
+    """A coordinator that ends every stream at once."""
+
+    async def Link(self, requests: object, context: object) -> None:
+        return None
+
+
+async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Cluster) -> None:
+    server = grpc.aio.server()
+    pb_grpc.add_SignerLinkServiceServicer_to_server(HangUp(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = pb_grpc.SignerLinkServiceStub(channel).Link()
+            await call.code()
+            signer = cluster.signers["s1"]
+            session = link._Session(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
+            with pytest.raises(link.LinkFailed):
+                await session._send(pb.Failed(reason="LATE"))
+            with pytest.raises(link.LinkFailed):
+                await session._fetch(0, 1)
+    finally:
+        await server.stop(None)
