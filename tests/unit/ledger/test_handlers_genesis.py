@@ -39,6 +39,12 @@ def test_a_genesis_of_another_log_is_refused() -> None:
     assert refusal_of(world, other.genesis()) == "WRONG_LOG"
 
 
+def test_attack_another_charter_under_adoptions_of_this_one() -> None:
+    world, other = World(), World(charter=builder.charter(salt=bytes(32)))
+    swapped = replace(world.genesis(), charter=other.charter_bytes)
+    assert refusal_of(world, swapped) == "WRONG_LOG"
+
+
 def test_an_adoption_of_another_charter_is_refused() -> None:
     world, other = World(), World(charter=builder.charter(salt=bytes(32)))
     mixed = replace(world.genesis(), adoptions=(world.adoption("alice"), other.adoption("bob")))
