@@ -244,7 +244,10 @@ class _Session:
         received: Any = await self._call.read()
         if received is grpc.aio.EOF:
             return None
-        frame: pb.LinkResponse = received
+        if not isinstance(received, pb.LinkResponse):
+            # grpc hands on None for bytes that do not parse.
+            raise LinkFailed("the coordinator sent bytes that are no frame")
+        frame = received
         self._received += 1
         if frame.seq != self._received:
             raise LinkFailed(f"frame {self._received} of the coordinator has number {frame.seq}")

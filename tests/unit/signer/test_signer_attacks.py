@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -228,27 +229,42 @@ async def test_failed_database_stops_the_daemon_though_the_stream_ends_too(_: in
         await session.serve()
 
 
-class HangUp(pb_grpc.SignerLinkServiceServicer):
+async def hang_up(requests: object, context: object) -> None:
     """A coordinator that ends every stream at once."""
 
-    async def Link(self, requests: object, context: object) -> None:
-        return None
+
+async def babble(requests: object, context: Any) -> None:
+    """A coordinator that sends bytes that are no protobuf."""
+    await context.write(b"\xff\xff\xff")
 
 
-async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Cluster) -> None:
-    server = grpc.aio.server()
-    pb_grpc.add_SignerLinkServiceServicer_to_server(HangUp(), server)
+@asynccontextmanager
+async def session_with(cluster: Cluster, coordinator: Any) -> AsyncIterator[tuple[Any, Any]]:
+    """The link of s1 over a real stream to this coordinator; it speaks raw bytes."""
+    handler = grpc.stream_stream_rpc_method_handler(coordinator)
+    service = pb.DESCRIPTOR.services_by_name["SignerLinkService"].full_name
+    server = grpc.aio.server(handlers=[grpc.method_handlers_generic_handler(service, {"Link": handler})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    signer = cluster.signers["s1"]
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call = pb_grpc.SignerLinkServiceStub(channel).Link()
-            await call.code()
-            signer = cluster.signers["s1"]
-            session = link._Session(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
-            with pytest.raises(link.LinkFailed):
-                await session._send(pb.Failed(reason="LATE"))
-            with pytest.raises(link.LinkFailed):
-                await session._fetch(0, 1)
+            yield call, link._Session(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
     finally:
         await server.stop(None)
+
+
+async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Cluster) -> None:
+    async with session_with(cluster, hang_up) as (call, session):
+        await call.code()
+        with pytest.raises(link.LinkFailed):
+            await session._send(pb.Failed(reason="LATE"))
+        with pytest.raises(link.LinkFailed):
+            await session._fetch(0, 1)
+
+
+async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster: Cluster) -> None:
+    async with session_with(cluster, babble) as (_, session):
+        with pytest.raises(link.LinkFailed, match="no frame"):
+            await session.greet(cluster.signers["s1"].hello())
