@@ -12,7 +12,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import profile_option, run, session
-from strongroom_client.errors import PinMismatch, ProfileProblem, RemoteError
+from strongroom_client.errors import ProfileProblem, RemoteError
 from strongroom_client.files import read_bytes
 from strongroom_client.pki import identity_of
 from strongroom_client.profile import Profile, log_id_from_hex, save_profile
@@ -92,8 +92,6 @@ async def _ask(file: Path, log_id: LogId) -> tuple[bool, str]:
                 seen = await opened.seen()
             except StrongroomError as error:
                 return True, f"The coordinator serves this log; {error.message}"
-    except PinMismatch:
-        raise
     except RemoteError as error:
         return False, f"Not verified yet that the coordinator serves this log: {error.message} ({error.remote_reason})"
     return True, f"The coordinator serves the log of {trust.charter.organisation}: {seen.size} entries are final."

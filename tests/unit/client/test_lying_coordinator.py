@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,8 +14,9 @@ import charter_builder as builder
 from fake_treasury import CertifiedWorld, Office, act, sign
 from ledger_world import DESTINATION
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger import codec
+from strongroom.ledger import codec, merkle
 from strongroom.ledger.messages import Order, Tick, View, Withdraw
+from strongroom.ledger.record_proof import TableRoot, state_digest
 from strongroom.ledger.records import OrderRecord, OrderState, VaultRecord
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.signed import sign_body
@@ -92,7 +94,27 @@ def another_order(office: Office, response: Any) -> None:
     response.order.CopyFrom(office.treasury.view(key))
 
 
+def order_swapped_below_its_hash(office: Office, response: Any) -> None:
+    """Even a digest that enough signers certified does not let other bytes stand under the order's hash."""
+    forge(office, response.order.record, other_amount(response.order.record.record))
+
+
+def forge(office: Office, proof: Any, record: bytes) -> None:
+    """Put a record into a state that enough signers certified, as if they had all gone bad."""
+    world = office.world
+    proof.record = record
+    place = [table.table for table in proof.tables].index("orders")
+    leaf = merkle.leaf_hash(proof.record)
+    root = merkle.root_from_inclusion(leaf, proof.sequence, proof.tables[place].count, tuple(proof.path))
+    proof.tables[place].root = root
+    roots = tuple(TableRoot(count=table.count, root=table.root) for table in proof.tables)
+    digest = state_digest(proof.rule_set, proof.state_time_ms, roots)
+    head = replace(world.certificates[world.final].head, state_digest=digest)
+    proof.certificate = codec.encode(world.certify(head, held_of(None)))
+
+
 ORDER_LIES: tuple[Lie, ...] = (
+    order_swapped_below_its_hash,
     altered_amount,
     missing_rejection,
     certificate_of_one,
@@ -114,6 +136,21 @@ def test_an_order_that_is_not_proven_is_not_shown_and_not_signed(office: Office,
     assert "Reason: NOT_PROVEN" in result.output
     assert DESTINATION not in result.output
     assert "EndorseOrder" not in office.treasury.calls
+
+
+def test_an_order_of_another_log_is_not_listed_even_if_certified(office: Office) -> None:
+    ordered(office)
+
+    def lie(response: Any) -> None:
+        view = response.orders[0]
+        record = codec.decode(OrderRecord, view.record.record)
+        foreign = codec.encode(replace(codec.decode(Order, record.order), log_id=bytes(32)))
+        digest = hashlib.sha256(foreign).digest()
+        forge(office, view.record, codec.encode(replace(record, order=foreign, hash=digest)))
+        view.order_hash = digest
+
+    office.treasury.lies["ListOrders"] = lie
+    assert "another log" in act(office, "alice", "withdraw", "list", code=4).output
 
 
 def test_an_order_that_cannot_be_looked_at_can_still_be_rejected_by_file(office: Office) -> None:
