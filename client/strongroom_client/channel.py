@@ -12,7 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from strongroom_client.errors import ProfileProblem, RemoteError, remote_error
+from strongroom_client.errors import NotProven, ProfileProblem, RemoteError, remote_error
 
 __all__ = ["Endpoint", "call", "open_channel", "watch"]
 
@@ -61,9 +61,10 @@ async def call(method: Any, request: Any, *, timeout_s: float = DEFAULT_TIMEOUT_
 
     Raises:
         RemoteError: the subclass for the status code, with the coordinator's stable reason.
+        NotProven: the answer is no message of the kind that was asked for.
     """
     try:
-        return await method(request, timeout=timeout_s)
+        return _parsed(await method(request, timeout=timeout_s))
     except grpc.aio.AioRpcError as error:
         raise _translated(error) from None
 
@@ -72,16 +73,23 @@ async def watch(method: Any, request: Any, *, timeout_s: float | None = None) ->
     """Iterate over a server stream; ends when the server ends it.
 
     Raises:
-        RemoteError: as `call`.
+        RemoteError, NotProven: as `call`.
     """
     stream = method(request, timeout=timeout_s)
     try:
         async for item in stream:
-            yield item
+            yield _parsed(item)
     except grpc.aio.AioRpcError as error:
         raise _translated(error) from None
     finally:
         stream.cancel()
+
+
+def _parsed(answer: Any) -> Any:
+    if answer is None:
+        # grpc hands on None for bytes that do not parse.
+        raise NotProven("the coordinator sent bytes that are no answer")
+    return answer
 
 
 def _translated(error: grpc.aio.AioRpcError) -> RemoteError:

@@ -50,6 +50,8 @@ class Client:
         self._channel = channel
         self._log_id = log_id
         self._trust: Trust | None = None
+        self._final_seen = 0
+        """Largest size that this client saw proven final: what is asked for later must not be older."""
 
     @classmethod
     def connect(cls, endpoint: Endpoint, *, log_id: LogId) -> Self:
@@ -98,7 +100,22 @@ class Client:
         head = response.final_head
         if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")
+        self._final_seen = max(self._final_seen, head.size)
         return Seen(size=head.size, root=head.root)
+
+    @staticmethod
+    def _not_older(size: int, final_seen: int) -> None:
+        """Refuse an old but genuine proof: it could hide a rejection or a freeze that came since.
+
+        Args:
+            size: Certified size of what was answered.
+            final_seen: What was known to be final when it was asked for.
+        """
+        if size < final_seen:
+            raise NotProven(
+                f"the coordinator answers with the state after {size} entries, and {final_seen} are final: what came "
+                "since is hidden"
+            )
 
     async def _receipt(self, pb: types_pb2.Receipt, data: bytes, endorsements: Sequence[SignedBody]) -> Receipt:
         """Check that a receipt proves these very words to be logged.

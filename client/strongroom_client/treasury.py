@@ -83,7 +83,9 @@ class TreasuryClient(Client):
         request = (
             treasury_pb.GetOrderRequest(order_id=key) if len(key) == 16 else treasury_pb.GetOrderRequest(order_hash=key)
         )
+        final_seen = self._final_seen
         status = await self._order((await call(self._stub.GetOrder, request)).order)
+        self._not_older(status.proven.certified_size, final_seen)
         if key not in (status.hash, status.order.id):
             raise NotProven("the coordinator answered with another order than the one asked for")
         return status
@@ -132,9 +134,11 @@ class TreasuryClient(Client):
         return balance_of((await call(self._stub.GetBalance, treasury_pb.GetBalanceRequest(vault=vault))).balance)
 
     async def freezes(self) -> tuple[FreezeRecord, ...]:
-        """Every freeze, past and present; proven complete."""
+        """Every freeze, past and present; proven complete, as of no earlier than the newest final head seen here."""
+        trust, final_seen = await self.trust(), self._final_seen
         response = await call(self._stub.ListFreezes, treasury_pb.ListFreezesRequest())
-        return (await self.trust()).freezes(response)
+        self._not_older(trust.certificate(response.certificate).head.size, final_seen)
+        return trust.freezes(response)
 
     async def read_log(self, first_index: int = 0) -> AsyncIterator[types_pb2.LogBatch]:
         """Batches of the log from an index on, unverified: replay them."""
