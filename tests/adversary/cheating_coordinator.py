@@ -20,7 +20,8 @@ from pathlib import Path
 import cheats_on_history
 import cheats_on_payments
 import cheats_on_signing
-from rogue_leader import CHEATS, NothingToCheatWith, Report, RogueLeader, listed
+from cheat_report import CHEATS, NothingToCheatWith, Report, listed
+from rogue_leader import RogueLeader
 
 from strongroom.protocol.signed import SignedBody
 

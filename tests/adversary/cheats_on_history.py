@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from rogue_leader import Answer, NothingToCheatWith, RogueLeader, cheat
+from cheat_report import NothingToCheatWith, cheat
+from rogue_leader import Answer, RogueLeader
 from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, plan_for
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb

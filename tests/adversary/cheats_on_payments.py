@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from rogue_leader import AFTERWARDS, NothingToCheatWith, RogueLeader, cheat
+from cheat_report import AFTERWARDS, NothingToCheatWith, cheat
+from rogue_leader import RogueLeader
 from rogue_plans import (
     acceptable_plan,
     as_inputs,

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from rogue_leader import NothingToCheatWith, RogueLeader, cheat
+from cheat_report import NothingToCheatWith, cheat
+from rogue_leader import RogueLeader
 from rogue_plans import acceptable_plan
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -126,8 +127,9 @@ async def no_order_keygen(rogue: RogueLeader) -> None:
 async def raise_threshold(rogue: RogueLeader) -> None:
     """Needs an approved vault order whose key was not generated yet."""
     record, wanted = _wanted_vault(rogue)
-    await rogue.tick()
-    await rogue.tick()
+    # The order is final at the signers once they hold a certificate whose votes name one of this very term.
+    for _ in range(3):
+        await rogue.tick()
     hosts = {signer.name: signer.host_key for signer in decode_charter(rogue.genesis.genesis.charter).signers}
     params = chilldkg.SessionParams(hostpubkeys=tuple(hosts[name] for name in wanted.signers), t=wanted.threshold)
     firsts = []

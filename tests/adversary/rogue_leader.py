@@ -7,18 +7,17 @@ of its own, the replayed log, batches, certificates, commitments, releases. Ever
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
+from cheat_report import NothingToCheatWith, Report
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
@@ -39,40 +38,6 @@ from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
 
 PATIENCE_S = 30.0
-AFTERWARDS = "afterwards"
-
-
-class NothingToCheatWith(Exception):
-    """The log lacks what the cheat needs, for instance a paid order."""
-
-
-@dataclass
-class Report:
-    """What is printed: one JSON object a line."""
-
-    cheat: str
-    released: int = 0
-    honest_shares: int = 0
-    refusals: int = 0
-
-    def say(self, event: str, **facts: Any) -> None:
-        sys.stdout.write(json.dumps({"event": event, "cheat": self.cheat, **facts}) + "\n")
-        sys.stdout.flush()
-
-    def refused(self, signer: str, step: str, reason: str, detail: str, *, signed: bool) -> None:
-        self.refusals += 1
-        # What is asked for after the cheat was refused already is a line of its own kind.
-        self.say(
-            "share_refused" if step == AFTERWARDS else "refused",
-            signer=signer,
-            step=step,
-            reason=reason,
-            detail=detail,
-            signed=signed,
-        )
-
-    def done(self) -> None:
-        self.say("done", released=self.released, honest_shares=self.honest_shares, refusals=self.refusals)
 
 
 @dataclass(frozen=True)
@@ -389,36 +354,3 @@ class RogueLeader:
         database.close()
         known = [Coin(*row) for row in rows]
         return [coin for coin in known if not list(self.state.plans_spending(coin.txid, coin.vout))]
-
-
-Cheat = Callable[[RogueLeader], Any]
-
-
-@dataclass(frozen=True)
-class NamedCheat:
-    """One way to cheat; the text is for people who know no cryptography."""
-
-    text: str
-    run: Cheat
-
-
-CHEATS: dict[str, NamedCheat] = {}
-
-
-def cheat(name: str, text: str) -> Callable[[Cheat], Cheat]:
-    """Enter a function into the list of cheats."""
-
-    def enter(function: Cheat) -> Cheat:
-        CHEATS[name] = NamedCheat(text, function)
-        return function
-
-    return enter
-
-
-SHOWN_FIRST = ("change-amount", "pay-twice", "pay-without-approval", "split-history")
-
-
-def listed() -> Mapping[str, str]:
-    """Every cheat with its text, those of the demonstration first."""
-    order = [*SHOWN_FIRST, *(name for name in CHEATS if name not in SHOWN_FIRST)]
-    return {name: CHEATS[name].text for name in order}

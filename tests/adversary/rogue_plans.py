@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rogue_leader import Coin, NothingToCheatWith, RogueLeader
+from cheat_report import NothingToCheatWith
+from rogue_leader import Coin, RogueLeader
 
 from strongroom.ledger import codec
 from strongroom.ledger.messages import (

@@ -35,7 +35,7 @@ async def test_attack_second_vote_at_one_size(siege: Cluster) -> None:
 
 
 async def test_attack_release_under_a_certificate_of_an_earlier_term(siege: Cluster) -> None:
-    outcome = attacked(siege, "stale-certificate", "release", "TERM_STALE", signed=False, by=2)
+    outcome = attacked(siege, "stale-certificate", "release", "NOT_CERTIFIED", by=2)
     assert set(outcome.refusals("release-again").values()) == {("NONCE_UNKNOWN", True)}
     await heals(siege)
 

@@ -73,7 +73,7 @@ async def test_attack_threshold_raised_in_key_generation(stopped_cluster: Cluste
         await carol.approve(order)
         cluster.coordinator.stop()
         cluster.deployment.start_signer(away)
-        attacked(cluster, "raise-threshold", "raised-threshold", "KEYGEN_REFUSED", signed=False)
+        attacked(cluster, "raise-threshold", "raised-threshold", "DKG_MESSAGE_LENGTH_INVALID", signed=False)
         cluster.deployment.start_coordinator()
         await alice.wait_for_vault("customer-cold")
         names = [vault.record.name for vault in await alice.client.vaults()]

@@ -177,8 +177,12 @@ async def actors(deployment: Deployment, *names: str) -> AsyncIterator[tuple[Act
 
 
 async def ready(actor: Actor, *, timeout_s: float = 60.0) -> None:
-    """Wait until the log has a final head."""
-    await until(actor.client.seen, timeout_s=timeout_s)
+    """Wait until the coordinator leads and the log has a final head."""
+
+    async def leads() -> bool:
+        return bool((await actor.client.status()).leading and await actor.client.seen())
+
+    await until(leads, timeout_s=timeout_s)
 
 
 async def funded_vault(

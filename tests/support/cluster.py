@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from actor import actors, burn_address, funded_vault
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.deployment import Deployment, Shape, free_port
 from strongroom_client.demo.processes import Daemon, program
+from strongroom_signer.operator_commands import ask
 from switchboard import Switch
 
 VAULT = "customer-hot"
@@ -142,7 +144,9 @@ class Cluster:
 
     def plain_signer(self, name: str) -> Daemon:
         """Start a signer as its operator does, after a test launcher was used."""
-        self.deployment.signers.pop(name, None)
+        earlier = self.deployment.signers.pop(name, None)
+        if earlier is not None:
+            earlier.kill()
         self.deployment.start_signer(name)
         return self.deployment.signers[name]
 
@@ -172,7 +176,7 @@ class Cluster:
 
     def logs(self, lines: int = 60) -> str:
         """The last lines of every log, for a failed test."""
-        parts = []
+        parts = [f"{daemon.name}: {'running' if daemon.running else 'ended'}" for daemon in self.all_daemons()]
         for path in sorted((self.root / "logs").glob("*.log")):
             last = path.read_text(errors="replace").splitlines()[-lines:]
             parts.append("\n".join([f"--- {path.name}", *(line[:500] for line in last)]))
@@ -203,17 +207,16 @@ class Cluster:
         )
 
     def signer_status(self, name: str) -> dict[str, Any]:
-        """What `strongroom-signer status --json` says."""
-        done = self.signer_command(name, "status", "--json")
-        assert done.returncode == 0, done.stderr
-        status: dict[str, Any] = json.loads(done.stdout)
-        return status
+        """What the running signer tells its operator over its socket."""
+        facts, _ = ask(Namespace(command="status"), self.deployment.signer_folder(name) / "operator.sock")
+        return facts
 
     def audit(self) -> dict[str, Any]:
         """Replay the whole log and hold the chain against it, as the first person; what `audit verify` says."""
         port = (self.root / "node-port").read_text().strip()
         node = ["--bitcoin-rpc", f"http://127.0.0.1:{port}", "--bitcoin-cookie", str(self.root / "node" / ".cookie")]
-        return self.command(self.deployment.shape.treasury[0], "audit", "verify", *node)
+        verdict: dict[str, Any] = self.command(self.deployment.shape.treasury[0], "audit", "verify", *node)
+        return verdict
 
     def command(self, person: str, *arguments: str, signs: bool = False) -> Any:
         """Run a `strongroom` command as a person, which must succeed; its JSON."""
