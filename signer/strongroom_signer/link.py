@@ -36,6 +36,8 @@ FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
 RAISE_EVERY_S: Final = 20.0
 MAX_WAITING: Final = 64
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Of frames that wait for their answer, so that a coordinator that never waits cannot fill this machine's memory."""
 MAX_TRIES: Final = 4
 
 _OPTIONS: Final = (
@@ -70,6 +72,8 @@ class _Waiting:
 
     seq: int
     request: requests.Request
+    size: int
+    """Bytes of its frame."""
     tries: int = 0
 
 
@@ -164,6 +168,7 @@ class _Session:
         self._requests: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._answers: dict[int, asyncio.Future[pb.LinkResponse]] = {}
         self._aside: list[_Waiting] = []
+        self._waiting_bytes = 0
         self._target: Certificate | None = None
         self._missing = asyncio.Event()
         self.raise_soon = asyncio.Event()
@@ -264,8 +269,12 @@ class _Session:
                 self._log.warning("frame.refused", message=error.message)
                 await self._send(pb.Failed(reason=error.reason, message=error.message[:400]), frame.seq)
                 continue
+            size = frame.ByteSize()
+            self._waiting_bytes += size
+            if self._waiting_bytes > MAX_WAITING_BYTES:
+                raise LinkFailed(f"the coordinator sent more than {MAX_WAITING_BYTES} bytes without waiting")
             try:
-                self._requests.put_nowait(_Waiting(frame.seq, request))
+                self._requests.put_nowait(_Waiting(frame.seq, request, size))
             except asyncio.QueueFull:
                 raise LinkFailed(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
         raise LinkFailed(_ended(await self._call.details()))
@@ -279,7 +288,11 @@ class _Session:
 
     async def _answer_all(self) -> None:
         while True:
-            await self._answer(await self._requests.get())
+            item = await self._requests.get()
+            tries = item.tries
+            await self._answer(item)
+            if item.tries == tries:
+                self._waiting_bytes -= item.size
 
     async def _answer(self, item: _Waiting) -> None:
         kind = type(item.request).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -268,3 +269,29 @@ async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster:
     async with session_with(cluster, babble) as (_, session):
         with pytest.raises(link.LinkFailed, match="no frame"):
             await session.greet(cluster.signers["s1"].hello())
+
+
+async def test_attack_requests_without_end_do_not_fill_the_memory(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator that sends on and on, and one that waits for each answer."""
+    flood = pb.Append(term=9, first_index=0, entries=[bytes(60_000)] * 8, size=8, root=bytes(32))
+    monkeypatch.setattr(link, "MAX_WAITING_BYTES", 1_000_000)
+
+    async def hasty(requests: object, context: Any) -> None:
+        for number in range(1, 60):
+            await context.write(pb.LinkResponse(seq=number, append=flood).SerializeToString())
+
+    async def patient(requests: Any, context: Any) -> None:
+        for number in range(1, 5):
+            await context.write(pb.LinkResponse(seq=number, append=flood).SerializeToString())
+            await anext(requests)
+
+    async with session_with(cluster, hasty) as (_, session):
+        monkeypatch.setattr(session, "_answer_all", asyncio.Event().wait)
+        with pytest.raises(link.LinkFailed, match="without waiting"):
+            await session.serve()
+    async with session_with(cluster, patient) as (_, session):
+        with pytest.raises(link.LinkFailed, match="the link ended"):
+            await session.serve()
+        assert session._waiting_bytes == 0
