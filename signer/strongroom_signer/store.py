@@ -16,13 +16,13 @@ from typing import Any, Final, Self
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
-from strongroom_signer.writer import Writer
+from strongroom_signer.writer import KNOWN_VALUE_BYTES, Writer
 
 __all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed", "Writer"]
 
 _CLEAN: Final = "clean_stop"
 _KNOWN_ROWS: Final = 1 << 16
-"""Rows of the folded state kept in memory, some 20 MiB at most."""
+"""Rows of the folded state kept in memory: some 20 MiB as they are usually, none longer than `KNOWN_VALUE_BYTES`."""
 _ALONE: Final = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
 _JOINED: Final = ("SAVEPOINT part", "RELEASE part", "ROLLBACK TO part")
 
@@ -205,6 +205,8 @@ class Store:
         if key in self._known:
             return self._known[key]
         value: bytes | None = self._value("SELECT value FROM state WHERE key = ?", key)
+        if value is not None and len(value) > KNOWN_VALUE_BYTES:
+            return value
         if len(self._known) >= _KNOWN_ROWS:
             self._known.clear()
         self._known[key] = value

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 
-__all__ = ["Writer"]
+__all__ = ["KNOWN_VALUE_BYTES", "Writer"]
+
+KNOWN_VALUE_BYTES: Final = 4_096
+"""A longer row of the folded state is read from disk each time: a coordinator decides how many such rows there are."""
 
 
 class Writer:
@@ -66,7 +70,11 @@ class Writer:
         """Fold writes into the stored state."""
         self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", writes.items())
         # What is undone takes everything remembered with it.
-        self._known.update(writes)
+        for key, value in writes.items():
+            if len(value) <= KNOWN_VALUE_BYTES:
+                self._known[key] = value
+            else:
+                self._known.pop(key, None)
 
     def add_share(self, vault: str, epoch: int, sealed: bytes) -> None:
         """Store a sealed share; one that is there is never overwritten."""

@@ -45,6 +45,8 @@ SIZE_KEY: Final = b"m/size"
 DIGEST_KEY: Final = b"m/digest"
 STANDING_KEY: Final = b"m/standing-freezes"
 _MEMO_LIMIT: Final = 8_192
+_MEMO_BYTES: Final = 16 * 1024 * 1024
+"""Of encoded messages of one class: what they decode to takes several times as much memory."""
 
 
 class _Memo:
@@ -52,6 +54,7 @@ class _Memo:
 
     def __init__(self) -> None:
         self._known: dict[type[Any], dict[bytes, Any]] = {}
+        self._bytes: dict[type[Any], int] = {}
 
     def decode(self, cls: type[M], data: bytes) -> M:
         """Decode, or return what these bytes were decoded to before."""
@@ -66,13 +69,17 @@ class _Memo:
     def note(self, cls: type[M], data: bytes, instance: M) -> None:
         """Remember that `instance` is what `data` decodes to."""
         known = self._known.setdefault(cls, {})
-        if len(known) >= _MEMO_LIMIT:
+        held = self._bytes.get(cls, 0) + len(data)
+        if len(known) >= _MEMO_LIMIT or held > _MEMO_BYTES:
             known.clear()
+            held = len(data)
         known[data] = instance
+        self._bytes[cls] = held
 
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()
+        self._bytes.clear()
 
 
 _memo: Final = _Memo()

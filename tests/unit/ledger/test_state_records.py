@@ -9,6 +9,7 @@ import pytest
 
 from ledger_world import World
 from strongroom.ledger import codec, reasons
+from strongroom.ledger import state as state_module
 from strongroom.ledger.merkle import ProofInvalid
 from strongroom.ledger.reasons import REASONS, Refused, StateDamaged, refused
 from strongroom.ledger.record_proof import state_digest, verify_record_proof
@@ -101,3 +102,14 @@ def test_every_reason_is_a_class_of_its_own_with_meaning_and_remedy() -> None:
         assert reason.remedy.endswith(".")
     assert len({type(refused(code, "")) for code in REASONS}) == len(REASONS)
     assert reasons.Refused.reason not in REASONS
+
+
+def test_attack_large_records_do_not_fill_the_memory_of_decoded_ones() -> None:
+    """What the coordinator can make large is remembered by bytes, not only by number."""
+    memo = state_module._Memo()
+    large = [number.to_bytes(4, "big") * 250_000 for number in range(40)]
+    for data in large:
+        memo.note(OrderRecord, data, object())
+        kept = sum(map(len, memo._known[OrderRecord]))
+        assert len(data) <= kept <= state_module._MEMO_BYTES
+    assert memo.decode(OrderRecord, large[-1]) is memo._known[OrderRecord][large[-1]]

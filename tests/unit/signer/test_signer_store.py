@@ -12,6 +12,7 @@ import pytest
 from strongroom.model.errors import StrongroomError
 from strongroom_signer.process import FolderInUse, FolderLock, write_private
 from strongroom_signer.store import Alarm, DiskFull, InboxItem, Pin, Store, StoreFailed, Writer
+from strongroom_signer.writer import KNOWN_VALUE_BYTES
 
 
 @pytest.fixture
@@ -260,3 +261,12 @@ def test_state_read_before_an_undone_write_is_what_is_stored_afterwards(store: S
     with store.commit() as write:
         write.put_state({b"key": b"newest", b"other": b"newest"})
     assert (store.get(b"key"), store.get(b"other")) == (b"newest", b"newest")
+
+
+def test_long_rows_of_the_state_are_not_kept_in_memory_and_never_read_stale(store: Store) -> None:
+    short, long = b"s" * KNOWN_VALUE_BYTES, b"l" * (KNOWN_VALUE_BYTES + 1)
+    for value in (short, long, short, long):
+        with store.commit() as write:
+            write.put_state({b"key": value})
+        assert store.get(b"key") == store.get(b"key") == value
+        assert sum(map(len, filter(None, store._known.values()))) <= KNOWN_VALUE_BYTES
