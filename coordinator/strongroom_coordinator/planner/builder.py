@@ -91,7 +91,7 @@ def build(
         round_: The round of planning.
         vault: The vault, as the round's state has it.
         orders: What to pay, in plan order.
-        coins: What may be spent.
+        coins: What may be spent, smallest first.
         rate: Wanted fee rate in satoshi per virtual byte; the charter's maximum rules.
         required: Coins that must be spent.
         replaced_fee_sat: Fees of the transactions that this one evicts.
@@ -214,12 +214,11 @@ def _select(
 
 
 def _near(confirmed: Sequence[Coin], paid: int) -> list[Coin]:
-    """A few coins that alone suffice, smallest first, of a vault with very many; else nothing."""
+    """A few coins that alone suffice, of a vault with very many, which come smallest first; else nothing."""
     if len(confirmed) <= 4 * NEAR_COINS:
         return []
-    ordered = sorted(confirmed, key=lambda coin: (coin.amount_sat, coin.outpoint))
-    start = bisect_left(ordered, paid, key=lambda coin: coin.amount_sat)
-    return ordered[start : start + NEAR_COINS]
+    start = bisect_left(confirmed, paid, key=lambda coin: coin.amount_sat)
+    return list(confirmed[start : start + NEAR_COINS])
 
 
 def _fee_problem(
@@ -281,6 +280,6 @@ def _finish(
         outputs=tuple(outputs),
         bumps=bumps,
     )
-    round_.spent.update(coin.outpoint for coin in selection.inputs)
+    round_.spend(vault.name, selection.inputs)
     round_.fees[vault.name] = round_.fees.get(vault.name, 0) + selection.fee_sat - bumped_fee_sat
     return Built(plan=plan, selection=selection)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.ledger.rules import WindowTotal, glob_match
 from strongroom.ledger.state import State
+from strongroom_coordinator.coins import Coin
+from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.tracker.plan_book import Outpoint
 
 __all__ = ["Round"]
@@ -18,7 +22,7 @@ class Round:
     state: State
     now_ms: int
     spent: set[Outpoint] = field(default_factory=set)
-    """Coins of this round's plans."""
+    """Coins of this round's plans, and those kept for a plan to come. Changed by `spend` and `keep` alone."""
     paid: dict[tuple[str, str], int] = field(default_factory=dict)
     """What this round pays for the first time, by vault and asset."""
     fees: dict[str, int] = field(default_factory=dict)
@@ -26,6 +30,7 @@ class Round:
     next_change: dict[str, int] = field(default_factory=dict)
     """Next fresh change index by vault."""
     _windows: dict[tuple[tuple[str, ...], str, int], int] = field(default_factory=dict)
+    _free: dict[str, list[Coin]] = field(default_factory=dict)
 
     def window_total(self) -> WindowTotal:
         """Sums of the rules' windows, with what this round pays counted."""
@@ -56,8 +61,33 @@ class Round:
         used = self.state.fee_window_total(vault, self.now_ms - fees.window_ms, self.now_ms)
         return fees.per_vault - used - self.fees.get(vault, 0)
 
+    def free_coins(self, vault: str, chain: ChainView) -> Sequence[Coin]:
+        """Coins that a new plan may spend and that no plan of this round spends, smallest first; not to be changed."""
+        if vault not in self._free:
+            free = (coin for coin in chain.coins(vault) if coin.outpoint not in self.spent)
+            self._free[vault] = sorted(free, key=_by_amount)
+        return self._free[vault]
+
+    def spend(self, vault: str, coins: Iterable[Coin]) -> None:
+        """Note what a plan of this round spends."""
+        free = self._free.get(vault, [])
+        for coin in coins:
+            self.spent.add(coin.outpoint)
+            at = bisect_left(free, _by_amount(coin), key=_by_amount)
+            if at < len(free) and free[at].outpoint == coin.outpoint:
+                del free[at]
+
+    def keep(self, outpoints: Iterable[Outpoint]) -> None:
+        """Let no other plan of this round spend these coins."""
+        self.spent.update(outpoints)
+        self._free.clear()
+
     def take_change_index(self, vault: str, highest_change: int) -> int:
         """A change index that no plan has used."""
         index = max(self.next_change.get(vault, 0), highest_change)
         self.next_change[vault] = index + 1
         return index
+
+
+def _by_amount(coin: Coin) -> tuple[int, Outpoint]:
+    return coin.amount_sat, coin.outpoint

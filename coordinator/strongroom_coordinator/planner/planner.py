@@ -25,7 +25,8 @@ __all__ = ["ChainView", "Planner"]
 
 log = structlog.get_logger()
 
-MAX_PLANS_AT_ONCE: Final = 1_000
+MAX_PLANS_AT_ONCE: Final = 64
+"""Plans of one batch. While signers sign these, the next ones are planned and voted on."""
 
 
 class Planner:
@@ -60,20 +61,22 @@ class Planner:
             plans += self._cancel(round_, candidates.cancellations)
         if self._chain.displaced or len(self._chain.plans):
             plans += self._replan(round_)
-        for name, records in candidates.withdrawals.items():
+        for number, (name, records) in enumerate(candidates.withdrawals.items()):
             vault = state.vault(name)
+            # No vault's backlog keeps the others waiting.
+            share = (MAX_PLANS_AT_ONCE - len(plans)) // (len(candidates.withdrawals) - number)
             if vault is not None:
-                plans += self._pay(round_, vault, records)
+                plans += self._pay(round_, vault, records, max(share, 1))
         plans += plan_bumps(round_, self._chain, self._tried_bumps)
         return plans[:MAX_PLANS_AT_ONCE]
 
     # --- withdrawals -----------------------------------------------------------------------------------------------
 
-    def _pay(self, round_: Round, vault: VaultRecord, records: Iterable[OrderRecord]) -> list[Plan]:
+    def _pay(self, round_: Round, vault: VaultRecord, records: Iterable[OrderRecord], most: int) -> list[Plan]:
         """Plan the withdrawals of one vault, oldest first; what cannot be paid now waits and blocks nothing."""
         plans: list[Plan] = []
         waiting = list(records)
-        while waiting:
+        while waiting and len(plans) < most:
             chunk = self._judge(round_, vault, waiting)
             if not chunk:
                 return plans
@@ -106,9 +109,11 @@ class Planner:
         required: frozenset[tuple[bytes, int]] = frozenset(),
     ) -> Plan | None:
         """Plan a chunk; leaves out orders until the rest can be paid."""
-        coins = [coin for coin in self._chain.coins(vault.name) if coin.outpoint not in round_.spent]
-        have = {coin.outpoint for coin in coins}
-        coins += [coin for point in required - have if (coin := self._chain.coin(point)) is not None]
+        coins = round_.free_coins(vault.name, self._chain)
+        if required:
+            have = {coin.outpoint for coin in coins}
+            more = [coin for point in required - have if (coin := self._chain.coin(point)) is not None]
+            coins = [*coins, *more]
         chunk = self._affordable(round_, vault, chunk, sum(coin.amount_sat for coin in coins))
         while chunk:
             try:
@@ -192,7 +197,7 @@ class Planner:
         """Leave alone the coins without which these orders could never be planned again."""
         alive = [record for record in records if decode_order(record.order).expires_ms > round_.now_ms]
         try:
-            round_.spent |= requirements_of(round_, self._chain, alive)
+            round_.keep(requirements_of(round_, self._chain, alive))
         except CannotPlan:
             return
 
