@@ -7,6 +7,8 @@ start is taken here before a request is sent, the end is the time that the coord
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
 import re
 import time
@@ -65,6 +67,8 @@ class Run:
     entered_s: float
     """Seconds that it took to enter the orders with their initiation, before the measured time."""
     signed_after_s: tuple[float, ...]
+    cpu_s: dict[str, float]
+    """Processor seconds of each process within the measured time; `bench` is the side of the people."""
 
     @property
     def per_second(self) -> float:
@@ -249,7 +253,7 @@ async def bulk(custody: Deployment, people: Sequence[Actor], vault: str, *, coun
     await asyncio.sleep(1.0)
     log = _log(custody)
     mark = len(log.events)
-    begun = time.time()
+    used, begun = _processor_seconds(custody), time.time()
     async with asyncio.TaskGroup() as tasks:
         sent = [
             tasks.create_task(_endorse(custody, person.name, signed))
@@ -261,7 +265,14 @@ async def bulk(custody: Deployment, people: Sequence[Actor], vault: str, *, coun
         if not item.HasField("receipt"):
             raise RuntimeError(f"an approval was refused: {item.reason} {item.message}")
     after = tuple(moment - begun for moment, _ in plans)
-    return Run(orders=count, seconds=max(after), plans=len(plans), entered_s=entered, signed_after_s=after)
+    return Run(
+        orders=count,
+        seconds=max(after),
+        plans=len(plans),
+        entered_s=entered,
+        signed_after_s=after,
+        cpu_s={name: round(now - used[name], 3) for name, now in _processor_seconds(custody).items()},
+    )
 
 
 async def _say(person: Actor, verb: Verb, orders: Sequence[OrderHash]) -> list[SignedBody]:
@@ -309,6 +320,18 @@ def _log(custody: Deployment) -> Daemon:
     if custody.coordinator is None:
         raise RuntimeError("the coordinator does not run")
     return custody.coordinator
+
+
+def _processor_seconds(custody: Deployment) -> dict[str, float]:
+    """Processor time that each process has used so far, where the system tells."""
+    daemons = {"coordinator": custody.coordinator, "node": custody.node, **custody.signers}
+    found = {"bench": time.process_time()}
+    for name, daemon in daemons.items():
+        with contextlib.suppress(OSError):
+            if daemon is not None:
+                fields = Path(f"/proc/{daemon.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+                found[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def _seconds(line: dict[str, Any]) -> float:

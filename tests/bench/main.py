@@ -187,6 +187,7 @@ def _throughput(results: Results, name: str, what: str, run: custody.Run, target
         "seconds": run.seconds,
         "transactions": run.plans,
         "entered_s": run.entered_s,
+        "cpu_ms_per_order": {name: round(used / run.orders * 1000, 2) for name, used in run.cpu_s.items()},
         "signed_after_s": run.signed_after_s,
     }
     results.add(name, what, run.per_second, "/s", Better.HIGHER, target)
