@@ -110,8 +110,12 @@ class Door:
         """Whether nothing waits to be logged."""
         return not self._drafted and not self._waiting
 
-    def enter(self, pending: Pending) -> None:
+    def enter(self, pending: Pending, *, bounded: bool = True) -> None:
         """Try a submission and keep it for the next batch; while no term is open it waits untried.
+
+        Args:
+            pending: The submission.
+            bounded: Whether it is turned away when too much waits. What the log held once never is.
 
         Raises:
             Refused: the ledger does not take it.
@@ -119,7 +123,7 @@ class Door:
         """
         if self.is_open and not self._waiting and self._has_room():
             self._add(pending)
-        elif len(self._waiting) >= MAX_WAITING:
+        elif bounded and len(self._waiting) >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} requests wait to be logged: try again in a moment")
         else:
             self._waiting.append(pending)

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 PlanSource = Callable[[State, int], Sequence[Plan]]
 
+TICK_AGAIN_S: Final = 10.0
+"""A tick that the log does not take is tried again after this."""
 _TIME_REASONS: Final = frozenset({"BATCH_TIME_OFF", "CLOCK_DRIFT", "DISK_LOW", "WORDS_WITHHELD"})
 """Refusals that are about the signer or the moment, not about the entry they stand beside."""
 
@@ -164,8 +166,8 @@ class Sequencer:
                 raise
             return known
 
-    def _enter(self, pending: Pending) -> None:
-        self._door.enter(pending)
+    def _enter(self, pending: Pending, *, bounded: bool = True) -> None:
+        self._door.enter(pending, bounded=bounded)
         self._by_subject[pending.subject] = pending
         pending.future.add_done_callback(lambda _: self._by_subject.pop(pending.subject, None))
         self._plans_wanted = True
@@ -252,7 +254,7 @@ class Sequencer:
         """A certificate vanished with this term: what it covered must not vanish with it."""
         subject = subjects_of(body)[0]
         if subject not in self._by_subject:
-            self._enter(Pending(body, subject))
+            self._enter(Pending(body, subject), bounded=False)
 
     async def _lead(self) -> None:
         first = True
@@ -270,20 +272,33 @@ class Sequencer:
         """Wait until there is something to log, or until time itself must be logged."""
         loop = asyncio.get_running_loop()
         waits = self._ledger.decided_final_size < self._substance
-        tick_at = loop.time() + self._tick_s if waits else None
+        tick_at = loop.time() + (0 if first else self._tick_s) if waits or first else None
         while True:
             self._woken.clear()
             plans = self._plans if self._plans_wanted and not self._is_new_log() else None
             self._plans_wanted = False
             batch = self._door.take(plans=plans, forced=(self._genesis,) if self._is_new_log() else ())
-            if batch is None and (first or (tick_at is not None and loop.time() >= tick_at)):
-                batch = self._door.take(plans=None, forced=(Tick(),))
+            if batch is None and tick_at is not None and loop.time() >= tick_at:
+                batch = self._tick()
+                tick_at = loop.time() + TICK_AGAIN_S
             if batch is not None:
                 self._plans_wanted = self._plans_wanted or batch.is_full
                 return batch
             if tick_at is None:
                 self._rounds.hand_out(self._ledger.certificate)
             await self._wait(None if tick_at is None else tick_at - loop.time())
+
+    def _tick(self) -> TakenBatch | None:
+        """A batch of a tick alone; None when the coordinator's bytes of the day are used up.
+
+        Nobody's words may wait for that: rejections and freezes are logged as before, only what is final stands still.
+        """
+        try:
+            return self._door.take(plans=None, forced=(Tick(),))
+        except Refused as refusal:
+            log.warning("tick.refused", reason=refusal.reason, message=refusal.message)
+            self._rounds.hand_out(self._ledger.certificate)
+            return None
 
     async def _wait(self, at_most_s: float | None) -> None:
         try:

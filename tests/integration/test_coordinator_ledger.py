@@ -12,6 +12,7 @@ import pytest
 from coordinator_world import Site, started
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
+from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.merkle import leaf_hash, verify_inclusion
 from strongroom.ledger.messages import Entry, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
@@ -212,6 +213,19 @@ async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Pat
         again = await site.side.ledger.entry_of_subject(order)
         assert again is not None
         assert again[1] != logged.entry
+
+
+async def test_people_are_heard_when_the_coordinators_bytes_of_the_day_are_used_up(tmp_path: Path) -> None:
+    quotas = LogQuotas(coordinator_bytes_per_day=1, person_bytes_per_day=1_000_000)
+    async with Site(tmp_path, log=quotas) as site:
+        await site.start_coordinator()
+        await site.start_signers()
+        first = await site.submit(site.world.creation("customer-1"), "carol")
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        await site.start_coordinator(port=port)
+        second = await site.submit(site.world.creation("customer-2"), "carol")
+        assert second.index == first.index + 1
 
 
 async def test_split_heads_are_healed_by_the_next_term(tmp_path: Path) -> None:

@@ -136,6 +136,21 @@ async def test_abandoned_batch_waits_again_before_later_submissions() -> None:
     assert (early.index, late.index) == (1, 2)
 
 
+async def test_what_a_term_change_dropped_is_taken_though_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 1)
+    scene = Scene()
+    scene.door.close()
+    scene.enter("a")
+    with pytest.raises(Overloaded):
+        scene.door.enter(scene.vault_order("b"))
+    dropped = scene.vault_order("c")
+    scene.door.enter(dropped, bounded=False)
+    scene.door.open()
+    batch = scene.door.take(plans=None)
+    assert batch is not None
+    assert dropped in batch.pending
+
+
 async def test_tick_alone_has_no_substance() -> None:
     scene = Scene()
     tick = scene.door.take(plans=None, forced=(Tick(),))
