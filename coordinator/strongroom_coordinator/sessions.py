@@ -105,6 +105,8 @@ class SigningSessions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_signed: list[OnSigned] = []
         self._resumed = False
+        self._rest_below = 0
+        """Unsigned plans below this index were not taken up yet; 0 when none is left."""
         links.on_change(self._link_changed)
         terms.on_ready(self._signer_ready)
 
@@ -128,6 +130,7 @@ class SigningSessions:
         """A term began: what is unsigned is taken up once its first batch is certified."""
         self._term = term
         self._resumed = False
+        self._rest_below = 0
 
     def end_term(self) -> None:
         """The term is over: every session ends."""
@@ -150,7 +153,7 @@ class SigningSessions:
         self._outbox.flush()
         if not self._resumed:
             self._resumed = True
-            self._spawn(self._resume())
+            self._spawn(self._resume(size))
 
     async def stop(self) -> None:
         """Cancel what is under way."""
@@ -213,10 +216,10 @@ class SigningSessions:
             if name not in present:
                 self._step(session, SignerGone(signer=name, now_ms=self._now()))
 
-    async def _resume(self) -> None:
-        """Take up the plans of earlier terms that have no final transaction."""
+    async def _resume(self, below: int) -> None:
+        """Take up plans of earlier terms that have no final transaction, the newest below this entry index first."""
         await self._ledger.stored()
-        below, term = self._ledger.certified_size, self._term
+        term = self._term
         found = await self._storage.run(
             lambda connection: plan_rows.unsigned(connection, below=below, limit=MAX_RESUMED)
         )
@@ -224,12 +227,24 @@ class SigningSessions:
             await self._resume_row(row, term)
         if found:
             log.info("signing.resumed", plans=len(found), term=term)
+        if term == self._term and len(found) == MAX_RESUMED:
+            self._rest_below = found[-1].entry_index
+            self._resume_rest()
+
+    def _resume_rest(self) -> None:
+        """Take up further plans once there is room for them."""
+        if self._rest_below and len(self._sessions) <= MAX_RESUMED // 2:
+            below, self._rest_below = self._rest_below, 0
+            self._spawn(self._resume(below))
 
     async def _resume_one(self, plan_hash: bytes) -> None:
         await self._ledger.stored()
         row = await self._storage.run(lambda connection: plan_rows.by_hash(connection, plan_hash))
-        if row is not None and row.raw_transaction is None:
+        if row is not None and row.stage in plan_rows.UNSIGNED:
             await self._resume_row(row, self._term)
+        elif row is not None and row.raw_transaction is None:
+            # A block excludes it now; a reorganisation may take that back.
+            self._later(RETRY_MOST_S, self.retry, plan_hash)
 
     async def _resume_row(self, row: plan_rows.PlanRow, term: int) -> None:
         index = row.entry_index
@@ -391,6 +406,7 @@ class SigningSessions:
         self._store(lambda connection: plan_rows.mark_signed(connection, plan_hash, raw, now_ms))
         for callback in self._on_signed:
             callback(plan_hash, txid, raw)
+        self._resume_rest()
 
     def _give_up(self, session: _Session, reasons: Mapping[str, str]) -> None:
         self._sessions.pop(session.index, None)
@@ -404,6 +420,7 @@ class SigningSessions:
         self._store(lambda connection: plan_rows.mark_refused(connection, plan_hash, lines, now_ms))
         # A freeze may be lifted, a local limit's day may end: the ledger still wants this plan paid.
         self._later(min(RETRY_FIRST_S * 2.0 ** min(tries, 10), RETRY_MOST_S), self.retry, plan_hash)
+        self._resume_rest()
 
     def _blame(self, session: _Session, blame: Blame) -> None:
         evidence = blame.evidence

@@ -17,6 +17,7 @@ from strongroom.ledger.merkle import leaf_hash, verify_inclusion
 from strongroom.ledger.messages import Entry, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
+from strongroom_coordinator import sessions
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
 from strongroom_coordinator.subjects import subjects_of
@@ -125,9 +126,9 @@ async def test_plan_left_unsigned_is_signed_after_a_restart(tmp_path: Path) -> N
     async with started(tmp_path) as site:
         await site.make_vault("customer-1")
         port = site.coordinator.port
-        sessions: Any = site.side.sessions
+        silent: Any = site.side.sessions
         # The coordinator dies between the two rounds: the plan is certified, no share was asked for.
-        sessions._outbox.flush = lambda: None
+        silent._outbox.flush = lambda: None
         order = await site.pay("customer-1", 50_000)
         plan = await plan_of(site, order)
         await site.side.ledger.stored()
@@ -136,6 +137,23 @@ async def test_plan_left_unsigned_is_signed_after_a_restart(tmp_path: Path) -> N
         raw = await site.signed(order)
         assert parse(raw).outputs[0].amount_sat == 50_000
         assert plan in site.coordinator.signed
+
+
+async def test_more_unsigned_plans_than_are_taken_up_at_once_are_all_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MAX_RESUMED", 2)
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        port = site.coordinator.port
+        silent: Any = site.side.sessions
+        silent._outbox.flush = lambda: None
+        orders = [await site.pay("customer-1", 50_000 + number) for number in range(5)]
+        await site.side.ledger.stored()
+        await site.stop_coordinator()
+        await site.start_coordinator(port=port)
+        for order in orders:
+            await site.signed(order)
 
 
 async def test_emptied_database_is_rebuilt_from_the_signers(tmp_path: Path) -> None:

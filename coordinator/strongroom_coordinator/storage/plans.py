@@ -15,9 +15,22 @@ from sqlalchemy import Connection, Row, delete, select, update
 from strongroom_coordinator.storage.engine import upsert
 from strongroom_coordinator.storage.schema import plan_progress
 
-__all__ = ["NewPlan", "PlanRow", "add", "by_hash", "drop_from", "mark_refused", "mark_signed", "set_stage", "unsigned"]
+__all__ = [
+    "UNSIGNED",
+    "NewPlan",
+    "PlanRow",
+    "add",
+    "by_hash",
+    "drop_from",
+    "mark_refused",
+    "mark_signed",
+    "set_stage",
+    "unsigned",
+]
 
 LOGGED, REFUSED, SIGNED = "logged", "refused", "signed"
+UNSIGNED = (LOGGED, REFUSED)
+"""Stages of plans that wait for signatures; one that a block excludes does not any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +87,10 @@ def mark_signed(connection: Connection, plan_hash: bytes, raw_transaction: bytes
 
 
 def mark_refused(connection: Connection, plan_hash: bytes, refusals: Sequence[str], now_ms: int) -> None:
-    """Keep why too few holders signed."""
-    _set(connection, plan_hash, stage=REFUSED, refusals=json.dumps(list(refusals)), updated_ms=now_ms)
+    """Keep why too few holders signed, of a plan that still waits for signatures."""
+    values = {"stage": REFUSED, "refusals": json.dumps(list(refusals)), "updated_ms": now_ms}
+    waits = (plan_progress.c.plan_hash == plan_hash) & plan_progress.c.stage.in_(UNSIGNED)
+    connection.execute(update(plan_progress).where(waits).values(**values))
 
 
 def set_stage(connection: Connection, plan_hash: bytes, stage: str, now_ms: int) -> None:
@@ -93,7 +108,7 @@ def unsigned(connection: Connection, *, below: int, limit: int) -> list[PlanRow]
     """Plans under a certificate without a final transaction, newest first."""
     query = (
         select(plan_progress)
-        .where(plan_progress.c.stage.in_((LOGGED, REFUSED)), plan_progress.c.entry_index < below)
+        .where(plan_progress.c.stage.in_(UNSIGNED), plan_progress.c.entry_index < below)
         .order_by(plan_progress.c.entry_index.desc())
         .limit(limit)
     )

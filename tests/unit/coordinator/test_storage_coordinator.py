@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from strongroom_coordinator.errors import BadSchema, StorageFailed
-from strongroom_coordinator.storage import ledger, plans
+from strongroom_coordinator.storage import chain, ledger, plans
 from strongroom_coordinator.storage.engine import Storage, migrate, upsert
 from strongroom_coordinator.storage.schema import ledger_meta, metadata
 
@@ -170,3 +170,18 @@ def test_state_is_kept_in_memory_only_up_to_its_bound(url: str) -> None:
     assert [store.get(key) for key in rows] == list(rows.values())
     assert len(store._known) == 2
     storage.close()
+
+
+async def test_plan_that_a_block_excludes_waits_for_no_signatures(storage: Storage) -> None:
+    new = plans.NewPlan(plan_hash=bytes(32), txid=bytes(32), entry_index=3, vault="customer-1", time_ms=1)
+    row = chain.OutcomeRow(plan_hash=new.plan_hash, height=7, txid=b"\x01" * 32)
+
+    def work(connection: Connection) -> None:
+        plans.add(connection, [new])
+        plans.mark_refused(connection, new.plan_hash, ["s1: LOCAL_FREEZE"], 2)
+        assert [item.plan_hash for item in plans.unsigned(connection, below=9, limit=9)] == [new.plan_hash]
+        chain.add_outcomes(connection, [row], own=set(), now_ms=3)
+        plans.mark_refused(connection, new.plan_hash, ["s1: ORDER_EXPIRED"], 4)
+        assert plans.unsigned(connection, below=9, limit=9) == []
+
+    await storage.run(work)
