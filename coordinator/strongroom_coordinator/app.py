@@ -87,6 +87,7 @@ class _Daemon:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_defect)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         await self._start()
@@ -141,6 +142,11 @@ class _Daemon:
                 await self._side.ledger.stored()
         except TimeoutError:
             log.warning("daemon.drain_timed_out")
+
+
+def _log_defect(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what a callback or a forgotten task raised as one event like every other, so that no defect goes unseen."""
+    log.error("daemon.defect", message=context.get("message"), exc_info=context.get("exception"))
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

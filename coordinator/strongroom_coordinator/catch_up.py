@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 FETCH_TIMEOUT_S: Final = 20.0
 CHUNK_BYTES: Final = 1024 * 1024
+MAX_INDEX: Final = 2**63 - 1
+"""Databases count no further."""
 
 
 class CatchUp:
@@ -110,6 +112,8 @@ async def serve_batches(ledger: LedgerCopy, request: pb.FetchBatches) -> pb.Batc
     """Answer a signer that lacks certified entries, at most 1 MiB at once."""
     if request.end_index <= request.first_index:
         return pb.Failed(reason="FETCH_RANGE", message="end_index must be above first_index")
+    if request.end_index > MAX_INDEX:
+        return pb.Failed(reason="FETCH_RANGE", message=f"end_index must be at most {MAX_INDEX}")
     found = await ledger.batches(request.first_index, request.end_index, max_bytes=CHUNK_BYTES)
     if not found or found[0].first_index != request.first_index:
         return pb.Failed(reason="FETCH_RANGE", message=f"no certified batch begins at {request.first_index}")

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -189,6 +190,10 @@ class SignerLink:
         except StrongroomError as error:
             log.warning("link.request_failed", signer=self.signer, reason=error.reason, message=error.message)
             reply = pb.Failed(reason=error.reason, message=error.message[:400])
+        except Exception as error:
+            # A defect here; the signer is told at once instead of waiting for an answer that will not come.
+            log.error("link.defect", signer=self.signer, exc_info=error)
+            reply = pb.Failed(reason="INTERNAL_ERROR", message="a defect of the coordinator; its log says more")
         if reply is not None and self.is_open:
             self._enqueue(reply, reply_to=frame.seq)
 
@@ -212,6 +217,12 @@ class SignerLink:
 def _failure(signer: str, request: str, failed: pb.Failed) -> StrongroomError:
     message = f"{signer} failed {request}: {failed.reason[:64]} {failed.message[:400]}"
     return SignerFailed(message, code=failed.reason[:64], signer=signer, request=request)
+
+
+def _reading_ended(link: SignerLink, reader: asyncio.Task[None]) -> None:
+    if not reader.cancelled() and (error := reader.exception()) is not None:
+        log.error("link.defect", signer=link.signer, exc_info=error)
+    link.close("the stream ended")
 
 
 class LinkServer(pb_grpc.SignerLinkServiceServicer):
@@ -269,7 +280,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         """Serve one link until it ends."""
         link = await self._accept(request_iterator, context)
         reader = asyncio.create_task(self._read(link, request_iterator))
-        reader.add_done_callback(lambda _: link.close("the stream ended"))
+        reader.add_done_callback(partial(_reading_ended, link))
         try:
             async for frame in link.outgoing():
                 yield frame

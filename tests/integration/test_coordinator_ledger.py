@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator_world import Site, started
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
 from strongroom.ledger.charter import LogQuotas
@@ -18,6 +19,7 @@ from strongroom.ledger.messages import Entry, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
 from strongroom_coordinator import sessions
+from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
 from strongroom_coordinator.subjects import subjects_of
@@ -291,6 +293,15 @@ async def test_entry_that_signers_refuse_is_answered_and_the_rest_goes_on(tmp_pa
         assert isinstance(outcomes[1], Abandoned)
         assert "ORDER_UNKNOWN" in outcomes[1].message
         assert site.side.sequencer.term > term
+
+
+async def test_entries_beyond_what_a_database_counts_to_are_not_fetched(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.genesis_logged()
+        request = pb.FetchBatches(first_index=2**63, end_index=2**63 + 1)
+        answer = await serve_batches(site.side.ledger, request)
+        assert isinstance(answer, pb.Failed)
+        assert answer.reason == "FETCH_RANGE"
 
 
 async def test_freeze_from_a_signers_operator_enters_the_log(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator_world import TestAuthority
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -165,3 +166,33 @@ async def test_waiting_for_signers_ends_with_the_last_one_needed(served: Served)
         await second.read()
         async with asyncio.timeout(5):
             await waiting
+
+
+async def test_a_defect_while_serving_is_answered_and_the_link_goes_on(served: Served) -> None:
+    async def serve(link: SignerLink, frame: pb.LinkRequest) -> Any:
+        raise ZeroDivisionError
+
+    served.links.serve_requests(serve)
+    async with served.dial() as call:
+        await call.write(hello())
+        await call.read()
+        for seq in (2, 3):
+            await call.write(pb.LinkRequest(seq=seq, fetch_batches=pb.FetchBatches(first_index=1, end_index=2)))
+            frame = await call.read()
+            assert (frame.reply_to, frame.failed.reason) == (seq, "INTERNAL_ERROR")
+
+
+async def test_a_defect_while_reading_is_logged_and_ends_the_link(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive(link: SignerLink, frame: pb.LinkRequest, serve: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SignerLink, "receive", receive)
+    with capture_logs() as logs:
+        async with served.dial() as call:
+            await call.write(hello())
+            await call.read()
+            await call.write(pb.LinkRequest(seq=2, raised=pb.Raised()))
+            assert await call.code() is grpc.StatusCode.UNAVAILABLE
+    assert [item["signer"] for item in logs if item["event"] == "link.defect"] == ["s1"]

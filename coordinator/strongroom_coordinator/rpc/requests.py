@@ -205,7 +205,7 @@ def page_of(page: types_pb2.PageRequest, kind: str) -> Page:
         text = base64.b64decode(page.page_token, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise problem from error
-    match = re.fullmatch(rf"{kind}:([0-9]{{1,19}})", text)
+    match = re.fullmatch(rf"{kind}:([0-9]{{1,18}})", text)
     if match is None:
         raise problem
     return Page(size=size, start=int(match[1]))

@@ -28,6 +28,12 @@ def test_other_tokens_are_refused(token: str) -> None:
         requests.page_of(types_pb2.PageRequest(page_token=token), "orders")
 
 
+def test_a_token_beyond_what_a_database_counts_to_is_refused() -> None:
+    token = requests.page_token("deposits", 2**63)
+    with pytest.raises(InvalidRequest):
+        requests.page_of(types_pb2.PageRequest(page_token=token), "deposits")
+
+
 @pytest.mark.parametrize("name", ["", "A", "a_b", "x" * 41, "a b", "a/b", "ä"])
 def test_names_of_vaults_are_checked(name: str) -> None:
     with pytest.raises(InvalidRequest):
