@@ -50,6 +50,8 @@ __all__ = [
 ]
 
 CONFIRMED, CONFLICTED = "confirmed", "conflicted"
+_VALUES_AT_ONCE = 10_000
+"""A statement of SQLite takes at most 32,766 values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,14 +262,19 @@ def settled_from(connection: Connection, height: int) -> list[OutcomeRow]:
 def spenders_of(connection: Connection, outpoints: Iterable[tuple[bytes, int]]) -> list[SpendRow]:
     """Which of these coins are spent in a followed block, and by what."""
     wanted = set(outpoints)
-    query = select(chain_coin.c.txid, chain_coin.c.vout, chain_coin.c.spent_by, chain_coin.c.spent_height).where(
-        chain_coin.c.txid.in_({txid for txid, _ in wanted}), chain_coin.c.spent_height.is_not(None)
-    )
-    return [
-        SpendRow(outpoint=(row[0], row[1]), by_txid=row[2], height=row[3])
-        for row in connection.execute(query)
-        if (row[0], row[1]) in wanted
-    ]
+    txids = sorted({txid for txid, _ in wanted})
+    columns = (chain_coin.c.txid, chain_coin.c.vout, chain_coin.c.spent_by, chain_coin.c.spent_height)
+    found = []
+    for start in range(0, len(txids), _VALUES_AT_ONCE):
+        query = select(*columns).where(
+            chain_coin.c.txid.in_(txids[start : start + _VALUES_AT_ONCE]), chain_coin.c.spent_height.is_not(None)
+        )
+        found += [
+            SpendRow(outpoint=(row[0], row[1]), by_txid=row[2], height=row[3])
+            for row in connection.execute(query)
+            if (row[0], row[1]) in wanted
+        ]
+    return found
 
 
 # --- addresses and deposits -----------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.chain import OutcomeRow
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.subjects import decode_entry
-from strongroom_coordinator.tracker.plan_book import TrackedPlan
+from strongroom_coordinator.tracker.plan_book import Outpoint, TrackedPlan
 
 if TYPE_CHECKING:
     from strongroom_coordinator.tracker.tracker import Tracker
@@ -35,6 +37,8 @@ class PlanLoader:
         self._storage = storage
         self._reader = reader
         self._clock = clock
+        self._doubtful: set[bytes] = set()
+        """Plans that came with a coin that was gone already."""
 
     def take(self, batch: Batch) -> bool:
         """Track the plans of a certified batch; True if there was one."""
@@ -49,10 +53,18 @@ class PlanLoader:
         record = self._reader.newest_state().plan(plan_hash(codec.encode(plan)))
         if record is None:
             return False
-        self._tracker.plans.add(
-            TrackedPlan(record=record, plan=plan, raw_transaction=raw, is_broadcast=is_broadcast, since_ms=since_ms)
+        tracked = TrackedPlan(
+            record=record, plan=plan, raw_transaction=raw, is_broadcast=is_broadcast, since_ms=since_ms
         )
+        self._tracker.plans.add(tracked)
+        if not all(self._is_there(outpoint) for outpoint in tracked.outpoints):
+            self._doubtful.add(tracked.hash)
         return True
+
+    def _is_there(self, outpoint: Outpoint) -> bool:
+        """Whether a coin is unspent in the chain, or change of an unsettled plan."""
+        tracker = self._tracker
+        return outpoint in tracker.coins_known or tracker.plans.by_txid(outpoint[0]) is not None
 
     async def load_settled(self) -> None:
         """Load which plans a block excludes, and find the orders that this leaves without any other plan."""
@@ -77,27 +89,31 @@ class PlanLoader:
         missing = {name: index for name, index in stored.items() if book.get(name) is None}
         if missing:
             await self._load(missing)
-        if gone or missing:
+        # Between the making of a plan and its certificate a block may have taken a coin of it.
+        doubtful, self._doubtful = self._doubtful, set()
+        await self._settle_late(doubtful)
+        if gone or missing or doubtful:
             self._tracker.changed()
 
     async def _load(self, missing: dict[bytes, int]) -> None:
         found = await self._storage.run(partial(_read_plans, wanted=missing))
-        added = []
         for data, row in found:
             plan = _plan_in(data)
             if plan is None or plan_hash(codec.encode(plan)) != row.plan_hash:
                 continue
             is_broadcast = row.stage == "broadcast"
-            if self._add(plan, raw=row.raw_transaction, is_broadcast=is_broadcast, since_ms=row.updated_ms):
-                added.append(row.plan_hash)
-        await self._settle_late(added)
+            self._add(plan, raw=row.raw_transaction, is_broadcast=is_broadcast, since_ms=row.updated_ms)
 
-    async def _settle_late(self, names: list[bytes]) -> None:
-        """Settle plans whose coins were spent in blocks that were read before the plan was known here."""
+    async def _settle_late(self, names: Iterable[bytes]) -> None:
+        """Settle plans whose coins were spent, or whose parents were excluded, before the plan was known here."""
         book = self._tracker.plans
-        spent = {point: plan for name in names if (plan := book.get(name)) is not None for point in plan.outpoints}
+        plans = [plan for name in names if (plan := book.get(name)) is not None]
         outcomes: dict[bytes, OutcomeRow] = {}
         own: set[bytes] = set()
+        for plan, parent in await self._excluded_parents(plans):
+            for one in (plan, *book.descendants(plan).values()):
+                outcomes[one.hash] = replace(parent, plan_hash=one.hash)
+        spent = {point for plan in plans for point in plan.outpoints}
         for spend in await self._storage.run(partial(rows.spenders_of, outpoints=spent)):
             for plan in book.spending(spend.outpoint):
                 is_own = plan.txid == spend.by_txid
@@ -105,8 +121,23 @@ class PlanLoader:
                 for one in affected:
                     outcomes[one.hash] = OutcomeRow(plan_hash=one.hash, height=spend.height, txid=spend.by_txid)
                 own |= {plan.hash} if is_own else set()
-        if not outcomes:
-            return
+        if outcomes:
+            await self._settle(outcomes, own)
+
+    async def _excluded_parents(self, plans: Sequence[TrackedPlan]) -> list[tuple[TrackedPlan, OutcomeRow]]:
+        """Plans that spend change of a plan that a block excludes, each with what excludes it."""
+        state, conflicted = self._reader.newest_state(), self._tracker.plans.conflicted
+        found = []
+        for plan in plans:
+            for txid in sorted({txid for txid, _ in plan.outpoints}):
+                parent = state.plan_by_txid(txid)
+                if parent is not None and parent.hash in conflicted:
+                    found.append((plan, parent.hash))
+        outcomes = await self._storage.run(partial(rows.outcomes_of, plan_hashes={parent for _, parent in found}))
+        return [(plan, outcomes[parent]) for plan, parent in found if parent in outcomes]
+
+    async def _settle(self, outcomes: dict[bytes, OutcomeRow], own: set[bytes]) -> None:
+        book = self._tracker.plans
         now_ms = self._clock.wall_ms()
         settle = partial(rows.add_outcomes, found=list(outcomes.values()), own=own, now_ms=now_ms)
         await self._storage.run(settle)

@@ -1,0 +1,47 @@
+"""A replayed log that counts as certified, and its time: what the coordinator's readers need, without signers."""
+
+from __future__ import annotations
+
+from ledger_world import World
+from strongroom.ledger.messages import Certificate, CertificateVote, Head
+from strongroom.ledger.replica import Replica
+
+
+class Certified:
+    """A log whose newest batch counts as certified."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.final_certificate: Certificate | None = None
+
+    @property
+    def replica(self) -> Replica:
+        return self.world.replica
+
+    @property
+    def certificate(self) -> Certificate:
+        size = self.world.replica.size
+        root, digest = self.world.replica.head(size)
+        head = Head(log_id=self.world.log_id, term=1, size=size, root=root, state_digest=digest)
+        vote = CertificateVote(signer="s1", held_term=0, held_size=0, held_head=b"", signature=bytes(64))
+        return Certificate(head=head, votes=(vote,))
+
+    async def stored(self) -> None:
+        return
+
+    async def certificate_at(self, size: int) -> Certificate | None:
+        return None
+
+
+class Clock:
+    """The world's time."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ahead_ms = 0
+
+    def wall_ms(self) -> int:
+        return self.world.time_ms + self.ahead_ms
+
+    def monotonic(self) -> float:
+        return self.world.time_ms / 1000
