@@ -1,0 +1,314 @@
+"""The documentation names only what exists: links, files, reasons, options, configuration keys."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cli_reference
+import error_reference
+from docs_text import ROOT, anchors, blocks, inline, links, markdown_files, prose
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol.voter_state import Alarm
+from strongroom_coordinator import config as coordinator_config
+from strongroom_signer import config as signer_config
+
+FILES = markdown_files()
+PROGRAMS = ("strongroom", "strongroom-signer", "strongroom-coordinator", "strongroom-regtest")
+CONFIG = ROOT / "docs" / "reference" / "config.md"
+OUTSIDE = re.compile(r"(?:https?|mailto):")
+
+
+def named(files: list[Path]) -> list[Any]:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in files]
+
+
+# --- links and files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", named(FILES))
+def test_every_relative_link_leads_somewhere(file: Path) -> None:
+    dead = []
+    for link in links(file):
+        if OUTSIDE.match(link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (file.parent / path).resolve() if path else file
+        if not target.exists() or not target.is_relative_to(ROOT):
+            dead.append(link)
+        elif anchor and anchor not in anchors(target):
+            dead.append(link)
+    assert not dead
+
+
+TOP = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+NOT_THERE = {
+    # The decision that says which folders of the design there are not.
+    "core/strongroom/reserves",
+}
+
+
+def looks_like_a_path(text: str) -> bool:
+    """A name in backticks that reads as a file or folder of the repository."""
+    if not re.fullmatch(r"[\w.-]+(?:/[\w.*-]+)+/?", text):
+        return False
+    return text.split("/", maxsplit=1)[0] in TOP
+
+
+@pytest.mark.parametrize("file", named(FILES))
+def test_every_repository_path_in_backticks_exists(file: Path) -> None:
+    missing = [
+        text
+        for text in inline(file)
+        if looks_like_a_path(text) and text not in NOT_THERE and not list(ROOT.glob(text.rstrip("/")))
+    ]
+    assert not missing
+
+
+MODULE = re.compile(r"strongroom(?:_\w+)?(?:\.\w+)+")
+
+
+@pytest.mark.parametrize("file", named(FILES))
+def test_every_module_in_backticks_exists(file: Path) -> None:
+    missing = []
+    for text in inline(file):
+        match = MODULE.match(text)
+        if match is None or text.startswith("strongroom.api."):
+            continue
+        *parts, last = match.group().split(".")
+        if len(parts) == 1 and last in dir(importlib.import_module(parts[0])):
+            continue
+        roots = [ROOT / name for name in ("core", "client", "coordinator", "signer", "deploy/regtest")]
+        candidates = [root.joinpath(*parts) for root in roots]
+        if not any(
+            (path / last).is_dir()
+            or (path / f"{last}.py").exists()
+            or (path.with_suffix(".py").exists() and re.search(rf"\b{last}\b", path.with_suffix(".py").read_text()))
+            for path in candidates
+        ):
+            missing.append(text)
+    assert not missing
+
+
+# --- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def known_reasons() -> set[str]:
+    error_reference.load_all()
+    reasons = {error.reason for error in error_reference.classes(StrongroomError)}
+    return reasons | {kind.name for kind in error_reference.Kind}
+
+
+NOT_REASONS = {
+    # Names in capitals that are no reason: placeholders of commands, environment, protocols, alarms' own names.
+    "STRONGROOM_PROFILE",
+    "OP_RETURN",
+    "FREEZE_ID",
+    "UPPER_SNAKE",
+    "NOT_SERVING",
+}
+
+
+def test_every_reason_named_in_a_document_exists() -> None:
+    known = known_reasons()
+    alarms = {alarm.name for alarm in Alarm}
+    unknown = {
+        f"{file.relative_to(ROOT)}: {text}"
+        for file in FILES
+        for text in inline(file)
+        if re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+", text) and text not in known | alarms | NOT_REASONS
+    }
+    assert not unknown
+
+
+# --- commands and options --------------------------------------------------------------------------------------------
+
+
+def options_of() -> dict[str, set[str]]:
+    """Every command of every program, and what its help shows as options."""
+    return {name: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page)) for name, page in cli_reference.pages()}
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The commands of our programs in a shell text or in backticks, as words."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    found = []
+    for line in text.splitlines():
+        for match in re.finditer(rf"(?<![\w./-])(?:{'|'.join(sorted(PROGRAMS, reverse=True))}) [^|;&)#>]*", line):
+            try:
+                found.append(shlex.split(match.group()))
+            except ValueError:
+                found.append(match.group().split())
+    return found
+
+
+def problem_of(words: list[str], options: dict[str, set[str]]) -> str:
+    """What is wrong with a command as a document writes it; empty when nothing is."""
+    name = words[0]
+    rest = words[1:]
+    while rest and f"{name} {rest[0]}" in options:
+        name = f"{name} {rest.pop(0)}"
+    is_group = any(other.startswith(f"{name} ") for other in options)
+    if is_group and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):
+        return f"{' '.join(words)}: no command {rest[0]}"
+    for word in rest:
+        option = word.strip("[]").partition("=")[0]
+        if re.fullmatch(r"--?[a-z][a-z-]*", option) and option not in options[name]:
+            return f"{' '.join(words)}: no option {option} of {name}"
+    return ""
+
+
+@pytest.mark.parametrize("file", named([path for path in FILES if path.name != "cli.md"]))
+def test_every_command_and_option_in_a_document_exists(file: Path) -> None:
+    options = options_of()
+    shell = [block.text for block in blocks(file) if block.language in ("sh", "console", "text", "ini", "")]
+    pieces = [*shell, *(text for text in re.findall(r"`([^`]+)`", prose(file)))]
+    problems = [problem for text in pieces for words in commands_in(text) if (problem := problem_of(words, options))]
+    assert not problems
+
+
+def test_the_check_of_options_notices_what_does_not_exist() -> None:
+    options = options_of()
+    assert problem_of(shlex.split("strongroom withdraw approve 9f --nope"), options)
+    assert problem_of(shlex.split("strongroom withdraw bless 9f"), options)
+    assert problem_of(shlex.split("strongroom-signer resume"), options)
+    assert not problem_of(shlex.split("strongroom withdraw approve 9f --yes"), options)
+
+
+def test_the_reference_of_commands_is_what_the_programs_say() -> None:
+    reference = ROOT / "docs" / "reference" / "cli.md"
+    assert reference.read_text() == cli_reference.render(), (
+        "run: python tests/support/cli_reference.py > docs/reference/cli.md"
+    )
+
+
+def test_make_targets_named_in_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    texts = [block.text for file in FILES for block in blocks(file) if block.language == "sh"]
+    texts += [text for file in FILES for text in inline(file)]
+    named_targets = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
+    assert named_targets
+    assert named_targets <= targets
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
+
+
+def rows_of(section: str) -> list[tuple[str, str, str]]:
+    """Key, default and values of one table of the reference."""
+    return ROW.findall(CONFIG.read_text().split(f"## {section}\n")[1].split("\n## ")[0])
+
+
+def toml_of(key: str, value: str, base: str) -> str:
+    """A file with one key more than what is required."""
+    table, _, name = key.rpartition(".")
+    required_table, required = base.split("\n", 1)
+    if f"[{table}]" == required_table:
+        return f"[{table}]\n{required}{name} = {value}\n"
+    return f"{base}[{table}]\n{name} = {value}\n"
+
+
+COORDINATOR = '[server]\nlisten = "127.0.0.1:7400"\n'
+SIGNER = '[coordinator]\naddress = "127.0.0.1:7400"\n'
+
+
+@pytest.mark.parametrize(
+    ("section", "base", "parse", "bad"),
+    [
+        ("coordinator.toml", COORDINATOR, coordinator_config.parse_config, coordinator_config.BadConfig),
+        ("signer.toml", SIGNER, signer_config.parse_config, signer_config.BadConfig),
+    ],
+)
+def test_defaults_and_ranges_of_the_reference_are_the_codes(section: str, base: str, parse: Any, bad: Any) -> None:
+    plain = parse(base)
+    ranges = 0
+    for key, default, values in rows_of(section):
+        if (match := re.fullmatch(r"`(.+)`", default)) is not None:
+            assert parse(toml_of(key, match.group(1), base)) == plain, key
+        if (match := re.fullmatch(r"(\d+) to (\d+)", values)) is not None:
+            ranges += 1
+            least, most = int(match.group(1)), int(match.group(2))
+            parse(toml_of(key, str(least), base))
+            parse(toml_of(key, str(most), base))
+            for outside in (least - 1, most + 1):
+                with pytest.raises(bad):
+                    parse(toml_of(key, str(outside), base))
+    assert ranges or section == "signer.toml"
+
+
+def flat(content: dict[str, Any], path: str = "") -> set[str]:
+    """The keys of a TOML file, with their tables; an asset's id stands as "ASSET"."""
+    keys: set[str] = set()
+    for name, value in content.items():
+        here = f"{path}{name}" if "/" not in name else f'{path}"ASSET"'
+        keys |= flat(value, f"{here}.") if isinstance(value, dict) else {here}
+    return keys
+
+
+def test_the_reference_lists_every_key_of_the_coordinator() -> None:
+    reader = coordinator_config._Reader({})
+    reader.read()
+    known = {f"{table}.{name}" for table, name in reader._read}
+    assert {key for key, _, _ in rows_of("coordinator.toml")} == known
+    assert flat(tomllib.loads((ROOT / "coordinator/coordinator.example.toml").read_text())) == known
+
+
+def test_the_reference_lists_every_key_of_a_signer() -> None:
+    listed = {key for key, _, _ in rows_of("signer.toml")}
+    assert flat(tomllib.loads((ROOT / "signer/signer.example.toml").read_text())) == listed
+    every_key = signer_config.parse_config((ROOT / "signer/signer.example.toml").read_text())
+    assert flat(tomllib.loads(signer_config.render_config(every_key))) == listed
+
+
+# --- the readers' way in ---------------------------------------------------------------------------------------------
+
+FOREIGN = re.compile(
+    r"(?<![\w.])/(?:work|home|root|tmp|Users)/|\bhelpers?\b.*\bsession\b|localhost:\d{4,5}/simple", re.I
+)
+
+
+@pytest.mark.parametrize("file", named(FILES))
+def test_no_document_names_a_path_of_one_machine(file: Path) -> None:
+    assert not FOREIGN.findall(file.read_text())
+
+
+def reachable(start: Path) -> set[Path]:
+    """Documents that a reader can come to by links."""
+    seen: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        file = waiting.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for link in links(file):
+            if OUTSIDE.match(link):
+                continue
+            target = (file.parent / link.partition("#")[0]).resolve()
+            # A folder, or its README, is an index of the folder: the hosting page lists what is in it.
+            folder = target if target.is_dir() else target.parent if target.name == "README.md" else None
+            if folder is not None and folder != ROOT:
+                waiting += sorted(folder.glob("*.md"))
+            if target.suffix == ".md" and target.exists():
+                waiting.append(target)
+    return seen
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    lost = set(FILES) - reachable(ROOT / "README.md")
+    assert not {str(path.relative_to(ROOT)) for path in lost}
+
+
+def test_every_guide_is_linked_in_the_readme_itself() -> None:
+    linked = {
+        (ROOT / link.partition("#")[0]).resolve() for link in links(ROOT / "README.md") if not OUTSIDE.match(link)
+    }
+    assert not {path.name for path in (ROOT / "docs").glob("*.md") if path.resolve() not in linked}
