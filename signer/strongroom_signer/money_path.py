@@ -99,7 +99,7 @@ class MoneyPath:
         self._limits = limits
         self._clock = clock
         self._random = random
-        self._spends: dict[bytes, Spend] = {}
+        self._spends: dict[tuple[bytes, bytes], Spend] = {}
         self.last_refusal = ""
 
     # === round 1: nonce commitments ===================================================================================
@@ -185,7 +185,7 @@ class MoneyPath:
         plan = self.load_plan(entry_index)
         record = self.check_accepted(state, plan, entry_index)
         vault = self.vault_of(state, plan)
-        spend = self.decode(state, plan, record)
+        spend = self.decode(state, plan, record, vault)
         self.check_orders_pass(state, record)
         self.check_not_rejected_by_hand(state, record)
         self.check_not_frozen_by_hand(plan.vault)
@@ -239,14 +239,19 @@ class MoneyPath:
             raise PlanNotAccepted(f"there is no vault {plan.vault}")
         return vault
 
-    def decode(self, state: State, plan: Plan, record: PlanRecord) -> Spend:
-        """The transaction, built from the orders' own amounts and addresses; it is the one that was accepted."""
-        spend = self._spends.get(record.hash)
+    def decode(self, state: State, plan: Plan, record: PlanRecord, vault: VaultRecord) -> Spend:
+        """The transaction, built from the orders' own amounts and addresses; it is the one that was accepted.
+
+        What was built is kept for the group key it was built with: a plan names its vault, and a term that drops the
+        vault's entry can bring another key under that name.
+        """
+        built_for = (vault.group_key, record.hash)
+        spend = self._spends.get(built_for)
         if spend is None:
             spend = resolve(state, plan).spend
             if len(self._spends) >= _CACHED_SPENDS:
                 self._spends.pop(next(iter(self._spends)))
-            self._spends[record.hash] = spend
+            self._spends[built_for] = spend
         if spend.txid != record.txid:
             raise DecodingDiffers(f"plan {record.hash.hex()} decodes to another transaction than the accepted one")
         return spend

@@ -14,8 +14,10 @@ from ledger_world import BTC
 from signer_world import VAULT, Cluster, refusal_of, session_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Freeze, Plan, Scope, Verb
-from strongroom.ledger.plans import resolve
+from strongroom.ledger.messages import Entry, Freeze, Plan, Scope, Tick, Verb
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.plans import plan_hash, resolve
+from strongroom.ledger.view import Overlay
 from strongroom.model.ids import SignerName
 from strongroom.protocol.commitments import verify_commitments
 from strongroom.protocol.release import aggregate, open_set, verify_shares
@@ -170,6 +172,31 @@ def test_decoding_that_differs_from_the_accepted_transaction_is_refused(
 
     monkeypatch.setattr(money_path, "resolve", other)
     assert refusal_of(cluster.commit("s1", index)).reason == "DECODING_DIFFERS"
+
+
+def test_plan_is_decoded_anew_when_its_vault_has_another_key(cluster: Cluster) -> None:
+    """Without change, a plan's transaction is the same under any key; what is signed is not."""
+    world = cluster.world
+    order = world.pay(VAULT, 100_000)
+    world.log_plan([order], [world.coin(101_000)])
+    index = world.replica.size - 1
+    cluster.sync()
+    path, plan = cluster.signers["s1"].money_path, plan_at(cluster, index)
+    path.commit(index)
+    world.make_vault("customer-2")
+    other = world.state.vault("customer-2")
+    ticked = world.replica.preview(world.batch(Tick()))
+    state = MutableState(Overlay(ticked.overlay), world.log_id)
+    vault, record = state.vault(VAULT), state.plan(plan_hash(codec.encode(plan)))
+    assert other is not None
+    assert vault is not None
+    assert record is not None
+    state.change_vault(replace(vault, group_key=other.group_key, chain_code=other.chain_code))
+    changed = path.vault_of(state, plan)
+    before, after = path.decode(world.state, plan, record, vault), path.decode(state, plan, record, changed)
+    assert before.txid == after.txid
+    assert before.vault_key.group_key == vault.group_key
+    assert after.vault_key.group_key == other.group_key
 
 
 # --- 3: judged now ---
