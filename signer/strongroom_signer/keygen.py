@@ -224,7 +224,12 @@ class KeyGeneration:
         body = self._entry_of(vault, first, end)
         if body is None:
             return
-        output, _ = chilldkg.recover(self._keys.host, body.recovery_data)
+        try:
+            output, _ = chilldkg.recover(self._keys.host, body.recovery_data)
+        except StrongroomError as error:
+            # One vault's share: the money path refuses for it, and everything else this signer does goes on.
+            self._log.error("share.unrecoverable", vault=vault.name, reason=error.reason, message=error.message)
+            return
         share = output.secshare
         if share is None:
             self._log.error("share.missing", vault=vault.name)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger_world import START_MS
-from signer_world import Cluster, open_folder
+from signer_world import PASSPHRASE, Cluster, open_folder, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import Verb
+from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Entry, Vault, Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
 from strongroom.protocol.signed import SignedBody
+from strongroom_signer.config import SignerConfig
+from strongroom_signer.daemon import open_signer
 from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
+from strongroom_signer.logs import open_log
 
 
 @pytest.fixture
@@ -115,6 +124,37 @@ def test_share_comes_out_of_a_kill_between_final_and_sealing(cluster: Cluster, t
     signer.close()
     cluster.signers["s1"] = open_folder(tmp_path / "killed", cluster.clock)
     assert has_share(cluster, "s1", "customer-1")
+
+
+def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.tick(2)
+    cluster.deliver()
+    store = cluster.signers["s1"].store
+    with store.commit() as write:
+        write._db.execute("DELETE FROM share")
+        for where, data in enumerate(store.entries(0, store.size())):
+            entry = codec.decode(Entry, data)
+            if isinstance(entry.body, Vault):
+                damaged = replace(entry.body, recovery_data=bytes(len(entry.body.recovery_data)))
+                changed = codec.encode(replace(entry, body=damaged))
+                write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (changed, where))
+    cluster.signers["s1"].close()
+    stream = io.StringIO()
+    config = SignerConfig(coordinator="127.0.0.1:1", free_disk_floor_bytes=0)
+    cluster.signers["s1"] = open_signer(
+        cluster.folders["s1"],
+        config,
+        SecretBytes(PASSPHRASE),
+        clock=cluster.clock,
+        random=os.urandom,
+        log=open_log(stream=stream, raise_on_secret=True),
+    )
+    said = json.loads(stream.getvalue())
+    assert (said["event"], said["level"], said["vault"]) == ("share.unrecoverable", "error", "customer-1")
+    assert refusal_of(cluster.commit("s1", index)).reason == "NO_SHARE"
+    assert cluster.commit("s2", index).WhichOneof("outcome") == "commitments"
+    cluster.tick()
 
 
 def test_restart_in_the_middle_ends_the_attempt_and_the_next_one_works(cluster: Cluster) -> None:
