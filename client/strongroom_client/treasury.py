@@ -27,7 +27,7 @@ from strongroom_client.answers import (
 from strongroom_client.channel import call, watch
 from strongroom_client.connection import Client, LedgerResponse
 from strongroom_client.errors import NotProven
-from strongroom_client.trust import Proven
+from strongroom_client.trust import FreezeTable, Proven
 
 __all__ = ["TreasuryClient"]
 
@@ -135,6 +135,10 @@ class TreasuryClient(Client):
 
     async def freezes(self) -> tuple[FreezeRecord, ...]:
         """Every freeze, past and present; proven complete, as of no earlier than the newest final head seen here."""
+        return (await self.freeze_table()).records
+
+    async def freeze_table(self) -> FreezeTable:
+        """The same freezes, with the size and log time of the certified state that shows them."""
         trust, final_seen = await self.trust(), self._final_seen
         response = await call(self._stub.ListFreezes, treasury_pb.ListFreezesRequest())
         self._not_older(trust.certificate(response.certificate).head.size, final_seen)

@@ -23,7 +23,7 @@ from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import final_size, verify_certificate
 from strongroom_client.errors import NotProven, PinMismatch
 
-__all__ = ["Proven", "ProvenEntry", "Trust"]
+__all__ = ["FreezeTable", "Proven", "ProvenEntry", "Trust"]
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_CERTIFICATE_BYTES = 65_535
@@ -60,6 +60,15 @@ class ProvenEntry:
     entry: Entry
     index: int
     certified_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeTable:
+    """Every freeze, past and present, as of the certified state at this size and log time."""
+
+    records: tuple[FreezeRecord, ...]
+    certified_size: int
+    state_time_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +176,7 @@ class Trust:
             final=self.is_final(certificate, proof.final_certificate),
         )
 
-    def freezes(self, response: Any) -> tuple[FreezeRecord, ...]:
+    def freezes(self, response: Any) -> FreezeTable:
         """Verify the whole table of freezes: completeness is proven because its root is computed from the records.
 
         Raises:
@@ -187,7 +196,7 @@ class Trust:
             merkle.root_of(leaves),
         ):
             raise NotProven("the freezes the coordinator sent are not the whole certified table")
-        return records
+        return FreezeTable(records=records, certified_size=certificate.head.size, state_time_ms=response.state_time_ms)
 
     def receipt(self, receipt: types_pb2.Receipt) -> ProvenEntry:
         """Verify that the entry of a receipt stands in the log under a certificate.

@@ -33,7 +33,7 @@ from strongroom_client.cli.shared_signing import (
 from strongroom_client.display import freeze_holds
 from strongroom_client.orders import DraftedOrder, Seen, draft
 from strongroom_client.profile import load_profile
-from strongroom_client.trust import Trust
+from strongroom_client.trust import FreezeTable, Trust
 
 __all__ = ["freeze", "freezes", "unfreeze"]
 
@@ -134,7 +134,7 @@ def unfreeze(
     if is_approval:
         approve_order(profile, freeze_id, kinds=("unfreeze",), yes=yes, passphrase_file=passphrase_file)
         return
-    found = [record for record in run(_freezes(profile)) if record.id.hex().startswith(freeze_id.lower())]
+    found = [record for record in run(_freezes(profile)).records if record.id.hex().startswith(freeze_id.lower())]
     if len(found) != 1:
         raise BadOption(f"{len(found)} freezes have an id that begins so: `strongroom freezes` lists them")
 
@@ -149,15 +149,23 @@ def unfreeze(
 @json_option
 def freezes(profile: Path) -> None:
     """List every freeze, past and present. The table is proven to be whole."""
-    records, now = run(_freezes(profile)), now_ms()
+    shown, now = run(_freezes(profile)), now_ms()
     table = Table(box=None, pad_edge=False)
     for column in ("freeze", "stops", "by", "since", "holds", "why"):
         table.add_column(column, overflow="fold")
-    for record in records:
+    for record in shown.records:
         data = _data(record, now)
         cells = (data["freeze"][:16], data["stops"], data["by"], time_text(record.since_ms), data["holds"], record.why)
         table.add_row(*map(Text, cells))
-    emit({"freezes": [_data(record, now) for record in records]}, [table] if records else "No freezes, ever.")
+    # A coordinator can give an old answer again; how old it is, it cannot hide.
+    as_of = f"As of log time {time_text(shown.state_time_ms)}, at {shown.certified_size} entries."
+    emit(
+        {
+            "freezes": [_data(record, now) for record in shown.records],
+            "as_of": {"log_time_ms": shown.state_time_ms, "size": shown.certified_size},
+        },
+        [table, Text(as_of)] if shown.records else f"No freezes, ever. {as_of}",
+    )
 
 
 def _data(record: FreezeRecord, now: int) -> dict[str, Any]:
@@ -178,6 +186,6 @@ def _data(record: FreezeRecord, now: int) -> dict[str, Any]:
     }
 
 
-async def _freezes(profile: Path) -> tuple[FreezeRecord, ...]:
+async def _freezes(profile: Path) -> FreezeTable:
     async with session(profile) as opened:
-        return await opened.client.freezes()
+        return await opened.client.freeze_table()

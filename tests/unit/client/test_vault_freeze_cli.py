@@ -15,6 +15,7 @@ from fake_treasury import Office, act, sign
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Endorsement, Freeze, Order, Tick, Verb
 from strongroom.ledger.records import OrderState
+from strongroom.model.quantities import time_text
 from strongroom_client.cli import main
 from strongroom_client.errors import PinMismatch, ProfileProblem
 from strongroom_client.orders import Seen
@@ -130,6 +131,23 @@ def test_the_files_for_signers_are_those_that_signers_take(office: Office) -> No
     answer = sign(office, "alice", "withdraw", "reject", order, code=1)
     taken = parse_hand_in(Path(answer["file"]).read_bytes())
     assert (taken.order, len(taken.endorsements)) == (b"", 1)
+
+
+def test_the_table_of_freezes_says_how_old_it_is(office: Office) -> None:
+    def shown() -> tuple[dict[str, int], str]:
+        as_of: dict[str, int] = json.loads(act(office, "alice", "freezes", "--json").stdout)["as_of"]
+        return as_of, " ".join(act(office, "alice", "freezes").output.split())
+
+    world = office.world
+    for expected in ("No freezes, ever.", "stop"):
+        state = world.replica.state(world.final)
+        as_of, text = shown()
+        assert as_of == {"log_time_ms": state.time_ms, "size": world.final}
+        assert expected in text
+        assert f"As of log time {time_text(state.time_ms)}, at {world.final} entries." in text
+        world.later(60_000)
+        sign(office, "dave", "freeze", "--all", "--why", "stop")
+        world.settle(Tick())
 
 
 def test_a_freeze_says_what_it_stops(office: Office) -> None:
