@@ -17,6 +17,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -372,6 +373,26 @@ def test_targets_of_make_can_be_asked_for(guide: str) -> None:
     assert asked
 
 
+def test_the_commands_of_the_benchmarks_can_be_asked_for() -> None:
+    """A run takes minutes; here each command shows that it knows every option that the page prints for it."""
+    asked = 0
+    for block in blocks(ROOT / "docs/benchmarks.md"):
+        if block.language != "console":
+            continue
+        for typed, _ in commands(block, block.text):
+            words = shlex.split(typed, comments=True)
+            if words[0] == "make":
+                command = ["make", "--dry-run", *words[1:]]
+            else:
+                assert words[0] == ".venv/bin/python"
+                command = [sys.executable, words[1], "--help"]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            assert all(word in done.stdout for word in words if word.startswith("--"))
+            asked += 1
+    assert asked
+
+
 # --- Python ----------------------------------------------------------------------------------------------------------
 
 
@@ -411,11 +432,15 @@ def with_words(text: str, words: Mapping[str, str]) -> str:
 async def test_the_examples_for_integrators(live: Cluster, tmp_path: Path) -> None:
     deployment = live.deployment
     script, status_of, watch, deposits = python_of("docs/integrators.md")
-    for name in ("cert.pem", "tls.key"):
-        (tmp_path / name).symlink_to(deployment.person("shop") / name)
-    (tmp_path / "ca.pem").symlink_to(live.root / "pki" / "ca.pem")
-    (tmp_path / "shop").symlink_to(deployment.person("shop"))
     (tmp_path / "passphrase").symlink_to(deployment.passphrase_file)
+    with staged(live, tmp_path) as stage:
+        stage.put(live.root / "pki", "pki")
+        await asyncio.to_thread(stage.perform, "docs/integrators.md")
+    # The charter lists the card that was handed in: the shop's of the deployment, with the certificate for its key.
+    shutil.rmtree(tmp_path / "shop")
+    (tmp_path / "shop").symlink_to(deployment.person("shop"))
+    (tmp_path / "cert.pem").unlink()
+    (tmp_path / "cert.pem").symlink_to(deployment.person("shop") / "cert.pem")
     script = with_words(
         script,
         {
@@ -514,7 +539,7 @@ async def test_the_example_of_the_clients_readme(live: Cluster) -> None:
 
 
 def test_the_calls_of_other_languages(live: Cluster) -> None:
-    """`grpcurl` is not among the locked tools: its calls are made here by its means, reflection and JSON."""
+    """`grpcurl` is no tool of ours, so its block is `text`; its calls are made here by its means: reflection, JSON."""
     (block,) = [block for block in blocks(ROOT / "docs/integrators.md") if "grpcurl" in block.text]
     calls = re.findall(
         r"grpcurl \$tls(?: -d '([^']+)')? coordinator.example:7400 (\S+)", re.sub(r"\\\n\s*", "", block.text)
@@ -553,6 +578,7 @@ COVERED = {
     "docs/auditors.md",
     "docs/operators.md",
     "docs/integrators.md",
+    "docs/benchmarks.md",
     "coordinator/README.md",
     "client/README.md",
     "deploy/regtest/README.md",
