@@ -127,6 +127,22 @@ def test_every_reason_named_in_a_document_exists() -> None:
     assert not unknown
 
 
+EVENT = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
+FILE_ENDINGS = ("toml", "pem", "bin", "sealed", "db", "json", "key", "md", "py", "lock", "cookie", "port", "sock")
+
+
+def test_every_log_event_named_for_operators_is_logged() -> None:
+    code = "".join(path.read_text() for role in ("signer", "coordinator") for path in (ROOT / role).rglob("*.py"))
+    named_events = {
+        text
+        for file in ("docs/operators.md", "coordinator/README.md")
+        for text in inline(ROOT / file)
+        if EVENT.fullmatch(text) and not text.endswith(FILE_ENDINGS) and not text.startswith("strongroom")
+    }
+    assert len(named_events) > 10
+    assert not {event for event in named_events if f'"{event}"' not in code}
+
+
 # --- commands and options --------------------------------------------------------------------------------------------
 
 
