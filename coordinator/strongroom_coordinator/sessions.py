@@ -104,6 +104,7 @@ class SigningSessions:
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_signed: list[OnSigned] = []
+        self._on_refused: list[Callable[[], None]] = []
         self._resumed = False
         self._rest_below = 0
         """Unsigned plans below this index were not taken up yet; 0 when none is left."""
@@ -115,6 +116,10 @@ class SigningSessions:
     def on_signed(self, callback: OnSigned) -> None:
         """Call back with plan hash, transaction id and raw transaction of each plan that got its signatures."""
         self._on_signed.append(callback)
+
+    def on_refused(self, callback: Callable[[], None]) -> None:
+        """Call back when a plan got too few signatures: its orders may be better planned otherwise."""
+        self._on_refused.append(callback)
 
     def refusals(self, plan_hash: bytes) -> list[str]:
         """Why holders last refused to sign this plan: one line each, `signer: REASON detail`."""
@@ -420,6 +425,8 @@ class SigningSessions:
         self._store(lambda connection: plan_rows.mark_refused(connection, plan_hash, lines, now_ms))
         # A freeze may be lifted, a local limit's day may end: the ledger still wants this plan paid.
         self._later(min(RETRY_FIRST_S * 2.0 ** min(tries, 10), RETRY_MOST_S), self.retry, plan_hash)
+        for callback in self._on_refused:
+            callback()
         self._resume_rest()
 
     def _blame(self, session: _Session, blame: Blame) -> None:

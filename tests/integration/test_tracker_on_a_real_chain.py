@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from edge_world import MINER, EdgeSite, edge_site
-from strongroom.chains.bitcoin.networks import SIGNET
+from strongroom.chains.bitcoin.networks import REGTEST, SIGNET
 from strongroom.ledger.messages import CancelWithdraw
 from strongroom.model.ids import OrderHash
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.tracker.errors import AddressIndexTooFar
+from strongroom_signer.config import Limit
 
 pytestmark = pytest.mark.process
 
@@ -175,6 +176,33 @@ async def test_a_cancelled_payment_is_excluded_and_the_others_of_its_plan_are_pa
         for name in others:
             paid = await site.status_of(name, "paid")
             assert [plan.stage for plan in paid.plans] == ["excluded", "confirmed"]
+
+
+async def test_an_order_above_the_signers_own_limits_keeps_none_beside_it_from_being_paid(tmp_path: Path) -> None:
+    async with edge_site(tmp_path) as site:
+        await site.make_vault(VAULT)
+        await site.fund(VAULT)
+        for running in site.signers.values():
+            running.signer.money_path._limits = {REGTEST.asset_id: Limit(per_order=200_000)}
+        entries = [
+            site.order_entry(site.order(site.world.withdrawal(VAULT, amount)), "shop", "alice", "bob")
+            for amount in (100_000, 500_000, 150_000)
+        ]
+        await site.side.sequencer.submit_many(entries)
+        small, large, middle = [site.edge.parts.reader.certified().state.order_at(n).hash for n in (1, 2, 3)]
+        for name in (small, middle):
+            await broadcast(site, name)
+        await site.mine()
+        for name in (small, middle):
+            await site.status_of(name, "paid")
+        waiting = await site.treasury().order(OrderHash(large))
+        assert waiting.status == "payable"
+        # The operators raise their limits: what was left out is paid after all.
+        for running in site.signers.values():
+            running.signer.money_path._limits = {}
+        await broadcast(site, large)
+        await site.mine()
+        await site.status_of(large, "paid")
 
 
 async def test_a_plan_below_the_market_rate_is_replaced_at_a_higher_fee(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class PlannerChain:
         self.stuck_plans: list[TrackedPlan] = []
         self.confirmed: dict[bytes, TrackedPlan] = {}
         self._coins: dict[Outpoint, tuple[str, Coin]] = {}
-        self.planner = Planner(self, max_orders=max_orders)
+        self.refusals: dict[bytes, list[str]] = {}
+        self.planner = Planner(self, max_orders=max_orders, refusals=lambda plan: self.refusals.get(plan, []))
 
     # --- what the planner asks -------------------------------------------------------------------------------------
 

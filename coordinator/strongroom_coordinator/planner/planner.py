@@ -18,7 +18,14 @@ from strongroom_coordinator.planner.builder import CannotPlan, FeeTooHigh, Payab
 from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.planner.exclusions import plan_cancellation, requirements_of
-from strongroom_coordinator.planner.replacements import bumpable, plan_bumps, replan_groups
+from strongroom_coordinator.planner.replacements import (
+    Refusals,
+    bumpable,
+    coins_for_left_out,
+    plan_bumps,
+    replan_groups,
+    unsignable_plans,
+)
 from strongroom_coordinator.planner.waiting import Waiting
 
 __all__ = ["ChainView", "Planner"]
@@ -35,10 +42,12 @@ class Planner:
     Args:
         chain: Coins, unsettled plans and the fee rate.
         max_orders: Most orders that one plan pays.
+        refusals: Why holders gave a plan no signature.
     """
 
-    def __init__(self, chain: ChainView, *, max_orders: int) -> None:
+    def __init__(self, chain: ChainView, *, max_orders: int, refusals: Refusals = lambda _: ()) -> None:
         self._chain = chain
+        self._refusals = refusals
         self._max_orders = max_orders
         self._waiting = Waiting()
         self._tried_bumps: dict[bytes, int] = {}
@@ -170,9 +179,10 @@ class Planner:
         return plans
 
     def _replan(self, round_: Round) -> list[Plan]:
-        """Plan orders again whose plans cannot confirm any more, or will never be signed."""
+        """Plan orders again whose plans cannot confirm any more, or are not signed because of other orders in them."""
         plans = []
-        for name, records in replan_groups(round_, self._chain):
+        unsignable = unsignable_plans(round_, self._chain, self._refusals)
+        for name, records in replan_groups(round_, self._chain, unsignable):
             vault = round_.state.vault(name)
             if vault is None:
                 continue
@@ -182,6 +192,7 @@ class Planner:
                 if plan is not None:
                     plans.append(plan)
             self._keep_for(round_, [record for record in records if not self._is_planned(plans, record)])
+        round_.keep(coins_for_left_out(round_, self._chain, unsignable))
         return plans
 
     def _pay_again(self, round_: Round, vault: VaultRecord, chunk: list[Payable]) -> Plan | None:

@@ -2,56 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from strongroom.ledger.judge import rejected_by
+from strongroom.ledger.conflict import must_spend
+from strongroom.ledger.judge import judge_order, rejected_by
+from strongroom.ledger.judgement import Code
 from strongroom.ledger.messages import Plan, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.state import State, decode_order
+from strongroom.ledger.state import decode_order
 from strongroom_coordinator.coins import Coin
 from strongroom_coordinator.planner.builder import CannotPlan, build, payable_of
 from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.tracker.plan_book import TrackedPlan
 
-__all__ = ["bumpable", "plan_bumps", "replan_groups"]
+__all__ = [
+    "Refusals",
+    "Unsignable",
+    "bumpable",
+    "coins_for_left_out",
+    "plan_bumps",
+    "replan_groups",
+    "unsignable_plans",
+]
+
+LOCAL_LIMIT: Final = "LOCAL_LIMIT"
+"""How a holder names its operator's own maximum."""
+MAX_SPLITS: Final = 16
+"""An order with so many plans is taken out of no further one: the ledger allows only so many plans of an order."""
+Refusals = Callable[[bytes], Sequence[str]]
+"""Why holders last gave a plan no signature, one line each, `signer: REASON detail`; empty while none was refused."""
 
 BUMP_PAUSE_MS: Final = 60_000
 """A plan that could not be bumped is not tried again before this."""
 
 
-def replan_groups(round_: Round, chain: ChainView) -> Iterator[tuple[str, list[OrderRecord]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsignable:
+    """An unsigned plan that too few holders sign, and the orders because of which they do not.
+
+    `may_heal` says that the holders' own limits are the reason: what they refuse today they may sign tomorrow.
+    """
+
+    plan: TrackedPlan
+    because_of: frozenset[bytes]
+    may_heal: bool
+
+
+def unsignable_plans(round_: Round, chain: ChainView, refusals: Refusals) -> dict[bytes, Unsignable]:
+    """Unsigned plans that stay so while certain orders are in them: the others are better planned without those."""
+    found = {}
+    for plan in chain.plans:
+        if plan.raw_transaction is None and not plan.record.is_cancel and not plan.record.bumps:
+            blocked = _unsignable(round_, plan, refusals(plan.hash))
+            if blocked is not None:
+                found[plan.hash] = blocked
+    return found
+
+
+def _unsignable(round_: Round, plan: TrackedPlan, refusals: Sequence[str]) -> Unsignable | None:
+    records = [record for name in plan.record.order_hashes if (record := round_.state.order(name)) is not None]
+    rejected = [record.hash for record in records if rejected_by(record) is not None]
+    # As long as no holder refused, the plan may just be about to be signed.
+    ended = [record.hash for record in records if refusals and _fails(round_, record)]
+    if rejected or ended:
+        return Unsignable(plan=plan, because_of=frozenset([*rejected, *ended]), may_heal=False)
+    if len(records) < 2 or not any(LOCAL_LIMIT in line for line in refusals):
+        return None
+    if any(len(record.plans) >= MAX_SPLITS for record in records):
+        return None
+    # Whether an order alone or the day's sum is too much for the holders: without the largest there is most room.
+    amounts = {record.hash: _amount(record) for record in records}
+    largest = max(amounts.values())
+    because_of = frozenset(name for name, amount in amounts.items() if amount == largest)
+    return Unsignable(plan=plan, because_of=because_of, may_heal=True) if len(because_of) < len(records) else None
+
+
+def _fails(round_: Round, record: OrderRecord) -> bool:
+    """Whether holders refuse the order for what the ledger says; a freeze passes, and concerns every order alike."""
+    judgement = judge_order(round_.state, record, round_.now_ms, windows=False)
+    return not judgement.allowed and judgement.code is not Code.FROZEN
+
+
+def _amount(record: OrderRecord) -> int:
+    action = decode_order(record.order).action
+    return action.amount if isinstance(action, Withdraw) else 0
+
+
+def replan_groups(
+    round_: Round, chain: ChainView, unsignable: Mapping[bytes, Unsignable]
+) -> Iterator[tuple[str, list[OrderRecord]]]:
     """Orders without a plan that could still confirm, by vault; those with the same earlier plans together."""
-    hopeless = _never_signed(round_.state, chain)
     wanted = dict.fromkeys(sorted(chain.displaced))
-    for plan in hopeless.values():
-        wanted.update(dict.fromkeys(plan.record.order_hashes))
+    left_out: set[bytes] = set()
+    for blocked in unsignable.values():
+        wanted.update(dict.fromkeys(blocked.plan.record.order_hashes))
+        left_out |= blocked.because_of
     groups: dict[tuple[str, tuple[bytes, ...]], list[OrderRecord]] = {}
     for order_hash in wanted:
         record = round_.state.order(order_hash)
         if record is None or record.state is not OrderState.PLANNED or rejected_by(record) is not None:
             continue
         action = decode_order(record.order).action
-        dead = all(name in chain.plans.conflicted or name in hopeless for name in record.plans)
-        if dead and isinstance(action, Withdraw):
+        dead = all(name in chain.plans.conflicted or name in unsignable for name in record.plans)
+        if dead and order_hash not in left_out and isinstance(action, Withdraw):
             groups.setdefault((action.vault, record.plans), []).append(record)
     for (vault, _), records in sorted(groups.items()):
         yield vault, sorted(records, key=lambda record: (record.accepted_ms, record.hash))
 
 
-def _never_signed(state: State, chain: ChainView) -> dict[bytes, TrackedPlan]:
-    """Unsigned plans that no honest holder signs any more, because one of their orders was rejected meanwhile."""
-    found = {}
-    for plan in chain.plans:
-        if plan.raw_transaction is not None or plan.record.is_cancel or plan.record.bumps:
-            continue
-        for order_hash in plan.record.order_hashes:
-            record = state.order(order_hash)
-            if record is not None and rejected_by(record) is not None:
-                found[plan.hash] = plan
-                break
-    return found
+def coins_for_left_out(
+    round_: Round, chain: ChainView, unsignable: Mapping[bytes, Unsignable]
+) -> Iterator[tuple[bytes, int]]:
+    """The smallest change by which each order that was left out can be planned again once its plan is excluded.
+
+    Where the change is a single coin it is not kept: everything else the vault pays would wait for that one order.
+    """
+    for blocked in unsignable.values():
+        for order_hash in blocked.because_of if blocked.may_heal else ():
+            for need in must_spend(round_.state, order_hash):
+                made = [coin for txid in need.transactions for coin in chain.outputs_of(txid)]
+                free = [coin for coin in made if not chain.plans.is_reserved(coin.outpoint)]
+                if len(made) > 1 and free:
+                    yield min(free, key=lambda coin: (coin.amount_sat, coin.outpoint)).outpoint
 
 
 def plan_bumps(round_: Round, chain: ChainView, tried: dict[bytes, int]) -> list[Plan]:

@@ -115,7 +115,7 @@ def build_edge_side(
         fee_rate_sat_per_vb=config.fee_rate_sat_per_vbyte,
         bump_after_s=config.bump_after_s,
     )
-    planner = Planner(tracker, max_orders=config.max_orders_per_plan)
+    planner = Planner(tracker, max_orders=config.max_orders_per_plan, refusals=side.sessions.refusals)
     journal = OrderJournal(side.storage, reader, clock, tracker.order_bell)
 
     def certified(batch: Batch, certificate: Certificate) -> None:
@@ -125,6 +125,7 @@ def build_edge_side(
     side.sequencer.plan_source = planner.plans
     side.sequencer.on_certified(certified)
     side.sessions.on_signed(tracker.signed)
+    side.sessions.on_refused(side.sequencer.wake)
     tracker.on_change(side.sequencer.wake)
     views = Views(
         reader=reader,

@@ -28,6 +28,7 @@ steps = st.lists(
         st.tuples(st.just("cancel"), st.integers(0, 30)),
         st.tuples(st.just("reject"), st.integers(0, 30)),
         st.tuples(st.just("stick"), st.integers(0, 30)),
+        st.tuples(st.just("refuse"), st.integers(0, 30), st.sampled_from(["LOCAL_LIMIT", "ORDER_NOT_ALLOWED"])),
         st.tuples(st.just("rate"), st.sampled_from([1, 2, 9, 40, 300])),
         st.tuples(st.just("wait"), st.sampled_from([1_000, 60_000, 3_600_000])),
         st.tuples(st.just("plan"), st.booleans()),
@@ -108,6 +109,19 @@ class Story:
         ]
         if live:
             self.world.reject(live[pick % len(live)], "carol")
+
+    def do_refuse(self, pick: int, reason: str) -> None:
+        """Holders refuse an unsigned plan, what remains of it is planned, and later they sign it after all or not."""
+        for _ in range(3):
+            self.do_pay(0, 100_000 + pick, 20_000)
+        self.do_deposit(0, 1_000_000)
+        self.do_plan(False)
+        unsigned = [plan for plan in self.chain.plans if plan.raw_transaction is None]
+        if unsigned:
+            self.chain.refusals[unsigned[pick % len(unsigned)].hash] = [f"s1: {reason}"]
+            self.do_plan(True)
+            self.do_confirm(-1)
+            self.do_plan(True)
 
     def do_stick(self, pick: int) -> None:
         waiting = list(self.chain.plans)

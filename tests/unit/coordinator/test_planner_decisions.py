@@ -196,6 +196,75 @@ def test_orders_beside_a_rejected_one_are_planned_without_it_when_nothing_was_si
     assert {(item.txid, item.vout) for item in second.inputs} & {(item.txid, item.vout) for item in first.inputs}
 
 
+def refused(chain: PlannerChain, plan: Plan, line: str) -> None:
+    """Too few holders sign a plan."""
+    chain.refusals[chain.tracked(plan).hash] = [f"s1: {line}", f"s2: {line}"]
+
+
+def test_orders_beside_one_above_the_holders_own_limits_are_planned_without_it() -> None:
+    world, chain = started()
+    chain.deposit(VAULT, 9_000_000)
+    small, large, middle = world.pay(VAULT, 100_000), world.pay(VAULT, 900_000), world.pay(VAULT, 200_000)
+    [first] = chain.plan(signed=False)
+    assert chain.plan() == []
+    refused(chain, first, "LOCAL_LIMIT 900000 is above this signer's 500000 an order")
+    [second] = chain.plan()
+    assert second.order_hashes == (small, middle)
+    assert chain.plan() == []
+    chain.confirm(chain.tracked(second))
+    [third] = chain.plan(signed=False)
+    assert third.order_hashes == (large,)
+    refused(chain, third, "LOCAL_LIMIT 900000 is above this signer's 500000 an order")
+    assert chain.plan() == []
+
+
+def test_a_way_back_is_kept_for_an_order_that_was_left_out() -> None:
+    world, chain = started()
+    chain.deposit(VAULT, 9_000_000)
+    small, large = world.pay(VAULT, 100_000), world.pay(VAULT, 900_000)
+    [first] = chain.plan(signed=False)
+    refused(chain, first, "LOCAL_LIMIT")
+    [second] = chain.plan()
+    # Everything else that the vault has is spent by others before the second plan confirms.
+    others = [world.pay(VAULT, 1_900_000) for _ in range(4)]
+    while chain.plan():
+        pass
+    assert len(change_of(second)) == 4
+    for plan in [chain.tracked(second), *chain.plans.descendants(chain.tracked(second)).values()]:
+        if chain.can_confirm(plan):
+            chain.confirm(plan)
+    [third] = chain.plan()
+    assert third.order_hashes[0] == large
+    assert not set(third.order_hashes) & {small}
+    assert any(world.state.plans_of(order) for order in others)
+
+
+def test_orders_beside_an_expired_one_are_planned_without_it_once_holders_refused() -> None:
+    world, chain = started()
+    chain.deposit(VAULT, 9_000_000)
+    expired = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice", "bob", expires_ms=world.time_ms + 60_000)
+    other = world.pay(VAULT, 200_000)
+    [first] = chain.plan(signed=False)
+    assert first.order_hashes == (expired, other)
+    world.later(60_000)
+    assert chain.plan() == []
+    refused(chain, first, "ORDER_NOT_ALLOWED ORDER_EXPIRED")
+    [second] = chain.plan()
+    assert second.order_hashes == (other,)
+    assert {(item.txid, item.vout) for item in second.inputs} & {(item.txid, item.vout) for item in first.inputs}
+
+
+def test_a_frozen_plan_keeps_its_orders_together() -> None:
+    world, chain = started()
+    chain.deposit(VAULT, 9_000_000)
+    world.pay(VAULT, 100_000)
+    world.pay(VAULT, 200_000)
+    [first] = chain.plan(signed=False)
+    world.freeze(vault=VAULT)
+    refused(chain, first, "ORDER_NOT_ALLOWED FROZEN")
+    assert chain.plan() == []
+
+
 def test_a_stuck_plan_is_bumped_once_and_not_when_its_change_is_spent() -> None:
     world, chain = started(rate=2)
     chain.deposit(VAULT, 9_000_000)
