@@ -75,6 +75,7 @@ class Sequencer:
         self._has_led = False
         self._term = 0
         self._refused_plans: set[bytes] = set()
+        self._stamped: tuple[int, float] | None = None
         self._certified: list[Callable[[Batch, Certificate], None]] = []
         self._final: list[Callable[[int], None]] = []
         self.plan_source: PlanSource | None = None
@@ -106,6 +107,18 @@ class Sequencer:
     def term(self) -> int:
         """The term this coordinator leads; 0 while it leads none."""
         return self._term
+
+    @property
+    def log_now_ms(self) -> int | None:
+        """What log time must have reached by now; None before the first batch of this process was certified.
+
+        From the time that w signers let pass last, and the monotonic clock since: a wall clock that is set wrong
+        meanwhile changes nothing.
+        """
+        if self._stamped is None:
+            return None
+        time_ms, at = self._stamped
+        return time_ms + int((self._clock.monotonic() - at) * 1000)
 
     @property
     def queued(self) -> int:
@@ -317,6 +330,7 @@ class Sequencer:
 
     def _take_certificate(self, batch: TakenBatch, certificate: Certificate) -> None:
         self._sessions.certified(certificate)
+        self._stamped = (batch.preview.time_ms, self._clock.monotonic())
         final = self._ledger.decided_final_size
         if batch.has_substance:
             self._substance = certificate.head.size

@@ -29,7 +29,7 @@ from strongroom_coordinator.tracker import Tracker
 __all__ = ["OrderOverview", "PlanOverview", "Status", "Views"]
 
 EXPIRY_MARGIN_MS: Final = 10 * 60 * 1000
-"""By then no signer votes any more for a batch that was stamped before the expiry."""
+"""So long after the expiry, by log time, no signer votes any more for a batch that was stamped before it."""
 MAX_LINE: Final = 400
 
 
@@ -92,6 +92,7 @@ class Views:
         tracker: The chain.
         storage: The database.
         clock: Wall time.
+        log_now: What log time must have reached by now; None while that is not known.
         reason: Why an order that passes is not planned, for people.
         refusals: Last refusals of a plan by signers.
     """
@@ -103,6 +104,7 @@ class Views:
         tracker: Tracker,
         storage: Storage,
         clock: Clock,
+        log_now: Callable[[], int | None],
         reason: Callable[[bytes], str],
         refusals: Callable[[bytes], list[str]],
     ) -> None:
@@ -110,6 +112,7 @@ class Views:
         self._tracker = tracker
         self._storage = storage
         self._clock = clock
+        self._log_now = log_now
         self._reason = reason
         self._refusals = refusals
 
@@ -141,10 +144,14 @@ class Views:
     ) -> OrderOverview:
         order = decode_order(record.order)
         plans = tuple(self._plan(reading.state.known_plan(name), rows, with_transactions) for name in record.plans)
-        status = self._status(reading.state, record, order, plans)
         said = max((one.time_ms for one in record.endorsements), default=record.accepted_ms)
         # A record that has not changed since is proven by the final state: nobody calls it delivered before that.
         proven = final if final.state.order(record.hash) == record else reading
+        is_final = proven.final_certificate is not None
+        status = self._status(record, order, plans, expired=self._has_expired(final, order))
+        if status is Status.NEVER_WILL_BE_PAID and not is_final:
+            # The entry that ends it may vanish with this term, and the order could be paid in the next.
+            status = Status.PAYABLE if plans and isinstance(order.action, Withdraw) else Status.OPEN
         return OrderOverview(
             record=record,
             order=order,
@@ -190,53 +197,46 @@ class Views:
 
     # --- status ----------------------------------------------------------------------------------------------------
 
-    def _status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+    def _status(self, record: OrderRecord, order: Order, plans: Sequence[PlanOverview], *, expired: bool) -> Status:
         match order.action:
             case CreateVault() | Freeze() | Unfreeze():
-                return self._ledger_status(state, record, order)
+                return self._ledger_status(record, expired)
             case CancelWithdraw():
-                return self._cancel_status(state, record, order, plans)
+                return self._cancel_status(record, plans, expired)
             case Withdraw():
-                return self._payment_status(state, record, order, plans)
+                return self._payment_status(record, plans, expired)
 
-    def _ledger_status(self, state: State, record: OrderRecord, order: Order) -> Status:
+    @staticmethod
+    def _ledger_status(record: OrderRecord, expired: bool) -> Status:
         if record.state is OrderState.DONE:
             return Status.DONE
-        ended = record.state is not OrderState.OPEN or self._has_expired(state, order)
-        return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
+        return Status.NEVER_WILL_BE_PAID if expired or record.state is not OrderState.OPEN else Status.OPEN
 
-    def _cancel_status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+    def _cancel_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
         depth = self._tracker.confirmations
         if record.state is OrderState.DONE or any(plan.confirmations >= depth for plan in plans):
             return Status.DONE
-        if plans and all(plan.excluded_depth >= depth for plan in plans):
-            return Status.NEVER_WILL_BE_PAID
-        if not plans and self._has_expired(state, order):
-            return Status.NEVER_WILL_BE_PAID
-        return Status.OPEN
+        ended = all(plan.excluded_depth >= depth for plan in plans) if plans else expired
+        return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
 
-    def _payment_status(self, state: State, record: OrderRecord, order: Order, plans: Sequence[PlanOverview]) -> Status:
+    def _payment_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
         depth = self._tracker.confirmations
         if any(plan.confirmations >= depth for plan in plans):
             return Status.PAID
         if record.state in (OrderState.REJECTED, OrderState.CANCELLED):
             return Status.NEVER_WILL_BE_PAID
         if not plans:
-            return Status.NEVER_WILL_BE_PAID if self._has_expired(state, order) else Status.OPEN
-        if all(plan.excluded_depth >= depth for plan in plans):
-            ended = record.state is OrderState.EXCLUDING or rejected_by(record) is not None
-            if ended or self._has_expired(state, order):
-                return Status.NEVER_WILL_BE_PAID
-        return Status.PAYABLE
+            return Status.NEVER_WILL_BE_PAID if expired else Status.OPEN
+        ended = expired or record.state is OrderState.EXCLUDING or rejected_by(record) is not None
+        excluded = all(plan.excluded_depth >= depth for plan in plans)
+        return Status.NEVER_WILL_BE_PAID if ended and excluded else Status.PAYABLE
 
-    def _has_expired(self, state: State, order: Order) -> bool:
-        """Whether no plan of the order can enter the log any more."""
-        newest = self._reader.source.replica.state()
-        return order.expires_ms <= state.time_ms or (
-            order.expires_ms <= newest.time_ms
-            if newest.size > state.size
-            else order.expires_ms + EXPIRY_MARGIN_MS <= self._clock.wall_ms()
-        )
+    def _has_expired(self, final: Reading, order: Order) -> bool:
+        """Whether no plan of the order can enter the log any more; never on the word of this machine's wall clock."""
+        if final.final_certificate is not None and order.expires_ms <= final.state.time_ms:
+            return True
+        now_ms = self._log_now()
+        return now_ms is not None and order.expires_ms + EXPIRY_MARGIN_MS <= now_ms
 
     # --- words -----------------------------------------------------------------------------------------------------
 

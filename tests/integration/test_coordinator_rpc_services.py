@@ -224,6 +224,22 @@ async def test_a_watch_resumes_from_its_cursor_over_a_restart(tmp_path: Path) ->
         assert caught.value.remote_reason == "CURSOR_UNKNOWN"
 
 
+async def test_a_watch_tells_that_a_rejection_is_final(tmp_path: Path) -> None:
+    async with edge_site(tmp_path) as site:
+        await site.make_vault(VAULT)
+        name = await ordered(site)
+        reject = site.say("carol", Verb.REJECT, name, await seen(site))
+        told = []
+        async with asyncio.timeout(10):
+            async for _, order in site.treasury().watch_orders():
+                if not told:
+                    await site.treasury().endorse(reject)
+                told.append(order.status)
+                if order.status == "never_will_be_paid":
+                    break
+        assert told[0] == "open"
+
+
 async def test_a_withdrawal_without_coins_waits_with_a_reason_and_blocks_no_other(tmp_path: Path) -> None:
     rule = builder.rule(
         maximum=(AssetAmount(asset=builder.BTC, amount=100 * builder.COIN),),

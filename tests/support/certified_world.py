@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ledger_world import World
 from strongroom.ledger.messages import Certificate, CertificateVote, Head
 from strongroom.ledger.replica import Replica
+from strongroom.protocol.certificates import head_hash
 
 
 class Certified:
-    """A log whose newest batch counts as certified."""
+    """A log whose newest batch counts as certified, and as final unless `is_final` says otherwise."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.final_certificate: Certificate | None = None
+        self.is_final = True
 
     @property
     def replica(self) -> Replica:
@@ -25,6 +28,14 @@ class Certified:
         head = Head(log_id=self.world.log_id, term=1, size=size, root=root, state_digest=digest)
         vote = CertificateVote(signer="s1", held_term=0, held_size=0, held_head=b"", signature=bytes(64))
         return Certificate(head=head, votes=(vote,))
+
+    @property
+    def final_certificate(self) -> Certificate | None:
+        if not self.is_final:
+            return None
+        newest = self.certificate
+        vote = replace(newest.votes[0], held_term=1, held_size=newest.head.size, held_head=head_hash(newest.head))
+        return replace(newest, votes=(vote,))
 
     async def stored(self) -> None:
         return

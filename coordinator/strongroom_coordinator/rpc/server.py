@@ -132,6 +132,7 @@ def build_edge_side(
         tracker=tracker,
         storage=side.storage,
         clock=clock,
+        log_now=lambda: side.sequencer.log_now_ms,
         reason=planner.reason,
         refusals=side.sessions.refusals,
     )

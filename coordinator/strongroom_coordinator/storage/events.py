@@ -10,9 +10,20 @@ from sqlalchemy import Connection, func, select
 from strongroom_coordinator.storage.ledger import read_meta, write_meta
 from strongroom_coordinator.storage.schema import order_event
 
-__all__ = ["OrderEvent", "after", "append", "latest", "logged_size", "newest_time", "note_logged_size"]
+__all__ = [
+    "OrderEvent",
+    "after",
+    "append",
+    "final_size",
+    "latest",
+    "logged_size",
+    "newest_time",
+    "note_final_size",
+    "note_logged_size",
+]
 
 _LOGGED_SIZE = "order_events_size"
+_FINAL_SIZE = "order_events_final_size"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +68,25 @@ def newest_time(connection: Connection, order_hashes: Iterable[bytes]) -> dict[b
 
 
 def logged_size(connection: Connection) -> int:
-    """Size of the log up to which events were written."""
-    stored = read_meta(connection, _LOGGED_SIZE)
-    return 0 if stored is None else int.from_bytes(stored, "big")
+    """Size of the log up to which the events of certified entries were written."""
+    return _size(connection, _LOGGED_SIZE)
 
 
 def note_logged_size(connection: Connection, size: int) -> None:
-    """Say that the events of all entries below `size` are written."""
+    """Say that the events of all certified entries below `size` are written."""
     write_meta(connection, _LOGGED_SIZE, size.to_bytes(8, "big"))
+
+
+def final_size(connection: Connection) -> int:
+    """Size of the log up to which the events of final entries were written."""
+    return _size(connection, _FINAL_SIZE)
+
+
+def note_final_size(connection: Connection, size: int) -> None:
+    """Say that the events of all final entries below `size` are written."""
+    write_meta(connection, _FINAL_SIZE, size.to_bytes(8, "big"))
+
+
+def _size(connection: Connection, name: str) -> int:
+    stored = read_meta(connection, name)
+    return 0 if stored is None else int.from_bytes(stored, "big")

@@ -11,6 +11,7 @@ import pytest
 from certified_world import Certified, Clock
 from ledger_world import HOUR_MS, World
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.messages import Tick
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows
@@ -31,7 +32,9 @@ class Desk:
         migrate(url)
         self.storage = Storage.open(url)
         self.clock = Clock(self.world)
-        self.reader = LogReader(Certified(self.world))
+        self.certified = Certified(self.world)
+        self.reader = LogReader(self.certified)
+        self.log_now_ms: int | None = None
         unused: Any = None
         self.tracker = Tracker(
             node=unused,
@@ -49,6 +52,7 @@ class Desk:
             tracker=self.tracker,
             storage=self.storage,
             clock=self.clock,
+            log_now=lambda: self.log_now_ms,
             reason=lambda _: "coins: none",
             refusals=lambda _: [],
         )
@@ -114,11 +118,32 @@ async def test_expiry_ends_an_order_only_when_no_plan_can_enter_the_log_any_more
     waiting = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop")
     planned = desk.world.pay(VAULT, 100_000)
     desk.plan(planned)
-    desk.clock.ahead_ms = 3 * 24 * HOUR_MS + 1_000
+    expiry = desk.world.time_ms + 3 * 24 * HOUR_MS + 1_000
+    desk.log_now_ms = expiry
     assert (await desk.see(waiting)).status is Status.OPEN
-    desk.clock.ahead_ms += EXPIRY_MARGIN_MS
+    desk.log_now_ms = expiry + EXPIRY_MARGIN_MS
     assert (await desk.see(waiting)).status is Status.NEVER_WILL_BE_PAID
     assert (await desk.see(planned)).status is Status.PAYABLE
+
+
+async def test_a_wrong_wall_clock_ends_no_order(desk: Desk) -> None:
+    waiting = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop")
+    desk.clock.ahead_ms = 30 * 24 * HOUR_MS
+    assert (await desk.see(waiting)).status is Status.OPEN
+
+
+async def test_the_end_of_an_order_counts_once_it_is_final(desk: Desk) -> None:
+    rejected = desk.world.pay(VAULT, 100_000)
+    expired = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop", expires_ms=desk.world.time_ms + 1_000)
+    desk.world.reject(rejected, "carol")
+    desk.world.later(1_000)
+    desk.world.log(Tick())
+    desk.certified.is_final = False
+    for order in (rejected, expired):
+        assert (await desk.see(order)).status is Status.OPEN
+    desk.certified.is_final = True
+    for order in (rejected, expired):
+        assert (await desk.see(order)).status is Status.NEVER_WILL_BE_PAID
 
 
 async def test_a_rejection_ends_an_open_order_and_does_not_end_a_planned_one(desk: Desk) -> None:
