@@ -8,14 +8,14 @@ confirmed or failed. Depth is exactly one: a longer chain of plans would be soun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.state import State
 
-__all__ = ["MustSpend", "Outpoint", "Planned", "excludes", "must_spend"]
+__all__ = ["MustSpend", "NewPlan", "Outpoint", "Planned", "must_spend"]
 
 Outpoint = tuple[bytes, int]
 """Transaction id (32 bytes, internal order) and output index."""
@@ -61,29 +61,73 @@ class MustSpend:
         return any(outpoint in self.outpoints or outpoint[0] in self.transactions for outpoint in spent)
 
 
-def excludes(
-    order_hash: bytes,
-    spent: frozenset[Outpoint],
-    earlier: Planned,
-    plan_of: Callable[[bytes], Planned | None],
-) -> bool:
-    """Whether a new plan that spends `spent` can never confirm beside `earlier`, a plan of this order.
+class NewPlan:
+    """A plan that is to be logged, against the earlier plans of its orders.
 
-    Args:
-        order_hash: the order both plans are about.
-        spent: the coins of the new plan.
-        earlier: the earlier plan.
-        plan_of: returns the logged plan with this transaction id, if there is one.
+    Orders share earlier plans, and all of them the coins of the new one: each logged plan is looked up once. Make one
+    of these for each plan that is checked, and keep it no longer.
     """
-    if not spent.isdisjoint(earlier.outpoints):
-        return True
-    for txid in {txid for txid, _ in spent}:
-        between = plan_of(txid)
-        if between is None or order_hash in between.orders:
-            continue
-        if not between.outpoints.isdisjoint(earlier.outpoints):
+
+    def __init__(
+        self,
+        spent: frozenset[Outpoint],
+        *,
+        by_txid: Callable[[bytes], Planned | None],
+        by_hash: Callable[[bytes], Planned],
+    ) -> None:
+        """Prepare for a plan.
+
+        Args:
+            spent: the coins it spends.
+            by_txid: returns the logged plan with this transaction id, if there is one.
+            by_hash: returns the logged plan of this hash.
+        """
+        self._spent = spent
+        self._by_txid = by_txid
+        self._by_hash = by_hash
+        self._earlier: dict[bytes, Planned] = {}
+        self._parents: tuple[Planned, ...] | None = None
+        self._between: dict[bytes, frozenset[Outpoint]] = {}
+        self._unions: dict[tuple[bytes, ...], frozenset[Outpoint]] = {}
+
+    @classmethod
+    def of(cls, state: State, spent: frozenset[Outpoint]) -> Self:
+        """Return it for the plans that this state holds."""
+
+        def by_txid(txid: bytes) -> Planned | None:
+            record = state.plan_by_txid(txid)
+            return None if record is None else Planned.of(record)
+
+        return cls(spent, by_txid=by_txid, by_hash=lambda plan_hash: Planned.of(state.known_plan(plan_hash)))
+
+    def first_not_excluded(self, order_hash: bytes, earlier: Iterable[bytes]) -> bytes | None:
+        """Return the first of the order's earlier plans (by hash) that the new plan could confirm beside."""
+        for plan_hash in earlier:
+            if plan_hash not in self._earlier:
+                self._earlier[plan_hash] = self._by_hash(plan_hash)
+            if not self.excludes(order_hash, self._earlier[plan_hash]):
+                return plan_hash
+        return None
+
+    def excludes(self, order_hash: bytes, earlier: Planned) -> bool:
+        """Whether the new plan can never confirm beside `earlier`, a plan of this order."""
+        if not self._spent.isdisjoint(earlier.outpoints):
             return True
-    return False
+        return not self._spent_between(order_hash).isdisjoint(earlier.outpoints)
+
+    def _spent_between(self, order_hash: bytes) -> frozenset[Outpoint]:
+        """Coins of the logged plans whose outputs the new one spends, without those plans that pay the order."""
+        if order_hash not in self._between:
+            if self._parents is None:
+                found = (self._by_txid(txid) for txid in {txid for txid, _ in self._spent})
+                self._parents = tuple(plan for plan in found if plan is not None)
+            others = [plan for plan in self._parents if order_hash not in plan.orders]
+            # Most orders are paid by none of them, so most share one union.
+            key = tuple(plan.txid for plan in others)
+            if key not in self._unions:
+                self._unions[key] = frozenset(outpoint for plan in others for outpoint in plan.outpoints)
+            self._between[order_hash] = self._unions[key]
+        return self._between[order_hash]
 
 
 def must_spend(state: State, order_hash: bytes) -> tuple[MustSpend, ...]:
@@ -102,18 +146,3 @@ def _requirement(state: State, order_hash: bytes, earlier: PlanRecord) -> MustSp
             if order_hash not in record.order_hashes:
                 between.add(record.txid)
     return MustSpend(plan_hash=earlier.hash, outpoints=outpoints, transactions=frozenset(between))
-
-
-def first_not_excluded(
-    state: State, order_hash: bytes, spent: frozenset[Outpoint], earlier: Sequence[bytes]
-) -> bytes | None:
-    """Return the first of the earlier plans (by hash) that the new plan could confirm beside."""
-
-    def plan_of(txid: bytes) -> Planned | None:
-        record = state.plan_by_txid(txid)
-        return None if record is None else Planned.of(record)
-
-    for plan_hash in earlier:
-        if not excludes(order_hash, spent, Planned.of(state.known_plan(plan_hash)), plan_of):
-            return plan_hash
-    return None

@@ -7,13 +7,14 @@ with that plan - is looked at: none pays an order twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strongroom.ledger.conflict import Outpoint, Planned, excludes
+from strongroom.ledger.conflict import NewPlan, Outpoint, Planned
 
 COINS: list[Outpoint] = [(bytes([255]) * 32, vout) for vout in range(4)]
 ORDERS = [bytes([number]) * 32 for number in range(3)]
@@ -34,6 +35,19 @@ DRAWN = st.builds(
 )
 
 
+def meets(plan: Planned, order: bytes, earlier: Planned, logged: list[Planned]) -> bool:
+    """The rule as it is written, for one order and one earlier plan, with nothing remembered."""
+    between = [old for old in logged if order not in old.orders and any(txid == old.txid for txid, _ in plan.outpoints)]
+    return any(one.outpoints & earlier.outpoints for one in [plan, *between])
+
+
+def excludes(
+    order: bytes, spent: frozenset[Outpoint], earlier: Planned, plan_of: Callable[[bytes], Planned | None]
+) -> bool:
+    logged: dict[bytes, Planned] = {}
+    return NewPlan(spent, by_txid=plan_of, by_hash=logged.__getitem__).excludes(order, earlier)
+
+
 def take_by_the_rule(drawn: list[Drawn]) -> list[Planned]:
     kept: list[Planned] = []
 
@@ -47,8 +61,18 @@ def take_by_the_rule(drawn: list[Drawn]) -> list[Planned]:
             continue
         orders = frozenset(ORDERS[order] for order in one.orders)
         plan = Planned(txid=bytes([number + 10]) * 32, outpoints=frozenset(outpoints), orders=orders)
-        earlier = [(order, old) for order in orders for old in kept if order in old.orders]
-        if all(excludes(order, plan.outpoints, old, plan_of) for order, old in earlier):
+        earlier = [(order, old) for order in sorted(orders) for old in kept if order in old.orders]
+        by_hash = {old.txid: old for old in kept}
+        new = NewPlan(plan.outpoints, by_txid=plan_of, by_hash=by_hash.__getitem__)
+        beside = {
+            order: new.first_not_excluded(order, [old.txid for old in kept if order in old.orders])
+            for order in sorted(orders)
+        }
+        assert beside == {
+            order: next((old.txid for one, old in earlier if one == order and not meets(plan, order, old, kept)), None)
+            for order in orders
+        }
+        if not any(beside.values()):
             kept.append(plan)
     return kept
 
@@ -90,3 +114,34 @@ def test_a_plan_in_between_that_pays_the_order_does_not_count() -> None:
     spent = frozenset({(b"2" * 32, 0)})
     assert not excludes(ORDERS[0], spent, first, {paying.txid: paying}.get)
     assert excludes(ORDERS[0], spent, first, {other.txid: other}.get)
+
+
+def test_attack_many_orders_with_many_plans_cost_one_look_at_each_plan() -> None:
+    """A coordinator chooses how many orders a plan has, how many plans each has had, and how many coins it spends."""
+    orders = [bytes([number]) * 32 for number in range(50)]
+    coins: list[Outpoint] = [(bytes([200]) * 32, vout) for vout in range(100)]
+    old = {
+        bytes([number]) * 32: Planned(
+            txid=bytes([number]) * 32, outpoints=frozenset({coins[number - 100]}), orders=frozenset(orders)
+        )
+        for number in range(100, 120)
+    }
+    parents = {
+        bytes([number]) * 32: Planned(
+            txid=bytes([number]) * 32, outpoints=frozenset(coins), orders=frozenset(orders[: number % 2])
+        )
+        for number in range(120, 180)
+    }
+    asked: list[bytes] = []
+
+    def by_txid(txid: bytes) -> Planned | None:
+        asked.append(txid)
+        return parents.get(txid)
+
+    def by_hash(name: bytes) -> Planned:
+        asked.append(name)
+        return old[name]
+
+    new = NewPlan(frozenset((txid, 0) for txid in parents), by_txid=by_txid, by_hash=by_hash)
+    assert all(new.first_not_excluded(order, old) is None for order in orders)
+    assert sorted(asked) == sorted([*old, *parents])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec
-from strongroom.ledger.conflict import Outpoint, first_not_excluded
+from strongroom.ledger.conflict import NewPlan, Outpoint
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.judgement import Judgement
@@ -144,10 +144,10 @@ def _check_still_wanted(record: OrderRecord) -> None:
 
 def _check_at_most_once(state: State, plan: Plan, resolved: ResolvedPlan) -> None:
     """Check the conflict rule for each order with earlier plans, and for the order that a cancellation excludes."""
-    spent = _spent(plan)
+    new = NewPlan.of(state, _spent(plan))
     about = resolved.records if resolved.target is None else (*resolved.records, resolved.target)
     for record in about:
-        beside = first_not_excluded(state, record.hash, spent, record.plans) if record.plans else None
+        beside = new.first_not_excluded(record.hash, record.plans)
         if beside is not None:
             raise refused(
                 "PLAN_CONFLICT",
