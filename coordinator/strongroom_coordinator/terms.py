@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 PROMISE_TIMEOUT_S: Final = 5.0
 ADOPT_TIMEOUT_S: Final = 60.0
+OFFER_AGAIN_S: Final = 1.0
+OFFER_AGAIN_MOST_S: Final = 60.0
+"""A signer that could not adopt a base, because it catches up for long or had an alarm, is asked again so late."""
 STALE_TERM: Final = frozenset({"TERM_STALE", "TERM_ALREADY_PROMISED", "TERM_HAS_ANOTHER_BASE"})
 _MAX_CLAIM: Final = 2**20
 """A signer's word about its term moves ours at most this far at once: a liar must not use the numbers up."""
@@ -62,7 +65,9 @@ class Terms:
         self._catch_up = CatchUp(ledger, links, electorate)
         self._highest = 0
         self._step = 1
-        self._offers: set[asyncio.Task[None]] = set()
+        self._offers: dict[asyncio.Task[None], TermOpening | None] = {}
+        self._offer_ended = asyncio.Event()
+        self._again: set[asyncio.Task[None]] = set()
         self._on_ready: list[Callable[[SignerLink], None]] = []
         self.opening: TermOpening | None = None
         self.ready: dict[str, SignerLink] = {}
@@ -180,14 +185,15 @@ class Terms:
     async def _adopted(self, opening: TermOpening) -> TermOpening | None:
         """Send the opening to every signer and wait until w have adopted its base."""
         self.opening = opening
-        offers = {link.signer: self._offer(link) for link in self._links.links.values()}
-        waiting = set(offers.values())
-        deadline = asyncio.get_running_loop().time() + ADOPT_TIMEOUT_S
-        while waiting and len(self.ready) < self._electorate.witness_quorum:
-            left = deadline - asyncio.get_running_loop().time()
-            done, waiting = await asyncio.wait(waiting, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                break
+        for link in tuple(self._links.links.values()):
+            self._offer(link)
+        try:
+            async with asyncio.timeout(ADOPT_TIMEOUT_S):
+                while len(self.ready) < self._electorate.witness_quorum and opening in self._offers.values():
+                    self._offer_ended.clear()
+                    await self._offer_ended.wait()
+        except TimeoutError:
+            pass  # too few have adopted the base: said below
         if len(self.ready) < self._electorate.witness_quorum:
             log.warning("term.not_adopted", term=opening.term, ready=sorted(self.ready))
             self.opening = None
@@ -197,16 +203,30 @@ class Terms:
         log.info("term.opened", term=opening.term, base_term=base.term, base_size=base.size, ready=sorted(self.ready))
         return opening
 
-    def _offer(self, link: SignerLink) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._offer_one(link))
-        self._offers.add(task)
-        task.add_done_callback(self._offers.discard)
-        return task
-
-    async def _offer_one(self, link: SignerLink) -> None:
+    def _offer(self, link: SignerLink, pause_s: float = OFFER_AGAIN_S) -> None:
+        """Send the opening to one signer; if it fails, again after a pause."""
         opening = self.opening
         if opening is None:
             return
+        task = asyncio.create_task(self._offer_one(link, opening, pause_s))
+        self._offers[task] = opening
+        task.add_done_callback(self._note_offer_ended)
+
+    def _note_offer_ended(self, task: asyncio.Task[None]) -> None:
+        del self._offers[task]
+        self._offer_ended.set()
+
+    def _offer_later(self, link: SignerLink, opening: TermOpening, pause_s: float) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(pause_s)
+            if self.opening is opening and link.is_open:
+                self._offer(link, min(2 * pause_s, OFFER_AGAIN_MOST_S))
+
+        task = asyncio.create_task(wait())
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
+
+    async def _offer_one(self, link: SignerLink, opening: TermOpening, pause_s: float) -> None:
         base_size = 0 if opening.base is None else opening.base.head.size
         frame = pb.OpenTerm(
             term=opening.term,
@@ -223,6 +243,8 @@ class Terms:
         except StrongroomError as error:
             if isinstance(error, SignerFailed) and error.code in STALE_TERM:
                 self.overtaken()
+            else:
+                self._offer_later(link, opening, pause_s)
             log.warning("term.not_adopted_by", signer=link.signer, reason=error.reason, message=error.message)
             return
         if self.opening is not opening or not link.is_open:
@@ -241,9 +263,10 @@ class Terms:
 
     async def stop(self) -> None:
         """Cancel what is under way."""
-        for task in tuple(self._offers):
+        tasks = (*self._offers, *self._again)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._offers, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _names_with(collection: NewTermCollection, held: Held) -> Iterable[str]:

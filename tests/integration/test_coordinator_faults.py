@@ -18,7 +18,9 @@ from strongroom.ledger.messages import Commitments, Shares, Vote
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import signing
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
+from strongroom.protocol.voter_state import VoterRefused
 from strongroom_coordinator.errors import SignerFailed
+from strongroom_coordinator.link import SignerLink
 from strongroom_signer import requests
 
 
@@ -258,3 +260,48 @@ async def test_charter_of_three_of_five_goes_on_with_two_liars(tmp_path: Path) -
             intercept(liar, requests.Release, wrong_shares(liar))
         for _ in range(3):
             await site.signed(await site.pay("customer-1", 50_000))
+
+
+async def test_signer_that_could_not_adopt_a_base_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        signer = site.start_signer("s1")
+        adopt, refusals = signer.voting.open_term, iter([VoterRefused("an alarm is on")])
+
+        def open_term(request: Any, leader: bytes) -> None:
+            for refusal in refusals:
+                raise refusal
+            adopt(request, leader)
+
+        monkeypatch.setattr(signer.voting, "open_term", open_term)
+        await site.start_signers("s2", "s3")
+        await site.genesis_logged()
+        term = site.side.sequencer.term
+        await site.until(lambda: "s1" in site.side.terms.ready)
+        assert site.side.sequencer.term == term
+
+
+async def test_signer_that_joins_while_a_term_opens_counts_at_once(tmp_path: Path) -> None:
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        site.start_signer("s1")
+        asked = asyncio.Event()
+        terms: Any = site.side.terms
+        request = SignerLink.request
+
+        async def hang(link: SignerLink, body: Any, **options: Any) -> Any:
+            if link.signer == "s1" and isinstance(body, pb.OpenTerm):
+                asked.set()
+                await asyncio.Event().wait()
+            return await request(link, body, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SignerLink, "request", hang)
+            site.start_signer("s2")
+            await asyncio.wait_for(asked.wait(), 20)
+            assert terms.term == 1
+            site.start_signer("s3")
+            await site.until(lambda: site.side.sequencer.term == 1)
+        assert set(terms.ready) == {"s2", "s3"}
