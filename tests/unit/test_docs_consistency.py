@@ -16,7 +16,9 @@ import error_reference
 from docs_text import ROOT, anchors, blocks, inline, links, markdown_files, prose
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.voter_state import Alarm
+from strongroom_client.errors import RemoteError
 from strongroom_coordinator import config as coordinator_config
+from strongroom_regtest.methods import METHODS
 from strongroom_signer import config as signer_config
 from strongroom_signer.alarms import CLOCK_DRIFT, DiskLow
 from strongroom_signer.refusals import ShareRefused
@@ -134,6 +136,24 @@ def test_the_operators_guide_explains_every_refusal_and_every_alarm() -> None:
     refusals = {error.reason for error in error_reference.classes(ShareRefused)}
     assert refusals
     assert not (refusals | {alarm.name for alarm in Alarm} | {CLOCK_DRIFT, DiskLow.reason}) - guide
+
+
+def test_the_warnings_in_the_guide_for_approvers_are_those_of_the_screen() -> None:
+    guide = (ROOT / "docs/treasury.md").read_text().split("Warnings you will meet:")[1].split("\n## ")[0]
+    told = [" ".join(text.split()).rstrip(".") for text in re.findall(r"\*\*(.+?)\*\*", guide, re.DOTALL)]
+    screen = "".join(path.read_text() for path in (ROOT / "client/strongroom_client").glob("display.py"))
+    assert len(told) > 5
+    assert not [text for text in told if text not in screen]
+
+
+def test_the_guide_for_integrators_says_what_to_do_about_every_error_class() -> None:
+    guide = set(inline(ROOT / "docs/integrators.md"))
+    assert not {error.__name__ for error in RemoteError.__subclasses__()} - guide
+
+
+def test_the_regtest_nodes_readme_lists_its_methods() -> None:
+    listed = (ROOT / "deploy/regtest/README.md").read_text().split("## Methods\n")[1].split("Names, parameters")[0]
+    assert set(re.findall(r"`([a-z]+)`", listed)) == {*METHODS, "stop"}
 
 
 EVENT = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
