@@ -23,6 +23,7 @@ __all__ = ["Broadcaster"]
 log = structlog.get_logger()
 
 RETRY_S: Final = 2.0
+"""A transaction that the node refused is handed over again after this, then after twice as long each time."""
 CHECK_S: Final = 60.0
 """A waiting transaction is handed over again this often: a node forgets its mempool when it restarts."""
 
@@ -36,10 +37,14 @@ class Broadcaster:
         self._storage = storage
         self._clock = clock
         self._next: dict[bytes, float] = {}
+        self._refused: dict[bytes, int] = {}
+        """How often in a row the node refused each."""
+        self._height = -1
 
     def check_all(self) -> None:
         """Hand every transaction over again: the node may have lost them."""
         self._next.clear()
+        self._refused.clear()
 
     async def announce(self) -> None:
         """Hand over what is due, parents before children.
@@ -51,6 +56,11 @@ class Broadcaster:
         now = self._clock.monotonic()
         book = self._tracker.plans
         self._next = {name: at for name, at in self._next.items() if book.get(name) is not None}
+        self._refused = {name: times for name, times in self._refused.items() if book.get(name) is not None}
+        if self._height != self._tracker.height:
+            # A block may be what a refused transaction waited for.
+            self._next = {name: at for name, at in self._next.items() if name not in self._refused}
+            self._height = self._tracker.height
         due = [plan for plan in book if plan.raw_transaction is not None and self._next.get(plan.hash, 0.0) <= now]
         due.sort(key=lambda plan: plan.record.entry_index)
         changed: list[TrackedPlan] = []
@@ -68,13 +78,16 @@ class Broadcaster:
         try:
             await self._node.broadcast(plan.raw_transaction or b"")
         except NodeRefused as refusal:
-            self._next[plan.hash] = self._clock.monotonic() + RETRY_S
+            times = self._refused.get(plan.hash, 0)
+            self._refused[plan.hash] = times + 1
+            self._next[plan.hash] = self._clock.monotonic() + min(RETRY_S * 2.0 ** min(times, 10), CHECK_S)
             if not refusal.already_confirmed:
                 plan.is_broadcast, plan.problem = False, refusal.text[:200]
             if before != (plan.is_broadcast, plan.problem):
                 log.warning("plan.not_relayed", plan=plan.hash.hex(), code=refusal.code, text=refusal.text[:200])
         else:
             self._next[plan.hash] = self._clock.monotonic() + CHECK_S
+            self._refused.pop(plan.hash, None)
             plan.is_broadcast, plan.problem = True, ""
             if not before[0]:
                 plan.since_ms = self._clock.wall_ms()

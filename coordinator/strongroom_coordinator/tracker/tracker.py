@@ -20,7 +20,7 @@ from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.state import decode_order
-from strongroom.model.errors import StrongroomError
+from strongroom.model.errors import Kind, StrongroomError
 from strongroom_coordinator.chain.node import BitcoinNode
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.coins import Coin
@@ -286,7 +286,7 @@ class Tracker:
                 await self._follower.follow()
                 await self._refresh_rate()
         except StrongroomError as error:
-            if error.kind.name not in ("UNAVAILABLE", "FAILED_PRECONDITION"):
+            if error.kind not in (Kind.UNAVAILABLE, Kind.FAILED_PRECONDITION):
                 raise
             self._unreachable(error)
             return
@@ -308,7 +308,7 @@ class Tracker:
             try:
                 await self._broadcaster.announce()
             except StrongroomError as error:
-                if error.kind.name != "UNAVAILABLE":
+                if error.kind is not Kind.UNAVAILABLE:
                     raise
                 self._unreachable(error)
 

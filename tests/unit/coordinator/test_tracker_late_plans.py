@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,15 +13,28 @@ from ledger_world import Coin, World
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Plan
-from strongroom.ledger.plans import plan_hash
+from strongroom.ledger.plans import plan_hash, spend_of
+from strongroom_coordinator.chain.node import BitcoinNode, NodeRefused
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.chain import CoinRow, OutcomeRow, SpendRow
 from strongroom_coordinator.storage.engine import Storage, migrate
 from strongroom_coordinator.tracker import Tracker
+from strongroom_coordinator.tracker.broadcaster import Broadcaster
 
 VAULT = "customer-1"
+
+
+class RefusingNode:
+    """A node that takes no transaction."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def broadcast(self, raw: bytes) -> bytes:
+        self.asked += 1
+        raise NodeRefused("sendrawtransaction", -26, "min relay fee not met")
 
 
 class Desk:
@@ -34,13 +47,14 @@ class Desk:
         migrate(url)
         self.storage = Storage.open(url)
         self.certified = Certified(self.world)
+        self.clock = Clock(self.world)
         unused: Any = None
         self.tracker = Tracker(
             node=unused,
             network=REGTEST,
             storage=self.storage,
             reader=LogReader(self.certified),
-            clock=Clock(self.world),
+            clock=self.clock,
             confirmations=2,
             poll_ms=50,
             fee_rate_sat_per_vb=2,
@@ -135,3 +149,24 @@ async def test_a_plan_whose_coins_are_there_stays(desk: Desk) -> None:
     await desk.tracker._loader.sync()
     assert desk.tracker.plans.get(desk.names(plan)[0]) is not None
     assert not desk.tracker.displaced
+
+
+async def test_a_refused_transaction_is_handed_over_less_and_less_often(desk: Desk) -> None:
+    coin = desk.world.coin(900_000)
+    desk.in_a_block(coin, 6)
+    plan = desk.plan(coin)
+    desk.certify()
+    name, txid = desk.names(plan)
+    desk.tracker.signed(name, txid, spend_of(desk.world.state, plan).unsigned_transaction().serialise())
+    node = RefusingNode()
+    broadcaster = Broadcaster(desk.tracker, cast("BitcoinNode", node), desk.storage, desk.clock)
+    for _ in range(120):
+        await broadcaster.announce()
+        desk.world.time_ms += 1_000
+    assert node.asked == 6
+    desk.tracker._follower.height += 1
+    await broadcaster.announce()
+    assert node.asked == 7
+    tracked = desk.tracker.plans.get(name)
+    assert tracked is not None
+    assert tracked.problem == "min relay fee not met"
