@@ -105,11 +105,6 @@ class Door:
         self._waiting: deque[Pending] = deque()
         self.is_open = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits to be logged."""
-        return not self._drafted and not self._waiting
-
     def enter(self, pending: Pending, *, bounded: bool = True) -> None:
         """Try a submission and keep it for the next batch; while no term is open it waits untried.
 

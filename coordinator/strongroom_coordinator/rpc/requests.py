@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin.policy import MAX_INDEX
@@ -40,7 +40,7 @@ MAX_PAGE: Final = 1_000
 DEFAULT_PAGE: Final = 100
 MAX_TOKEN: Final = 64
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
-_STATUSES: Final = {
+_STATUSES: Final[dict[int, Status]] = {
     types_pb2.PAYMENT_STATUS_OPEN: Status.OPEN,
     types_pb2.PAYMENT_STATUS_PAYABLE: Status.PAYABLE,
     types_pb2.PAYMENT_STATUS_PAID: Status.PAID,
@@ -123,20 +123,29 @@ def hash_of(data: bytes, field: str = "order_hash") -> bytes:
     return data
 
 
-def order_key(request: object) -> tuple[bytes | None, bytes | None]:
+class NamesOrder(Protocol):
+    """A request that names one order, of either service."""
+
+    order_hash: bytes
+    order_id: bytes
+
+    def WhichOneof(self, oneof_group: Any) -> str | None:  # noqa: N802 - protobuf's name
+        """Which of the two fields is set."""
+
+
+def order_key(request: NamesOrder) -> tuple[bytes | None, bytes | None]:
     """Hash or id of the order that a request names.
 
     Raises:
         InvalidRequest: neither, or a wrong length.
     """
-    which = request.WhichOneof("key")  # type: ignore[attr-defined]
+    which = request.WhichOneof("key")
     if which == "order_hash":
-        return hash_of(request.order_hash), None  # type: ignore[attr-defined]
+        return hash_of(request.order_hash), None
     if which == "order_id":
-        order_id: bytes = request.order_id  # type: ignore[attr-defined]
-        if len(order_id) != 16:
+        if len(request.order_id) != 16:
             raise InvalidRequest("order_id", "must be 16 bytes")
-        return None, order_id
+        return None, request.order_id
     raise InvalidRequest("key", "name the order by order_hash or order_id")
 
 
@@ -184,7 +193,7 @@ def statuses_of(values: Sequence[int]) -> frozenset[Status]:
     unknown = [value for value in values if value not in _STATUSES]
     if unknown:
         raise InvalidRequest("statuses", f"{unknown[0]} is no status")
-    return frozenset(_STATUSES[value] for value in values)  # type: ignore[index]
+    return frozenset(_STATUSES[value] for value in values)
 
 
 def page_of(page: types_pb2.PageRequest, kind: str) -> Page:

@@ -33,7 +33,6 @@ __all__ = [
     "block_hash",
     "coins_from",
     "deposits_after",
-    "forget_chain",
     "latest_deposit",
     "mark_spent",
     "newest_deposit",
@@ -137,11 +136,6 @@ def undo_from(connection: Connection, height: int) -> None:
     connection.execute(unsettle.where(plan_progress.c.raw_transaction.is_(None)).values(stage=LOGGED))
     connection.execute(unsettle.where(plan_progress.c.raw_transaction.is_not(None)).values(stage=SIGNED))
     connection.execute(delete(plan_outcome).where(plan_outcome.c.height >= height))
-
-
-def forget_chain(connection: Connection) -> None:
-    """Forget all blocks, so that the chain is read again from its first; the deposit feed stays."""
-    undo_from(connection, 0)
 
 
 # --- coins ----------------------------------------------------------------------------------------------------------

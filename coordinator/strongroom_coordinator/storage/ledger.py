@@ -25,7 +25,6 @@ __all__ = [
     "batches",
     "border_before",
     "certificate_at",
-    "certificate_from",
     "drop_from",
     "entries",
     "entry_of_subject",
@@ -34,7 +33,6 @@ __all__ = [
     "save_batch",
     "save_certificate",
     "save_folded",
-    "stored_size",
     "write_meta",
 ]
 
@@ -46,12 +44,6 @@ class StoredBatch:
     first_index: int
     entries: tuple[bytes, ...]
     certificate: bytes | None
-
-
-def stored_size(connection: Connection) -> int:
-    """Number of entries stored."""
-    query = select(ledger_batch.c.size).order_by(ledger_batch.c.first_index.desc()).limit(1)
-    return connection.execute(query).scalar_one_or_none() or 0
 
 
 def save_batch(
@@ -143,13 +135,6 @@ def newest_certificate(connection: Connection) -> bytes | None:
 def certificate_at(connection: Connection, size: int) -> bytes | None:
     """The certificate of the head of exactly this size."""
     query = select(ledger_certificate.c.certificate).where(ledger_certificate.c.size == size)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def certificate_from(connection: Connection, size: int) -> bytes | None:
-    """The certificate of the smallest certified head of at least this size: it covers every entry below `size`."""
-    column = ledger_certificate.c.size
-    query = select(ledger_certificate.c.certificate).where(column >= size).order_by(column).limit(1)
     return connection.execute(query).scalar_one_or_none()
 
 

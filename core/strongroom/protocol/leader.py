@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from strongroom.ledger.messages import Certificate, Head
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.model.ids import LogId, SignerName
+from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import (
     BadVote,
     Held,
@@ -163,13 +163,3 @@ class VoteCollection:
         if len(self.votes) < self.witness_quorum:
             return None
         return certificate_from_votes(self.votes.values(), witness_quorum=self.witness_quorum)
-
-    def hopeless(self, connected: Collection[str]) -> bool:
-        """Whether w votes can no longer come from the signers that are connected and have not dissented."""
-        reachable = (set(self.votes) | set(connected)) - set(self.dissent)
-        return len(reachable) < self.witness_quorum
-
-    def behind(self, certificate: Certificate | None) -> tuple[SignerName, ...]:
-        """Signers whose vote names a lower certificate than this one: hand it to them, and what lies below it."""
-        rank = held_of(certificate).rank
-        return tuple(SignerName(name) for name, item in sorted(self.votes.items()) if item.held.rank < rank)

@@ -218,7 +218,7 @@ async def test_stopping_answers_everybody() -> None:
     scene.door.enter(waiting)
     scene.door.drain(NotReady("stopping"))
     assert all(isinstance(pending.future.exception(), NotReady) for pending in (drafted, waiting))
-    assert scene.door.is_empty
+    assert scene.door.take(plans=None) is None
 
 
 def test_batch_can_be_copied_with_other_waiters() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import protocol_world as world
 from strongroom.ledger.messages import Certificate
-from strongroom.protocol.certificates import NO_CERTIFICATE, BadVote, Held, held_of, sign_vote, verify_certificate
+from strongroom.protocol.certificates import NO_CERTIFICATE, BadVote, held_of, sign_vote, verify_certificate
 from strongroom.protocol.leader import DoubleVote, NewTermCollection, VoteCollection, next_term
 from strongroom.protocol.signed import BadSignedBody, SignedBody
 from strongroom.protocol.terms import BadStatements, check_opening, sign_new_term
@@ -106,8 +106,6 @@ def test_a_vote_for_another_head_is_dissent_and_a_second_one_is_evidence() -> No
     collected = votes().add("s1", other)
     assert set(collected.dissent) == {"s1"}
     assert not collected.votes
-    assert collected.hopeless({"s1", "s2"})
-    assert not collected.hopeless({"s2", "s3"})
     assert collected.add("s1", other) is collected
     with pytest.raises(DoubleVote) as caught:
         collected.add("s1", mine)
@@ -118,12 +116,3 @@ def test_a_vote_for_another_size_or_term_is_refused() -> None:
     for head in (replace(HEAD, size=9), replace(HEAD, term=9)):
         with pytest.raises(BadVote):
             votes().add("s1", sign_vote(world.KEYS["s1"], head, NO_CERTIFICATE))
-
-
-def test_signers_that_hold_a_lower_certificate_are_behind() -> None:
-    below = world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"])
-    collected = votes().add("s1", sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE))
-    collected = collected.add("s2", sign_vote(world.KEYS["s2"], HEAD, held_of(below)))
-    collected = collected.add("s3", sign_vote(world.KEYS["s3"], HEAD, Held(term=1, size=9, head_hash=b"h" * 32)))
-    assert collected.behind(below) == ("s1", "s3")
-    assert collected.behind(None) == ()
