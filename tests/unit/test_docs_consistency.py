@@ -14,11 +14,19 @@ import pytest
 import cli_reference
 import error_reference
 from docs_text import ROOT, anchors, blocks, inline, links, markdown_files, prose
+from strongroom.chains.bitcoin import policy
+from strongroom.crypto import sealed
+from strongroom.ledger.handlers import orders as handlers
 from strongroom.model.errors import StrongroomError
+from strongroom.protocol import keygen, signing
 from strongroom.protocol.voter_state import Alarm
+from strongroom_client import audit_chain, orders
 from strongroom_client.errors import RemoteError
 from strongroom_coordinator import config as coordinator_config
+from strongroom_coordinator.rpc import requests
+from strongroom_coordinator.tracker import addresses, tracker
 from strongroom_regtest.methods import METHODS
+from strongroom_signer import alarms, inbox, nonces
 from strongroom_signer import config as signer_config
 from strongroom_signer.alarms import CLOCK_DRIFT, DiskLow
 from strongroom_signer.refusals import ShareRefused
@@ -154,6 +162,39 @@ def test_the_guide_for_integrators_says_what_to_do_about_every_error_class() -> 
 def test_the_regtest_nodes_readme_lists_its_methods() -> None:
     listed = (ROOT / "deploy/regtest/README.md").read_text().split("## Methods\n")[1].split("Names, parameters")[0]
     assert set(re.findall(r"`([a-z]+)`", listed)) == {*METHODS, "stop"}
+
+
+DAY_MS = 24 * 3_600_000
+
+
+def thousands(number: int) -> str:
+    return f"{number:,}"
+
+
+@pytest.mark.parametrize(
+    ("file", "phrase"),
+    [
+        ("docs/protocol/signing.md", f"kept for {signing.COMMITMENTS_LIFETIME_MS // 1000} s;"),
+        ("docs/protocol/signing.md", f"who was asked {signing.PATIENCE_MS // 1000} s ago or earlier"),
+        ("docs/protocol/signing.md", f"{nonces.MAX_AGE_MS // 1000} s of life"),
+        ("docs/protocol/keygen.md", f"{keygen.SILENCE_MS // 1000} s of silence"),
+        ("docs/threat-model.md", f"the nonce is at most {nonces.MAX_AGE_MS // 1000} seconds old"),
+        ("docs/threat-model.md", f"within {thousands(policy.CHANGE_INDEX_GAP)} of the highest index used"),
+        ("docs/threat-model.md", f"within {alarms.MAX_BATCH_SKEW_MS // 1000} seconds"),
+        ("docs/operators.md", f"by more than {alarms.MAX_DRIFT_MS // 1000} s against"),
+        ("docs/operators.md", "for ten minutes" if inbox.GRACE_MS == 600_000 else "for another time"),
+        ("docs/operators.md", "by more than a minute" if alarms.MAX_BATCH_SKEW_MS == 60_000 else "by another time"),
+        ("docs/treasury.md", "counts for six days" if orders.ENDORSEMENT_LIFE_MS == 6 * DAY_MS else "another time"),
+        ("docs/integrators.md", f"at most {handlers.MAX_ORDER_LIFE_MS // DAY_MS} days ahead"),
+        ("docs/integrators.md", f"takes up to {requests.MAX_BULK} at once"),
+        ("docs/integrators.md", f"watches {thousands(addresses.GAP)} beyond the highest"),
+        ("docs/integrators.md", f"more than {thousands(tracker.MAX_INDEX_JUMP)}"),
+        ("docs/auditors.md", f"({thousands(audit_chain.DEFAULT_GAP)})"),
+        ("signer/README.md", f"argon2id, {sealed.SIGNER.memory_kib // 1024} MiB"),
+    ],
+)
+def test_numbers_in_documents_are_the_codes(file: str, phrase: str) -> None:
+    assert phrase in " ".join((ROOT / file).read_text().split())
 
 
 EVENT = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
