@@ -37,6 +37,8 @@ PlanSource = Callable[[State, int], Sequence[Plan]]
 
 TICK_AGAIN_S: Final = 10.0
 """A tick that the log does not take is tried again after this."""
+REFUSED_PLAN_S: Final = 60.0
+"""A plan that signers refused is not put before them again for so long."""
 _TIME_REASONS: Final = frozenset({"BATCH_TIME_OFF", "CLOCK_DRIFT", "DISK_LOW", "WORDS_WITHHELD"})
 """Refusals that are about the signer or the moment, not about the entry they stand beside."""
 
@@ -75,6 +77,7 @@ class Sequencer:
         self._has_led = False
         self._term = 0
         self._refused_plans: set[bytes] = set()
+        """Plans that signers just refused; made again from the same coins, they would be the very same."""
         self._stamped: tuple[int, float] | None = None
         self._certified: list[Callable[[Batch, Certificate], None]] = []
         self._final: list[Callable[[int], None]] = []
@@ -365,8 +368,18 @@ class Sequencer:
                 kept.append(pending)
         for index, plan in batch.plans:
             if index == offender:
-                self._refused_plans.add(subjects_of(plan)[0])
+                self._pass_over(subjects_of(plan)[0])
         self._door.put_back(replace(batch, pending=tuple(kept)))
+
+    def _pass_over(self, plan_hash: bytes) -> None:
+        """Do without a plan for a while, not for ever: who refused it may have been wrong, or lying."""
+
+        def allow() -> None:
+            self._refused_plans.discard(plan_hash)
+            self.wake()
+
+        self._refused_plans.add(plan_hash)
+        asyncio.get_running_loop().call_later(REFUSED_PLAN_S, allow)
 
 
 def _hand_out(receipts: Sequence[tuple[Pending, Logged]]) -> None:

@@ -15,10 +15,10 @@ from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.merkle import leaf_hash, verify_inclusion
-from strongroom.ledger.messages import Entry, Tick, Verb
+from strongroom.ledger.messages import Entry, Plan, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
-from strongroom_coordinator import sessions
+from strongroom_coordinator import sequencer, sessions
 from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
@@ -295,6 +295,22 @@ async def test_entry_that_signers_refuse_is_answered_and_the_rest_goes_on(tmp_pa
         assert site.side.sequencer.term > term
 
 
+async def test_plan_that_signers_refused_is_put_before_them_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer, "REFUSED_PLAN_S", 0.3)
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        judges = [(item.signer, item.signer.copy.preview) for item in site.signers.values()]
+        for signer, accept in judges:
+            refuse_plans(signer, accept)
+        order = await site.pay("customer-1", 50_000)
+        await site.until(lambda: site.side.sequencer._refused_plans)
+        for signer, accept in judges:
+            signer.copy.preview = accept  # type: ignore[method-assign]
+        await site.signed(order)
+
+
 async def test_entries_beyond_what_a_database_counts_to_are_not_fetched(tmp_path: Path) -> None:
     async with started(tmp_path) as site:
         await site.genesis_logged()
@@ -351,6 +367,18 @@ def refuse_order(signer: Any, order_hash: bytes) -> None:
             body = codec.decode(Entry, data).body
             if hashlib.sha256(getattr(body, "order", b"")).digest() == order_hash:
                 raise refused("ORDER_UNKNOWN", "another build says so", entry=str(first_index + offset))
+        return accept(first_index, entries)
+
+    signer.copy.preview = judge
+
+
+def refuse_plans(signer: Any, accept: Any) -> None:
+    """Make a signer refuse every plan."""
+
+    def judge(first_index: int, entries: Any) -> Any:
+        for offset, data in enumerate(entries):
+            if isinstance(codec.decode(Entry, data).body, Plan):
+                raise refused("PLAN_CONFLICT", "it says so", entry=str(first_index + offset))
         return accept(first_index, entries)
 
     signer.copy.preview = judge
