@@ -1,8 +1,8 @@
 """Words handed to this signer directly: people's rejections and freezes, and its operator's own freezes.
 
-They act here at once, survive restarts and term changes, and leave the inbox only when they are final in the log. When
-the log could have taken one up for ten minutes and has not, the signer stops voting until it does: a coordinator cannot
-keep quiet about them for long.
+They act here at once, survive restarts and term changes, and leave the inbox when they are final in the log, or when it
+cannot take them up any more and would have let them lapse. When the log could have taken one up for ten minutes and has
+not, the signer stops voting until it does: a coordinator cannot keep quiet about them for long.
 
 Spec: design, "Withheld messages".
 """
@@ -10,6 +10,7 @@ Spec: design, "Withheld messages".
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -44,14 +45,13 @@ from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
 from strongroom_signer.log_copy import LogCopy
-from strongroom_signer.store import InboxItem, LocalFreeze, Store, StoreFailed
+from strongroom_signer.store import InboxItem, LocalFreeze, Store
+from strongroom_signer.word_life import MAX_OF_PERSON, UNKNOWN_ORDER_KEPT_MS, HandedFreeze, handed_freeze
 
 __all__ = ["GRACE_MS", "BadWord", "Inbox", "Raise"]
 
 GRACE_MS: Final = 600_000
 """How long the log may go without a word before the signer stops voting."""
-
-MAX_ITEMS: Final = 1_000
 
 
 class BadWord(StrongroomError):
@@ -93,7 +93,7 @@ class Inbox:
         self._clock = clock
         self._random = random
         self._items: tuple[InboxItem, ...] = ()
-        self._said: dict[bytes, Endorsement | Freeze] = {}
+        self._said: dict[bytes, Endorsement | HandedFreeze] = {}
         self._rejecters: dict[bytes, list[str]] = {}
         self._freezes = self._store.local_freezes()
         self.reload()
@@ -130,8 +130,6 @@ class Inbox:
             item, effect = self._freeze(order, said, endorsements)
         else:
             item, effect = self._rejection(order, said, endorsements)
-        if len(self._items) >= MAX_ITEMS:
-            raise BadWord(f"the inbox holds {MAX_ITEMS} words already; they all act")
         with self._store.commit() as write:
             write.add_inbox(item)
         self.reload()
@@ -252,10 +250,16 @@ class Inbox:
 
     def handed_freeze_of(self, vault: str) -> str | None:
         """Why an officer's freeze, handed in, stops this vault."""
+        now = self._clock.wall_ms()
         for said in self._said.values():
-            if isinstance(said, Freeze) and (said.scope is Scope.ALL or said.vault == vault):
-                return said.why
+            if isinstance(said, HandedFreeze) and said.stops(vault) and self._acts(said, now):
+                return said.action.why
         return None
+
+    def _acts(self, freeze: HandedFreeze, now_ms: int) -> bool:
+        if now_ms < freeze.loggable_until_ms or not self._copy.size:
+            return True
+        return freeze.acts(now_ms, self._copy.newest().charter.freeze_lapse_ms)
 
     def local_freeze_of(self, vault: str) -> str | None:
         """Why the operator's own freeze stops this vault."""
@@ -309,27 +313,38 @@ class Inbox:
         return True
 
     def settled(self, final: State) -> tuple[bytes, ...]:
-        """Words that a final state holds, to be forgotten here in the commit that makes it final."""
-        return tuple(item.id for item in self._items if _holds(final, item))
+        """Words to be forgotten here in the commit that makes a state final: it holds them, or they are over.
+
+        A word is over when the own clock and log time both say so: one of them can be wrong, and nothing brings back
+        what was forgotten.
+        """
+        now = min(self._clock.wall_ms(), final.time_ms)
+        return tuple(item.id for item in self._items if _holds(final, item) or self._is_over(item, now))
+
+    def _is_over(self, item: InboxItem, now_ms: int) -> bool:
+        said = self._said[item.id]
+        if isinstance(said, HandedFreeze):
+            return not self._acts(said, now_ms)
+        kept = item.salvaged and now_ms >= item.since_ms + UNKNOWN_ORDER_KEPT_MS
+        return kept and self._copy.newest().order(said.order_hash) is None
 
     def salvaged(self, dropped: Iterable[bytes]) -> tuple[InboxItem, ...]:
-        """Rejections and freezes in entries that a new term drops: they must not be lost with them."""
+        """Rejections and freezes in entries that a new term drops: they must not be lost with them.
+
+        Of one person as many as there is room for, the oldest first; those that are here already stay.
+        """
         now = self._clock.wall_ms()
-        found = []
+        held = Counter(said.person for said in self._said.values())
+        found: dict[bytes, InboxItem] = {}
         for data in dropped:
-            body = codec.decode(Entry, data).body
-            match body:
-                case Endorse():
-                    said = codec.decode(Endorsement, body.endorsement.body)
-                    if said.verb is Verb.REJECT:
-                        identifier = hashlib.sha256(body.endorsement.body).digest()
-                        found.append(InboxItem(id=identifier, kind="rejection", body=codec.encode(body), since_ms=now))
-                case OrderEntry() if isinstance(decode_order(body.order).action, Freeze):
-                    identifier = hashlib.sha256(body.order).digest()
-                    found.append(InboxItem(id=identifier, kind="freeze", body=codec.encode(body), since_ms=now))
-                case _:
-                    continue
-        return tuple(found)
+            item = _salvaged(codec.decode(Entry, data).body, now)
+            if item is None or item.id in self._said or item.id in found:
+                continue
+            person = _said_in(item).person
+            if held[person] < MAX_OF_PERSON:
+                held[person] += 1
+                found[item.id] = item
+        return tuple(found.values())
 
     def reload(self) -> None:
         """Read again after a commit. Each word is decoded once: every plan is held against all of them."""
@@ -359,13 +374,20 @@ def _rejection_in(item: InboxItem) -> Endorsement:
     return codec.decode(Endorsement, codec.decode(Endorse, item.body).endorsement.body)
 
 
-def _said_in(item: InboxItem) -> Endorsement | Freeze:
-    if item.kind == "rejection":
-        return _rejection_in(item)
-    action = decode_order(codec.decode(OrderEntry, item.body).order).action
-    if not isinstance(action, Freeze):
-        raise StoreFailed(f"word {item.id.hex()} of the inbox is kept as a freeze and is none: the database is damaged")
-    return action
+def _said_in(item: InboxItem) -> Endorsement | HandedFreeze:
+    return _rejection_in(item) if item.kind == "rejection" else handed_freeze(item)
+
+
+def _salvaged(body: object, now_ms: int) -> InboxItem | None:
+    """The word in a dropped entry, if it is one that must not be lost."""
+    match body:
+        case Endorse() if codec.decode(Endorsement, body.endorsement.body).verb is Verb.REJECT:
+            kind, identifier = "rejection", hashlib.sha256(body.endorsement.body).digest()
+        case OrderEntry() if isinstance(decode_order(body.order).action, Freeze):
+            kind, identifier = "freeze", hashlib.sha256(body.order).digest()
+        case _:
+            return None
+    return InboxItem(id=identifier, kind=kind, body=codec.encode(body), since_ms=now_ms, salvaged=True)
 
 
 def _body_of(item: InboxItem) -> Endorse | OrderEntry:

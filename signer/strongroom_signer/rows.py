@@ -28,12 +28,16 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
-    """A person's rejection or freeze. `body` is the canonical OrderEntry or Endorse it becomes in the log."""
+    """A person's rejection or freeze. `body` is the canonical OrderEntry or Endorse it becomes in the log.
+
+    `salvaged`: it came out of entries that a new term dropped, and nobody handed it in.
+    """
 
     id: bytes
     kind: str
     body: bytes
     since_ms: int
+    salvaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

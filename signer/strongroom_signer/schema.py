@@ -93,12 +93,14 @@ CREATE TABLE payment (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payment_by_time ON payment (time_ms);
 
--- People's rejections and freezes that are not final in the log yet; they act here meanwhile.
+-- People's rejections and freezes that are not final in the log yet; they act here meanwhile. Salvaged ones were in
+-- entries that a term dropped.
 CREATE TABLE inbox (
   id       BLOB PRIMARY KEY CHECK (length(id) = 32),
   kind     TEXT NOT NULL CHECK (kind IN ('rejection', 'freeze')),
   body     BLOB NOT NULL,
-  since_ms INTEGER NOT NULL
+  since_ms INTEGER NOT NULL,
+  salvaged INTEGER NOT NULL CHECK (salvaged IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 -- The operator's own freezes, until the operator thaws them.

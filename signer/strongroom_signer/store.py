@@ -295,8 +295,10 @@ class Store:
 
     def inbox(self) -> tuple[InboxItem, ...]:
         """People's words that are not final in the log yet, oldest first."""
-        rows = self._rows("SELECT id, kind, body, since_ms FROM inbox ORDER BY since_ms, id")
-        return tuple(InboxItem(id=row[0], kind=row[1], body=row[2], since_ms=row[3]) for row in rows)
+        rows = self._rows("SELECT id, kind, body, since_ms, salvaged FROM inbox ORDER BY since_ms, id")
+        return tuple(
+            InboxItem(id=row[0], kind=row[1], body=row[2], since_ms=row[3], salvaged=bool(row[4])) for row in rows
+        )
 
     def local_freezes(self) -> tuple[LocalFreeze, ...]:
         """The operator's freezes, oldest first."""

@@ -98,10 +98,11 @@ class Writer:
         )
 
     def add_inbox(self, item: InboxItem) -> None:
-        """Keep a person's word; one that is there keeps its age."""
+        """Keep a person's word; one that is there keeps its age, and is handed in once anybody has handed it in."""
         self._db.execute(
-            "INSERT OR IGNORE INTO inbox (id, kind, body, since_ms) VALUES (?, ?, ?, ?)",
-            (item.id, item.kind, item.body, item.since_ms),
+            "INSERT INTO inbox (id, kind, body, since_ms, salvaged) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET salvaged = 0 WHERE excluded.salvaged = 0",
+            (item.id, item.kind, item.body, item.since_ms, int(item.salvaged)),
         )
 
     def remove_inbox(self, identifiers: Iterable[bytes]) -> None:

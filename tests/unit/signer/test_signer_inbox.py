@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from ledger_world import DAY_MS
 from signer_world import VAULT, Cluster, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, Signed, SignerFreeze, Verb, Verdict, View
+from strongroom.ledger.messages import (
+    Endorse,
+    Endorsement,
+    Freeze,
+    FreezeStatement,
+    Scope,
+    Signed,
+    SignerFreeze,
+    Verb,
+    Verdict,
+    View,
+)
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
@@ -142,6 +154,110 @@ def test_local_freeze_works_before_anything_is_logged(tmp_path: Path) -> None:
     with pytest.raises((BadWord, Refused)):
         inbox_of(cluster).hand_in(b"", [SignedBody.of(cluster.world.endorsement("carol", Verb.REJECT, bytes(32)))])
     cluster.close()
+
+
+# --- words that the log takes no more ---
+
+
+@pytest.mark.parametrize(("lapse_days", "life_days", "acts_days"), [(4, 2, 4), (1, 2, 2), (4, 6, 6), (5, 100, 7)])
+def test_freeze_that_the_log_takes_no_more_lapses_as_a_logged_one_would(
+    tmp_path: Path, lapse_days: int, life_days: int, acts_days: int
+) -> None:
+    cluster = Cluster.started(tmp_path, freeze_lapse_ms=lapse_days * DAY_MS)
+    world = cluster.world
+    freeze = Freeze(scope=Scope.VAULT, vault=VAULT, why="looks wrong")
+    order = world.order(freeze, expires_ms=world.time_ms + 30 * DAY_MS)
+    said = world.endorsement("dave", Verb.INITIATE, order, expires_ms=world.time_ms + life_days * DAY_MS)
+    inbox_of(cluster).hand_in(order, [SignedBody.of(said)])
+    cluster.wait(acts_days * DAY_MS - 1)
+    cluster.restart("s1")
+    assert inbox_of(cluster).handed_freeze_of(VAULT) == "looks wrong"
+    cluster.wait(1)
+    assert inbox_of(cluster).handed_freeze_of(VAULT) is None
+    assert inbox_of(cluster).items, "log time does not say so yet"
+    cluster.tick(3)
+    assert not inbox_of(cluster).items
+    assert cluster.commit("s1", cluster.plan()).WhichOneof("outcome") == "commitments"
+    cluster.close()
+
+
+def dropped_rejection(cluster: Cluster) -> bytes:
+    """A rejection that comes out of a dropped batch, with the order it is of; returns the order's hash."""
+    world = cluster.world
+    kept = world.replica.size
+    cluster.deliver()
+    order = world.submit(world.withdrawal(VAULT, 100_000), "shop", expires_ms=world.time_ms + 30 * DAY_MS)
+    world.reject(order, "carol")
+    for preview in world.previews[-2:]:
+        cluster.vote("s1", preview)
+    cluster.open_term(("s2", "s3", "s1"))
+    world.replica.truncate(kept)
+    del world.previews[-2:]
+    cluster.tick(3)
+    return order
+
+
+def test_rejection_of_an_order_that_no_log_takes_any_more_is_forgotten(cluster: Cluster) -> None:
+    dropped_rejection(cluster)
+    handed = cluster.world.endorsement("carol", Verb.REJECT, bytes(32))
+    inbox_of(cluster).hand_in(b"", [SignedBody.of(handed)])
+    assert sorted(item.salvaged for item in inbox_of(cluster).items) == [False, True]
+    cluster.wait(37 * DAY_MS - 1)
+    cluster.tick(3)
+    assert len(inbox_of(cluster).items) == 2
+    cluster.wait(1)
+    cluster.tick(3)
+    assert [item.salvaged for item in inbox_of(cluster).items] == [False], "a word handed in is never forgotten so"
+
+
+def test_dropped_rejection_that_is_handed_in_as_well_is_kept(cluster: Cluster) -> None:
+    dropped_rejection(cluster)
+    inbox = inbox_of(cluster)
+    said = inbox.to_raise().endorsements[0]
+    inbox.hand_in(b"", [SignedBody.of(said)])
+    assert [item.salvaged for item in inbox.items] == [False]
+    cluster.wait(38 * DAY_MS)
+    cluster.tick(3)
+    assert len(inbox.items) == 1
+
+
+def test_dropped_rejection_acts_as_long_as_its_order_is_known(cluster: Cluster) -> None:
+    world = cluster.world
+    order = world.pay(VAULT, 100_000)
+    cluster.sync()
+    cluster.deliver()
+    kept = world.replica.size
+    world.reject(order, "carol")
+    cluster.vote("s1", world.previews[-1])
+    cluster.open_term(("s2", "s3", "s1"))
+    world.replica.truncate(kept)
+    del world.previews[-1]
+    cluster.wait(38 * DAY_MS)
+    cluster.tick(3)
+    assert [item.salvaged for item in inbox_of(cluster).items] == [True]
+
+
+def test_attack_dropping_many_words_of_a_person_fills_no_disk_and_keeps_no_word_out(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strongroom_signer.inbox.MAX_OF_PERSON", 3)
+    world, inbox = cluster.world, inbox_of(cluster)
+
+    def rejection(person: str, number: int) -> bytes:
+        return world.entry(world.endorse(person, Verb.REJECT, bytes([number]) * 32))
+
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, bytes(32)))])
+    entries = [rejection("carol", number) for number in range(6)] + [rejection("dave", 9)]
+    found = inbox.salvaged([*entries, *entries])
+    words = [codec.decode(Endorsement, codec.decode(Endorse, item.body).endorsement.body) for item in found]
+    assert [(said.person, said.order_hash[0]) for said in words] == [("carol", 1), ("carol", 2), ("dave", 9)]
+    with cluster.signers["s1"].store.commit() as write:
+        for item in found:
+            write.add_inbox(item)
+    inbox.reload()
+    assert not inbox.salvaged(entries)
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, bytes([7]) * 32))])
+    assert len(inbox.items) == 5
 
 
 # --- what people are shown ---
