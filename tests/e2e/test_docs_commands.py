@@ -34,7 +34,7 @@ NOT_TYPED = {
     "text": "synopses, what help prints, and steps that need a machine of one's own",
     "ini": "a unit of systemd: there is no systemd in a test",
     "mermaid": "pictures",
-    "toml": "configuration, held to the code by test_docs_consistency.py",
+    "toml": "configuration, held to the code by test_config_reference.py",
 }
 DRY = {
     # Blocks of `make` targets, which are asked for with --dry-run: they run for minutes, and two would run this test.

@@ -1,4 +1,4 @@
-"""The documentation names only what exists: links, files, reasons, options, configuration keys."""
+"""The documentation names only what exists: links, files, reasons, options, events, numbers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,15 @@ from strongroom.protocol import keygen, signing
 from strongroom.protocol.voter_state import Alarm
 from strongroom_client import audit_chain, orders
 from strongroom_client.errors import RemoteError
-from strongroom_coordinator import config as coordinator_config
 from strongroom_coordinator.rpc import requests
 from strongroom_coordinator.tracker import addresses, tracker
 from strongroom_regtest.methods import METHODS
 from strongroom_signer import alarms, inbox, nonces
-from strongroom_signer import config as signer_config
 from strongroom_signer.alarms import CLOCK_DRIFT, DiskLow
 from strongroom_signer.refusals import ShareRefused
 
 FILES = markdown_files()
 PROGRAMS = ("strongroom", "strongroom-signer", "strongroom-coordinator", "strongroom-regtest")
-CONFIG = ROOT / "docs" / "reference" / "config.md"
 OUTSIDE = re.compile(r"(?:https?|mailto):")
 
 
@@ -106,6 +103,26 @@ def test_every_module_in_backticks_exists(file: Path) -> None:
         ):
             missing.append(text)
     assert not missing
+
+
+SOURCES = [ROOT / name for name in ("core", "client", "coordinator", "signer", "deploy", "tests")]
+
+
+@pytest.mark.parametrize("file", named(FILES))
+def test_every_python_file_in_backticks_exists(file: Path) -> None:
+    files = [text for text in inline(file) if re.fullmatch(r"[\w/*]+\.py", text) and not looks_like_a_path(text)]
+    assert not [text for text in files if not any(next(source.rglob(text), None) for source in SOURCES)]
+
+
+def test_the_coordinators_readme_lists_modules_that_exist() -> None:
+    text = (ROOT / "coordinator/README.md").read_text()
+    table = text.split("## Reading order")[1].split("\n## ")[0]
+    modules = [
+        name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)/?`", row)
+    ]
+    package = ROOT / "coordinator/strongroom_coordinator"
+    assert len(modules) > 15
+    assert not [name for name in modules if not (package / f"{name}.py").exists() and not (package / name).is_dir()]
 
 
 # --- reasons ---------------------------------------------------------------------------------------------------------
@@ -209,8 +226,10 @@ def test_every_log_event_named_for_operators_is_logged() -> None:
         for text in inline(ROOT / file)
         if EVENT.fullmatch(text) and not text.endswith(FILE_ENDINGS) and not text.startswith("strongroom")
     }
+    charter = tomllib.loads((ROOT / "docs/examples/charter.example.toml").read_text())
+    keys = {f"{table}.{key}" for table, content in charter.items() if isinstance(content, dict) for key in content}
     assert len(named_events) > 10
-    assert not {event for event in named_events if f'"{event}"' not in code}
+    assert not {event for event in named_events - keys if f'"{event}"' not in code}
 
 
 # --- commands and options --------------------------------------------------------------------------------------------
@@ -267,6 +286,15 @@ def test_the_check_of_options_notices_what_does_not_exist() -> None:
     assert not problem_of(shlex.split("strongroom withdraw approve 9f --yes"), options)
 
 
+def test_every_command_but_those_that_tell_a_story_takes_json() -> None:
+    leaves = {
+        name: set_of for name, set_of in options_of().items() if name.startswith(("strongroom ", "strongroom-signer "))
+    }
+    groups = {" ".join(name.split()[:-1]) for name in leaves}
+    without = {name for name, options in leaves.items() if "--json" not in options} - groups
+    assert without == {"strongroom demo", "strongroom completion"}
+
+
 def test_the_reference_of_commands_is_what_the_programs_say() -> None:
     reference = ROOT / "docs" / "reference" / "cli.md"
     assert reference.read_text() == cli_reference.render(), (
@@ -281,77 +309,6 @@ def test_make_targets_named_in_documents_exist() -> None:
     named_targets = {target for text in texts for target in re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)}
     assert named_targets
     assert named_targets <= targets
-
-
-# --- configuration ---------------------------------------------------------------------------------------------------
-
-ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
-
-
-def rows_of(section: str) -> list[tuple[str, str, str]]:
-    """Key, default and values of one table of the reference."""
-    return ROW.findall(CONFIG.read_text().split(f"## {section}\n")[1].split("\n## ")[0])
-
-
-def toml_of(key: str, value: str, base: str) -> str:
-    """A file with one key more than what is required."""
-    table, _, name = key.rpartition(".")
-    required_table, required = base.split("\n", 1)
-    if f"[{table}]" == required_table:
-        return f"[{table}]\n{required}{name} = {value}\n"
-    return f"{base}[{table}]\n{name} = {value}\n"
-
-
-COORDINATOR = '[server]\nlisten = "127.0.0.1:7400"\n'
-SIGNER = '[coordinator]\naddress = "127.0.0.1:7400"\n'
-
-
-@pytest.mark.parametrize(
-    ("section", "base", "parse", "bad"),
-    [
-        ("coordinator.toml", COORDINATOR, coordinator_config.parse_config, coordinator_config.BadConfig),
-        ("signer.toml", SIGNER, signer_config.parse_config, signer_config.BadConfig),
-    ],
-)
-def test_defaults_and_ranges_of_the_reference_are_the_codes(section: str, base: str, parse: Any, bad: Any) -> None:
-    plain = parse(base)
-    ranges = 0
-    for key, default, values in rows_of(section):
-        if (match := re.fullmatch(r"`(.+)`", default)) is not None:
-            assert parse(toml_of(key, match.group(1), base)) == plain, key
-        if (match := re.fullmatch(r"(\d+) to (\d+)", values)) is not None:
-            ranges += 1
-            least, most = int(match.group(1)), int(match.group(2))
-            parse(toml_of(key, str(least), base))
-            parse(toml_of(key, str(most), base))
-            for outside in (least - 1, most + 1):
-                with pytest.raises(bad):
-                    parse(toml_of(key, str(outside), base))
-    assert ranges or section == "signer.toml"
-
-
-def flat(content: dict[str, Any], path: str = "") -> set[str]:
-    """The keys of a TOML file, with their tables; an asset's id stands as "ASSET"."""
-    keys: set[str] = set()
-    for name, value in content.items():
-        here = f"{path}{name}" if "/" not in name else f'{path}"ASSET"'
-        keys |= flat(value, f"{here}.") if isinstance(value, dict) else {here}
-    return keys
-
-
-def test_the_reference_lists_every_key_of_the_coordinator() -> None:
-    reader = coordinator_config._Reader({})
-    reader.read()
-    known = {f"{table}.{name}" for table, name in reader._read}
-    assert {key for key, _, _ in rows_of("coordinator.toml")} == known
-    assert flat(tomllib.loads((ROOT / "coordinator/coordinator.example.toml").read_text())) == known
-
-
-def test_the_reference_lists_every_key_of_a_signer() -> None:
-    listed = {key for key, _, _ in rows_of("signer.toml")}
-    assert flat(tomllib.loads((ROOT / "signer/signer.example.toml").read_text())) == listed
-    every_key = signer_config.parse_config((ROOT / "signer/signer.example.toml").read_text())
-    assert flat(tomllib.loads(signer_config.render_config(every_key))) == listed
 
 
 # --- the readers' way in ---------------------------------------------------------------------------------------------
