@@ -108,4 +108,9 @@ def _translated(error: grpc.aio.AioRpcError) -> RemoteError:
                 return remote_error(code, message, info.reason, dict(info.metadata))
     if code == "UNAVAILABLE":
         message = f"the coordinator cannot be reached, or does not accept this certificate ({message})"
+    elif code == "DEADLINE_EXCEEDED":
+        message = (
+            "the coordinator did not answer in time, as when too few signers are connected to it: what was sent may "
+            "still take effect; see `strongroom status`, then try again"
+        )
     return remote_error(code, message, "", {})

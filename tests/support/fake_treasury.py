@@ -137,6 +137,10 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     deaf: bool = False
     """Swallow rejections and freezes: answer as if they could not be logged now."""
+    starting: bool = False
+    """Answer as if nothing were certified yet."""
+    late: bool = False
+    """Log what is sent, and answer as if the time for it had run out."""
     ticks: bool = True
     """Whether what is logged becomes final by a tick."""
     calls: list[str] = field(default_factory=list)
@@ -152,6 +156,8 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def GetLedger(self, request: Any, context: Any) -> Any:
+        if self.starting:
+            abort(context, grpc.StatusCode.UNAVAILABLE, "NOT_READY", "nothing is certified yet: try again in a moment")
         world = self.world
         head = types_pb2.LogHead(size=world.final, root=world.replica.root_at(world.final) or b"")
         return self.told(
@@ -326,6 +332,8 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
             receipt = self.receipt(index)
             if self.ticks:
                 world.log(Tick())
+        if self.late:
+            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         receipt.order_hash = order_hash
         return receipt
 

@@ -126,7 +126,9 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 if type(content) is not dict:
                     raise ValueError("not an object")
                 yield content
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise FileProblem(f"cannot read {file}: {error.strerror or type(error).__name__}", path=str(file)) from error
+    except (ValueError, RecursionError) as error:
         raise FileProblem(f"cannot read {file} as a log: {error}: export it again", path=str(file)) from error
 
 

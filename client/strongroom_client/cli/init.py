@@ -26,8 +26,8 @@ def init(name: str, folder: Path, machine: bool, passphrase_file: Path | None) -
     public = card.keys["person"].hex()
     emit(
         {"name": name, "role": card.role.value, "folder": str(folder), "public_key": public},
-        f"The key of {name} is in {folder}. Back up the folder and keep the passphrase apart from it:\n"
-        "nobody can restore either.\n\n"
+        f"The key of {name} is in {folder}.\n"
+        "Back up the folder and keep the passphrase apart from it: nobody can restore\neither.\n\n"
         f"Public key: {public}\n"
-        f"Send {folder / CARD_FILE} to your administrator, and compare the public key with them on another channel.",
+        f"Send {folder / CARD_FILE} to your administrator, and compare the public key\nwith them on another channel.",
     )

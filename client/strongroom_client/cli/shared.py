@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ __all__ = [
     "finish",
     "mine",
     "now_ms",
+    "patiently",
     "profile_option",
     "run",
     "session",
@@ -37,6 +38,7 @@ _SHORTEST_PREFIX: Final = 8
 _ORDERS_LOOKED_AT: Final = 10_000
 _FINAL_WAIT_S: Final = 15.0
 _POLL_S: Final = 0.2
+_QUIET_S: Final = 3.0
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -148,6 +150,15 @@ async def session(profile_file: Path) -> AsyncIterator[Session]:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part to its end."""
     return asyncio.run(work)
+
+
+async def patiently(work: Awaitable[T], *, quiet_s: float = _QUIET_S) -> T:
+    """Await what signers must certify; say so on standard error when that takes longer than `quiet_s` seconds."""
+    waiting = asyncio.ensure_future(work)
+    await asyncio.wait({waiting}, timeout=quiet_s)
+    if not waiting.done():
+        click.echo("Waiting for enough signers to certify it ...", err=True)
+    return await waiting
 
 
 def now_ms() -> int:

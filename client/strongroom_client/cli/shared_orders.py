@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.output import Refused, emit
-from strongroom_client.cli.shared import BadOption, Session, now_ms, run, session
+from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
 from strongroom_client.cli.shared_sheet import sheet_data, sheet_parts, show
 from strongroom_client.cli.shared_signing import (
     confirm,
@@ -29,6 +29,7 @@ from strongroom_client.cli.shared_signing import (
     write_hand_in,
 )
 from strongroom_client.display import OrderSheet, facts_of, kind_of, make_sheet, twin_warnings, twins_of
+from strongroom_client.errors import DeadlineExceeded, Unavailable
 from strongroom_client.orders import Action, DraftedOrder, Seen, draft, fingerprint
 from strongroom_client.person_key import PersonKey
 from strongroom_client.profile import Memory, Profile, load_profile
@@ -38,6 +39,13 @@ __all__ = ["Looked", "approve", "initiate", "look", "offline_seen", "reject", "s
 
 _TWINS_LOOKED_AT: Final = 2_000
 _NEVER_SEEN: Final = Seen(size=1, root=bytes(32))
+_COMMANDS: Final = {
+    "withdraw": "strongroom withdraw",
+    "cancel": "strongroom withdraw",
+    "create-vault": "strongroom vault",
+    "freeze": "strongroom freeze --confirm",
+    "unfreeze": "strongroom unfreeze --approve",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +226,7 @@ def initiate(
             async with session(profile_file) as opened:
                 return await opened.client.submit(drafted.data, [signed])
 
-        receipt = run(send())
+        receipt = run(_named_if_unanswered(drafted.hash, patiently(send())))
         report_logged(
             f"Order {drafted.hash.hex()}\nfingerprint {fingerprint(drafted.hash)}",
             receipt,
@@ -230,6 +238,18 @@ def initiate(
                 "expires_ms": drafted.order.expires_ms,
             },
         )
+
+
+async def _named_if_unanswered(order: OrderHash, sending: Awaitable[Receipt]) -> Receipt:
+    """Name the order in an error that leaves open whether it is logged: ordered again, it would be another order."""
+    try:
+        return await sending
+    except (Unavailable, DeadlineExceeded) as error:
+        raise type(error)(
+            f"{error.message}\nThe order may be logged all the same: look for {order.hex()} before you order again",
+            remote_reason=error.remote_reason,
+            **{**error.facts, "order": order.hex()},
+        ) from error
 
 
 async def _prepare(
@@ -261,7 +281,8 @@ def _draft_text(drafted: DraftedOrder, trust: Trust, target: Order | None) -> Te
 
 async def _endorse(profile_file: Path, key: PersonKey, verb: Verb, order: OrderHash, seen: Seen) -> Receipt:
     async with session(profile_file) as opened:
-        return await opened.client.endorse(sign(key, verb, order, log_id=opened.profile.log_id, seen=seen))
+        signed = sign(key, verb, order, log_id=opened.profile.log_id, seen=seen)
+        return await patiently(opened.client.endorse(signed))
 
 
 def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
@@ -269,7 +290,8 @@ def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
     sheet = looked.sheet
     show(sheet_parts(sheet))
     if sheet.kind not in kinds:
-        raise BadOption(f"order {sheet.hash.hex()[:16]} is a {sheet.kind}: use the command for that kind")
+        short = sheet.hash.hex()[:16]
+        raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{_COMMANDS[sheet.kind]}`")
     return sheet
 
 

@@ -82,7 +82,7 @@ def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
         if not line.startswith(f'"{judgement.rule}":'):
             yield "Also tried", Text(line)
     if sheet.kind == "withdraw":
-        yield "Limits", Text(f"use of limits over time is not in this proof; below: {UNVERIFIED}", style="dim")
+        yield "Limits", Text("what limits over time leave is not in this proof: see below", style="dim")
     yield "Seen at", Text(f"{sheet.certified_size} entries of the log, of {time_text(sheet.state_time_ms)}")
 
 
@@ -92,7 +92,8 @@ def _told(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
     yield "Status", Text(status.status.replace("_", " ") + waits)
     if explanation is not None:
         verdict = "passes" if explanation.allowed else "; ".join(map(plain, explanation.missing)) or "does not pass"
-        yield "Judgement", Text(f"{plain(explanation.rule) or 'no rule'}: {verdict}")
+        rule = f"{plain(explanation.rule)}: " if explanation.rule else ""
+        yield "Judgement", Text(f"{rule}{verdict}")
     for plan in status.plans:
         confirmed = f", {plan.confirmations} confirmations" if plan.confirmations else ""
         fee = f", fee {plain(plan.fee)} sat" if plan.fee else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import RenderableType
@@ -15,10 +15,14 @@ from strongroom.ledger.charter import Charter
 from strongroom_client.cli.output import emit, json_option
 from strongroom_client.cli.shared import profile_option, run, session
 from strongroom_client.cli.shared_sheet import UNVERIFIED
+from strongroom_client.errors import Unavailable
 from strongroom_client.orders import Seen
 from strongroom_client.plain_text import plain
 
 __all__ = ["status"]
+
+_NOTHING_CERTIFIED: Final = "NOT_READY"
+_Answer = tuple[Charter | None, Seen | None, treasury_pb.GetStatusResponse]
 
 
 @click.command()
@@ -30,17 +34,22 @@ def status(profile: Path) -> None:
     emit(_data(charter, seen, told), _parts(charter, seen, told))
 
 
-async def _ask(profile: Path) -> tuple[Charter, Seen, treasury_pb.GetStatusResponse]:
+async def _ask(profile: Path) -> _Answer:
     async with session(profile) as opened:
-        trust = await opened.client.trust()
-        return trust.charter, await opened.seen(), await opened.client.status()
+        try:
+            trust = await opened.client.trust()
+            return trust.charter, await opened.seen(), await opened.client.status()
+        except Unavailable as error:
+            if error.remote_reason != _NOTHING_CERTIFIED:
+                raise
+            return None, None, await opened.client.status()
 
 
-def _data(charter: Charter, seen: Seen, told: treasury_pb.GetStatusResponse) -> dict[str, Any]:
+def _data(charter: Charter | None, seen: Seen | None, told: treasury_pb.GetStatusResponse) -> dict[str, Any]:
     return {
-        "organisation": charter.organisation,
-        "final_size": seen.size,
-        "final_root": seen.root.hex(),
+        "organisation": charter.organisation if charter else None,
+        "final_size": seen.size if seen else 0,
+        "final_root": seen.root.hex() if seen else None,
         "coordinator": {
             "version": plain(told.version),
             "leading": told.leading,
@@ -63,7 +72,7 @@ def _data(charter: Charter, seen: Seen, told: treasury_pb.GetStatusResponse) -> 
     }
 
 
-def _parts(charter: Charter, seen: Seen, told: treasury_pb.GetStatusResponse) -> list[RenderableType]:
+def _parts(charter: Charter | None, seen: Seen | None, told: treasury_pb.GetStatusResponse) -> list[RenderableType]:
     chain = f"block {told.chain_height}" if told.chain_reachable else "not reachable"
     leads = "leads" if told.leading else "does not lead: nothing is logged now"
     table = Table(box=None, pad_edge=False)
@@ -74,10 +83,7 @@ def _parts(charter: Charter, seen: Seen, told: treasury_pb.GetStatusResponse) ->
         cells = (Text(str(signer.term)), Text(str(signer.certified_size)), Text(plain(signer.last_refusal)))
         table.add_row(Text(plain(signer.name)), connected, *cells)
     return [
-        Text(
-            f"{charter.organisation}: {seen.size} entries of the log are final, proven by "
-            f"{charter.witness_quorum} of {len(charter.signers)} signers."
-        ),
+        Text(_proven(charter, seen)),
         Text(f"\n{UNVERIFIED.capitalize()}:", style="dim"),
         Text(
             f"The coordinator {leads}, term {told.term}, {told.certified_size} entries certified, "
@@ -85,3 +91,11 @@ def _parts(charter: Charter, seen: Seen, told: treasury_pb.GetStatusResponse) ->
         ),
         table,
     ]
+
+
+def _proven(charter: Charter | None, seen: Seen | None) -> str:
+    if charter is None or seen is None:
+        return "The coordinator shows nothing certified now, so nothing is proven: see which signers are connected."
+    entries = "1 entry" if seen.size == 1 else f"{seen.size} entries"
+    quorum = f"{charter.witness_quorum} of {len(charter.signers)} signers"
+    return f"{charter.organisation}: {entries} of the log final, proven by {quorum}."

@@ -60,7 +60,9 @@ def test_a_withdrawal_is_not_approved_by_the_command_for_vaults(office: Office) 
     world.settle(world.order_entry(world.order(world.withdrawal("customer-1", 1_000_000)), "carol"))
     order = world.state.order_at(world.state.orders_count - 1).hash.hex()
     phrase = ("--passphrase-file", str(office.passphrase_file))
-    assert "BAD_OPTION" in act(office, "alice", "vault", "approve", order, "--yes", *phrase, code=1).output
+    refused = act(office, "alice", "vault", "approve", order, "--yes", *phrase, code=1).output
+    assert "of the kind withdraw: use `strongroom withdraw`" in refused
+    assert "BAD_OPTION" in refused
     assert "EndorseOrder" not in office.treasury.calls
 
 
@@ -240,6 +242,14 @@ def test_status_separates_what_is_proven_from_what_is_told(office: Office) -> No
     assert told["final_size"] == office.world.final
     assert [signer["connected"] for signer in told["coordinator"]["signers"]] == [True, True, False]
     assert "nverified (coordinator's word)" in act(office, "alice", "status").output
+
+
+def test_status_tells_who_is_connected_before_anything_is_certified(office: Office) -> None:
+    office.treasury.starting = True
+    told = json.loads(act(office, "alice", "status", "--json").stdout)
+    assert (told["organisation"], told["final_size"], told["final_root"]) == (None, 0, None)
+    assert [signer["connected"] for signer in told["coordinator"]["signers"]] == [True, True, False]
+    assert "nothing certified now" in act(office, "alice", "status").output
 
 
 def test_without_a_profile_the_command_says_what_to_do(tmp_path: Path) -> None:

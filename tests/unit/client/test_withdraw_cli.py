@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Endorse, Endorsement, Entry, Verb, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
+from strongroom_client.cli.shared import patiently
 
 
 def create(office: Office, amount: str = "0.5", person: str = "carol") -> str:
@@ -208,6 +210,45 @@ def test_wrong_input_is_refused_with_its_reason(office: Office, words: tuple[str
     phrase = ("--passphrase-file", str(office.passphrase_file))
     result = act(office, "carol", "withdraw", "create", "--vault", "customer-1", *words, "--yes", *phrase, code=code)
     assert f"Reason: {reason}" in result.output
+
+
+def test_an_order_without_an_answer_is_named_so_that_it_is_not_ordered_twice(office: Office) -> None:
+    office.treasury.late = True
+    words = ("withdraw", "create", "--vault", "customer-1", "--to", DESTINATION, "--yes")
+    phrase = ("--passphrase-file", str(office.passphrase_file))
+    said_to_people = act(office, "carol", *words, "--amount", "0.5", *phrase, code=1).output
+    logged = office.world.state.order_at(office.world.state.orders_count - 1).hash.hex()
+    assert f"look for {logged} before you order again" in said_to_people
+    assert "did not answer in time" in said_to_people
+    told = act(office, "carol", *words, "--amount", "0.25", *phrase, "--json", code=1).stderr
+    said_to_programs = json.loads(told)["error"]
+    logged = office.world.state.order_at(office.world.state.orders_count - 1).hash.hex()
+    assert said_to_programs["facts"]["order"] == logged
+    assert said_to_programs["reason"] == "DEADLINE_EXCEEDED"
+
+
+async def test_a_long_wait_for_signers_is_said_and_a_short_one_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    async def slow() -> str:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return "certified"
+
+    assert await patiently(slow(), quiet_s=60) == "certified"
+    assert capsys.readouterr().err == ""
+    assert await patiently(slow(), quiet_s=0) == "certified"
+    assert "Waiting for enough signers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("amount", "code", "why"),
+    [("21000001", 1, "at most 2100000000000000 sat"), ("20000000", 4, "allow to whom, from where and up to which")],
+)
+def test_an_amount_that_is_too_large_is_refused_with_the_bound(
+    office: Office, amount: str, code: int, why: str
+) -> None:
+    words = ("--amount", amount, "--to", DESTINATION, "--vault", "customer-1")
+    phrase = ("--yes", "--passphrase-file", str(office.passphrase_file))
+    assert why in act(office, "carol", "withdraw", "create", *words, *phrase, code=code).output
 
 
 def test_a_wrong_passphrase_has_its_own_exit_code(office: Office) -> None:

@@ -92,7 +92,8 @@ class _Pay(_WaitsWhileOpen):
             raise refused("ASSET_MISMATCH", f"vault {vault.name} holds {network.asset_id}, not {self.action.asset}")
         least = policy.dust_sat(payee_script(self.action.destination, network))
         if least is None or not least <= self.action.amount <= policy.MAX_MONEY_SAT:
-            raise refused("AMOUNT_INVALID", f"{self.action.amount} sat cannot be paid: at least {least} sat")
+            bounds = f"at least {least} sat, at most {policy.MAX_MONEY_SAT} sat"
+            raise refused("AMOUNT_INVALID", f"{self.action.amount} sat cannot be paid: {bounds}")
         if self.action.max_fee > policy.MAX_MONEY_SAT:
             raise refused("AMOUNT_INVALID", f"{self.action.max_fee} sat is no maximum of a fee")
 
