@@ -52,11 +52,10 @@ class Teller:
         with self._console.status(Text(f"   {doing} ...")):
             yield said
         took = time.monotonic() - began
-        line = Text("   ")
-        line.append("✓ ", style="bold green")
-        line.append(doing)
-        line.append(f"  {took:.1f} s", style="dim")
-        self._console.print(line)
+        line = Text("✓ ", style="bold green")
+        line.append(doing, style="not bold default")
+        line.append(f"  {took:.1f} s", style="not bold dim default")
+        self._console.print(Padding(line, (0, 0, 0, 3)), width=self._width)
         for more in said:
             self.note(more)
 
