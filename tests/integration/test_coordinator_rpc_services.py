@@ -229,7 +229,7 @@ async def test_a_watch_tells_that_a_rejection_is_final(tmp_path: Path) -> None:
         await site.make_vault(VAULT)
         name = await ordered(site)
         reject = site.say("carol", Verb.REJECT, name, await seen(site))
-        told = []
+        told: list[str] = []
         async with asyncio.timeout(10):
             async for _, order in site.treasury().watch_orders():
                 if not told:
@@ -238,6 +238,23 @@ async def test_a_watch_tells_that_a_rejection_is_final(tmp_path: Path) -> None:
                 if order.status == "never_will_be_paid":
                     break
         assert told[0] == "open"
+
+
+async def test_a_watch_tells_that_an_order_expired(tmp_path: Path) -> None:
+    async with edge_site(tmp_path) as site:
+        await site.make_vault(VAULT)
+        action = site.world.withdrawal(VAULT, 100_000)
+        site.world.time_ms = site.clock.wall_ms()
+        order = site.world.order(action, id=bytes(range(16)), expires_ms=site.clock.wall_ms() + 1_000)
+        await site.side.sequencer.submit(site.order_entry(order, "shop"))
+        name = hashlib.sha256(order).digest()
+        async with asyncio.timeout(10):
+            async for _, seen_order in site.treasury().watch_orders(hashes=[name]):
+                if seen_order.status == "never_will_be_paid":
+                    break
+                # Log time passes with the next entry.
+                await asyncio.sleep(max(seen_order.order.expires_ms - site.clock.wall_ms(), 0) / 1000 + 0.05)
+                await site.submit(site.world.withdrawal(VAULT, 100_001), "shop")
 
 
 async def test_a_withdrawal_without_coins_waits_with_a_reason_and_blocks_no_other(tmp_path: Path) -> None:

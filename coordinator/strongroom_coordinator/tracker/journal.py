@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from functools import partial
+from heapq import heappop, heappush
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,7 +13,7 @@ from sqlalchemy import Connection
 from strongroom.ledger import codec
 from strongroom.ledger.judge import rejected_by
 from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, OrderEntry, Plan, Vault
-from strongroom.ledger.records import OrderState
+from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.reading import LogReader
@@ -27,7 +29,7 @@ ENTRIES_AT_ONCE: Final = 1_000
 
 
 class OrderJournal:
-    """Follows the stored log with events per order: when an entry about it is certified, and when its end is final.
+    """Follows the stored log with events per order: an entry about it is certified, or its end or expiry is final.
 
     How far it got stands in the database beside the events, in the same commit. After a term change it begins again at
     the final head, because entries beyond may have been replaced; an event told twice does no harm.
@@ -40,6 +42,10 @@ class OrderJournal:
         self._bell = bell
         self._wanted = asyncio.Event()
         self._term = 0
+        self._expiries: list[tuple[int, bytes]] = []
+        """A heap of open orders, the one that expires first at the front."""
+        self._awaited: set[bytes] = set()
+        self._is_begun = False
 
     def certified(self) -> None:
         """Say that the log grew."""
@@ -58,6 +64,9 @@ class OrderJournal:
         if certificate is None:
             return
         await self._reader.source.stored()
+        if not self._is_begun:
+            self._is_begun = True
+            self._await_expiry(self._reader.newest_state().open_orders())
         end = certificate.head.size
         start = min(await self._storage.run(events.logged_size), end)
         if certificate.head.term != self._term:
@@ -67,6 +76,30 @@ class OrderJournal:
         final = self._reader.final_size()
         told = min(await self._storage.run(events.final_size), final)
         await self._tell(told, final, kind="final", ended_only=True)
+        await self._tell_expired()
+
+    def _await_expiry(self, records: Iterable[OrderRecord]) -> None:
+        for record in records:
+            if record.state is OrderState.OPEN and record.hash not in self._awaited:
+                self._awaited.add(record.hash)
+                heappush(self._expiries, (decode_order(record.order).expires_ms, record.hash))
+
+    async def _tell_expired(self) -> None:
+        """Tell of open orders that expired by the log time of the final head: nothing else would."""
+        final = await self._reader.final()
+        if final.final_certificate is None:
+            return
+        expired = []
+        while self._expiries and self._expiries[0][0] <= final.state.time_ms:
+            name = heappop(self._expiries)[1]
+            self._awaited.discard(name)
+            record = final.state.order(name)
+            if record is not None and record.state is OrderState.OPEN:
+                expired.append(name)
+        if expired:
+            now_ms = self._clock.wall_ms()
+            await self._storage.run(partial(events.append, order_hashes=expired, kind="expired", time_ms=now_ms))
+            self._bell.ring()
 
     async def _tell(self, start: int, end: int, *, kind: str, ended_only: bool) -> None:
         while start < end:
@@ -74,6 +107,7 @@ class OrderJournal:
             entries = await self._storage.run(partial(ledger_rows.entries, start=start, end=until))
             state = self._reader.newest_state()
             touched = _orders_in(entries, state)
+            self._await_expiry(record for name in touched if (record := state.order(name)) is not None)
             if ended_only:
                 touched = [name for name in touched if _has_ended(state, name)]
             now_ms = self._clock.wall_ms()
