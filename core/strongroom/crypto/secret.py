@@ -38,9 +38,13 @@ Buffer = bytes | bytearray | memoryview
 class _Slot:
     """One fixed piece of locked memory, with the views that each library needs."""
 
-    __slots__ = ("pointer", "size", "sodium_pointer", "view")
+    __slots__ = ("_chunk", "pointer", "size", "sodium_pointer", "view")
 
-    def __init__(self, pointer: Any, size: int) -> None:
+    def __init__(self, chunk: Any, offset: int, size: int) -> None:
+        # A pointer into a buffer does not keep it: without this, a secret that outlives its arena when the interpreter
+        # ends would be wiped in memory that is freed already.
+        self._chunk = chunk
+        pointer = chunk + offset
         self.pointer = pointer
         self.size = size
         self.view = ffi.buffer(pointer, size)
@@ -76,7 +80,7 @@ class _Arena:
         chunk = _locked_buffer(_CHUNK_BYTES)
         self._chunks.append(chunk)
         for offset in range(0, _CHUNK_BYTES, self._slot_size):
-            self._free.append(_Slot(chunk + offset, self._slot_size))
+            self._free.append(_Slot(chunk, offset, self._slot_size))
 
 
 def _locked_buffer(size: int) -> Any:
@@ -359,7 +363,7 @@ class _OwnSlot(_Slot):
     __slots__ = ("_buffer",)
 
     def __init__(self, buffer: Any, size: int) -> None:
-        super().__init__(buffer, size)
+        super().__init__(buffer, 0, size)
         self._buffer = buffer
 
 

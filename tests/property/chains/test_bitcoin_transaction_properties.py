@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pbk
 import pytest
-import wallycore
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +26,7 @@ from strongroom.chains.bitcoin.transaction import (
     txid_text,
     with_witnesses,
 )
+from wally import wallycore
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "bips"
 U32 = st.integers(0, 2**32 - 1)

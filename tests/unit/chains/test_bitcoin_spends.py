@@ -9,7 +9,6 @@ from typing import Any
 import bdkpython
 import pbk
 import pytest
-import wallycore
 from btclib_wallet.psbt import Psbt, extract_tx, finalize, taproot_sig_hash
 from pbk.script import PrecomputedTransactionData, ScriptVerifyException
 
@@ -22,6 +21,7 @@ from strongroom.chains.bitcoin.policy import DUST_SAT, MAX_MONEY_SAT, fee_for, f
 from strongroom.chains.bitcoin.psbt import psbt_of
 from strongroom.chains.bitcoin.spend import Spend, SpendInput, SpendOutput, SpendRefused
 from strongroom.chains.bitcoin.transaction import parse
+from wally import wallycore
 
 VAULT = PlainVault()
 SCRIPTS = {
