@@ -241,8 +241,8 @@ class _Session:
     async def _write(self, frame: pb.LinkRequest) -> None:
         try:
             await self._call.write(frame)
-        except asyncio.InvalidStateError:
-            # How grpc says that the stream has ended before the write began; the daemon must outlive that.
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            # How grpc says that the stream has ended, before the write began or under it; the daemon must outlive both.
             raise LinkFailed("the link ended before an answer was sent") from None
 
     async def _read(self) -> pb.LinkResponse | None:

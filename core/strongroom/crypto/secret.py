@@ -357,19 +357,9 @@ class SecretBytes(_Secret):
     __hash__ = None  # type: ignore[assignment]  # a hash of a secret would be a fingerprint of it
 
 
-class _OwnSlot(_Slot):
-    """A slot outside the arenas, for secrets longer than the largest slot; it keeps its buffer alive."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self, buffer: Any, size: int) -> None:
-        super().__init__(buffer, 0, size)
-        self._buffer = buffer
-
-
 def _slot_for(length: int) -> _Slot:
     for size in _SLOT_SIZES:
         if length <= size:
             return _ARENAS[size].take()
     # Never of an arena's size, so that wiping cannot give it to an arena.
-    return _OwnSlot(_locked_buffer(length), length)
+    return _Slot(_locked_buffer(length), 0, length)
