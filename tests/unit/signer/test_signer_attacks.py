@@ -267,7 +267,7 @@ async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Clus
 
 async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster: Cluster) -> None:
     async with session_with(cluster, babble) as (_, session):
-        with pytest.raises(link.LinkFailed, match="no frame|the link ended"):
+        with pytest.raises(link.LinkFailed, match=r"no frame|the link ended"):
             await session.greet(cluster.signers["s1"].hello())
 
 
