@@ -276,7 +276,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         for link in tuple(self._links.values()):
             link.close("the coordinator is stopping")
 
-    async def Link(self, request_iterator: AsyncIterator[pb.LinkRequest], context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def Link(self, request_iterator: AsyncIterator[pb.LinkRequest], context: Any) -> AsyncIterator[Any]:
         """Serve one link until it ends."""
         link = await self._accept(request_iterator, context)
         reader = asyncio.create_task(self._read(link, request_iterator))

@@ -84,11 +84,11 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         if self._folder is not None:
             os.close(self._folder)
 
-    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:  # noqa: N802
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
         """Everything an operator looks at first."""
         return self._status()
 
-    async def Freeze(self, request: pb.FreezeRequest, context: Any) -> pb.FreezeResponse:  # noqa: N802
+    async def Freeze(self, request: pb.FreezeRequest, context: Any) -> pb.FreezeResponse:
         """Freeze here at once, then tell the coordinator."""
         try:
             identifier = self._inbox.freeze(request.vault, request.why)
@@ -98,7 +98,7 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         self._raise_words()
         return pb.FreezeResponse(freeze_id=identifier)
 
-    async def Thaw(self, request: pb.ThawRequest, context: Any) -> pb.ThawResponse:  # noqa: N802
+    async def Thaw(self, request: pb.ThawRequest, context: Any) -> pb.ThawResponse:
         """End the operator's own freeze here."""
         try:
             self._inbox.thaw(request.freeze_id)
@@ -107,7 +107,7 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         self._log.warning("freeze.lifted", id=request.freeze_id)
         return pb.ThawResponse()
 
-    async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:  # noqa: N802
+    async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:
         """Take a person's rejection or freeze; it acts here at once."""
         try:
             if len(request.order) > MAX_ORDER_BYTES or len(request.endorsements) > MAX_ENDORSEMENTS:

@@ -38,7 +38,7 @@ class IntegrationService(IntegrationServiceServicer):
         self._log = LogQueries(parts)
         self._watches = Watches(parts)
 
-    async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:  # noqa: N802
+    async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:
         """Charter, log id and heads."""
         ledger = await self._log.ledger()
         return pb.GetLedgerResponse(
@@ -50,14 +50,12 @@ class IntegrationService(IntegrationServiceServicer):
             final_head=ledger.final_head,
         )
 
-    async def CreateWithdrawal(  # noqa: N802
-        self, request: pb.CreateWithdrawalRequest, context: Any
-    ) -> pb.CreateWithdrawalResponse:
+    async def CreateWithdrawal(self, request: pb.CreateWithdrawalRequest, context: Any) -> pb.CreateWithdrawalResponse:
         """Put one withdrawal into the log."""
         entry = requests.order_entry(request.order, request.endorsements, withdrawals_only=True)
         return pb.CreateWithdrawalResponse(receipt=await self._submissions.submit(entry))
 
-    async def CreateWithdrawals(  # noqa: N802
+    async def CreateWithdrawals(
         self, request: pb.CreateWithdrawalsRequest, context: Any
     ) -> pb.CreateWithdrawalsResponse:
         """Put many withdrawals into the log."""
@@ -69,16 +67,12 @@ class IntegrationService(IntegrationServiceServicer):
         outcomes = await self._submissions.submit_many(entries)
         return pb.CreateWithdrawalsResponse(results=[_item(outcome) for outcome in outcomes])
 
-    async def GetWithdrawal(  # noqa: N802
-        self, request: pb.GetWithdrawalRequest, context: Any
-    ) -> pb.GetWithdrawalResponse:
+    async def GetWithdrawal(self, request: pb.GetWithdrawalRequest, context: Any) -> pb.GetWithdrawalResponse:
         """One withdrawal."""
         order = await self._queries.order(*requests.order_key(request))
         return pb.GetWithdrawalResponse(order=order_pb(order))
 
-    async def ListWithdrawals(  # noqa: N802
-        self, request: pb.ListWithdrawalsRequest, context: Any
-    ) -> pb.ListWithdrawalsResponse:
+    async def ListWithdrawals(self, request: pb.ListWithdrawalsRequest, context: Any) -> pb.ListWithdrawalsResponse:
         """Orders, newest first."""
         page = requests.page_of(request.page, "orders")
         vault = requests.vault_name(request.vault, optional=True)
@@ -88,7 +82,7 @@ class IntegrationService(IntegrationServiceServicer):
             orders=[order_pb(order) for order in found], next_page_token=requests.page_token("orders", rest)
         )
 
-    async def WatchWithdrawals(  # noqa: N802
+    async def WatchWithdrawals(
         self, request: pb.WatchWithdrawalsRequest, context: Any
     ) -> AsyncIterator[pb.WatchWithdrawalsResponse]:
         """Changes of withdrawals."""
@@ -96,22 +90,22 @@ class IntegrationService(IntegrationServiceServicer):
         async for cursor, order in self._watches.orders(request.cursor, only, withdrawals_only=True):
             yield pb.WatchWithdrawalsResponse(cursor=cursor, order=order_pb(order))
 
-    async def ListVaults(self, request: pb.ListVaultsRequest, context: Any) -> pb.ListVaultsResponse:  # noqa: N802
+    async def ListVaults(self, request: pb.ListVaultsRequest, context: Any) -> pb.ListVaultsResponse:
         """All vaults."""
         found, rest = await self._queries.vaults(requests.page_of(request.page, "vaults"))
         return pb.ListVaultsResponse(vaults=found, next_page_token=requests.page_token("vaults", rest))
 
-    async def GetAddress(self, request: pb.GetAddressRequest, context: Any) -> pb.GetAddressResponse:  # noqa: N802
+    async def GetAddress(self, request: pb.GetAddressRequest, context: Any) -> pb.GetAddressResponse:
         """The deposit address at an index."""
         vault, index = requests.vault_name(request.vault), requests.address_index(request.index)
         address, view = await self._queries.address(vault, index)
         return pb.GetAddressResponse(address=address, vault=view)
 
-    async def GetBalance(self, request: pb.GetBalanceRequest, context: Any) -> pb.GetBalanceResponse:  # noqa: N802
+    async def GetBalance(self, request: pb.GetBalanceRequest, context: Any) -> pb.GetBalanceResponse:
         """Coins of a vault."""
         return pb.GetBalanceResponse(balance=self._queries.balance(requests.vault_name(request.vault)))
 
-    async def ListDeposits(self, request: pb.ListDepositsRequest, context: Any) -> pb.ListDepositsResponse:  # noqa: N802
+    async def ListDeposits(self, request: pb.ListDepositsRequest, context: Any) -> pb.ListDepositsResponse:
         """Deposits, each as it stands now."""
         page = requests.page_of(request.page, "deposits")
         found, rest = await self._queries.deposits(page, vault=requests.vault_name(request.vault, optional=True))
@@ -119,7 +113,7 @@ class IntegrationService(IntegrationServiceServicer):
             deposits=[self._deposit(row) for row in found], next_page_token=requests.page_token("deposits", rest)
         )
 
-    async def WatchDeposits(  # noqa: N802
+    async def WatchDeposits(
         self, request: pb.WatchDepositsRequest, context: Any
     ) -> AsyncIterator[pb.WatchDepositsResponse]:
         """Deposits seen, confirmed further, or removed."""

@@ -129,7 +129,7 @@ class NamesOrder(Protocol):
     order_hash: bytes
     order_id: bytes
 
-    def WhichOneof(self, oneof_group: Any) -> str | None:  # noqa: N802 - protobuf's name
+    def WhichOneof(self, oneof_group: Any) -> str | None:
         """Which of the two fields is set."""
 
 

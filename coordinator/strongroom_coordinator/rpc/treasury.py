@@ -35,42 +35,40 @@ class TreasuryService(TreasuryServiceServicer):
         self._log = LogQueries(parts)
         self._watches = Watches(parts)
 
-    async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:  # noqa: N802
+    async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:
         """Charter, log id and heads."""
         return await self._log.ledger()
 
-    async def SubmitOrder(self, request: pb.SubmitOrderRequest, context: Any) -> pb.SubmitOrderResponse:  # noqa: N802
+    async def SubmitOrder(self, request: pb.SubmitOrderRequest, context: Any) -> pb.SubmitOrderResponse:
         """Put one order into the log."""
         entry = requests.order_entry(request.order, request.endorsements)
         return pb.SubmitOrderResponse(receipt=await self._submissions.submit(entry))
 
-    async def SubmitOrders(self, request: pb.SubmitOrdersRequest, context: Any) -> pb.SubmitOrdersResponse:  # noqa: N802
+    async def SubmitOrders(self, request: pb.SubmitOrdersRequest, context: Any) -> pb.SubmitOrdersResponse:
         """Put many orders into the log."""
         requests.check_bulk(request.orders, "orders")
         entries = [parsed(requests.order_entry, item.order, item.endorsements) for item in request.orders]
         outcomes = await self._submissions.submit_many(entries)
         return pb.SubmitOrdersResponse(results=[_item(outcome) for outcome in outcomes])
 
-    async def EndorseOrder(self, request: pb.EndorseOrderRequest, context: Any) -> pb.EndorseOrderResponse:  # noqa: N802
+    async def EndorseOrder(self, request: pb.EndorseOrderRequest, context: Any) -> pb.EndorseOrderResponse:
         """Add an approval or rejection."""
         entry = requests.endorse_of(request.endorsement)
         return pb.EndorseOrderResponse(receipt=await self._submissions.submit(entry))
 
-    async def EndorseOrders(  # noqa: N802
-        self, request: pb.EndorseOrdersRequest, context: Any
-    ) -> pb.EndorseOrdersResponse:
+    async def EndorseOrders(self, request: pb.EndorseOrdersRequest, context: Any) -> pb.EndorseOrdersResponse:
         """Add many approvals or rejections."""
         requests.check_bulk(request.endorsements, "endorsements")
         entries = [parsed(requests.endorse_of, item) for item in request.endorsements]
         outcomes = await self._submissions.submit_many(entries)
         return pb.EndorseOrdersResponse(results=[_item(outcome) for outcome in outcomes])
 
-    async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:  # noqa: N802
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
         """One order."""
         order = await self._queries.order(*requests.order_key(request))
         return pb.GetOrderResponse(order=order_pb(order))
 
-    async def ListOrders(self, request: pb.ListOrdersRequest, context: Any) -> pb.ListOrdersResponse:  # noqa: N802
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Any) -> pb.ListOrdersResponse:
         """Orders, newest first."""
         page = requests.page_of(request.page, "orders")
         vault = requests.vault_name(request.vault, optional=True)
@@ -79,37 +77,35 @@ class TreasuryService(TreasuryServiceServicer):
             orders=[order_pb(order) for order in found], next_page_token=requests.page_token("orders", rest)
         )
 
-    async def WatchOrders(  # noqa: N802
-        self, request: pb.WatchOrdersRequest, context: Any
-    ) -> AsyncIterator[pb.WatchOrdersResponse]:
+    async def WatchOrders(self, request: pb.WatchOrdersRequest, context: Any) -> AsyncIterator[pb.WatchOrdersResponse]:
         """Changes of orders."""
         only = requests.order_hashes(request.order_hashes)
         async for cursor, order in self._watches.orders(request.cursor, only):
             yield pb.WatchOrdersResponse(cursor=cursor, order=order_pb(order))
 
-    async def ExplainOrder(self, request: pb.ExplainOrderRequest, context: Any) -> pb.ExplainOrderResponse:  # noqa: N802
+    async def ExplainOrder(self, request: pb.ExplainOrderRequest, context: Any) -> pb.ExplainOrderResponse:
         """Why an order passes or not."""
         explanation = await self._queries.explain(requests.hash_of(request.order_hash))
         return pb.ExplainOrderResponse(explanation=explanation)
 
-    async def ListVaults(self, request: pb.ListVaultsRequest, context: Any) -> pb.ListVaultsResponse:  # noqa: N802
+    async def ListVaults(self, request: pb.ListVaultsRequest, context: Any) -> pb.ListVaultsResponse:
         """All vaults."""
         found, rest = await self._queries.vaults(requests.page_of(request.page, "vaults"))
         return pb.ListVaultsResponse(vaults=found, next_page_token=requests.page_token("vaults", rest))
 
-    async def GetBalance(self, request: pb.GetBalanceRequest, context: Any) -> pb.GetBalanceResponse:  # noqa: N802
+    async def GetBalance(self, request: pb.GetBalanceRequest, context: Any) -> pb.GetBalanceResponse:
         """Coins of a vault."""
         return pb.GetBalanceResponse(balance=self._queries.balance(requests.vault_name(request.vault)))
 
-    async def ListFreezes(self, request: pb.ListFreezesRequest, context: Any) -> pb.ListFreezesResponse:  # noqa: N802
+    async def ListFreezes(self, request: pb.ListFreezesRequest, context: Any) -> pb.ListFreezesResponse:
         """The whole table of freezes."""
         return self._log.freezes()
 
-    async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:  # noqa: N802
+    async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:
         """Entries with their certificates."""
         async for response in self._log.entries(request.first_index):
             yield response
 
-    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:  # noqa: N802
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
         """How the coordinator is doing."""
         return self._log.status()
