@@ -33,8 +33,8 @@ $(STAMP): pyproject.toml requirements/dev.lock
 demo: setup ## watch the main job: three signers, two approvals, a confirmed withdrawal, a cheating coordinator refused
 	@$(BIN)/strongroom demo --cheater tests/adversary/cheating_coordinator.py
 
-test: setup ## all tests: vectors, properties, real daemons, adversaries (about ten minutes)
-	$(BIN)/python -m pytest -q -m "not soak"
+test: setup ## all tests: vectors, properties, real daemons, adversaries (under ten minutes on two cores)
+	$(BIN)/python -m pytest -q -m "not soak" --numprocesses 2 --dist loadfile
 
 test-fast: setup ## tests without processes, under a minute
 	$(BIN)/python -m pytest -q -m "not soak and not process and not slow"
