@@ -37,7 +37,7 @@ test: setup ## all tests: vectors, properties, real daemons, adversaries (under 
 	$(BIN)/python -m pytest -q -m "not soak" --numprocesses 2 --dist loadfile
 
 test-fast: setup ## tests without processes, under a minute
-	$(BIN)/python -m pytest -q -m "not soak and not process and not slow"
+	$(BIN)/python -m pytest -q -m "not soak and not process and not slow" --numprocesses 2 --dist loadfile
 
 soak: setup ## long load and soak runs
 	$(BIN)/python -m pytest -q -m soak
