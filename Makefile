@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup demo test test-fast soak check fmt lint types imports proto proto-check closure lock bench clean
+.PHONY: help setup demo test test-fast check fmt lint types imports proto proto-check closure lock bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,13 +34,10 @@ demo: setup ## watch the main job: three signers, two approvals, a confirmed wit
 	@$(BIN)/strongroom demo --cheater tests/adversary/cheating_coordinator.py
 
 test: setup ## all tests: vectors, properties, real daemons, adversaries (under ten minutes on two cores)
-	$(BIN)/python -m pytest -q -m "not soak" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 test-fast: setup ## tests without processes, under a minute
-	$(BIN)/python -m pytest -q -m "not soak and not process and not slow" --numprocesses 2 --dist loadfile
-
-soak: setup ## long load and soak runs
-	$(BIN)/python -m pytest -q -m soak
+	$(BIN)/python -m pytest -q -m "not process and not slow" --numprocesses 2 --dist loadfile
 
 check: lint types imports proto-check ## everything but the tests: style, types, import contracts, generated code
 
