@@ -91,7 +91,7 @@ class BitcoinRpc:
         body = json.dumps({"jsonrpc": "1.0", "id": 1, "method": method, "params": parameters}).encode()
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - the scheme was checked
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the same
                 answer = json.load(response)
             if answer["error"] is not None:
                 raise NodeProblem(f"the node at {self.url} refused {method}: {answer['error']}")

@@ -40,7 +40,7 @@ def run_program(command: Sequence[str], *, timeout_s: float = 120.0) -> str:
     Raises:
         DaemonFailed: its exit code is not 0.
     """
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603 - ours
     if done.returncode != 0:
         raise DaemonFailed(
             f"{Path(command[0]).name} {' '.join(command[1:3])} ended with code {done.returncode}: "

@@ -107,6 +107,7 @@ class Border(grpc.aio.ServerInterceptor):
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
+                # A defect of ours: the caller learns an incident id and nothing else, and the log has the rest.
                 await _abort(context, _incident(error, service, method))
 
         return call
@@ -122,6 +123,7 @@ class Border(grpc.aio.ServerInterceptor):
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
+                # A defect of ours: the caller learns an incident id and nothing else, and the log has the rest.
                 await _abort(context, _incident(error, service, method))
 
         return call

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         node = Node(datadir / "chain", lambda: int(time.time()))
     except RuntimeError as error:
-        print(f"cannot open {datadir}: {error}; is another node using it?", file=sys.stderr)  # noqa: T201
+        print(f"cannot open {datadir}: {error}; is another node using it?", file=sys.stderr)
         return 1
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         server = RpcServer(arguments.port, node, cookie, stopping.set)
     except OSError as error:
-        print(f"cannot listen on 127.0.0.1:{arguments.port}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"cannot listen on 127.0.0.1:{arguments.port}: {error}", file=sys.stderr)
         node.close()
         return 1
     port = server.server_address[1]
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _write_private(datadir / "rpc.port", f"{port}\n")
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="rpc")
     serving.start()
-    print(json.dumps({"event": "ready", "port": port, "height": node.chain.height}), flush=True)  # noqa: T201
+    print(json.dumps({"event": "ready", "port": port, "height": node.chain.height}), flush=True)
     stopping.wait()
     server.shutdown()
     serving.join()
@@ -78,9 +78,9 @@ def _mine(datadir: Path, blocks: int, address: str) -> int:
     try:
         height = mine(datadir, blocks, address)
     except MiningFailed as error:
-        print(f"strongroom-regtest: {error}", file=sys.stderr)  # noqa: T201
+        print(f"strongroom-regtest: {error}", file=sys.stderr)
         return 1
-    print(f"mined {blocks} blocks, height {height}")  # noqa: T201
+    print(f"mined {blocks} blocks, height {height}")
     return 0
 
 
