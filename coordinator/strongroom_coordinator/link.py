@@ -30,6 +30,7 @@ log = structlog.get_logger()
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 MAX_OPEN_REQUESTS: Final = 1_024
 MAX_SIGNER_REQUESTS: Final = 8
+HELLO_S: Final = 10.0
 
 SignerRequestHandler = Callable[["SignerLink", pb.LinkRequest], Awaitable[Any | None]]
 """Serves a request of a signer; returns the body of the reply, or None when there is none."""
@@ -292,18 +293,21 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         await context.abort(grpc.StatusCode.UNAVAILABLE, why)
 
     async def _accept(self, frames: AsyncIterator[pb.LinkRequest], context: Any) -> SignerLink:
+        # The first frame is read even from a caller that is refused: a refusal that meets a write still under way
+        # can reach the caller as a broken stream, without its reason.
+        try:
+            async with asyncio.timeout(HELLO_S):
+                first = await anext(aiter(frames))
+        except (TimeoutError, StopAsyncIteration):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no Hello came")
         try:
             peer = self._require_signer(peer_identity(context))
+            hello = hello_of(first, log_id=self._log_id)
+            if hello.signer != peer.name:
+                raise SignerMisbehaved(f"the certificate is {peer.name}'s, Hello says {hello.signer}")
         except NotIdentified as error:
             log.warning("link.refused", reason=error.reason, message=error.message)
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
-        try:
-            async with asyncio.timeout(10):
-                hello = hello_of(await anext(aiter(frames)), log_id=self._log_id)
-            if hello.signer != peer.name:
-                raise SignerMisbehaved(f"the certificate is {peer.name}'s, Hello says {hello.signer}")
-        except (TimeoutError, StopAsyncIteration):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no Hello came")
         except SignerMisbehaved as error:
             log.warning("link.refused", signer=peer.name, reason=error.reason, message=error.message)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
