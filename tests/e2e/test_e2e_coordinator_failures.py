@@ -37,6 +37,7 @@ async def test_a_coordinator_killed_between_approvals_goes_on(cluster: Cluster) 
     assert payments_on_chain(cluster, destination) == [AMOUNT]
 
 
+@pytest.mark.attack(line="machine", title="an emptied coordinator", origin="keep-core: a signer's state rolled back")
 async def test_an_emptied_coordinator_rebuilds_itself_from_the_signers(cluster: Cluster) -> None:
     """History, a payment under way, and the coins all come back; the log goes on where it was."""
     before, under_way, after = payee(), payee(), payee()
@@ -93,6 +94,7 @@ async def test_everything_killed_and_started_again_goes_on(cluster: Cluster) -> 
     assert all(cluster.signer_status(name)["alarm"] is None for name in cluster.signers)
 
 
+@pytest.mark.attack(line="coordinator", title="two leaders", origin="on paper: a lease that two hold at once")
 async def test_two_leaders_at_once_take_turns_without_paying_twice(stopped_cluster: Cluster) -> None:
     """Signers are moved from one coordinator to another and back, a payment under way each time."""
     cluster = stopped_cluster

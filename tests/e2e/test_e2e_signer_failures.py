@@ -40,6 +40,11 @@ async def test_payments_go_on_while_one_signer_is_down(stopped_cluster: Cluster,
     assert payments_on_chain(stopped_cluster, destination) == [AMOUNT]
 
 
+@pytest.mark.attack(
+    line="machine",
+    title="a signer killed around each round",
+    origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
+)
 @pytest.mark.parametrize("point", ["before:Append", "after:Append", "before:Release", "after:Release"])
 async def test_a_signer_killed_in_a_round_loses_nothing(stopped_cluster: Cluster, point: str) -> None:
     """The others finish; it comes back without an alarm, and is good enough when another one is missing."""
@@ -80,6 +85,11 @@ async def caught_up_of(cluster: Cluster, names: list[str]) -> None:
     assert all(cluster.signer_status(name)["alarm"] is None for name in names)
 
 
+@pytest.mark.attack(
+    line="holders",
+    title="a signer that accepts and never answers",
+    origin="session stuck: a party that accepts and never answers",
+)
 async def test_payments_go_on_while_one_signer_hangs(cluster: Cluster) -> None:
     """Its connection stays open and it answers nothing; the others vote and sign, and it catches up afterwards."""
     destination = payee()
@@ -126,6 +136,11 @@ def test_a_wrong_passphrase_is_said_in_clear_words(stopped_cluster: Cluster, tmp
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.attack(
+    line="machine",
+    title="two daemons on one share",
+    origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
+)
 def test_a_second_daemon_on_a_signers_folder_is_refused(stopped_cluster: Cluster) -> None:
     stopped_cluster.start(signers=["north"], coordinator=False, node=False)
     phrase = str(stopped_cluster.deployment.passphrase_file)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,11 @@ def can_stand_together(plans: tuple[Planned, ...], kept: list[Planned]) -> bool:
     return all(txid in made for txid, _ in spent if txid in known)
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="any two plans of an order that confirm together",
+    origin="on paper: plans that do not exclude each other",
+)
 @settings(max_examples=400, deadline=None)
 @given(st.lists(DRAWN, min_size=2, max_size=8))
 def test_no_two_plans_of_an_order_confirm_together(drawn: list[Drawn]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,9 @@ def _taken(world: World, body: Body) -> bool:
     return True
 
 
+@pytest.mark.attack(
+    line="coordinator", title="any bit of a signed message flipped", origin="mpcium: a field outside the signature"
+)
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(_cases())), st.integers(0, 2**32), st.integers(0, 7))
 def test_a_flipped_bit_refuses_the_entry(name: str, position: int, bit: int) -> None:

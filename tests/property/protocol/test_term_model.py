@@ -39,6 +39,11 @@ def test_within_the_bound_no_order_is_signed_twice_and_no_final_history_is_lost(
     assert found.states > 100
 
 
+@pytest.mark.attack(
+    line="coordinator+signers",
+    title="the stated limit: one bad signer of three and a bad coordinator",
+    origin="on paper: the bound of one witness quorum, shown on purpose",
+)
 def test_one_bad_signer_of_three_is_beyond_the_bound_and_two_plans_are_signed() -> None:
     """f < t+w-n is 1 < 1 here: the limit that the charter check prints is real."""
     found = search(World(n=3, t=2, w=2, f=1, terms=2, logs=(ONE_BATCH, ONE_BATCH)), check=release_violation)
@@ -62,6 +67,11 @@ SEARCHED: dict[str, World] = {
 }
 
 
+@pytest.mark.attack(
+    line="coordinator+signers",
+    title="missing rules of the protocol",
+    origin="on paper: each rule of the log left out in turn",
+)
 @pytest.mark.parametrize("rule", SEARCHED)
 def test_the_search_finds_what_a_missing_rule_allows(rule: str) -> None:
     world = SEARCHED[rule]

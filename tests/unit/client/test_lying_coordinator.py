@@ -332,6 +332,11 @@ def test_errors_of_the_coordinator_cannot_move_the_cursor() -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(error.message + error.remote_reason + error.facts["a"])
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="an address or record that is not proven",
+    origin="mpcium: a forged result of key generation",
+)
 def test_an_address_is_derived_from_a_proven_vault_only(office: Office) -> None:
     key = office.world.vault_key("customer-1")
     shown = act(office, "alice", "vault", "address", "customer-1", "--index", "3").output.strip()

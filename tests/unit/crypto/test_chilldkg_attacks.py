@@ -62,6 +62,11 @@ def step2(holder: int, state: chilldkg.ParticipantState1, cmsg1: bytes) -> tuple
     return chilldkg.participant_step2(SECKEYS[holder], state, cmsg1, fixed_bytes("aux", holder))
 
 
+@pytest.mark.attack(
+    line="holders",
+    title="threshold raised by a participant",
+    origin="Trail of Bits 2024: ten implementations let a longer commitment vector raise the threshold",
+)
 def test_threshold_raising_a_longer_commitment_vector_is_refused_by_the_coordinator() -> None:
     """One more coefficient would make the key need more signers than all were told."""
     _, messages = first_messages()
@@ -82,6 +87,11 @@ def test_threshold_raising_a_longer_sum_is_refused_by_every_participant() -> Non
             step2(holder, state, longer)
 
 
+@pytest.mark.attack(
+    line="holders",
+    title="empty commitment vector",
+    origin="Trail of Bits 2024: ten implementations let a longer commitment vector raise the threshold",
+)
 def test_threshold_lowering_an_empty_commitment_vector_is_refused() -> None:
     _, messages = first_messages()
     for cut in (33, 66):
@@ -89,6 +99,9 @@ def test_threshold_lowering_an_empty_commitment_vector_is_refused() -> None:
             chilldkg.coordinator_step1([messages[0][cut:], messages[1], messages[2]], PARAMS)
 
 
+@pytest.mark.attack(
+    line="holders", title="rogue key", origin="rogue key: the last mover cancels the others' contributions"
+)
 def test_rogue_key_a_commitment_that_cancels_the_others_needs_an_impossible_proof() -> None:
     """The last mover wants the key to be its own; it knows no discrete logarithm of the commitment this takes."""
     own = SecretScalar.from_bytes(fixed_bytes("rogue"))
@@ -140,6 +153,11 @@ def test_rogue_key_a_commitment_to_nothing_is_refused() -> None:
     assert blamed.value.participant == 1
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="swapped and replayed proofs of possession",
+    origin="rogue key: the last mover cancels the others' contributions",
+)
 def test_swapped_proofs_of_possession_are_refused() -> None:
     states, messages = first_messages()
     _, cmsg1 = chilldkg.coordinator_step1(messages, PARAMS)
@@ -152,6 +170,11 @@ def test_swapped_proofs_of_possession_are_refused() -> None:
         step2(1, states[1], swapped)
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="split view of the transcript",
+    origin="split view: some parties believe that key generation succeeded",
+)
 def test_split_view_no_certificate_can_be_made_of_two_transcripts() -> None:
     """A coordinator and participant 2 show participants 0 and 1 two different, each valid, key generations."""
     states, messages = first_messages()
@@ -199,6 +222,9 @@ def test_two_participants_with_one_key_are_refused() -> None:
         chilldkg.params_hash(doubled)
 
 
+@pytest.mark.attack(
+    line="coordinator", title="substituted host keys", origin="on paper: host keys exchanged at enrolment"
+)
 def test_substituted_host_keys_show_in_the_params_hash() -> None:
     other = host_keys(3, "substitute")
     hashes = {

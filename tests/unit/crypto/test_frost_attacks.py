@@ -32,6 +32,11 @@ def open_session(
     return session, [secret for secret, _ in nonces]
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="one nonce, two messages",
+    origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
+)
 def test_nonce_reuse_two_messages_under_one_nonce_are_refused() -> None:
     session, (nonce, _) = open_session()
     frost.sign(nonce, GROUP.share(0), 0, session)
@@ -114,6 +119,11 @@ def test_a_broken_random_source_is_refused(random32: bytes) -> None:
         frost.nonce_gen(random32)
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="parallel sessions (Wagner, ROS): binding",
+    origin="Drijvers and others 2018, ROS 2020: parallel sessions without binding forge signatures",
+)
 def test_wagner_ros_every_parallel_session_has_its_own_binding_factor() -> None:
     """The attack adds up partial signatures of hundreds of open sessions; it needs nonces that are not bound."""
     nonces = GROUP.nonces((0, 1))
@@ -141,6 +151,11 @@ def test_wagner_ros_binding_covers_nonces_signers_key_and_message() -> None:
     assert len({variant.values().nonce_point for variant in variants}) == len(variants)
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="signer set chosen after the nonces",
+    origin="Drijvers and others 2018, ROS 2020: parallel sessions without binding forge signatures",
+)
 def test_signer_set_substitution_a_share_does_not_carry_over() -> None:
     session, (nonce, _) = open_session()
     psig = frost.sign(nonce, GROUP.share(0), 0, session)
@@ -190,6 +205,11 @@ def test_index_tricks_identifiers_out_of_range_are_refused(ids: tuple[int, int])
         context.validated()
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="identifiers 0, out of range, twice",
+    origin="mpcsec: identifiers 0 or twice leak the secret",
+)
 def test_index_tricks_duplicates_are_refused() -> None:
     context = SignersContext(3, 2, (1, 1), GROUP.context((1, 1)).pubshares, GROUP.threshold_pubkey)
     with pytest.raises(InvalidInput, match="repeat"):

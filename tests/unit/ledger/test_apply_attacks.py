@@ -42,6 +42,11 @@ def test_poisoned_order_is_planned_again_on_any_of_its_coins(world: World) -> No
     world.log_plan([order], [coin])
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="an expired order in a batch blocks the others",
+    origin="on paper: coins locked for good by one order of a batch",
+)
 def test_one_expired_order_in_a_batch_does_not_block_its_bump_or_the_others(world: World) -> None:
     short = world.submit(world.withdrawal(VAULT, 50_000), "shop", "alice", "bob", expires_ms=world.time_ms + HOUR_MS)
     others = [world.pay(VAULT, 50_000) for _ in range(3)]
@@ -79,6 +84,11 @@ def test_paying_twice_over_the_orders_own_change_is_refused(world: World) -> Non
     assert refusal_of(world, world.plan([order], [change])) == "PLAN_CONFLICT"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="second payment hidden behind a chain of plans",
+    origin="on paper: plans that do not exclude each other",
+)
 def test_paying_twice_at_a_distance_of_two_is_refused(world: World) -> None:
     """Only a plan that itself spends a coin of the earlier plan counts as between."""
     order, other, coin = world.pay(VAULT, 50_000), world.pay(VAULT, 50_000), world.coin(400_000)
@@ -90,6 +100,9 @@ def test_paying_twice_at_a_distance_of_two_is_refused(world: World) -> None:
     world.log_plan([order], [Coin(near.txid, 1, 349_000, branch=1, index=1)], change_index=2)
 
 
+@pytest.mark.attack(
+    line="coordinator", title="one transaction for two equal orders", origin="on paper: equal payments merged"
+)
 def test_one_transaction_does_not_pass_for_two_equal_orders(world: World) -> None:
     """Equal payments make equal transactions; as a plan of each, one could stand between the other and a second pay."""
     first, second, coin = world.pay(VAULT, 100_000), world.pay(VAULT, 100_000), world.coin(200_000)
@@ -97,6 +110,9 @@ def test_one_transaction_does_not_pass_for_two_equal_orders(world: World) -> Non
     assert refusal_of(world, world.plan([second], [coin])) == "TRANSACTION_KNOWN"
 
 
+@pytest.mark.attack(
+    line="coordinator", title="two equal payments merged into one output", origin="on paper: equal payments merged"
+)
 def test_merged_equal_payments_are_refused(world: World) -> None:
     orders = [world.pay(VAULT, 100_000), world.pay(VAULT, 100_000)]
     plan = world.plan(orders, [world.coin(300_000)])
@@ -105,11 +121,21 @@ def test_merged_equal_payments_are_refused(world: World) -> None:
     assert refusal_of(world, replace(plan, outputs=(one, rest))) == "PLAN_OUTPUTS"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="a plan that states amounts of its own",
+    origin="Bybit 2025: people approved what a page showed, and something else was signed",
+)
 def test_a_change_of_amount_has_no_place_in_a_plan() -> None:
     """A plan names the order an output pays, never an amount or a destination."""
     assert [row.name for row in codec.describe(OrderPayment)] == ["position"]
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="change on the deposit branch, to be credited as a deposit",
+    origin="on paper: change turned into a forged deposit",
+)
 def test_change_to_the_deposit_branch_has_no_encoding(world: World) -> None:
     """Coins of change on branch 0 would look like somebody's deposit. A plan's change has no branch to choose."""
     assert [row.name for row in codec.describe(Change)] == ["amount_sat", "index"]
@@ -149,6 +175,11 @@ def test_orders_and_words_of_another_log_are_refused(world: World) -> None:
     assert refusal_of(world, other.signer_freeze()) == "WRONG_LOG"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="words given to another history",
+    origin="on paper: words from before a restart of the log",
+)
 def test_words_given_to_another_history_of_this_log_are_refused() -> None:
     """A head shown to an approver by a coordinator that split the log is none of the log that the signers hold."""
     mine, split = World.started(), World.started()
@@ -161,6 +192,11 @@ def test_words_given_to_another_history_of_this_log_are_refused() -> None:
     assert refusal_of(mine, split.endorse("alice", Verb.APPROVE, order_hash)) == "ENDORSEMENT_HEAD"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="fees drained by planning again and again",
+    origin="on paper: coins burnt to a friendly miner",
+)
 def test_fees_cannot_be_drained_by_planning_again_and_again() -> None:
     """Plans of one order exclude each other, but each could be the one that confirms: a full plan counts in full."""
     world = World.started(fees=Fees(per_vbyte=200, per_plan=20_000, window_ms=DAY_MS, per_vault=50_000))
@@ -174,6 +210,9 @@ def test_fees_cannot_be_drained_by_planning_again_and_again() -> None:
     world.log_plan([order], [coin], fee_sat=19_998)
 
 
+@pytest.mark.attack(
+    line="coordinator", title="a limit renamed to start at zero", origin="limits from a central interface, downgraded"
+)
 def test_a_window_is_no_counter_under_a_rules_name() -> None:
     """Two rules over the same vaults look at the same payments, whichever let them pass."""
     limit = Limit(window_ms=DAY_MS, amounts=(AssetAmount(asset=BTC, amount=100_000),))

@@ -80,6 +80,11 @@ def test_a_refusal_names_path_offset_and_fault() -> None:
     assert (error.reason, error.kind) == ("NOT_CANONICAL", Kind.INVALID_ARGUMENT)
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="other encodings of one message",
+    origin="on paper: two builds that read one entry differently",
+)
 @pytest.mark.parametrize(
     ("changes", "path", "fault"),
     [

@@ -45,6 +45,11 @@ def test_attack_another_charter_under_adoptions_of_this_one() -> None:
     assert refusal_of(world, swapped) == "WRONG_LOG"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="a charter of the coordinator's choosing",
+    origin="limits from a central interface, downgraded",
+)
 def test_an_adoption_of_another_charter_is_refused() -> None:
     world, other = World(), World(charter=builder.charter(salt=bytes(32)))
     mixed = replace(world.genesis(), adoptions=(world.adoption("alice"), other.adoption("bob")))

@@ -203,6 +203,11 @@ def test_any_earlier_head_of_this_log_will_do(world: World) -> None:
     world.log(world.endorse("alice", Verb.APPROVE, order_hash, **old))
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="approvals given to another order",
+    origin="WazirX 2024: signatures from failed transactions were reused with legitimate metadata",
+)
 def test_an_endorsement_of_another_order_does_not_start_one(world: World) -> None:
     order = world.order(world.withdrawal(VAULT, 100_000))
     entry = OrderEntry(order=order, endorsements=(world.endorsement("shop", Verb.INITIATE, bytes(32)),))
@@ -329,6 +334,7 @@ def test_an_author_writes_no_more_in_a_day_than_the_charter_allows() -> None:
     assert state_of(world, order_hash) is OrderState.OPEN
 
 
+@pytest.mark.attack(line="coordinator", title="disk filling over a day", origin="on paper: disks filled with entries")
 def test_the_coordinator_writes_no_more_in_a_day_than_the_charter_allows() -> None:
     world = World.started(log=LogQuotas(coordinator_bytes_per_day=100, person_bytes_per_day=10**6))
     world.log(*[Tick()] * 3)

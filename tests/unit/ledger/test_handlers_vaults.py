@@ -58,6 +58,9 @@ def test_the_order_must_ask_for_a_vault_and_be_in_date(world: World) -> None:
     assert refusal_of(world, entry) == "ORDER_EXPIRED"
 
 
+@pytest.mark.attack(
+    line="coordinator", title="one key shown as two vaults", origin="mpcium: a forged result of key generation"
+)
 def test_one_generation_is_not_shown_as_two_vaults(world: World) -> None:
     """A transcript names no vault, so the same key could otherwise be born twice under two names."""
     world.log(world.vault_entry(approved(world, "customer-1"), label="one"))

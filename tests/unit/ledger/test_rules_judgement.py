@@ -65,6 +65,9 @@ def test_the_initiator_never_counts_as_an_approver() -> None:
     assert judge(started("alice"), said("carol"), said("bob")).allowed
 
 
+@pytest.mark.attack(
+    line="person", title="one person with many keys", origin="limits from a central interface, downgraded"
+)
 def test_one_person_with_two_keys_counts_once() -> None:
     two_keys = person("alice")
     second = signing_key("alice second").public
@@ -91,6 +94,9 @@ def test_an_expired_approval_does_not_count_from_its_expiry_on() -> None:
     assert judge(started(), said("alice", until=until), said("bob"), at=until).code is Code.APPROVALS_MISSING
 
 
+@pytest.mark.attack(
+    line="person", title="a key that the charter no longer lists", origin="on paper: endorsements of a revoked key"
+)
 def test_an_approval_by_a_key_no_longer_in_the_charter_does_not_count() -> None:
     stranger = signing_key("alice of last year").public
     assert judge(started(), said("alice", key=stranger), said("bob")).code is Code.APPROVALS_MISSING

@@ -53,6 +53,11 @@ def test_of_more_than_a_quorum_the_votes_with_the_highest_certificates_are_taken
     assert [vote.signer for vote in certificate_from_votes(votes, witness_quorum=2).votes] == ["s1", "s3"]
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="forwarded identity: a vote under another name",
+    origin="mpcium: the sender named in a message was believed",
+)
 def test_a_vote_under_another_name_is_refused() -> None:
     signed = sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE)
     with pytest.raises(BadSignedBody):

@@ -187,6 +187,11 @@ def test_a_share_out_of_range_is_blamed_too() -> None:
     assert [item.signer for item in caught.value.evidence] == ["s1"]
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="blame by other commitments than the signer saw",
+    origin="multi-party-sig: other commitment lists to other signers, for false blame",
+)
 def test_nobody_is_framed_with_other_commitments_or_a_right_share() -> None:
     chosen, shares = signing_round("s1", "s2")
     mine = shares[SignerName("s1")]

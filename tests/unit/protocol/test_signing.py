@@ -90,6 +90,9 @@ def test_the_preferred_holders_sign_and_nobody_else_is_asked() -> None:
     assert session.is_signed
 
 
+@pytest.mark.attack(
+    line="holders", title="a silent or lying holder", origin="session stuck: a party that accepts and never answers"
+)
 def test_a_silent_holder_is_replaced_when_the_deadline_passes() -> None:
     session = Session(3, 2)
     session.committed("s1")

@@ -153,6 +153,7 @@ async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
     assert signer.copy.size == cluster.world.replica.size
 
 
+@pytest.mark.attack(line="coordinator", title="disk filling in catch-up", origin="on paper: disks filled with entries")
 async def test_endless_entries_without_a_certificate_are_cut_off(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,11 @@ def test_vault_is_generated_and_every_share_sealed_once_it_is_final(cluster: Clu
     assert signer.key_generation._attempts == {}
 
 
+@pytest.mark.attack(
+    line="machine",
+    title="a party lost between certificate and share",
+    origin="forget-and-forgive, 2020: shares lost on an unconfirmed result",
+)
 def test_share_comes_out_of_a_kill_between_final_and_sealing(cluster: Cluster, tmp_path: Path) -> None:
     signer = cluster.signers["s1"]
     with signer.store.commit() as write:
@@ -157,6 +162,11 @@ def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cl
     cluster.tick()
 
 
+@pytest.mark.attack(
+    line="machine",
+    title="a party lost at any step",
+    origin="split view: some parties believe that key generation succeeded",
+)
 def test_restart_in_the_middle_ends_the_attempt_and_the_next_one_works(cluster: Cluster) -> None:
     order = ordered(cluster)
     cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))

@@ -162,6 +162,11 @@ def test_plan_that_was_accepted_elsewhere_in_the_log_gets_no_nonce(cluster: Clus
     assert refusal_of(cluster.commit("s1", second)).reason == "PLAN_NOT_ACCEPTED"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="the signer's decoding differs from the accepted transaction",
+    origin="Bybit 2025: people approved what a page showed, and something else was signed",
+)
 def test_decoding_that_differs_from_the_accepted_transaction_is_refused(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +326,11 @@ def test_nonces_sign_once(cluster: Cluster) -> None:
     assert reason_of_release(cluster, index, other_set) == "NONCE_UNKNOWN"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="old nonces kept for later",
+    origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
+)
 @pytest.mark.parametrize(("wall", "monotonic"), [(30_001, 0), (0, 30_001), (-1, 0)])
 def test_nonces_die_after_30_seconds_of_either_clock(cluster: Cluster, wall: int, monotonic: int) -> None:
     index = cluster.plan()
@@ -394,6 +404,11 @@ def test_marked_session_is_never_used_again(cluster: Cluster) -> None:
     assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
 
 
+@pytest.mark.attack(
+    line="machine",
+    title="a crash between mark and share",
+    origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
+)
 def test_share_leaves_only_after_its_mark_is_on_disk(cluster: Cluster) -> None:
     index = cluster.plan()
     chosen = cluster.commitments(index, "s1", "s2")

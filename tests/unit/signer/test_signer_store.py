@@ -165,6 +165,11 @@ def test_damaged_pages_are_found_after_an_unclean_stop(tmp_path: Path) -> None:
         Store.open(path)
 
 
+@pytest.mark.attack(
+    line="machine",
+    title='damaged storage read as "nothing was used"',
+    origin="fail-open storage: an unreadable counter read as no usage",
+)
 def test_missing_entries_are_no_empty_answer(store: Store) -> None:
     with store.commit() as write:
         batch(write, 0, 3)

@@ -66,6 +66,7 @@ def test_batch_is_voted_for_within_60_seconds_of_the_own_clock(cluster: Cluster,
         assert reason_of_batch(answer) == "BATCH_TIME_OFF"
 
 
+@pytest.mark.attack(line="machine", title="a stepped clock", origin="on paper: log time pushed by a false clock")
 def test_clock_that_stepped_stops_votes_until_it_is_confirmed(cluster: Cluster) -> None:
     cluster.clock.wall += 31_000
     cluster.world.later(31_000)
@@ -270,6 +271,7 @@ def _order_of_last_plan(cluster: Cluster) -> bytes:
 # --- words withheld ---
 
 
+@pytest.mark.attack(line="coordinator", title="words withheld for ever", origin="on paper: a freeze kept back")
 @pytest.mark.parametrize("kind", ["rejection", "freeze"])
 def test_signer_stops_voting_ten_minutes_after_a_word_the_log_lacks(cluster: Cluster, kind: str) -> None:
     cluster.plan()
@@ -321,6 +323,11 @@ def test_final_heads_are_cosigned_once(cluster: Cluster) -> None:
     assert opened.checkpoint.size == size
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="two builds that replay differently",
+    origin="on paper: two builds that read one entry differently",
+)
 def test_other_state_digest_in_a_certificate_stops_the_signer_for_good(cluster: Cluster) -> None:
     cluster.world.log(Tick())
     preview = cluster.world.previews[-1]
@@ -351,6 +358,9 @@ def _certificate_of_liars(cluster: Cluster, preview: Any) -> Certificate:
     return certificate_from_votes(votes, witness_quorum=2)
 
 
+@pytest.mark.attack(
+    line="machine", title="rollback of a signer's state", origin="keep-core: a signer's state rolled back"
+)
 def test_restored_signer_that_sees_its_own_later_vote_stops(cluster: Cluster, tmp_path: Path) -> None:
     cluster.signers["s1"].close()
     shutil.copytree(cluster.folders["s1"], tmp_path / "backup")
