@@ -8,9 +8,10 @@ and a test that kills a daemon at a place where it writes and then acts
 
     @pytest.mark.crash_point(daemon="signer", point="the vote is stored and not yet sent", side="after")
 
-`pytest --promise` prints each line of the promise with what was tried and what held; `make adversary` runs it. What could
-not be tried on a machine is shown as skipped, with the reason, and never counts as held. `--promise-floor A,C` fails the
-run that tried fewer than A attacks on real daemons or C crash points. The same marks give `docs/security/attacks.md`.
+`pytest --promise` prints each line of the promise with what was tried and what held; `make adversary` runs it. What
+could not be tried on a machine is shown as skipped, with the reason, and never counts as held. `--promise-floor A,C`
+fails a run that tried fewer than A attacks on real daemons or C crash points. The same marks give
+`docs/security/attacks.md`.
 """
 
 from __future__ import annotations
