@@ -85,6 +85,9 @@ def migrate(url: str) -> str:
         if found is not None and found not in known:
             raise BadSchema(f"the database has schema {found}, which a newer release wrote: use that release")
         with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                # The driver begins a transaction for rows only; without one, each table would be a commit of its own.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except SQLAlchemyError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 
 from strongroom_coordinator.errors import BadSchema, StorageFailed
 from strongroom_coordinator.storage import chain, ledger, plans
@@ -55,6 +55,20 @@ def test_migration_makes_exactly_the_declared_tables(storage: Storage) -> None:
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     assert migrate(url) == migrate(url) == "0001"
+
+
+def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_run_again(url: str) -> None:
+    def cut_off(_: object, __: object, statement: str, *___: object) -> None:
+        if "ledger_subject" in statement:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", cut_off)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            migrate(url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut_off)
+    assert migrate(url) == "0001"
 
 
 def test_database_without_schema_is_refused_with_the_remedy(url: str) -> None:
