@@ -147,7 +147,19 @@ class MoneyPath:
             StoreFailed: nothing could be marked, so nothing is released; the daemon stops.
         """
         self._voting.require_voting()
-        results: dict[int, Released] = {}
+        ready, results = self._spend(request)
+        # From here on certificate and marks are on disk.
+        for item in ready:
+            results[item.approved.entry_index] = self._sign(item)
+        return tuple(results[chosen.entry_index] for chosen in request.sets)
+
+    def _spend(self, request: requests.Release) -> tuple[list[Ready], dict[int, Released]]:
+        """Take the certificate, check every plan, and mark the nonces of those that pass: one durable commit.
+
+        Returns:
+            What may be signed now, and the signed refusals by entry index.
+        """
+        refused: dict[int, Released] = {}
         ready: list[Ready] = []
         pending: dict[bytes, Withdraw] = {}
         with self._store.one_commit():
@@ -158,12 +170,9 @@ class MoneyPath:
                     ready.append(self._check(chosen, pending))
                 except (ShareRefused, Refused) as error:
                     refusal = self._refusal(chosen.entry_index, error)
-                    results[chosen.entry_index] = Released(entry_index=chosen.entry_index, refusal=refusal)
+                    refused[chosen.entry_index] = Released(entry_index=chosen.entry_index, refusal=refusal)
             self._mark(ready)
-        # From here on certificate and marks are on disk.
-        for item in ready:
-            results[item.approved.entry_index] = self._sign(item)
-        return tuple(results[chosen.entry_index] for chosen in request.sets)
+        return ready, refused
 
     def _check(self, chosen: requests.SigningSet, pending: dict[bytes, Withdraw]) -> Ready:
         """Points 1 to 5 for one plan. What passes is taken out of the nonce book, so that nothing can use it twice."""
