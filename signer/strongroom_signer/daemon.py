@@ -191,6 +191,7 @@ def _assemble(
     log: Log,
 ) -> Signer:
     name = store.identity().name
+    log = log.bind(signer=name)
     boot_id = random(16)
     charter = decode_charter(pin.charter)
     check_limits(config, charter)
@@ -244,6 +245,7 @@ def _assemble(
         key_generation=key_generation,
         explainer=explainer,
         inbox=inbox,
+        log=log,
     )
     return Signer(
         name=name,

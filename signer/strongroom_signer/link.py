@@ -266,7 +266,7 @@ class _Session:
             try:
                 request = request_of(frame)
             except BadFrame as error:
-                self._log.warning("frame.refused", message=error.message)
+                self._log.warning("frame.refused", reason=error.reason, message=error.message)
                 await self._send(pb.Failed(reason=error.reason, message=error.message[:400]), frame.seq)
                 continue
             size = frame.ByteSize()

@@ -8,12 +8,15 @@ from typing import Any, Final
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
+from strongroom.ledger.messages import Refusal
+from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
 from strongroom_signer.explain import Explainer
 from strongroom_signer.frames import batches_to_pb, signed_to_pb
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keygen import KeyGeneration
 from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.logs import Log
 from strongroom_signer.money_path import Committed, MoneyPath, Released
 from strongroom_signer.voting import BatchRefused, Voting
 
@@ -34,6 +37,7 @@ class Service:
         key_generation: KeyGeneration,
         explainer: Explainer,
         inbox: Inbox,
+        log: Log,
     ) -> None:
         self._copy = copy
         self._voting = voting
@@ -41,6 +45,7 @@ class Service:
         self._keygen = key_generation
         self._explainer = explainer
         self._inbox = inbox
+        self._log = log
         self._handlers: dict[type[Any], Callable[[Any], Any]] = {
             requests.Promise: self._promise,
             requests.Append: self._append,
@@ -108,7 +113,7 @@ class Service:
         try:
             voted = self._voting.append(request)
         except BatchRefused as error:
-            return pb.BatchRefused(refusal=signed_to_pb(error.refusal))
+            return pb.BatchRefused(refusal=self._refused("batch.refused", error.refusal))
         return pb.Voted(
             vote=signed_to_pb(voted.vote),
             commitments=self._commitments(request.commit_for),
@@ -133,10 +138,31 @@ class Service:
         return pb.Committed(results=self._commitments(request.entry_indexes))
 
     def _commitments(self, indexes: Iterable[int]) -> list[pb.CommitmentResult]:
-        return [_commitment_result(self._money_path.commit(index)) for index in indexes]
+        return [self._commitment_result(self._money_path.commit(index)) for index in indexes]
 
     def _release(self, request: requests.Release) -> pb.Released:
-        return pb.Released(results=[_share_result(item) for item in self._money_path.release(request)])
+        return pb.Released(results=[self._share_result(item) for item in self._money_path.release(request)])
+
+    def _commitment_result(self, item: Committed) -> pb.CommitmentResult:
+        if item.refusal is not None:
+            refusal = self._refused("commitments.refused", item.refusal)
+            return pb.CommitmentResult(entry_index=item.entry_index, refusal=refusal)
+        made = None if item.commitments is None else signed_to_pb(item.commitments)
+        return pb.CommitmentResult(entry_index=item.entry_index, commitments=made)
+
+    def _share_result(self, item: Released) -> pb.ShareResult:
+        more = None if item.next_commitments is None else signed_to_pb(item.next_commitments)
+        if item.refusal is not None:
+            refusal = self._refused("share.refused", item.refusal)
+            return pb.ShareResult(entry_index=item.entry_index, refusal=refusal, next_commitments=more)
+        made = None if item.shares is None else signed_to_pb(item.shares)
+        return pb.ShareResult(entry_index=item.entry_index, shares=made, next_commitments=more)
+
+    def _refused(self, event: str, refusal: SignedBody) -> types_pb2.SignedBody:
+        """Tell the operator what was refused and why, in one line; the coordinator is told the same, signed."""
+        said = codec.decode(Refusal, refusal.body)
+        self._log.warning(event, entry=said.entry_index, reason=said.reason, message=said.detail)
+        return signed_to_pb(refusal)
 
     # --- key generation ----------------------------------------------------------------------------------------------
 
@@ -177,20 +203,3 @@ class Service:
             )
             at = store.batch_at(at[1])
         return batches_to_pb(batches)
-
-
-def _commitment_result(item: Committed) -> pb.CommitmentResult:
-    if item.commitments is not None:
-        return pb.CommitmentResult(entry_index=item.entry_index, commitments=signed_to_pb(item.commitments))
-    return pb.CommitmentResult(
-        entry_index=item.entry_index, refusal=None if item.refusal is None else signed_to_pb(item.refusal)
-    )
-
-
-def _share_result(item: Released) -> pb.ShareResult:
-    more = None if item.next_commitments is None else signed_to_pb(item.next_commitments)
-    if item.shares is not None:
-        return pb.ShareResult(entry_index=item.entry_index, shares=signed_to_pb(item.shares), next_commitments=more)
-    return pb.ShareResult(
-        entry_index=item.entry_index, refusal=None if item.refusal is None else signed_to_pb(item.refusal)
-    )
