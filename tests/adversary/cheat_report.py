@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,19 @@ class Report:
             signed=signed,
         )
 
+    def begin(self, text: str) -> None:
+        """Say that the honest part is over; what signers log from here on is about the cheat."""
+        self.say("cheating", text=text, time_ms=time.time_ns() // 1_000_000)
+
     def done(self) -> None:
-        self.say("done", released=self.released, honest_shares=self.honest_shares, refusals=self.refusals)
+        # Rounded up, so that no line a signer logged before its last answer seems to come after the end.
+        self.say(
+            "done",
+            time_ms=time.time_ns() // 1_000_000 + 1,
+            released=self.released,
+            honest_shares=self.honest_shares,
+            refusals=self.refusals,
+        )
 
 
 Cheat = Callable[[Any], Any]

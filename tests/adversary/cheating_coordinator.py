@@ -2,10 +2,12 @@
 
     python tests/adversary/cheating_coordinator.py --list
     python tests/adversary/cheating_coordinator.py --data COPY_OF_THE_COORDINATORS_FOLDER --cheat pay-twice
+    python tests/adversary/cheating_coordinator.py --data COPY --cheat pay-twice --cheat burn-fees
 
 It listens where the honest coordinator did (stop that one first), waits until every signer has dialled in, opens a term
 as an honest leader would, and then cheats at one point. Each refusal is one JSON line, checked against the signer's
 vote key; the last line says how many signature shares were released for the cheat: none, or something is broken.
+Several cheats run one after another, each in a term of its own; every line names its cheat.
 """
 
 from __future__ import annotations
@@ -30,30 +32,35 @@ OK, FAILED, BAD_USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one cheat; 0 when it ran to its end, whatever the signers answered."""
+    """Run cheats; 0 when each ran to its end, whatever the signers answered."""
     options = _parser().parse_args(arguments)
     if options.list:
         for name, text in listed().items():
             sys.stdout.write(f"{name:<22} {text}\n")
         return OK
-    if options.data is None or options.cheat not in CHEATS:
-        sys.stderr.write("give --data and one --cheat of --list\n")
+    if options.data is None or not options.cheat or not CHEATS.keys() >= set(options.cheat):
+        sys.stderr.write("give --data and a --cheat of --list\n")
         return BAD_USAGE
-    report = Report(options.cheat)
-    try:
-        asyncio.run(_cheat(options.data, report, [_word(path) for path in options.words]))
-    except NothingToCheatWith as error:
-        sys.stderr.write(f"{options.cheat}: {error}\n")
-        return FAILED
-    report.done()
-    return OK
+    return asyncio.run(_cheat(options.data, options.cheat, [_word(path) for path in options.words]))
 
 
-async def _cheat(folder: Path, report: Report, words: Sequence[SignedBody]) -> None:
-    async with RogueLeader(folder, report, words).serving() as rogue:
-        await rogue.lead()
-        report.say("cheating", text=CHEATS[report.cheat].text)
-        await CHEATS[report.cheat].run(rogue)
+async def _cheat(folder: Path, names: Sequence[str], words: Sequence[SignedBody]) -> int:
+    rogue = RogueLeader(folder, Report(names[0]), words)
+    result = OK
+    async with rogue.serving():
+        for name in names:
+            rogue.report = Report(name)
+            try:
+                await rogue.everybody()
+                await rogue.lead()
+                rogue.report.begin(CHEATS[name].text)
+                await CHEATS[name].run(rogue)
+            except NothingToCheatWith as error:
+                sys.stderr.write(f"{name}: {error}\n")
+                result = FAILED
+            else:
+                rogue.report.done()
+    return result
 
 
 def _word(path: Path) -> SignedBody:
@@ -65,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="print the cheats and what each tries")
     parser.add_argument("--data", type=Path, help="copy of a coordinator's data folder, its daemon stopped")
-    parser.add_argument("--cheat", help="one of --list")
+    parser.add_argument("--cheat", action="append", default=[], help="one of --list; may be given several times")
     parser.add_argument(
         "--words", type=Path, action="append", default=[], help="a person's signed approval that only this one has"
     )

@@ -101,12 +101,16 @@ class RogueLeader:
         await server.start()
         self.report.say("listening", address=self.config.listen)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self.link_server.at_least(len(self.electorate.vote_keys))
+            await self.everybody()
             yield self
         finally:
             self.link_server.stop()
             await server.stop(0.2)
+
+    async def everybody(self) -> None:
+        """Wait until every signer is connected, also after a cheat that ended some links."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.link_server.at_least(len(self.electorate.vote_keys))
 
     @property
     def links(self) -> dict[str, SignerLink]:

@@ -232,28 +232,36 @@ class Cluster:
 
     def cheat(self, name: str, *, words: Sequence[SignedBody] = ()) -> Cheated:
         """Stop the coordinator and run a cheat with a copy of its folder; its signers must be running."""
+        return self.cheats([name], words=words)[name]
+
+    def cheats(self, names: Sequence[str], *, words: Sequence[SignedBody] = ()) -> dict[str, Cheated]:
+        """Run cheats one after another in one process, each in a term of its own; by name, what came of each."""
         if self.deployment.coordinator is not None and self.coordinator.running:
             self.coordinator.stop()
         folder = self.root / "rogue"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.deployment.coordinator_folder, folder)
-        command = [sys.executable, str(CHEATER), "--data", str(folder), "--cheat", name]
+        command = [sys.executable, str(CHEATER), "--data", str(folder)]
+        for name in names:
+            command += ["--cheat", name]
         for number, word in enumerate(words):
             path = self.root / f"word-{number}.json"
             path.write_text(json.dumps({"body": word.body.hex(), "signature": word.signature.hex()}))
             command += ["--words", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90 + 30 * len(names), check=False)
         log = self.root / "logs" / "cheater.log"
         with log.open("a") as file:
             file.write(done.stdout + done.stderr)
         assert done.returncode == 0, done.stderr[-2_000:]
-        return Cheated([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return {name: Cheated(name, [line for line in lines if line["cheat"] == name]) for name in names}
 
 
 @dataclass
 class Cheated:
-    """What the cheating coordinator printed."""
+    """What the cheating coordinator printed about one cheat."""
 
+    cheat: str
     events: list[dict[str, Any]]
 
     @property
@@ -264,13 +272,35 @@ class Cheated:
         released: int = last["released"]
         return released
 
+    @property
+    def began_ms(self) -> int:
+        """When the cheat began, its term open; Unix milliseconds."""
+        return self._time_of("cheating")
+
+    @property
+    def ended_ms(self) -> int:
+        """When the last answer had come; Unix milliseconds."""
+        return self._time_of("done")
+
+    def _time_of(self, event: str) -> int:
+        found: int = next(line["time_ms"] for line in self.events if line["event"] == event)
+        return found
+
+    def all_refusals(self) -> list[dict[str, Any]]:
+        """The printed lines of the refusals at every step."""
+        return [line for line in self.events if line["event"] in ("refused", "share_refused")]
+
     def refusals(self, step: str = "append") -> dict[str, tuple[str, bool]]:
         """Reason by signer at one step, and whether the refusal was signed."""
         return {
-            line["signer"]: (line["reason"], line["signed"])
-            for line in self.events
-            if line["event"] in ("refused", "share_refused") and line["step"] == step
+            line["signer"]: (line["reason"], line["signed"]) for line in self.all_refusals() if line["step"] == step
         }
+
+    def explained(self, step: str) -> list[str]:
+        """The refusals at one step in full, for a failed test."""
+        return [f"{line['signer']}: {line['reason']}: {line['detail']}" for line in self.all_refusals()] + [
+            f"asked for the step {step}"
+        ]
 
 
 def side_by_side(work: Sequence[Callable[[], None]]) -> None:

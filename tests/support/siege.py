@@ -1,14 +1,34 @@
-"""One deployment that is attacked again and again, and what must hold after every attack."""
+"""One deployment that is attacked again and again, and what must hold after every attack.
+
+    outcome = attacked(cluster, "pay-twice", "append", "PLAN_CONFLICT")     # one cheat in a process of its own
+
+starts the cheating coordinator, and checks what must hold after every attack: each signer refused for the right reason
+and said so in one line of its log, no share was released, every signer is the same process as before, and none raised
+an alarm. Starting the cheater costs a few seconds, so cheats that leave nothing behind are run together:
+
+    outcomes = attacked_together(cluster, ["pay-twice", "burn-fees"])        # one process, a term for each cheat
+    refused(outcomes["pay-twice"], "append", "PLAN_CONFLICT")                # each test looks at its own part
+
+Both need running signers; the honest coordinator is stopped, and `heals` starts it again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 
 from actor import actors, ready
 from cluster import VAULT, Cheated, Cluster, funded, running
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
+from strongroom.protocol.signed import SignedBody
+from strongroom_client.demo.processes import Daemon
+
+LOGGED_WITHIN_S = 60.0
 
 
 @contextmanager
@@ -27,14 +47,80 @@ async def _history(cluster: Cluster) -> None:
         await bob.approve(await alice.pay(VAULT, payee(), AMOUNT))
 
 
-def attacked(cluster: Cluster, cheat: str, step: str, reason: str, *, signed: bool = True, by: int = 3) -> Cheated:
-    """Run a cheat: so many signers must refuse it, each for this reason, and none may give a share."""
-    outcome = cluster.cheat(cheat)
-    refusals = outcome.refusals(step)
-    assert set(refusals.values()) == {(reason, signed)}
-    assert len(refusals) == by
-    assert outcome.released == 0
+def attacked(
+    cluster: Cluster,
+    cheat: str,
+    step: str,
+    reason: str,
+    *,
+    signed: bool = True,
+    by: int = 3,
+    alarm: str | None = None,
+    words: Sequence[SignedBody] = (),
+) -> Cheated:
+    """Run a cheat: so many signers must refuse it, each for this reason, and none may give a share.
+
+    Args:
+        cluster: its signers must be running.
+        cheat: one of `cheating_coordinator.py --list`.
+        step: where in the cheat the refusal is due.
+        reason: what every refusal there must say.
+        signed: whether the refusal is signed with the vote key, or only an answer to a request.
+        by: how many signers must refuse.
+        alarm: the reason of the alarm that this attack is to raise at each signer that refuses; none otherwise.
+        words: people's signed words that only the cheater has.
+    """
+    outcome = attacked_together(cluster, [cheat], words=words, alarm=alarm)[cheat]
+    refused(outcome, step, reason, signed=signed, by=by)
     return outcome
+
+
+def attacked_together(
+    cluster: Cluster, cheats: Sequence[str], *, words: Sequence[SignedBody] = (), alarm: str | None = None
+) -> dict[str, Cheated]:
+    """Run cheats one after another in one process; what holds after any attack is checked here, for all of them."""
+    before = {name: (daemon.pid, len(daemon.events)) for name, daemon in cluster.deployment.signers.items()}
+    outcomes = cluster.cheats(cheats, words=words)
+    for name, (pid, mark) in before.items():
+        daemon = cluster.signer(name)
+        assert daemon.running, f"{name} did not survive {', '.join(cheats)}"
+        assert daemon.pid == pid, f"{name} is another process than before {', '.join(cheats)}"
+        raised = cluster.signer_status(name)["alarm"]
+        assert (raised is not None and alarm in str(raised)) if alarm else raised is None, f"{name}: {raised}"
+        for outcome in outcomes.values():
+            _logged(daemon, mark, name, outcome)
+    assert {name: outcome.released for name, outcome in outcomes.items() if outcome.released} == {}
+    return outcomes
+
+
+def refused(outcome: Cheated, step: str, reason: str, *, signed: bool = True, by: int = 3) -> None:
+    """Exactly so many signers refused at this step, each for this reason and no other."""
+    refusals = outcome.refusals(step)
+    assert set(refusals.values()) == {(reason, signed)}, f"{outcome.cheat}: {outcome.explained(step)}"
+    assert len(refusals) == by, f"{outcome.cheat}: {outcome.explained(step)}"
+
+
+def _logged(daemon: Daemon, mark: int, signer: str, outcome: Cheated) -> None:
+    """The signer's log has one warning for each refusal, with its reason and a message for people, and no other."""
+    wanted = Counter(line["reason"] for line in outcome.all_refusals() if line["signer"] == signer)
+    # The line is written before the answer is sent; only the reader of the log may be behind.
+    deadline = time.monotonic() + LOGGED_WITHIN_S
+    while not wanted <= _warnings(daemon.events[mark:], outcome) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = _warnings(daemon.events[mark:], outcome)
+    assert {reason: found[reason] for reason in wanted} == dict(wanted), f"{outcome.cheat}: the log of {signer}"
+
+
+def _warnings(lines: Sequence[dict[str, Any]], outcome: Cheated) -> Counter[str]:
+    """Reasons of the warnings that were logged while the cheat ran."""
+    return Counter(
+        line["reason"]
+        for line in lines
+        if line.get("level") == "warning"
+        and line.get("message")
+        and "reason" in line
+        and outcome.began_ms <= datetime.fromisoformat(line["time"]).timestamp() * 1000 <= outcome.ended_ms
+    )
 
 
 async def heals(cluster: Cluster) -> None:
