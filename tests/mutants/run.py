@@ -1,0 +1,223 @@
+"""Takes out single checks, one at a time, and expects a failing test each time; prints the score.
+
+    python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--list]
+
+Each mutant lives in a forked process of its own: the function's code is exchanged there and the tests of that part run
+until the first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
+those that cannot be noticed, because another check beside them refuses the same, stand in `equivalent.py` with why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest
+from equivalent import EQUIVALENT
+from finding import ROOT, TARGETS, Mutant, mutants_of
+
+DEADLINE_S: Final = 240.0
+AREAS: Final = {
+    "strongroom_signer": ("tests/unit/signer",),
+    "strongroom.protocol": ("tests/unit/protocol", "tests/unit/signer", "tests/property/protocol"),
+    "strongroom.ledger": ("tests/unit/ledger", "tests/property/ledger", "tests/unit/signer"),
+}
+"""Where the tests of a package stand, quick ones first."""
+
+
+@dataclass
+class Verdict:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    outcome: str
+    """`killed`, `survived`, `equivalent`, or `broken` when the tests could not be run."""
+    seconds: float
+
+
+def tests_for(module: str) -> list[str]:
+    """Test files for a module: those named after it first."""
+    areas = next(paths for package, paths in AREAS.items() if module.startswith(package))
+    words = set(module.rpartition(".")[2].split("_"))
+    files = [path for area in areas for path in sorted((ROOT / area).rglob("test_*.py"))]
+    files.sort(key=lambda path: -len(words & set(path.stem.split("_"))))
+    return [str(path.relative_to(ROOT)) for path in files]
+
+
+def exchange(mutant: Mutant) -> None:
+    """Give the function of the running process the mutant's code."""
+    found: Any = importlib.import_module(mutant.module)
+    for name in mutant.function.split("."):
+        found = vars(found)[name]
+    if isinstance(found, property):
+        found = found.fget
+    found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
+    found.__code__ = mutant.code
+
+
+def run_tests(mutant: Mutant | None, tests: list[str], output: Path) -> int:
+    """The child's part: exchange the code, run the tests, return pytest's exit code."""
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(output.with_suffix(".examples"))
+    if mutant is not None:
+        exchange(mutant)
+    options = ["-x", "-q", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    return int(pytest.main([*options, "-m", "not process and not slow", *tests]))
+
+
+def _forked(mutant: Mutant | None, tests: list[str], output: Path) -> int:
+    """Start the child and return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    try:
+        code = run_tests(mutant, tests, output)
+    except BaseException:
+        # A child must never return into the parent's loop.
+        traceback.print_exc()
+        code = 70
+    sys.stdout.flush()
+    os._exit(code)
+
+
+class Runner:
+    """Runs mutants side by side, each in a process of its own."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._running: dict[int, tuple[Mutant, float, Path]] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.verdicts: list[Verdict] = []
+
+    def sound(self, modules: list[str]) -> bool:
+        """Whether the tests pass while nothing is taken out; a score would say nothing otherwise."""
+        for tests in {tuple(sorted(tests_for(module))) for module in modules}:
+            output = self._folder / f"unchanged-{time.monotonic_ns()}.log"
+            child = _forked(None, list(tests), output)
+            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+                sys.stdout.write(f"the tests fail with nothing taken out: {output}\n")
+                return False
+        return True
+
+    def run(self, mutants: list[Mutant]) -> None:
+        """Run all of them, telling how far it is and who survives."""
+        waiting = list(reversed(mutants))
+        total = len(mutants)
+        while waiting or self._running:
+            while waiting and len(self._running) < self._jobs:
+                self._start(waiting.pop())
+            self._reap()
+            done = len(self.verdicts)
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{done} of {total} ")
+
+    def _start(self, mutant: Mutant) -> None:
+        output = self._folder / f"{len(self.verdicts) + len(self._running)}-{time.monotonic_ns()}.log"
+        child = _forked(mutant, tests_for(mutant.module), output)
+        self._running[child] = (mutant, time.monotonic(), output)
+
+    def _reap(self) -> None:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            time.sleep(0.02)
+            for late, (_, begun, _) in self._running.items():
+                if time.monotonic() - begun > DEADLINE_S:
+                    os.killpg(late, signal.SIGKILL)
+            return
+        mutant, begun, output = self._running.pop(child)
+        self._judge(mutant, status, time.monotonic() - begun, output)
+
+    def _judge(self, mutant: Mutant, status: int, seconds: float, output: Path) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        # 1 and 2 are a failed test and one that could not be collected; a negative code is a test run that hung.
+        outcome = {0: "survived", 1: "killed", 2: "killed"}.get(code, "killed" if code < 0 else "broken")
+        if outcome == "survived" and mutant.name in EQUIVALENT:
+            outcome = "equivalent"
+        self.verdicts.append(Verdict(mutant, outcome, seconds))
+        if outcome in ("survived", "broken"):
+            sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line}; {output})\n")
+            sys.stdout.flush()
+
+
+def report(verdicts: list[Verdict]) -> None:
+    """Print the score, module by module."""
+    sys.stdout.write(f"\n{'module':<44}{'checks':>8}{'killed':>8}{'same':>6}{'alive':>7}\n")
+    by_module: dict[str, Counter[str]] = {}
+    for verdict in verdicts:
+        by_module.setdefault(verdict.mutant.module, Counter())[verdict.outcome] += 1
+    totals: Counter[str] = Counter()
+    for module, counts in by_module.items():
+        totals += counts
+        alive = counts["survived"] + counts["broken"]
+        row = f"{sum(counts.values()):>8}{counts['killed']:>8}{counts['equivalent']:>6}{alive:>7}"
+        sys.stdout.write(f"{module:<44}{row}\n")
+    killed, alive = totals["killed"], totals["survived"] + totals["broken"]
+    score = f"{killed / max(killed + alive, 1):.1%}"
+    sys.stdout.write(
+        f"\n{killed} of {killed + alive} checks taken out were noticed by a test ({score}); {totals['equivalent']} cannot"
+        " be noticed, for the reasons in tests/mutants/equivalent.py\n"
+    )
+
+
+def chosen(options: argparse.Namespace) -> list[Mutant]:
+    """The mutants that the command line asks for."""
+    mutants = [mutant for path in TARGETS for mutant in mutants_of(path)]
+    stale = set(EQUIVALENT) - {mutant.name for mutant in mutants}
+    if stale:
+        raise SystemExit("equivalent.py names checks that are gone:\n" + "\n".join(sorted(stale)))
+    mutants = [mutant for mutant in mutants if options.only in mutant.name]
+    if options.sample:
+        step = max(1, len(mutants) // options.sample)
+        mutants = mutants[::step]
+    return mutants
+
+
+def main() -> int:
+    """Run from the command line; 0 when every check is noticed, 1 when one is not, 2 when the tests fail unchanged."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only checks whose name holds TEXT")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="about N of them, spread evenly")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict to FILE")
+    parser.add_argument("--list", action="store_true", help="print the checks and run nothing")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    mutants = chosen(options)
+    if options.list:
+        sys.stdout.writelines(f"{mutant.name}\n" for mutant in mutants)
+        return 0
+    modules = sorted({mutant.module for mutant in mutants})
+    for module in modules:
+        importlib.import_module(module)
+    runner = Runner(options.jobs)
+    if not runner.sound(modules):
+        return 2
+    runner.run(mutants)
+    report(runner.verdicts)
+    if options.json:
+        rows = [
+            {"check": item.mutant.name, "outcome": item.outcome, "seconds": round(item.seconds, 2)}
+            for item in runner.verdicts
+        ]
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return int(any(item.outcome in ("survived", "broken") for item in runner.verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
