@@ -22,7 +22,16 @@ from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import PlanHash
 
-__all__ = ["ResolvedPlan", "fee_shares", "payee_script", "plan_hash", "resolve", "spend_of", "vault_key_of"]
+__all__ = [
+    "ResolvedPlan",
+    "fee_shares",
+    "payee_script",
+    "plan_hash",
+    "resolve",
+    "spend_of",
+    "transaction_of",
+    "vault_key_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +94,30 @@ def resolve(state: State, plan: Plan) -> ResolvedPlan:
     records = tuple(_order(state, order_hash) for order_hash in plan.order_hashes)
     payments, max_fees, target = _orders_of_one_vault(state, plan, records)
     _check_change(plan, vault)
+    spend = transaction_of(plan, vault, payments)
+    return ResolvedPlan(vault=vault, records=records, payments=payments, max_fees=max_fees, target=target, spend=spend)
+
+
+def transaction_of(plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw]) -> Spend:
+    """Return the transaction of a plan from the records themselves; no state is asked, so its rules are not judged.
+
+    Args:
+        plan: the plan.
+        vault: the record of the vault that it names.
+        payments: what its orders ask for, in plan order; empty for a cancellation's plan.
+
+    Raises:
+        Refused: the plan's form is wrong; whoever made it is at fault.
+    """
     outputs = _outputs(plan, vault, payments)
     inputs = tuple(
         SpendInput(txid=item.txid, vout=item.vout, amount_sat=item.amount_sat, branch=item.branch, index=item.index)
         for item in plan.inputs
     )
     try:
-        spend = Spend(vault_key=vault_key_of(vault), inputs=inputs, outputs=outputs)
+        return Spend(vault_key=vault_key_of(vault), inputs=inputs, outputs=outputs)
     except SpendRefused as error:
         raise refused("PLAN_FORM", error.message, form=error.reason) from error
-    return ResolvedPlan(vault=vault, records=records, payments=payments, max_fees=max_fees, target=target, spend=spend)
 
 
 def _order(state: State, order_hash: bytes) -> OrderRecord:

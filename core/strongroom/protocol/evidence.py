@@ -1,0 +1,338 @@
+"""Blame that anybody can check: from one record and the log id to what a signer's key is proven to have done.
+
+A share is bad only under the context that its own sender signed: the plan, the set, and everybody's commitments. So the
+check recomputes all of it from the record: the charter that hashes to the log id, a certificate of the term in which
+the share was made, the plan below its root, the vault below its state digest, and the orders whose hashes the plan
+names. Nothing else in a record is believed, and nobody is named for words that another key signed.
+
+The certificate must be of the share's own term: the certified heads of one term are of one history, while those of an
+earlier one may have been dropped with a vault in them whose name was then given again, with another key.
+
+Spec: design, "The ledger", round 2; BIP-445, PartialSigVerify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from strongroom.chains.bitcoin import policy
+from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.chains.bitcoin.spend import Spend
+from strongroom.crypto import frost
+from strongroom.ledger import codec, merkle
+from strongroom.ledger.charter import Charter, decode_charter, log_id_of
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    Change,
+    Commitments,
+    Entry,
+    Plan,
+    Shares,
+    Vote,
+    Withdraw,
+)
+from strongroom.ledger.plans import plan_hash, transaction_of
+from strongroom.ledger.record_proof import RecordProofData, TableRoot, verify_record_proof
+from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.state import decode_order
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId, SignerName
+from strongroom.protocol.certificates import verify_certificate
+from strongroom.protocol.commitments import commitments_hash, verify_commitments
+from strongroom.protocol.evidence_records import (
+    MAX_EVIDENCE_BYTES,
+    VERSION,
+    Evidence,
+    MalformedCommitments,
+    OrderBytes,
+    TwoVotes,
+    Word,
+    WrongShare,
+    evidence_hash,
+    first_bad_nonce,
+)
+from strongroom.protocol.release import SigningSet, open_set
+from strongroom.protocol.signed import SignedBody, decode_claimed, open_body
+from strongroom.protocol.signing_task import Group, SigningTask, task_of
+
+__all__ = ["EvidenceInvalid", "Fault", "Proven", "verify_evidence"]
+
+
+class EvidenceInvalid(StrongroomError):
+    """A record proves nothing against anybody; the message says which part of it does not hold.
+
+    Whoever made the record is at fault, and only to whoever got it from its maker.
+    """
+
+    reason = "EVIDENCE_INVALID"
+    kind = Kind.INVALID_ARGUMENT
+
+
+class Fault(StrEnum):
+    """What can be proven; the values never change their meaning."""
+
+    WRONG_SHARE = "wrong-share"
+    MALFORMED_COMMITMENTS = "malformed-commitments"
+    TWO_VOTES = "two-votes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What a record proves: the vote key of `signer` signed something that the protocol's software never signs.
+
+    It proves the use of the key, not who used it or why: a defective machine, a share restored from a wrong backup and
+    a stolen key do the same as a hostile operator.
+
+    Attributes:
+        hash: Name of the record, 32 bytes.
+        log_id: The log it is of.
+        signer: Whose key it was.
+        fault: What was done with it.
+        term: The term it was done in.
+        plan_hash: The plan it was about, 32 bytes; empty for votes.
+        detail: The proof in one line, for people.
+    """
+
+    hash: bytes
+    log_id: LogId
+    signer: SignerName
+    fault: Fault
+    term: int
+    plan_hash: bytes
+    detail: str
+
+
+def verify_evidence(data: bytes, *, log_id: LogId) -> Proven:
+    """Check a record from nothing but the log id, and say what it proves.
+
+    Args:
+        data: Canonical bytes, at most 16 MiB.
+        log_id: The log as the checker knows it.
+
+    Raises:
+        EvidenceInvalid: it proves nothing; the first thing that does not hold.
+    """
+    try:
+        record = codec.decode(Evidence, data, max_size=MAX_EVIDENCE_BYTES)
+        if record.version != VERSION:
+            raise EvidenceInvalid(f"the record is of version {record.version}, this program checks version {VERSION}")
+        if log_id_of(record.charter) != log_id:
+            raise EvidenceInvalid(
+                f"the record is of log {log_id_of(record.charter).hex()}, not of {log_id.hex()}",
+                log_id=log_id_of(record.charter).hex(),
+            )
+        check = _Check(log_id=log_id, charter=decode_charter(record.charter), hash=evidence_hash(data))
+        match record.fault:
+            case WrongShare():
+                return check.wrong_share(record.fault)
+            case MalformedCommitments():
+                return check.malformed_commitments(record.fault)
+            case TwoVotes():
+                return check.two_votes(record.fault)
+    except EvidenceInvalid:
+        raise
+    except StrongroomError as error:
+        # Every check used here names what it found; none of it holds a secret, because a record holds none.
+        raise EvidenceInvalid(f"the record does not hold: {error.message}", problem=error.reason) from error
+
+
+def _signed(word: Word) -> SignedBody:
+    return SignedBody(body=word.body, signature=word.signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """One record being checked: the log, its charter, and the record's name."""
+
+    log_id: LogId
+    charter: Charter
+    hash: bytes
+
+    @property
+    def vote_keys(self) -> Mapping[str, bytes]:
+        return {signer.name: signer.vote_key for signer in self.charter.signers}
+
+    def key_of(self, signer: str) -> bytes:
+        key = self.vote_keys.get(signer)
+        if key is None:
+            raise EvidenceInvalid(f"{signer!r} is no signer of this charter", signer=signer)
+        return key
+
+    def proven(self, signer: str, fault: Fault, term: int, plan: bytes, detail: str) -> Proven:
+        return Proven(
+            hash=self.hash,
+            log_id=self.log_id,
+            signer=SignerName(signer),
+            fault=fault,
+            term=term,
+            plan_hash=plan,
+            detail=detail,
+        )
+
+    # --- wrong shares ----------------------------------------------------------------------------------------------
+
+    def wrong_share(self, fault: WrongShare) -> Proven:
+        signed = _signed(fault.shares)
+        claimed = decode_claimed(Shares, "shares", signed)
+        shares = open_body("shares", Shares, signed, log_id=self.log_id, public_key=self.key_of(claimed.signer))
+        task = self._task(fault, shares)
+        chosen = self._set(fault, shares, task)
+        wrong = _wrong_inputs(chosen, shares)
+        if not wrong:
+            raise EvidenceInvalid(f"every share of {shares.signer} in the record is right: it is to blame for nothing")
+        if wrong is _ALL_INPUTS:
+            detail = f"{len(shares.shares)} shares for a plan of {len(task.digests)} inputs"
+        else:
+            places = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
+            detail = f"the share for input {places} is wrong under the commitments that its sender named"
+        return self.proven(shares.signer, Fault.WRONG_SHARE, shares.term, shares.plan_hash, detail)
+
+    def _task(self, fault: WrongShare, shares: Shares) -> SigningTask:
+        """What was to be signed, from what w signers of the share's term certified."""
+        certificate = fault.certificate
+        verify_certificate(
+            certificate,
+            log_id=self.log_id,
+            vote_keys=self.vote_keys,
+            witness_quorum=self.charter.witness_quorum,
+        )
+        if certificate.head.term != shares.term:
+            raise EvidenceInvalid(
+                f"the certificate is of term {certificate.head.term} and the share of term {shares.term}: the log may "
+                "have held something else then"
+            )
+        plan = self._plan(fault, shares)
+        vault = self._vault(fault, plan, shares)
+        return task_of(
+            _transaction(plan, vault, fault.orders),
+            log_id=self.log_id,
+            term=shares.term,
+            entry_index=shares.entry_index,
+            plan_hash=shares.plan_hash,
+            vault_epoch=vault.epoch,
+            group=Group(
+                signers=vault.signers,
+                threshold=vault.threshold,
+                public_shares=vault.public_shares,
+                group_key=vault.group_key,
+            ),
+        )
+
+    def _plan(self, fault: WrongShare, shares: Shares) -> Plan:
+        head = fault.certificate.head
+        leaf = merkle.leaf_hash(fault.plan_entry)
+        merkle.verify_inclusion(leaf, shares.entry_index, head.size, fault.entry_path, head.root)
+        plan = codec.decode(Entry, fault.plan_entry).body
+        if not isinstance(plan, Plan) or plan_hash(codec.encode(plan)) != shares.plan_hash:
+            raise EvidenceInvalid(f"entry {shares.entry_index} is not the plan that the share is for")
+        return plan
+
+    def _vault(self, fault: WrongShare, plan: Plan, shares: Shares) -> VaultRecord:
+        proof = fault.vault
+        data = RecordProofData(
+            table=b"vaults",
+            record=proof.record,
+            sequence=proof.sequence,
+            path=proof.path,
+            table_roots=tuple(TableRoot(count=table.count, root=table.root) for table in proof.tables),
+            rule_set=proof.rule_set,
+            time_ms=proof.time_ms,
+        )
+        verify_record_proof(data, fault.certificate.head.state_digest)
+        vault = codec.decode(VaultRecord, proof.record)
+        if vault.name != plan.vault:
+            raise EvidenceInvalid(f"the plan is of vault {plan.vault}, the record proves vault {vault.name}")
+        if vault.epoch != shares.vault_epoch:
+            raise EvidenceInvalid(f"the share is of epoch {shares.vault_epoch}, the record proves epoch {vault.epoch}")
+        return vault
+
+    def _set(self, fault: WrongShare, shares: Shares, task: SigningTask) -> SigningSet:
+        """The set, if the sender of the shares is in it and named exactly these commitments."""
+        commitments = [_signed(word) for word in fault.commitments]
+        if commitments_hash(commitments) != shares.commitments_hash:
+            raise EvidenceInvalid(f"{shares.signer} gave its share for other commitments than those in the record")
+        verified = [verify_commitments(item, task=task, vote_keys=self.vote_keys) for item in commitments]
+        chosen = open_set(task, verified)
+        if chosen.signers != shares.signers or shares.signer not in chosen.signers:
+            raise EvidenceInvalid(f"{shares.signer} gave its share for another set of signers")
+        return chosen
+
+    # --- malformed commitments -------------------------------------------------------------------------------------
+
+    def malformed_commitments(self, fault: MalformedCommitments) -> Proven:
+        signed = _signed(fault.commitments)
+        claimed = decode_claimed(Commitments, "commitments", signed)
+        key = self.key_of(claimed.signer)
+        message = open_body("commitments", Commitments, signed, log_id=self.log_id, public_key=key)
+        bad = first_bad_nonce(message)
+        if bad is not None:
+            if fault.plan:
+                raise EvidenceInvalid("the record holds a plan beside commitments that need none")
+            detail = f"its commitment for input {bad} is no pair of points"
+        else:
+            inputs = self._inputs(fault.plan, message)
+            if inputs == len(message.nonces):
+                raise EvidenceInvalid(f"the commitments of {message.signer} are in order: it is to blame for nothing")
+            detail = f"{len(message.nonces)} commitments for a plan of {inputs} inputs"
+        return self.proven(message.signer, Fault.MALFORMED_COMMITMENTS, message.term, message.plan_hash, detail)
+
+    @staticmethod
+    def _inputs(data: bytes, message: Commitments) -> int:
+        if plan_hash(data) != message.plan_hash:
+            raise EvidenceInvalid(f"the commitments of {message.signer} are for another plan than the one beside them")
+        return len(codec.decode(Plan, data).inputs)
+
+    # --- votes -----------------------------------------------------------------------------------------------------
+
+    def two_votes(self, fault: TwoVotes) -> Proven:
+        key = self.key_of(fault.signer)
+        first, second = (
+            open_body("vote", Vote, _signed(word), log_id=self.log_id, public_key=key)
+            for word in (fault.first, fault.second)
+        )
+        if (first.term, first.size) != (second.term, second.size):
+            raise EvidenceInvalid("the votes are for different terms or sizes, as every signer gives them")
+        if (first.root, first.state_digest) == (second.root, second.state_digest):
+            raise EvidenceInvalid("the votes are for the same head: saying a thing twice is no fault")
+        if fault.first.body > fault.second.body:
+            raise EvidenceInvalid("the votes are not in the order of a canonical record")
+        detail = f"votes for two different heads at term {first.term} and size {first.size}"
+        return self.proven(fault.signer, Fault.TWO_VOTES, first.term, b"", detail)
+
+
+_ALL_INPUTS: Final = (-1,)
+
+
+def _wrong_inputs(chosen: SigningSet, shares: Shares) -> tuple[int, ...]:
+    """Inputs whose share is wrong; `_ALL_INPUTS` when there are more or fewer shares than inputs."""
+    if len(shares.shares) != len(chosen.sessions):
+        return _ALL_INPUTS
+    index = chosen.signers.index(SignerName(shares.signer))
+    return tuple(
+        position
+        for position, (share, session) in enumerate(zip(shares.shares, chosen.sessions, strict=True))
+        if not frost.partial_sig_verify(share, index, session)
+    )
+
+
+def _transaction(plan: Plan, vault: VaultRecord, orders: Sequence[OrderBytes]) -> Spend:
+    """The plan's transaction, from the bytes of its orders."""
+    hashes = tuple(hashlib.sha256(item.order).digest() for item in orders)
+    if hashes != plan.order_hashes:
+        raise EvidenceInvalid("the orders in the record are not those of the plan")
+    if vault.chain not in BY_CAIP2:
+        raise EvidenceInvalid(f"this program knows no chain {vault.chain}")
+    change = [output.target.index for output in plan.outputs if isinstance(output.target, Change)]
+    if any(index > policy.MAX_INDEX for index in change):
+        raise EvidenceInvalid("a change output of the plan is at no index of the vault's key")
+    actions = [decode_order(item.order).action for item in orders]
+    if len(actions) == 1 and isinstance(actions[0], CancelWithdraw):
+        return transaction_of(plan, vault, ())
+    payments = tuple(action for action in actions if isinstance(action, Withdraw))
+    if len(payments) != len(actions):
+        raise EvidenceInvalid("the plan names orders that pay nobody")
+    return transaction_of(plan, vault, payments)
