@@ -19,6 +19,7 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    ReinstateSigner,
     Scope,
     Unfreeze,
     Verb,
@@ -56,6 +57,7 @@ _KINDS: Final = {
     CreateVault: "create-vault",
     Freeze: "freeze",
     Unfreeze: "unfreeze",
+    ReinstateSigner: "reinstate",
 }
 
 
@@ -151,6 +153,9 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
             yield Fact(key="why", label="Because", text=action.why)
         case Unfreeze() as action:
             yield Fact(key="freeze", label="Lifts freeze", text=action.freeze.hex())
+        case ReinstateSigner() as action:
+            yield Fact(key="signer", label="Signs again", text=action.signer)
+            yield Fact(key="evidence", label="Settles evidence", text=action.evidence_hash.hex())
 
 
 def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
@@ -170,7 +175,7 @@ def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
             return judge_withdrawal(charter, withdrawal_of(action), endorsed(record), at_ms=now_ms, window_total=None)
         case CreateVault():
             return judge_quorum(charter, charter.vault_creation, endorsed(record), at_ms=now_ms)
-        case Unfreeze() | Freeze():
+        case Unfreeze() | Freeze() | ReinstateSigner():
             return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
         case CancelWithdraw():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())

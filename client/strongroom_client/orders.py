@@ -14,6 +14,7 @@ from strongroom.ledger.messages import (
     Endorsement,
     Freeze,
     Order,
+    ReinstateSigner,
     Unfreeze,
     Verb,
     Withdraw,
@@ -22,7 +23,7 @@ from strongroom.model.ids import LogId, OrderHash
 
 __all__ = ["ENDORSEMENT_LIFE_MS", "Action", "DraftedOrder", "Seen", "draft", "endorsement", "fingerprint", "order_hash"]
 
-Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze
+Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner
 
 ENDORSEMENT_LIFE_MS: Final = 6 * 24 * 3_600_000
 """Six days: inside the seven that the ledger allows, with room for clocks."""

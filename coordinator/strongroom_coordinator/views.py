@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from strongroom.chains.bitcoin.policy import fee_rate
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger.judge import judge_order, rejected_by
-from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, Unfreeze, Withdraw
+from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, ReinstateSigner, Unfreeze, Withdraw
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.state import State, decode_order
@@ -199,7 +199,7 @@ class Views:
 
     def _status(self, record: OrderRecord, order: Order, plans: Sequence[PlanOverview], *, expired: bool) -> Status:
         match order.action:
-            case CreateVault() | Freeze() | Unfreeze():
+            case CreateVault() | Freeze() | Unfreeze() | ReinstateSigner():
                 return self._ledger_status(record, expired)
             case CancelWithdraw():
                 return self._cancel_status(record, plans, expired)

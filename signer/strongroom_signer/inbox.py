@@ -29,6 +29,7 @@ from strongroom.ledger.messages import (
     FreezeStatement,
     Order,
     OrderEntry,
+    ReinstateSigner,
     Scope,
     Signed,
     SignerFreeze,
@@ -193,7 +194,7 @@ class Inbox:
                 return named_approver(charter, person, withdrawal_of(order.action))
             case CreateVault():
                 return person in quorum_members(charter, charter.vault_creation)
-            case Unfreeze():
+            case Unfreeze() | ReinstateSigner():
                 return person in quorum_members(charter, charter.unfreeze)
             case _:
                 return False

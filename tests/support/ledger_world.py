@@ -44,6 +44,7 @@ from strongroom.ledger.messages import (
     Plan,
     PlanInput,
     PlanOutput,
+    ReinstateSigner,
     Scheme,
     Scope,
     Signed,
@@ -72,7 +73,7 @@ BTC = builder.BTC
 DESTINATION = builder.ADDRESS
 
 Body = Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick
-Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze
+Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner
 
 
 def randomness(label: str, size: int = 32) -> bytes:

@@ -45,6 +45,7 @@ _COMMANDS: Final = {
     "create-vault": "strongroom vault",
     "freeze": "strongroom freeze --confirm",
     "unfreeze": "strongroom unfreeze --approve",
+    "reinstate": "strongroom signers reinstate --approve",
 }
 
 

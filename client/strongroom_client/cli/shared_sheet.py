@@ -26,6 +26,7 @@ _TITLES: Final = {
     "create-vault": "New vault",
     "freeze": "Freeze",
     "unfreeze": "End of a freeze",
+    "reinstate": "Return of a signer",
 }
 _VERDICTS: Final = {
     Verdict.WOULD_SIGN: ("would sign", "green"),

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
-from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, Unfreeze, Verb, Withdraw
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    CreateVault,
+    Freeze,
+    Order,
+    ReinstateSigner,
+    Unfreeze,
+    Verb,
+    Withdraw,
+)
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
@@ -85,7 +94,7 @@ def judge_order(
             )
         case CreateVault():
             return judge_quorum(state.charter, state.charter.vault_creation, endorsed(record), at_ms=now_ms)
-        case Unfreeze():
+        case Unfreeze() | ReinstateSigner():
             return judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=now_ms)
         case CancelWithdraw() | Freeze():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())

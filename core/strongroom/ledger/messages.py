@@ -116,6 +116,18 @@ class Unfreeze:
 
 
 @message
+class ReinstateSigner:
+    """Tell coordinators to ask a signer for shares again that evidence convicts; the charter's unfreeze quorum.
+
+    It changes no rule: nothing in the ledger knows who is left out of signing sets.
+    """
+
+    signer: str = codec.name(1)
+    evidence_hash: bytes = codec.fixed(2, 32)
+    """Name of the evidence that is settled by this."""
+
+
+@message
 class Order:
     """The exact bytes people sign (through their hash)."""
 
@@ -124,8 +136,8 @@ class Order:
     """Random; for people and idempotency. Same id and same bytes: the same order. Other bytes: refused."""
     expires_ms: int = codec.u64(3)
     note: str = codec.text(4, max_length=200, optional=True)
-    action: Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze = codec.oneof(
-        {10: Withdraw, 11: CancelWithdraw, 12: CreateVault, 13: Freeze, 14: Unfreeze}
+    action: Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner = codec.oneof(
+        {10: Withdraw, 11: CancelWithdraw, 12: CreateVault, 13: Freeze, 14: Unfreeze, 15: ReinstateSigner}
     )
 
 
@@ -250,6 +262,15 @@ class FreezeStatement:
     scope: Scope = codec.enum(4, Scope)
     vault: str = codec.name(5, optional=True)
     why: str = codec.text(6, max_length=200)
+
+
+@message
+class ReinstateStatement:
+    """Kind `reinstate`: an operator says that what the evidence shows of its signer is mended; never logged."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    signer: str = codec.name(2)
+    evidence_hash: bytes = codec.fixed(3, 32)
 
 
 @message

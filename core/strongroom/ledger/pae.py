@@ -22,6 +22,7 @@ KINDS: Final = frozenset(
         "freeze",
         "newterm",
         "refusal",
+        "reinstate",
         "shares",
         "vault",
         "view",

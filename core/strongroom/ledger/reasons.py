@@ -104,6 +104,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "VAULT_SIGNERS": Reason(
             _ARGUMENT, "The holders are unknown or named twice, or the threshold does not fit.", "Check both."
         ),
+        "SIGNER_UNKNOWN": Reason(_MISSING, "The charter has no such signer.", "Check the name."),
         "FREEZE_SCOPE": Reason(_ARGUMENT, "A vault is named exactly when the scope is one vault.", "Name it so."),
         "FREEZE_UNKNOWN": Reason(_MISSING, "The ledger has no such freeze.", "Check its id."),
         "FREEZE_OVER": Reason(_STATE, "The freeze was lifted or has lapsed.", "Nothing: it no longer holds."),

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parents[1] / "support"))
 
 from ledger_world import Body, Coin, World  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
-from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, Scope, Tick, Unfreeze, Verb  # noqa: E402
+from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, ReinstateSigner, Scope, Tick, Unfreeze, Verb  # noqa: E402
 from strongroom.ledger.reasons import Refused  # noqa: E402
 from strongroom.ledger.replica import Batch  # noqa: E402
 from strongroom.ledger.state import decode_order  # noqa: E402
@@ -91,6 +91,7 @@ def record() -> dict[str, Any]:
     _payments(recorder)
     _cancellation(recorder)
     _freezes(recorder)
+    _reinstatement(recorder)
     return recorder.document()
 
 
@@ -155,6 +156,14 @@ def _freezes(recorder: Recorder) -> None:
     lifting = world.submit(Unfreeze(freeze=frozen), "dave", "alice")
     world.approve(lifting, "carol")
     world.log(world.plan([order], [world.coin(100_000)]))
+
+
+def _reinstatement(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    recorder.refuse(world.order_entry(world.order(ReinstateSigner(signer="s9", evidence_hash=bytes(32))), "dave"))
+    order = world.submit(ReinstateSigner(signer="s2", evidence_hash=bytes(range(32))), "dave", "alice")
+    world.approve(order, "carol")
 
 
 def text() -> str:

@@ -15,6 +15,7 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    ReinstateSigner,
     Unfreeze,
     Verb,
     Withdraw,
@@ -64,6 +65,8 @@ def act_of(order: Order) -> Act:
             return _Stop(order.action)
         case Unfreeze():
             return _Lift(order.action)
+        case ReinstateSigner():
+            return _Reinstate(order.action)
 
 
 class _WaitsWhileOpen:
@@ -239,4 +242,30 @@ class _Lift(_WaitsWhileOpen):
         freeze = state.freeze(self.action.freeze)
         if freeze is not None:
             state.change_freeze(replace(freeze, lifted=True), now_ms=at.time_ms)
+        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reinstate(_WaitsWhileOpen):
+    """Like an unfreeze it ends a precaution: whoever may let a vault go may let a signer sign again."""
+
+    action: ReinstateSigner
+
+    def check(self, state: State, at: Position) -> None:
+        if all(signer.name != self.action.signer for signer in state.charter.signers):
+            raise refused(
+                "SIGNER_UNKNOWN", f"the charter has no signer {self.action.signer}", signer=self.action.signer
+            )
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return True
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return person in quorum_members(state.charter, state.charter.unfreeze)
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        if record.state is not OrderState.OPEN:
+            return record
+        if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
+            return record
         return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
