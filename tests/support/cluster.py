@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from actor import actors, burn_address, funded_vault
 from strongroom.protocol.signed import SignedBody
@@ -43,18 +43,25 @@ def _session_folder() -> Path:
     return folder
 
 
+THREE: Final = Shape()
+"""Three signers of whom two sign and two witness."""
+FIVE: Final = Shape(signers=("north", "south", "west", "east", "middle"), witness_quorum=4)
+"""Five signers of whom three sign and four witness: one may be down, and one bad together with the coordinator."""
+_THRESHOLD: Final = {THREE: 2, FIVE: 3}
+
+
 @cache
-def enrolled() -> Deployment:
+def enrolled(shape: Shape = THREE) -> Deployment:
     """An enrolled deployment that was never started; use a copy."""
-    deployment = Deployment(root=_session_folder() / "enrolled", shape=Shape())
+    deployment = Deployment(root=_session_folder() / f"enrolled-{len(shape.signers)}", shape=shape)
     deployment.enrol()
     return deployment
 
 
 @cache
-def funded() -> Deployment:
-    """A stopped deployment with one final 2-of-3 vault and a few confirmed coins; use a copy."""
-    deployment = copied(enrolled(), _session_folder() / "funded")
+def funded(shape: Shape = THREE) -> Deployment:
+    """A stopped deployment with one final vault (2-of-3, or 3-of-5) and a few confirmed coins; use a copy."""
+    deployment = copied(enrolled(shape), _session_folder() / f"funded-{len(shape.signers)}")
     cluster = Cluster(deployment)
     try:
         cluster.start()
@@ -70,7 +77,8 @@ def funded() -> Deployment:
 
 async def _fund(deployment: Deployment) -> None:
     async with actors(deployment, *deployment.shape.treasury) as people:
-        await funded_vault(deployment, people, VAULT, coins=COINS)
+        threshold = _THRESHOLD[deployment.shape]
+        await funded_vault(deployment, people, VAULT, coins=COINS, threshold=threshold)
 
 
 def copied(template: Deployment, root: Path) -> Deployment:
@@ -242,6 +250,7 @@ class Cluster:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.deployment.coordinator_folder, folder)
         command = [sys.executable, str(CHEATER), "--data", str(folder)]
+        command += ["--people", str(self.root / "people"), "--passphrase-file", str(self.deployment.passphrase_file)]
         for name in names:
             command += ["--cheat", name]
         for number, word in enumerate(words):
