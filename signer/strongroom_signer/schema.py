@@ -1,4 +1,7 @@
-"""The tables of signer.db. Times are Unix milliseconds; hashes and keys are raw bytes; amounts are decimal text."""
+"""The tables of signer.db. Times are Unix milliseconds; hashes and keys are raw bytes; amounts are decimal text.
+
+Entries, certificates, voter state, folded state, the charter, and handed-in words end with a check of 8 bytes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 1
+VERSION: Final = 2
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.

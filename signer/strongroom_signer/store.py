@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom_signer.integrity import problem_of_wal, verified
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
 from strongroom_signer.writer import KNOWN_VALUE_BYTES, Writer
 
 __all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed", "Writer"]
 
-_CLEAN: Final = "clean_stop"
+_LOG_FOLLOWS: Final = "log_follows"
+"""1 in the database file, and 0 in the write-ahead file: without the latter, the former says that it is missing."""
+_LOG_BYTES: Final = 4 << 20
+"""From this size on the write-ahead file is moved into the database."""
+_REBUILD: Final = (
+    "this signer may have forgotten votes, so do not run on it and restore no old copy; the organisation goes on "
+    "without it"
+)
 _KNOWN_ROWS: Final = 1 << 16
 """Rows of the folded state kept in memory: some 20 MiB as they are usually, none longer than `KNOWN_VALUE_BYTES`."""
 _ALONE: Final = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
@@ -58,6 +66,7 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self._log = _log_of(path)
         self._db = connection
         self._closed = False
         self._joined = False
@@ -82,40 +91,66 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the database; after anything but a clean stop its structure is checked first.
+        """Open the database; its structure is checked first, and that its newest commits are there.
 
         Raises:
             StoreFailed: missing, damaged, of another version, or open in another process.
         """
         if not path.is_file():
             raise StoreFailed(f"there is no {path}: run `strongroom-signer init` first, or give the right --data")
+        if path.stat().st_size == 0:
+            raise StoreFailed(f"{path} is empty: {_REBUILD}")
+        log = _log_of(path)
+        log_size = log.stat().st_size if log.is_file() else 0
+        problem = problem_of_wal(log) if log_size else ""
+        if problem:
+            raise StoreFailed(f"{log} is damaged, {problem}, and newest commits with it: {_REBUILD}")
         with _translated(path):
             store = cls(path, _connect(path))
             try:
-                store._check()
+                store._check(log if log_size == 0 else None)
             except BaseException:
                 store._db.close()
                 raise
         return store
 
-    def _check(self) -> None:
+    def _check(self, missing_log: Path | None) -> None:
         kind = self._value("PRAGMA application_id")
         version = self._value("PRAGMA user_version")
         if kind != APPLICATION_ID or version != VERSION:
             raise StoreFailed(f"{self.path} has schema {kind:#x}/{version}; this program knows {VERSION}: upgrade it")
-        if self.counter(_CLEAN) == 0:
-            problem = self._value("PRAGMA quick_check(1)")
-            if problem != "ok":
-                raise StoreFailed(f"{self.path} is damaged ({problem}): do not run on it, ask for a rebuild")
-        with self.commit() as write:
-            write.set_counter(_CLEAN, 0)
+        problem = self._value("PRAGMA quick_check(1)")
+        if problem != "ok":
+            raise StoreFailed(f"{self.path} is damaged ({problem}): {_REBUILD}")
+        if missing_log is not None and self.counter(_LOG_FOLLOWS):
+            raise StoreFailed(
+                f"{missing_log} is missing or empty, and newest commits with it: if it was moved, put it back beside "
+                f"the database; else {_REBUILD}"
+            )
+        self._move_log()
+
+    def _move_log(self) -> None:
+        """Move the write-ahead file into the database, which says from then on that another one follows."""
+        note = "INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)"
+        self._db.execute(note, (_LOG_FOLLOWS, 1))
+        self._db.execute("PRAGMA wal_checkpoint(FULL)")
+        self._db.execute(note, (_LOG_FOLLOWS, 0))
+
+    def _make_room(self) -> None:
+        """Keep the write-ahead file short; done before a commit, so that a failure is one to begin it."""
+        try:
+            size = self._log.stat().st_size
+        except FileNotFoundError:
+            raise StoreFailed(f"{self._log} was removed under the running signer, with newest commits: stop") from None
+        if size >= _LOG_BYTES:
+            self._move_log()
 
     def close(self) -> None:
-        """Close after a clean stop. Closing twice is harmless."""
+        """Close; the write-ahead file is moved into the database. Closing twice is harmless."""
         if not self._closed:
             self._closed = True
             with _translated(self.path):
-                self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, 1)", (_CLEAN,))
+                self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, 0)", (_LOG_FOLLOWS,))
                 self._db.close()
 
     def free_bytes(self) -> int:
@@ -133,6 +168,8 @@ class Store:
         """
         begin, end, undo = _JOINED if self._joined else _ALONE
         with _translated(self.path):
+            if not self._joined:
+                self._make_room()
             self._db.execute(begin)
             try:
                 yield Writer(self._db, self._known)
@@ -154,6 +191,7 @@ class Store:
             StoreFailed: nothing was written; stop.
         """
         with _translated(self.path):
+            self._make_room()
             self._db.execute("BEGIN IMMEDIATE")
         self._joined = True
         try:
@@ -200,11 +238,21 @@ class Store:
         row = self._row(sql, *values)
         return None if row is None else row[0]
 
+    def _sound(self, place: bytes, stored: bytes | None) -> bytes | None:
+        """What a row holds, which must be what was written there."""
+        if stored is None:
+            return None
+        data = verified(place, stored)
+        if data is None:
+            table = place.split(b"/", 1)[0].decode("ascii")
+            raise StoreFailed(f"{self.path} is damaged (a row of {table} is not what was written): {_REBUILD}")
+        return data
+
     def get(self, key: bytes) -> bytes | None:
         """A value of the folded state (the `KeyValue` port of the replica)."""
         if key in self._known:
             return self._known[key]
-        value: bytes | None = self._value("SELECT value FROM state WHERE key = ?", key)
+        value = self._sound(b"state/" + key, self._value("SELECT value FROM state WHERE key = ?", key))
         if value is not None and len(value) > KNOWN_VALUE_BYTES:
             return value
         if len(self._known) >= _KNOWN_ROWS:
@@ -229,12 +277,14 @@ class Store:
     def pin(self) -> Pin | None:
         """The pinned log, None before `enrol`."""
         row = self._row("SELECT log_id, charter, since_ms FROM pin")
-        return None if row is None else Pin(log_id=row[0], charter=row[1], since_ms=row[2])
+        if row is None:
+            return None
+        charter = self._sound(b"pin/" + row[0], row[1])
+        return None if charter is None else Pin(log_id=row[0], charter=charter, since_ms=row[2])
 
     def voter(self) -> bytes | None:
         """The encoded voter state, None before the first promise."""
-        state: bytes | None = self._value("SELECT state FROM voter")
-        return state
+        return self._sound(b"voter", self._value("SELECT state FROM voter"))
 
     def size(self) -> int:
         """Entries stored."""
@@ -243,8 +293,7 @@ class Store:
 
     def entry(self, index: int) -> bytes | None:
         """The canonical bytes of one entry."""
-        data: bytes | None = self._value("SELECT data FROM entry WHERE idx = ?", index)
-        return data
+        return self._sound(b"entry/%d" % index, self._value("SELECT data FROM entry WHERE idx = ?", index))
 
     def entries(self, first: int, end: int) -> tuple[bytes, ...]:
         """Entries `first` to `end - 1`, all of them.
@@ -255,7 +304,8 @@ class Store:
         rows = self._rows("SELECT data FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", first, end)
         if len(rows) != end - first:
             raise StoreFailed(f"{self.path} lacks entries between {first} and {end}: the database is damaged")
-        return tuple(row[0] for row in rows)
+        found = (self._sound(b"entry/%d" % index, row[0]) for index, row in enumerate(rows, start=first))
+        return tuple(data for data in found if data is not None)
 
     def batches(self, first: int, end: int) -> Iterator[tuple[int, int, bytes, bytes]]:
         """(first index, size, root, state digest) of the batches that begin at `first` or later and end by `end`."""
@@ -275,8 +325,7 @@ class Store:
 
     def certificate(self, size: int) -> bytes | None:
         """The stored certificate of the head of this size."""
-        data: bytes | None = self._value("SELECT data FROM certificate WHERE size = ?", size)
-        return data
+        return self._sound(b"certificate/%d" % size, self._value("SELECT data FROM certificate WHERE size = ?", size))
 
     def share(self, vault: str, epoch: int) -> bytes | None:
         """A sealed share."""
@@ -297,15 +346,18 @@ class Store:
         """People's words that are not final in the log yet, oldest first."""
         rows = self._rows("SELECT id, kind, body, since_ms, salvaged FROM inbox ORDER BY since_ms, id")
         return tuple(
-            InboxItem(id=row[0], kind=row[1], body=row[2], since_ms=row[3], salvaged=bool(row[4])) for row in rows
+            InboxItem(id=row[0], kind=row[1], body=body, since_ms=row[3], salvaged=bool(row[4]))
+            for row in rows
+            if (body := self._sound(b"inbox/" + row[0], row[2])) is not None
         )
 
     def local_freezes(self) -> tuple[LocalFreeze, ...]:
         """The operator's freezes, oldest first."""
         rows = self._rows("SELECT id, vault, why, body, signature, since_ms FROM local_freeze ORDER BY since_ms, id")
         return tuple(
-            LocalFreeze(id=row[0], vault=row[1], why=row[2], body=row[3], signature=row[4], since_ms=row[5])
+            LocalFreeze(id=row[0], vault=row[1], why=row[2], body=body, signature=row[4], since_ms=row[5])
             for row in rows
+            if (body := self._sound(b"freeze/" + row[0] + row[1].encode(), row[3])) is not None
         )
 
     def alarms(self) -> tuple[Alarm, ...]:
@@ -319,6 +371,10 @@ class Store:
         return value or 0
 
 
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -329,4 +385,5 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise StoreFailed(f"{path} lies on a file system without write-ahead logging ({mode}): use a local disk")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection

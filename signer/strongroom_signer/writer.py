@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from strongroom_signer.integrity import with_check
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 
 __all__ = ["KNOWN_VALUE_BYTES", "Writer"]
@@ -36,12 +37,12 @@ class Writer:
         """Pin the log; once."""
         self._db.execute(
             "INSERT INTO pin (id, log_id, charter, since_ms) VALUES (1, ?, ?, ?)",
-            (pin.log_id, pin.charter, pin.since_ms),
+            (pin.log_id, with_check(b"pin/" + pin.log_id, pin.charter), pin.since_ms),
         )
 
     def add_batch(self, first_index: int, entries: Iterable[bytes], root: bytes, state_digest: bytes) -> None:
         """Append one batch with its entries and the head after it."""
-        rows = [(first_index + offset, data) for offset, data in enumerate(entries)]
+        rows = [(index, with_check(b"entry/%d" % index, data)) for index, data in enumerate(entries, start=first_index)]
         self._db.executemany("INSERT INTO entry (idx, data) VALUES (?, ?)", rows)
         self._db.execute(
             "INSERT INTO batch (size, first_index, root, state_digest) VALUES (?, ?, ?, ?)",
@@ -59,16 +60,17 @@ class Writer:
         self._db.execute(
             "INSERT INTO certificate (size, term, data) VALUES (?, ?, ?) ON CONFLICT (size) DO UPDATE"
             " SET term = excluded.term, data = excluded.data WHERE excluded.term >= certificate.term",
-            (size, term, data),
+            (size, term, with_check(b"certificate/%d" % size, data)),
         )
 
     def set_voter(self, state: bytes) -> None:
         """Write the voter state."""
-        self._db.execute("INSERT OR REPLACE INTO voter (id, state) VALUES (1, ?)", (state,))
+        self._db.execute("INSERT OR REPLACE INTO voter (id, state) VALUES (1, ?)", (with_check(b"voter", state),))
 
     def put_state(self, writes: Mapping[bytes, bytes]) -> None:
         """Fold writes into the stored state."""
-        self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", writes.items())
+        rows = [(key, with_check(b"state/" + key, value)) for key, value in writes.items()]
+        self._db.executemany("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", rows)
         # What is undone takes everything remembered with it.
         for key, value in writes.items():
             if len(value) <= KNOWN_VALUE_BYTES:
@@ -102,7 +104,7 @@ class Writer:
         self._db.execute(
             "INSERT INTO inbox (id, kind, body, since_ms, salvaged) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET salvaged = 0 WHERE excluded.salvaged = 0",
-            (item.id, item.kind, item.body, item.since_ms, int(item.salvaged)),
+            (item.id, item.kind, with_check(b"inbox/" + item.id, item.body), item.since_ms, int(item.salvaged)),
         )
 
     def remove_inbox(self, identifiers: Iterable[bytes]) -> None:
@@ -113,7 +115,14 @@ class Writer:
         """Keep an operator's freeze."""
         self._db.execute(
             "INSERT INTO local_freeze (id, vault, why, body, signature, since_ms) VALUES (?, ?, ?, ?, ?, ?)",
-            (freeze.id, freeze.vault, freeze.why, freeze.body, freeze.signature, freeze.since_ms),
+            (
+                freeze.id,
+                freeze.vault,
+                freeze.why,
+                with_check(b"freeze/" + freeze.id + freeze.vault.encode(), freeze.body),
+                freeze.signature,
+                freeze.since_ms,
+            ),
         )
 
     def remove_local_freeze(self, identifier: bytes) -> None:

@@ -27,6 +27,7 @@ from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import open_signer
+from strongroom_signer.integrity import with_check
 from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
 from strongroom_signer.logs import open_log
 
@@ -143,7 +144,9 @@ def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cl
             if isinstance(entry.body, Vault):
                 damaged = replace(entry.body, recovery_data=bytes(len(entry.body.recovery_data)))
                 changed = codec.encode(replace(entry, body=damaged))
-                write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (changed, where))
+                write._db.execute(
+                    "UPDATE entry SET data = ? WHERE idx = ?", (with_check(b"entry/%d" % where, changed), where)
+                )
     cluster.signers["s1"].close()
     stream = io.StringIO()
     config = SignerConfig(coordinator="127.0.0.1:1", free_disk_floor_bytes=0)

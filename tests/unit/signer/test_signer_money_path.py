@@ -27,6 +27,7 @@ from strongroom_signer import money_path
 from strongroom_signer.alarms import ClockDrift
 from strongroom_signer.config import Limit, SignerConfig
 from strongroom_signer.frames import BadFrame, signed_to_pb
+from strongroom_signer.integrity import with_check
 from strongroom_signer.money_path import group_of
 from strongroom_signer.refusals import WrongEpoch
 from strongroom_signer.store import StoreFailed
@@ -150,7 +151,7 @@ def test_plan_that_the_state_does_not_record_gets_no_nonce(cluster: Cluster) -> 
     forged = replace(plan_at(cluster, index), inputs=(cluster.world.coin(900_000).as_input(),))
     with cluster.signers["s1"].store.commit() as write:
         data = codec.encode(Entry(salt=bytes(16), time_ms=cluster.world.time_ms, body=forged))
-        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (data, index))
+        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (with_check(b"entry/%d" % index, data), index))
     assert refusal_of(cluster.commit("s1", index)).reason == "PLAN_NOT_ACCEPTED"
 
 
@@ -158,7 +159,8 @@ def test_plan_that_was_accepted_elsewhere_in_the_log_gets_no_nonce(cluster: Clus
     first, second = cluster.plan(), cluster.plan(200_000)
     store = cluster.signers["s1"].store
     with store.commit() as write:
-        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (store.entry(first), second))
+        moved = with_check(b"entry/%d" % second, store.entry(first) or b"")
+        write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (moved, second))
     assert refusal_of(cluster.commit("s1", second)).reason == "PLAN_NOT_ACCEPTED"
 
 

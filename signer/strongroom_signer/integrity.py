@@ -1,0 +1,98 @@
+"""What a damaged disk must not do unnoticed: change what the signer believes, or take its newest commits away.
+
+SQLite finds damage to the structure of its file, not to what rows hold, and takes a write-ahead file with a damaged
+frame for one that ends before it. So each row that votes and shares rest on carries a check of its own, and the
+write-ahead file of a signer that did not stop cleanly is looked at before SQLite is.
+
+This is against faults, not against an attacker on the machine, who can compute the checks as well.
+
+Spec: the SQLite file format, section 4, "The Write-Ahead Log".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = ["CHECK_SIZE", "problem_of_wal", "verified", "with_check"]
+
+CHECK_SIZE: Final = 8
+"""Bytes of the check at the end of a row: a fault passes it once in 2^64."""
+
+_WAL_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+_MAGIC_LITTLE: Final = 0x377F0682
+_MAGIC_BIG: Final = 0x377F0683
+_MASK: Final = 0xFFFFFFFF
+
+
+def with_check(place: bytes, data: bytes) -> bytes:
+    """`data` with its check behind it, as it is stored at `place` (table and key)."""
+    return data + _check(place, data)
+
+
+def verified(place: bytes, stored: bytes) -> bytes | None:
+    """What was stored at `place`, or None: it was changed, or belongs to another place."""
+    data, check = stored[:-CHECK_SIZE], stored[-CHECK_SIZE:]
+    return data if check == _check(place, data) else None
+
+
+def _check(place: bytes, data: bytes) -> bytes:
+    digest = hashlib.blake2b(len(place).to_bytes(4, "big"), digest_size=CHECK_SIZE)
+    digest.update(place)
+    digest.update(data)
+    return digest.digest()
+
+
+def problem_of_wal(path: Path) -> str:
+    """Say what shows that commits were lost from a write-ahead file; empty when nothing does.
+
+    A power cut may leave the last commit half written, of which nothing was said to anybody. A frame that does not fit
+    with a whole commit behind it is no power cut: every commit was durable before the next one began.
+    """
+    with path.open("rb") as file:
+        data = memoryview(file.read())
+    if len(data) < _WAL_HEADER:
+        return ""
+    magic, _, page_size, _, salt1, salt2, sum1, sum2 = struct.unpack(">8I", data[:_WAL_HEADER])
+    order = {_MAGIC_LITTLE: "<", _MAGIC_BIG: ">"}.get(magic)
+    if order is None or _checksum(data[:24], order, (0, 0)) != (sum1, sum2):
+        return "its header is damaged"
+    frames = _frames(data, page_size)
+    salts, sums = (salt1, salt2), (sum1, sum2)
+    for number, (header, page) in enumerate(frames, start=1):
+        fields = struct.unpack(">6I", header)
+        if fields[2:4] == salts:
+            sums = _checksum(page, order, _checksum(header[:8], order, sums))
+            if fields[4:] == sums:
+                continue
+        behind = [bool(commit) for commit, *found in _fields(frames) if tuple(found) == salts]
+        # The frame itself may have been the last of its commit, so one whole commit behind it is enough.
+        ended_here = bool(fields[1]) and fields[2:4] == salts
+        if ended_here + sum(behind) > 1 or (any(behind) and not behind[-1]):
+            return f"its frame {number} is damaged"
+        return ""
+    return ""
+
+
+def _frames(data: memoryview, page_size: int) -> Iterator[tuple[memoryview, memoryview]]:
+    size = _FRAME_HEADER + page_size
+    for start in range(_WAL_HEADER, len(data) - size + 1, size):
+        yield data[start : start + _FRAME_HEADER], data[start + _FRAME_HEADER : start + size]
+
+
+def _fields(frames: Iterator[tuple[memoryview, memoryview]]) -> Iterator[tuple[int, int, int]]:
+    for header, _ in frames:
+        yield struct.unpack(">4x3I", header[:16])
+
+
+def _checksum(data: memoryview, order: str, start: tuple[int, int]) -> tuple[int, int]:
+    first, second = start
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for one, two in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & _MASK
+        second = (second + two + first) & _MASK
+    return first, second
