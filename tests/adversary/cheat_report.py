@@ -42,6 +42,11 @@ class Report:
             signed=signed,
         )
 
+    def believed(self, signer: str, what: str) -> None:
+        """A signer did what only the cheat could want; it weighs as much as a share."""
+        self.released += 1
+        self.say("believed", signer=signer, what=what)
+
     def begin(self, text: str) -> None:
         """Say that the honest part is over; what signers log from here on is about the cheat."""
         self.say("cheating", text=text, time_ms=time.time_ns() // 1_000_000)

@@ -21,13 +21,16 @@ from pathlib import Path
 
 import cheats_on_history
 import cheats_on_payments
+import cheats_on_plans
 import cheats_on_signing
+import cheats_on_terms
 from cheat_report import CHEATS, NothingToCheatWith, Report, listed
 from rogue_leader import RogueLeader
+from rogue_people import People
 
 from strongroom.protocol.signed import SignedBody
 
-MODULES = (cheats_on_history, cheats_on_payments, cheats_on_signing)
+MODULES = (cheats_on_history, cheats_on_payments, cheats_on_plans, cheats_on_signing, cheats_on_terms)
 OK, FAILED, BAD_USAGE = 0, 1, 2
 
 
@@ -41,11 +44,12 @@ def main(arguments: Sequence[str]) -> int:
     if options.data is None or not options.cheat or not CHEATS.keys() >= set(options.cheat):
         sys.stderr.write("give --data and a --cheat of --list\n")
         return BAD_USAGE
-    return asyncio.run(_cheat(options.data, options.cheat, [_word(path) for path in options.words]))
+    words = [_word(path) for path in options.words]
+    people = None if options.people is None else People(options.people, options.passphrase_file)
+    return asyncio.run(_cheat(RogueLeader(options.data, Report(options.cheat[0]), words, people), options.cheat))
 
 
-async def _cheat(folder: Path, names: Sequence[str], words: Sequence[SignedBody]) -> int:
-    rogue = RogueLeader(folder, Report(names[0]), words)
+async def _cheat(rogue: RogueLeader, names: Sequence[str]) -> int:
     result = OK
     async with rogue.serving():
         for name in names:
@@ -76,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--words", type=Path, action="append", default=[], help="a person's signed approval that only this one has"
     )
+    parser.add_argument("--people", type=Path, help="folder of the people's keys whose words the cheater gets")
+    parser.add_argument("--passphrase-file", type=Path, help="pass phrase of those keys")
     return parser
 
 

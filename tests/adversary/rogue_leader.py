@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from cheat_report import NothingToCheatWith, Report
@@ -36,6 +36,9 @@ from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
+
+if TYPE_CHECKING:
+    from rogue_people import People
 
 PATIENCE_S = 30.0
 
@@ -62,10 +65,13 @@ class Answer:
 class RogueLeader:
     """One term of a dishonest coordinator."""
 
-    def __init__(self, folder: Path, report: Report, words: Sequence[SignedBody] = ()) -> None:
+    def __init__(
+        self, folder: Path, report: Report, words: Sequence[SignedBody] = (), people: People | None = None
+    ) -> None:
         self.folder = folder
         self.report = report
         self.words = tuple(words)
+        self.people = people
         self.config = load_config(folder)
         self.genesis = load_genesis(folder / self.config.genesis)
         self.log_id = self.genesis.log_id
@@ -76,6 +82,8 @@ class RogueLeader:
         self.batches: list[types_pb2.LogBatch] = []
         self.replica = Replica(MemoryStore(), log_id=self.log_id)
         self.certificate: Certificate | None = None
+        self.served: Callable[[pb.FetchBatches], Any] | None = None
+        """Answers a signer that asks for entries, in place of the honest answer."""
         names = frozenset(self.electorate.vote_keys)
         self.link_server = LinkServer(
             log_id=self.log_id,
@@ -151,7 +159,7 @@ class RogueLeader:
         """Take the log up to a certified head from whoever has it."""
         self.certificate = base
         size = 0 if base is None else base.head.size
-        self._cut(size)
+        self.cut(size)
         holder = next(link for link in self.links.values() if base is None or link.hello.size >= size or self.entries)
         while len(self.entries) < size:
             ask = pb.FetchBatches(first_index=len(self.entries), end_index=size)
@@ -159,7 +167,8 @@ class RogueLeader:
             for batch in reply.batches.batches:
                 self._take(batch)
 
-    def _cut(self, size: int) -> None:
+    def cut(self, size: int) -> None:
+        """Drop the entries from `size` on from the cheater's own copy of the log."""
         self.replica.truncate(min(size, self.replica.size))
         self.batches = [batch for batch in self.batches if batch.first_index + len(batch.entries) <= size]
         del self.entries[size:]
@@ -175,6 +184,8 @@ class RogueLeader:
         if frame.WhichOneof("body") != "fetch_batches":
             return None
         wanted = frame.fetch_batches
+        if self.served is not None:
+            return self.served(wanted)
         found = [item for item in self.batches if wanted.first_index <= item.first_index < wanted.end_index]
         return pb.Batches(batches=found)
 
@@ -184,6 +195,11 @@ class RogueLeader:
         """An entry as the honest coordinator would stamp it."""
         now = max(time.time_ns() // 1_000_000, self.state.time_ms)
         return codec.encode(Entry(salt=os.urandom(16), time_ms=now if time_ms is None else time_ms, body=body))
+
+    def entries_of(self, bodies: Sequence[Any], *, time_ms: int | None = None) -> tuple[bytes, ...]:
+        """The entries of one batch, which all carry the same time."""
+        now = max(time.time_ns() // 1_000_000, self.state.time_ms) if time_ms is None else time_ms
+        return tuple(self.entry(body, time_ms=now) for body in bodies)
 
     async def append(
         self,
@@ -216,16 +232,18 @@ class RogueLeader:
             answers[signer].commitments = self._commitments(signer, reply.voted.commitments)
         return answers
 
-    async def append_honestly(self, *bodies: Any, commit: bool = False) -> tuple[int, dict[str, SignedBody]]:
-        """Log bodies that every signer must accept.
+    async def append_honestly(
+        self, *bodies: Any, commit: bool = False, to: Collection[str] | None = None
+    ) -> tuple[int, dict[str, SignedBody]]:
+        """Log bodies that every signer must accept, with the votes of all or of those named.
 
         Returns:
             Index of the last entry, and the commitments for it where `commit` asks for them.
         """
-        entries = tuple(self.entry(body) for body in bodies)
+        entries = self.entries_of(bodies)
         preview = self.replica.preview(Batch(first_index=len(self.entries), entries=entries))
         last = preview.size - 1
-        answers = await self.append(entries, commit_for=[last] if commit else [])
+        answers = await self.append(entries, to=to, commit_for=[last] if commit else [])
         head = Head(
             log_id=self.log_id,
             term=self.term,
@@ -298,9 +316,11 @@ class RogueLeader:
                     self.report.say("released", signer=signer, step=step)
         return shares
 
-    async def ask(self, signer: str, body: Any, step: str) -> pb.LinkRequest | None:
+    async def ask(
+        self, signer: str, body: Any, step: str, *, is_last: Callable[[pb.LinkRequest], bool] | None = None
+    ) -> pb.LinkRequest | None:
         """Ask one signer; None when it refuses."""
-        return (await self._ask_all(body, step, to=[signer])).get(signer)
+        return (await self._ask_all(body, step, to=[signer], is_last=is_last)).get(signer)
 
     # --- reporting ---------------------------------------------------------------------------------------------------
 

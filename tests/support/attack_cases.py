@@ -1,0 +1,49 @@
+"""Attacks of a dishonest coordinator as parameters of one test: what it does, who must refuse it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cluster import Cheated
+from siege import refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One attack: a cheat of `cheating_coordinator.py --list`, and the refusal that is due at one of its steps."""
+
+    cheat: str
+    step: str
+    reason: str
+    signed: bool
+    by: int
+
+    def check(self, outcomes: dict[str, Cheated]) -> None:
+        """Every signer that had to refuse did, for this reason."""
+        refused(outcomes[self.cheat], self.step, self.reason, signed=self.signed, by=self.by)
+
+
+def attack(
+    cheat: str,
+    title: str,
+    reason: str,
+    *,
+    step: str,
+    origin: str,
+    signed: bool = False,
+    by: int = 3,
+    line: str = "coordinator",
+) -> Any:
+    """A parameter with its mark. `signed` says whether the refusal is signed with the vote key."""
+    case = Case(cheat=cheat, step=step, reason=reason, signed=signed, by=by)
+    mark = pytest.mark.attack(line=line, title=title, origin=origin)
+    return pytest.param(case, id=f"{cheat}-{step}", marks=mark)
+
+
+def cheats_of(cases: Iterable[Any]) -> list[str]:
+    """The cheats that these parameters look at, each once."""
+    return sorted({case.values[0].cheat for case in cases})
