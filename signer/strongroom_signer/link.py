@@ -302,6 +302,7 @@ class _Session:
             if item.tries < MAX_TRIES and len(self._aside) < MAX_WAITING:
                 await self._step_aside(item, error)
                 return
+            self._log.warning("request.refused", request=kind, reason=error.reason, message=error.message)
             body = pb.Failed(reason=error.reason, message=error.message[:400])
         except (StoreFailed, StateDamaged):
             raise
