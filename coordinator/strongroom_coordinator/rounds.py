@@ -160,7 +160,9 @@ class VotingRounds:
             self.hand_out(self._ledger.certificate)
 
     def _send(self, link: SignerLink, current: _Round) -> None:
+        commit_for = current.commit_for.get(link.signer, [])
         if self._unanswered.get(link, 0) >= MAX_UNANSWERED:
+            self._sessions.passed_over(link, commit_for)
             return
         certificate = self._ledger.certificate
         rank = held_of(certificate).rank
@@ -174,7 +176,7 @@ class VotingRounds:
             size=batch.size,
             root=current.votes.head.root,
             certificate=carried,
-            commit_for=current.commit_for.get(link.signer, ()),
+            commit_for=commit_for,
         )
         current.asked.add(link.signer)
         self._unanswered[link] = self._unanswered.get(link, 0) + 1
@@ -189,7 +191,7 @@ class VotingRounds:
         if future.cancelled():
             return
         try:
-            self._take(link.signer, current, future.result())
+            self._take(link, current, future.result())
         except LinkBroken:
             current.asked.discard(link.signer)
         except StrongroomError as error:
@@ -199,7 +201,8 @@ class VotingRounds:
         elif not left:
             self.hand_out(self._ledger.certificate)
 
-    def _take(self, signer: str, current: _Round, reply: pb.LinkRequest) -> None:
+    def _take(self, link: SignerLink, current: _Round, reply: pb.LinkRequest) -> None:
+        signer, commit_for = link.signer, current.commit_for.get(link.signer, [])
         if reply.WhichOneof("body") == "batch_refused":
             signed = signed_of(reply.batch_refused.refusal)
             key = self._electorate.vote_keys[signer]
@@ -214,17 +217,19 @@ class VotingRounds:
                 evidence=signed.body.hex(),
                 signature=signed.signature.hex(),
             )
+            self._sessions.passed_over(link, commit_for)
             return
         voted = reply.voted
         current.votes = current.votes.add(signer, signed_of(voted.vote))
         if signer in current.votes.dissent:
             log.error("vote.other_head", signer=signer, size=current.votes.head.size)
-        self._sessions.committed(signer, voted.commitments)
+        self._sessions.committed(signer, commit_for, voted.commitments)
         # After the certificate, which clients wait for.
         asyncio.get_running_loop().call_soon(self._cosignatures.add, signer, voted.cosignature)
 
     def _note_failure(self, link: SignerLink, current: _Round, error: StrongroomError) -> None:
         link.given = (0, 0)
+        self._sessions.passed_over(link, current.commit_for.get(link.signer, []))
         current.failures[link.signer] = error.reason
         if isinstance(error, SignerFailed):
             current.failures[link.signer] = error.code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -29,7 +29,9 @@ from strongroom.protocol.signing_events import (
     Blame,
     CommitmentsArrived,
     DeadlinePassed,
+    Demote,
     Failed,
+    PlanCertified,
     RefusalArrived,
     SharesArrived,
     Signed,
@@ -44,6 +46,7 @@ from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import signed_of
 from strongroom_coordinator.signing_outbox import SigningOutbox
+from strongroom_coordinator.standing import Standing
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.engine import Storage
@@ -60,6 +63,7 @@ RETRY_FIRST_S: Final = 1.0
 RETRY_MOST_S: Final = 300.0
 RETURN_AFTER_S: Final = 1.0
 """A holder whose request failed is asked again after this."""
+INCOMPLETE: Final = "ANSWER_INCOMPLETE it answered without what was asked"
 
 OnSigned = Callable[[bytes, bytes, bytes], None]
 
@@ -74,8 +78,6 @@ class _Session:
     spend: Spend
     state: signing.SigningState
     begun: float
-    held_back: list[AskShares] = field(default_factory=list)
-    """Sets that wait for the certificate."""
 
 
 class SigningSessions:
@@ -97,6 +99,7 @@ class SigningSessions:
         self._storage = storage
         self._clock = clock
         self._term = 0
+        self._standing = Standing(clock)
         self._sessions: dict[int, _Session] = {}
         self._refusals: dict[bytes, tuple[str, ...]] = {}
         self._tries: dict[bytes, int] = {}
@@ -151,10 +154,8 @@ class SigningSessions:
         self._outbox.certificate = certificate
         size = certificate.head.size
         for session in tuple(self._sessions.values()):
-            if session.index < size and session.held_back:
-                held, session.held_back = session.held_back, []
-                for command in held:
-                    self._ask_shares(session, command)
+            if session.index < size and not session.state.certified:
+                self._step(session, PlanCertified(now_ms=self._now()))
         self._outbox.flush()
         if not self._resumed:
             self._resumed = True
@@ -201,11 +202,14 @@ class SigningSessions:
             group=group,
         )
         present = [name for name in vault.signers if name in self._terms.ready]
-        # The work is spread over the holders: each plan begins with another one.
-        first = index % len(present) if present else 0
-        preference = (*present[first:], *present[:first])
         machine, commands = signing.begin(
-            task, vote_keys=self._electorate.vote_keys, preference=preference, now_ms=self._now()
+            task,
+            vote_keys=self._electorate.vote_keys,
+            preference=self._standing.order(present, index),
+            now_ms=self._now(),
+            hedge_ms=self._standing.hedge_ms(vault.signers, vault.threshold),
+            certified=self._outbox.covers(index),
+            absent=frozenset(vault.signers) - frozenset(present),
         )
         session = _Session(
             index=index,
@@ -217,9 +221,6 @@ class SigningSessions:
         )
         self._sessions[index] = session
         self._perform(session, commands)
-        for name in vault.signers:
-            if name not in present:
-                self._step(session, SignerGone(signer=name, now_ms=self._now()))
 
     async def _resume(self, below: int) -> None:
         """Take up plans of earlier terms that have no final transaction, the newest below this entry index first."""
@@ -264,17 +265,35 @@ class SigningSessions:
 
     # --- what signers answer ---------------------------------------------------------------------------------------
 
-    def committed(self, signer: str, results: Iterable[pb.CommitmentResult]) -> None:
-        """Take the commitments, or refusals, that came from a signer."""
+    def committed(self, signer: str, asked: Iterable[int], results: Iterable[pb.CommitmentResult]) -> None:
+        """Take the commitments, or refusals, that came from a signer; it was asked for those of these plans."""
+        asked, answered = tuple(asked), set()
         for result in results:
             session = self._sessions.get(result.entry_index)
-            if session is None:
+            if session is None or result.entry_index not in asked:
                 continue
+            answered.add(result.entry_index)
             if result.WhichOneof("outcome") == "commitments":
                 signed = signed_of(result.commitments)
                 self._step(session, CommitmentsArrived(signer=signer, signed=signed, now_ms=self._now()))
             elif result.WhichOneof("outcome") == "refusal":
                 self._refused(session, signer, result.refusal)
+        self._left_unanswered(signer, asked, answered)
+
+    def _left_unanswered(self, signer: str, asked: Iterable[int], answered: set[int]) -> None:
+        """An answer came without what was asked for some plans: nobody waits for it."""
+        for index in asked:
+            if index not in answered and (session := self._sessions.get(index)) is not None:
+                log.warning("signing.answer_incomplete", signer=signer, plan=session.plan_hash.hex())
+                self._step(session, RefusalArrived(signer=signer, refusal=INCOMPLETE, now_ms=self._now()))
+
+    def passed_over(self, link: SignerLink, asked: Iterable[int]) -> None:
+        """No answer about these plans will come to what was asked; the signer is asked again a moment later."""
+        lacking = [session for index in asked if (session := self._sessions.get(index)) is not None]
+        for session in lacking:
+            self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
+        if lacking:
+            self._later(RETURN_AFTER_S, self._signer_returned, link)
 
     def _shares_answered(
         self, link: SignerLink, asked: tuple[int, ...], future: asyncio.Future[pb.LinkRequest]
@@ -288,10 +307,12 @@ class SigningSessions:
         except StrongroomError as error:
             self._request_failed(link, asked, error)
             return
+        answered = set()
         for result in results:
             session = self._sessions.get(result.entry_index)
             if session is None or result.entry_index not in asked:
                 continue
+            answered.add(result.entry_index)
             if result.WhichOneof("outcome") == "shares":
                 more = signed_of(result.next_commitments) if result.HasField("next_commitments") else None
                 self._step(
@@ -305,6 +326,7 @@ class SigningSessions:
                 )
             elif result.WhichOneof("outcome") == "refusal":
                 self._refused(session, link.signer, result.refusal)
+        self._left_unanswered(link.signer, asked, answered)
 
     def _commitments_answered(
         self, link: SignerLink, asked: tuple[int, ...], future: asyncio.Future[pb.LinkRequest]
@@ -312,7 +334,7 @@ class SigningSessions:
         if future.cancelled():
             return
         try:
-            self.committed(link.signer, future.result().committed.results)
+            self.committed(link.signer, asked, future.result().committed.results)
         except LinkBroken:
             return
         except StrongroomError as error:
@@ -322,10 +344,7 @@ class SigningSessions:
         """A whole request failed: the holder is passed over, and asked again a moment later."""
         log.warning("signing.request_failed", signer=link.signer, reason=error.reason, message=error.message)
         link.given = (0, 0)
-        for index in asked:
-            if (session := self._sessions.get(index)) is not None:
-                self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
-        self._later(RETURN_AFTER_S, self._signer_ready, link)
+        self.passed_over(link, asked)
 
     def _refused(self, session: _Session, signer: str, message: Any) -> None:
         try:
@@ -347,6 +366,10 @@ class SigningSessions:
             for session in tuple(self._sessions.values()):
                 self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
 
+    def _signer_returned(self, link: SignerLink) -> None:
+        if self._terms.ready.get(link.signer) is link:
+            self._signer_ready(link)
+
     def _signer_ready(self, link: SignerLink) -> None:
         for session in tuple(self._sessions.values()):
             self._step(session, SignerReturned(signer=link.signer, now_ms=self._now()))
@@ -356,6 +379,10 @@ class SigningSessions:
     def _step(self, session: _Session, event: signing.Event) -> None:
         if self._sessions.get(session.index) is not session:
             return
+        if isinstance(event, CommitmentsArrived | SharesArrived):
+            since_ms = signing.awaited(session.state).get(event.signer)
+            if since_ms is not None:
+                self._standing.answered(event.signer, event.now_ms - since_ms)
         session.state, commands = signing.step(session.state, event)
         self._perform(session, commands)
 
@@ -366,10 +393,10 @@ class SigningSessions:
                     self._outbox.ask_commitments(command.signers, session.index)
                     self._expect(session)
                 case AskShares():
-                    if self._outbox.covers(session.index):
-                        self._ask_shares(session, command)
-                    else:
-                        session.held_back.append(command)
+                    self._outbox.ask_shares(command.signers, session.index, command.commitments)
+                    self._expect(session)
+                case Demote():
+                    self._demote(session, command.signers)
                 case Blame():
                     self._blame(session, command)
                 case Signed():
@@ -379,16 +406,19 @@ class SigningSessions:
         if commands:
             self._outbox.flush_soon()
 
-    def _ask_shares(self, session: _Session, command: AskShares) -> None:
-        self._outbox.ask_shares(command.signers, session.index, command.commitments)
-        self._expect(session)
-
     def _expect(self, session: _Session) -> None:
         """Wake the machine when its patience with who was just asked is over."""
-        self._later(signing.PATIENCE_MS / 1000 + 0.05, self._deadline, session)
+        if not session.state.hedged:
+            self._later(session.state.hedge_ms / 1000 + 0.002, self._deadline, session)
 
     def _deadline(self, session: _Session) -> None:
         self._step(session, DeadlinePassed(now_ms=self._now()))
+
+    def _demote(self, session: _Session, signers: Iterable[str]) -> None:
+        names = list(signers)
+        log.info("signing.passed_over", plan=session.plan_hash.hex(), signers=names, hedge_ms=session.state.hedge_ms)
+        for name in names:
+            self._standing.missed(name)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
@@ -396,6 +426,11 @@ class SigningSessions:
         del self._sessions[session.index]
         plan_hash, txid = session.plan_hash, session.spend.txid
         raw = session.spend.finalise(signed.signatures)
+        self._standing.signed(signed.signers)
+        owing = signing.awaited(session.state).items()
+        late = [name for name, since_ms in owing if self._now() - since_ms >= session.state.hedge_ms]
+        if late:
+            self._demote(session, late)
         self._refusals.pop(plan_hash, None)
         self._tries.pop(plan_hash, None)
         took_ms = round((self._clock.monotonic() - session.begun) * 1000, 1)

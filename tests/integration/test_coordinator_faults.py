@@ -16,18 +16,11 @@ from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Commitments, Shares, Vote
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol import signing
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom.protocol.voter_state import VoterRefused
 from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.link import SignerLink
 from strongroom_signer import requests
-
-
-@pytest.fixture(autouse=True)
-def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silent holder is given up on after 100 ms instead of 2 s."""
-    monkeypatch.setattr(signing, "PATIENCE_MS", 100)
 
 
 def intercept(signer: Any, request: type[Any], answer: Any) -> None:

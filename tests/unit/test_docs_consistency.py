@@ -22,6 +22,7 @@ from strongroom.protocol import keygen, signing
 from strongroom.protocol.voter_state import Alarm
 from strongroom_client import audit_chain, orders
 from strongroom_client.errors import RemoteError
+from strongroom_coordinator import standing
 from strongroom_coordinator.rpc import requests
 from strongroom_coordinator.tracker import addresses, tracker
 from strongroom_regtest.methods import METHODS
@@ -191,8 +192,11 @@ def thousands(number: int) -> str:
 @pytest.mark.parametrize(
     ("file", "phrase"),
     [
-        ("docs/protocol/signing.md", f"kept for {signing.COMMITMENTS_LIFETIME_MS // 1000} s;"),
-        ("docs/protocol/signing.md", f"who was asked {signing.PATIENCE_MS // 1000} s ago or earlier"),
+        ("docs/protocol/signing.md", f"kept for {signing.COMMITMENTS_LIFETIME_MS // 1000} s."),
+        ("docs/protocol/signing.md", f"{signing.HEDGE_MS} ms while nothing is known"),
+        ("docs/protocol/signing.md", f"between {standing.HEDGE_LEAST_MS} ms and {standing.HEDGE_MOST_MS // 1000} s,"),
+        ("docs/protocol/signing.md", f"unless it left {signing.MAX_DEPARTURES} times"),
+        ("docs/protocol/signing.md", "up to 5 minutes" if standing.PROBATION_MOST_S == 300 else "up to another time"),
         ("docs/protocol/signing.md", f"{nonces.MAX_AGE_MS // 1000} s of life"),
         ("docs/protocol/keygen.md", f"{keygen.SILENCE_MS // 1000} s of silence"),
         ("docs/threat-model.md", f"the nonce is at most {nonces.MAX_AGE_MS // 1000} seconds old"),

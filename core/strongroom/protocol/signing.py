@@ -4,14 +4,17 @@
 coordinator must send comes out as commands. The rules:
 
 1. The preferred holders are asked first, as many as are needed. Every set has exactly t holders.
-2. Commitments go into one set at most, ever. A holder is in at most one unanswered set at a time.
-3. A set is opened as soon as t holders have fresh commitments and no earlier set can still be expected to complete.
-4. Deadlines only start new sets. Late shares of an older set still count, and may complete it.
-5. Signatures are verified first, single shares only when one fails, or before who gave them is asked for more.
-6. A holder that gave a wrong share, refused, or sent something malformed is left out; the rest go on at once.
+2. When one of them has not answered after the hedge, or failed in any other way, every idle holder is asked. From then
+   on nobody is waited for: a set is opened whenever t holders have fresh commitments, whatever older sets still lack.
+3. No set is opened before the plan is certified, and nobody counts as late before that.
+4. Commitments go into one set at most, ever. A holder is in at most one unanswered set at a time.
+5. Late shares of an older set still count, and may complete it.
+6. Signatures are verified first, single shares only when one fails, or before who gave them is asked for more.
+7. A holder that gave a wrong share, refused, sent something malformed, or left `MAX_DEPARTURES` times while it was
+   waited for, is left out.
 
-Without holders that leave and return, at most n - t + 1 sets are opened: each but the last keeps a holder for ever that
-is bad or silent, or names one.
+Each set that does not sign keeps a holder that is bad or silent, or names one, or lost a member that left. So at most
+n - t + 1 sets are opened, and one more for each time a holder left while it was waited for.
 
 Spec: ROAST (Ruffing, Ronge, Jin, Schneider-Bensch, Schroeder), section 4; BIP-445.
 """
@@ -42,8 +45,10 @@ from strongroom.protocol.signing_events import (
     Command,
     CommitmentsArrived,
     DeadlinePassed,
+    Demote,
     Event,
     Failed,
+    PlanCertified,
     RefusalArrived,
     SharesArrived,
     Signed,
@@ -59,23 +64,29 @@ __all__ = [
     "Command",
     "CommitmentsArrived",
     "DeadlinePassed",
+    "Demote",
     "Event",
     "Failed",
     "OpenSet",
+    "PlanCertified",
     "RefusalArrived",
     "SharesArrived",
     "Signed",
     "SignerGone",
     "SignerReturned",
     "SigningState",
+    "awaited",
     "begin",
     "step",
 ]
 
 COMMITMENTS_LIFETIME_MS: Final = 20_000
 """Older commitments are asked for again: the signer's own limit is 30 s, and the way there takes time too."""
-PATIENCE_MS: Final = 2_000
-"""How long an answer is waited for before others are asked."""
+HEDGE_MS: Final = 250
+"""How long the preferred holders are waited for alone, while nothing is known about how fast they answer."""
+MAX_DEPARTURES: Final = 3
+"""So often may a holder leave while it is waited for: each time may cost a set."""
+LEFT_TOO_OFTEN: Final = "LINK_UNSTABLE"
 
 
 V = TypeVar("V")
@@ -85,8 +96,8 @@ V = TypeVar("V")
 class OpenSet:
     """A set that was sent out.
 
-    It is `late` once its answers took too long, and `closed` once it cannot complete: a member was left out or gone
-    before it answered, or gave a wrong share. Members of a closed set stay busy until they answer.
+    It is `closed` once it cannot complete: a member was left out or gone before it answered, or gave a wrong share.
+    Members of a closed set stay busy until they answer.
     """
 
     chosen: SigningSet
@@ -96,7 +107,6 @@ class OpenSet:
     """Members whose shares were verified one by one and are right."""
     released: frozenset[SignerName] = frozenset()
     """Members that left and are no longer waited for."""
-    late: bool = False
     closed: bool = False
 
     def waits_for(self, signer: str) -> bool:
@@ -112,41 +122,65 @@ class SigningState:
     vote_keys: Mapping[str, bytes]
     preference: tuple[str, ...]
     """Every holder, preferred ones first."""
+    hedge_ms: int
+    certified: bool
+    """Whether a certificate covers the plan, so that signers give shares for it."""
+    hedged: bool = False
+    """Whether every holder is asked, and nobody waited for any more."""
     fresh: Mapping[str, tuple[VerifiedCommitments, int]] = field(default_factory=dict)
     """Unused commitments, and when they arrived."""
     asked: Mapping[str, int] = field(default_factory=dict)
     """Holders asked for commitments that have not answered, and when."""
-    late: frozenset[str] = frozenset()
-    """Those of `asked` that are not waited for any more."""
     sets: tuple[OpenSet, ...] = ()
     used: frozenset[bytes] = frozenset()
     """Hashes of commitments that went into a set."""
     out: Mapping[str, str] = field(default_factory=dict)
     """Holders left out for good, with the reason."""
     gone: frozenset[str] = frozenset()
+    departures: Mapping[str, int] = field(default_factory=dict)
+    """How often a holder left while it was waited for."""
     outcome: Signed | Failed | None = None
 
 
 def begin(
-    task: SigningTask, *, vote_keys: Mapping[str, bytes], preference: tuple[str, ...], now_ms: int
+    task: SigningTask,
+    *,
+    vote_keys: Mapping[str, bytes],
+    preference: tuple[str, ...],
+    now_ms: int,
+    hedge_ms: int = HEDGE_MS,
+    certified: bool = True,
+    absent: frozenset[str] = frozenset(),
 ) -> tuple[SigningState, tuple[Command, ...]]:
-    """Start: asks the first t holders of `preference` for commitments.
+    """Start: asks the first t present holders of `preference` for commitments.
 
     Args:
         task: The plan at its place in the log.
         vote_keys: Vote keys of the charter in force.
         preference: Holders in the order in which to ask them; holders not listed follow in participant order.
         now_ms: The time.
+        hedge_ms: How long the preferred holders are waited for alone.
+        certified: Whether a certificate covers the plan already; if not, `PlanCertified` must follow.
+        absent: Holders without a link; each takes part once it returns.
     """
     listed = tuple(dict.fromkeys(name for name in preference if name in task.group.signers))
     rest = tuple(name for name in task.group.signers if name not in listed)
-    return _advance(SigningState(task=task, vote_keys=vote_keys, preference=listed + rest), now_ms)
+    state = SigningState(
+        task=task,
+        vote_keys=vote_keys,
+        preference=listed + rest,
+        hedge_ms=hedge_ms,
+        certified=certified,
+        gone=absent & frozenset(task.group.signers),
+    )
+    return _advance(state, now_ms)
 
 
 def step(state: SigningState, event: Event) -> tuple[SigningState, tuple[Command, ...]]:
     """Take one event in. Unknown holders, repetitions and anything after the outcome change nothing."""
     if state.outcome is not None:
         return state, ()
+    before = state
     match event:
         case CommitmentsArrived():
             state = _take_commitments(state, event.signer, event.signed, event.now_ms)
@@ -158,13 +192,22 @@ def step(state: SigningState, event: Event) -> tuple[SigningState, tuple[Command
             state = _let_go(state, event.signer)
         case SignerReturned():
             state = replace(state, gone=state.gone - {event.signer})
+        case PlanCertified():
+            state = replace(state, certified=True)
         case DeadlinePassed():
-            state = _lose_patience(state, event.now_ms)
+            pass
+    state, late = _lose_patience(state, event.now_ms)
     state, commands = _complete(state)
-    if state.outcome is not None:
-        return state, commands
-    state, further = _advance(state, event.now_ms)
-    return state, commands + further
+    if state.outcome is None:
+        state, further = _advance(state, event.now_ms)
+        commands += further
+    return state, _demotion(before, state, late) + commands
+
+
+def awaited(state: SigningState) -> dict[str, int]:
+    """Holders that owe an answer, and since when."""
+    owed = {str(name): item.asked_ms for item in state.sets for name in item.chosen.signers if item.waits_for(name)}
+    return owed | dict(state.asked)
 
 
 def _take_commitments(state: SigningState, signer: str, signed: SignedBody, now_ms: int) -> SigningState:
@@ -176,8 +219,10 @@ def _take_commitments(state: SigningState, signer: str, signed: SignedBody, now_
         return _leave_out(state, signer, error.reason)
     if verified.signer != signer:
         return _leave_out(state, signer, BadContribution.reason)
-    state = replace(state, asked=_without(state.asked, signer), late=state.late - {signer}, gone=state.gone - {signer})
-    if commitments_hash([signed]) in state.used or signer in state.fresh or _is_busy(state, signer):
+    if commitments_hash([signed]) in state.used:
+        return _leave_out(state, signer, BadContribution.reason)
+    state = replace(state, asked=_without(state.asked, signer), gone=state.gone - {signer})
+    if signer in state.fresh or _is_busy(state, signer):
         return state
     return replace(state, fresh={**state.fresh, signer: (verified, now_ms)})
 
@@ -209,31 +254,48 @@ def _leave_out(state: SigningState, signer: str, reason: str) -> SigningState:
 
 
 def _let_go(state: SigningState, signer: str) -> SigningState:
+    if signer not in state.preference or signer in state.out:
+        return state
+    if signer in awaited(state):
+        left = state.departures.get(signer, 0) + 1
+        state = replace(state, departures={**state.departures, signer: left})
+        if left >= MAX_DEPARTURES:
+            return _leave_out(state, signer, LEFT_TOO_OFTEN)
     sets = tuple(
         replace(item, closed=True, released=item.released | {SignerName(signer)}) if item.waits_for(signer) else item
         for item in state.sets
     )
-    return replace(_silence(replace(state, sets=sets), signer), gone=state.gone | {signer})
+    return replace(_silence(state, signer), sets=sets, gone=state.gone | {signer})
 
 
 def _silence(state: SigningState, signer: str) -> SigningState:
-    """Nothing more is expected of this holder for now: its commitments are void, its unanswered set is closed."""
+    """Nothing more is expected of this holder for now: its commitments are void, its unanswered set is closed.
+
+    If it was counted on, the others are asked at once.
+    """
     return replace(
         state,
+        hedged=state.hedged or signer in state.fresh or signer in awaited(state),
         sets=tuple(replace(item, closed=True) if item.waits_for(signer) else item for item in state.sets),
         fresh=_without(state.fresh, signer),
         asked=_without(state.asked, signer),
-        late=state.late - {signer},
     )
 
 
-def _lose_patience(state: SigningState, now_ms: int) -> SigningState:
-    expired = now_ms - PATIENCE_MS
-    return replace(
-        state,
-        late=state.late | {name for name, asked_ms in state.asked.items() if asked_ms <= expired},
-        sets=tuple(replace(item, late=item.late or item.asked_ms <= expired) for item in state.sets),
-    )
+def _lose_patience(state: SigningState, now_ms: int) -> tuple[SigningState, tuple[str, ...]]:
+    """Stop waiting when a preferred holder is late; also returns who is."""
+    if state.hedged or not state.certified:
+        return state, ()
+    expired = now_ms - state.hedge_ms
+    late = tuple(name for name, since_ms in awaited(state).items() if since_ms <= expired)
+    return replace(state, hedged=bool(late)), late
+
+
+def _demotion(before: SigningState, after: SigningState, late: tuple[str, ...]) -> tuple[Command, ...]:
+    left = tuple(name for name, times in after.departures.items() if times > before.departures.get(name, 0))
+    out = tuple(name for name in after.out if name not in before.out)
+    names = tuple(dict.fromkeys((*late, *left, *out)))
+    return (Demote(signers=names),) if names else ()
 
 
 def _complete(state: SigningState) -> tuple[SigningState, tuple[Command, ...]]:
@@ -243,7 +305,7 @@ def _complete(state: SigningState) -> tuple[SigningState, tuple[Command, ...]]:
         if item.closed or len(item.shares) < len(item.chosen.signers):
             continue
         try:
-            done = Signed(signatures=aggregate(item.chosen, item.shares))
+            done = Signed(signatures=aggregate(item.chosen, item.shares), signers=item.chosen.signers)
         except SharesDoNotSign as error:
             state, found = _condemn(state, index, error.evidence)
             blames += found
@@ -278,44 +340,38 @@ def _condemn(
 ) -> tuple[SigningState, tuple[Command, ...]]:
     """Close a set that holds wrong shares, and leave out who gave them."""
     closed = replace(state.sets[index], closed=True)
-    state = replace(state, sets=(*state.sets[:index], closed, *state.sets[index + 1 :]))
+    state = replace(state, hedged=True, sets=(*state.sets[:index], closed, *state.sets[index + 1 :]))
     for item in evidence:
         state = _leave_out(state, item.signer, SharesDoNotSign.reason)
     return state, tuple(Blame(evidence=item) for item in evidence)
 
 
 def _advance(state: SigningState, now_ms: int) -> tuple[SigningState, tuple[Command, ...]]:
-    """Open a set if one can be, ask for what is missing, or give up."""
+    """Give up, or open every set that can be opened, and ask for what is missing."""
     threshold = state.task.group.threshold
     if len(state.preference) - len(state.out) < threshold:
         failed = Failed(reasons=dict(state.out))
         return replace(state, outcome=failed), (failed,)
-    if any(not item.late and not item.closed for item in state.sets):
-        return state, ()
     oldest = now_ms - COMMITMENTS_LIFETIME_MS
     state = replace(state, fresh={name: item for name, item in state.fresh.items() if item[1] > oldest})
     ready = tuple(name for name in state.preference if name in state.fresh)[:threshold]
-    if len(ready) < threshold:
-        return _ask_more(state, threshold - len(ready), now_ms)
-    state, blames = _check_answers_of(state, ready)
-    opened = None if blames else _open(state, ready, now_ms)
-    if opened is None or isinstance(opened, BadContribution):
-        if opened is not None:
-            state = _leave_out(state, opened.signer, opened.reason)
-        state, further = _advance(state, now_ms)
-        return state, blames + further
-    commands = AskShares(
-        signers=opened.chosen.signers, commitments=tuple(item.signed for item in opened.chosen.commitments)
-    )
-    return (
-        replace(
+    if len(ready) < threshold or not state.certified or (state.sets and not state.hedged):
+        return _ask_more(state, now_ms)
+    state, commands = _check_answers_of(state, ready)
+    opened = None if commands else _open(state, ready, now_ms)
+    if isinstance(opened, BadContribution):
+        state = _leave_out(state, opened.signer, opened.reason)
+    elif opened is not None:
+        chosen = tuple(item.signed for item in opened.chosen.commitments)
+        commands += (AskShares(signers=opened.chosen.signers, commitments=chosen),)
+        state = replace(
             state,
             sets=(*state.sets, opened),
             fresh={name: item for name, item in state.fresh.items() if name not in ready},
-            used=state.used | {commitments_hash([item.signed]) for item in opened.chosen.commitments},
-        ),
-        (commands,),
-    )
+            used=state.used | {commitments_hash([item]) for item in chosen},
+        )
+    state, further = _advance(state, now_ms)
+    return state, commands + further
 
 
 def _open(state: SigningState, ready: tuple[str, ...], now_ms: int) -> OpenSet | BadContribution:
@@ -326,20 +382,22 @@ def _open(state: SigningState, ready: tuple[str, ...], now_ms: int) -> OpenSet |
         return error
 
 
-def _ask_more(state: SigningState, wanted: int, now_ms: int) -> tuple[SigningState, tuple[Command, ...]]:
-    """Ask further holders, so that those asked and not yet given up on are as many as wanted."""
-    wanted -= sum(name not in state.late for name in state.asked)
-    idle = [
+def _ask_more(state: SigningState, now_ms: int) -> tuple[SigningState, tuple[Command, ...]]:
+    """Ask idle holders for commitments: as many as a set lacks, or all of them."""
+    idle = tuple(
         SignerName(name)
         for name in state.preference
         if not (name in state.out or name in state.gone or name in state.fresh or name in state.asked)
         and not _is_busy(state, name)
-    ][: max(wanted, 0)]
+    )
+    if not state.hedged:
+        lacking = state.task.group.threshold - len(state.fresh) - len(state.asked)
+        idle = () if state.sets else idle[: max(lacking, 0)]
     if not idle:
         return state, ()
     return (
         replace(state, asked={**state.asked, **dict.fromkeys(idle, now_ms)}),
-        (AskCommitments(signers=tuple(idle)),),
+        (AskCommitments(signers=idle),),
     )
 
 

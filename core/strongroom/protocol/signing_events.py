@@ -16,8 +16,10 @@ __all__ = [
     "Command",
     "CommitmentsArrived",
     "DeadlinePassed",
+    "Demote",
     "Event",
     "Failed",
+    "PlanCertified",
     "RefusalArrived",
     "SharesArrived",
     "Signed",
@@ -71,28 +73,44 @@ class SignerReturned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlinePassed:
-    """Time passed; who was asked `signing.PATIENCE_MS` ago or earlier is not waited for any more."""
+class PlanCertified:
+    """A certificate covers the plan: signers give shares for it from now on."""
 
     now_ms: int
 
 
-Event = CommitmentsArrived | SharesArrived | RefusalArrived | SignerGone | SignerReturned | DeadlinePassed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """Time passed."""
+
+    now_ms: int
+
+
+Event = (
+    CommitmentsArrived | SharesArrived | RefusalArrived | SignerGone | SignerReturned | PlanCertified | DeadlinePassed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskCommitments:
-    """Ask these holders for commitments to the plan, and call `DeadlinePassed` after `signing.PATIENCE_MS`."""
+    """Ask these holders for commitments to the plan, and step with `DeadlinePassed` when the hedge is over."""
 
     signers: tuple[SignerName, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskShares:
-    """Send the members of the set all its commitments, and call `DeadlinePassed` after `signing.PATIENCE_MS`."""
+    """Send the members of the set all its commitments, and step with `DeadlinePassed` when the hedge is over."""
 
     signers: tuple[SignerName, ...]
     commitments: tuple[SignedBody, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demote:
+    """Ask others first for the next plans: these were late, left, refused or misbehaved. It blames nobody."""
+
+    signers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +122,10 @@ class Blame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """Done: one verified BIP340 signature (64 bytes) per input."""
+    """Done: one verified BIP340 signature (64 bytes) per input, and whose shares made them."""
 
     signatures: tuple[bytes, ...]
+    signers: tuple[SignerName, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,4 +135,4 @@ class Failed:
     reasons: Mapping[str, str]
 
 
-Command = AskCommitments | AskShares | Blame | Signed | Failed
+Command = AskCommitments | AskShares | Demote | Blame | Signed | Failed

@@ -14,19 +14,24 @@ from strongroom.protocol.release import evidence_holds
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.signing import (
     COMMITMENTS_LIFETIME_MS,
-    PATIENCE_MS,
+    HEDGE_MS,
+    LEFT_TOO_OFTEN,
+    MAX_DEPARTURES,
     AskShares,
     Blame,
     Command,
     CommitmentsArrived,
     DeadlinePassed,
+    Demote,
     Failed,
+    PlanCertified,
     RefusalArrived,
     SharesArrived,
     Signed,
     SignerGone,
     SignerReturned,
     SigningState,
+    awaited,
     begin,
     step,
 )
@@ -35,13 +40,17 @@ from strongroom.protocol.signing import (
 class Session:
     """Drives `step` and remembers the last commands."""
 
-    def __init__(self, n: int, t: int, preference: tuple[str, ...] = ()) -> None:
+    def __init__(self, n: int, t: int, preference: tuple[str, ...] = (), *, certified: bool = True) -> None:
         self.signers = Signers.of(n, t)
         self.now = 0
         self.state: SigningState
         self.commands: tuple[Command, ...]
         self.state, self.commands = begin(
-            self.signers.task, vote_keys=self.signers.vote_keys, preference=preference, now_ms=0
+            self.signers.task,
+            vote_keys=self.signers.vote_keys,
+            preference=preference,
+            now_ms=0,
+            certified=certified,
         )
 
     def committed(self, *names: str) -> None:
@@ -67,9 +76,16 @@ class Session:
     def returned(self, name: str) -> None:
         self.state, self.commands = step(self.state, SignerReturned(signer=name, now_ms=self.now))
 
-    def later(self, milliseconds: int = PATIENCE_MS) -> None:
+    def later(self, milliseconds: int = HEDGE_MS) -> None:
         self.now += milliseconds
         self.state, self.commands = step(self.state, DeadlinePassed(now_ms=self.now))
+
+    def certified(self) -> None:
+        self.state, self.commands = step(self.state, PlanCertified(now_ms=self.now))
+
+    @property
+    def demoted(self) -> tuple[str, ...]:
+        return tuple(name for item in self.commands if isinstance(item, Demote) for name in item.signers)
 
     @property
     def is_signed(self) -> bool:
@@ -93,14 +109,74 @@ def test_the_preferred_holders_sign_and_nobody_else_is_asked() -> None:
 @pytest.mark.attack(
     line="holders", title="a silent or lying holder", origin="session stuck: a party that accepts and never answers"
 )
-def test_a_silent_holder_is_replaced_when_the_deadline_passes() -> None:
-    session = Session(3, 2)
+def test_all_idle_holders_are_asked_when_one_is_late() -> None:
+    session = Session(5, 2)
     session.committed("s1")
-    session.later(PATIENCE_MS - 1)
+    session.later(HEDGE_MS - 1)
     assert session.commands == ()
     session.later(1)
-    assert asked_for_commitments(session.commands) == ("s3",)
+    assert session.demoted == ("s2",)
+    assert asked_for_commitments(session.commands) == ("s3", "s4", "s5")
+    session.committed("s4")
+    assert the_set(session.commands).signers == ("s1", "s4")
+
+
+def test_after_the_hedge_a_set_opens_whenever_there_are_enough_commitments() -> None:
+    """Two sets stand open, each with a silent member; nobody waits for either."""
+    session = Session(5, 2)
+    session.committed("s1", "s2")
+    first = the_set(session.commands)
+    session.shared("s1", first)
+    session.later()
     session.committed("s3")
+    second = the_set(session.commands)
+    assert second.signers == ("s1", "s3")
+    session.shared("s1", second)
+    assert session.commands == ()
+    session.committed("s4")
+    third = the_set(session.commands)
+    assert third.signers == ("s1", "s4")
+    session.shared("s4", third)
+    session.shared("s1", third)
+    assert session.is_signed
+    assert set(awaited(session.state)) == {"s2", "s3", "s5"}
+
+
+def test_before_the_certificate_no_set_is_opened_and_nobody_is_late() -> None:
+    session = Session(3, 2, certified=False)
+    session.committed("s1")
+    session.later()
+    assert session.commands == ()
+    session.certified()
+    assert session.demoted == ("s2",)
+    assert asked_for_commitments(session.commands) == ("s3",)
+    other = Session(3, 2, certified=False)
+    other.committed("s1", "s2")
+    assert other.commands == ()
+    other.later()
+    other.certified()
+    assert the_set(other.commands).signers == ("s1", "s2")
+
+
+def test_an_absent_holder_is_not_asked_and_costs_no_hedge() -> None:
+    signers = Signers.of(3, 2)
+    state, commands = begin(
+        signers.task, vote_keys=signers.vote_keys, preference=(), now_ms=0, absent=frozenset(("s1", "zed"))
+    )
+    assert asked_for_commitments(commands) == ("s2", "s3")
+    assert not state.hedged
+    assert state.gone == {"s1"}
+
+
+def test_a_holder_that_leaves_too_often_while_it_is_waited_for_is_left_out() -> None:
+    session = Session(3, 2)
+    for times in range(1, MAX_DEPARTURES + 1):
+        session.gone("s2")
+        assert session.demoted == ("s2",)
+        assert (session.state.out == {"s2": LEFT_TOO_OFTEN}) == (times == MAX_DEPARTURES)
+        session.returned("s2")
+    assert asked_for_commitments(session.commands) == ()
+    session.committed("s1", "s3")
     assert the_set(session.commands).signers == ("s1", "s3")
 
 
@@ -171,7 +247,7 @@ def test_a_refusal_moves_to_another_holder_and_too_many_end_the_session() -> Non
     session.refused("s1")
     assert asked_for_commitments(session.commands) == ("s3",)
     session.refused("s3", "LOCAL_FREEZE")
-    assert session.commands == (Failed(reasons={"s1": "LOCAL_LIMIT", "s3": "LOCAL_FREEZE"}),)
+    assert session.commands[-1] == Failed(reasons={"s1": "LOCAL_LIMIT", "s3": "LOCAL_FREEZE"})
     before = session.state
     session.committed("s2")
     assert session.state == before
@@ -221,7 +297,7 @@ def test_old_commitments_are_asked_for_again() -> None:
     assert the_set(session.commands).signers == ("s1", "s3")
 
 
-def test_commitments_are_used_once_even_when_sent_again() -> None:
+def test_commitments_that_were_used_put_who_sends_them_again_out() -> None:
     session = Session(2, 2)
     mine = session.signers.commit("s1")
     session.commitments("s1", mine)
@@ -232,6 +308,7 @@ def test_commitments_are_used_once_even_when_sent_again() -> None:
         session.state, SharesArrived(signer="s1", signed=signed, next_commitments=mine, now_ms=0)
     )
     assert "s1" not in session.state.fresh
+    assert set(session.state.out) == {"s1"}
 
 
 @pytest.mark.parametrize("kind", ["signature", "task", "author", "points"])
