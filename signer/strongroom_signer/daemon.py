@@ -35,7 +35,7 @@ from strongroom_signer.operator import OperatorServer, prepare_socket
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
-from strongroom_signer.tls import KEY_FILE
+from strongroom_signer.tls import load_tls
 from strongroom_signer.voting import Voting
 
 __all__ = ["NotEnrolled", "Signer", "check_limits", "confirm_alarm", "open_signer", "serve"]
@@ -282,15 +282,12 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
     """Run until SIGTERM or SIGINT, then stop in order: no more requests, no more secrets, a clean database.
 
     Raises:
+        BadCertificateFile: a TLS file is missing or damaged.
         StoreFailed: the database failed.
     """
     config = signer.config
-    endpoint = Endpoint(
-        address=config.coordinator,
-        authority=(folder / config.certificate_authority).read_bytes(),
-        certificate=(folder / config.certificate).read_bytes(),
-        key=(folder / KEY_FILE).read_bytes(),
-    )
+    tls = load_tls(folder, certificate=config.certificate, authority=config.certificate_authority)
+    endpoint = Endpoint(address=config.coordinator, authority=tls.authority, certificate=tls.certificate, key=tls.key)
     link = Link(endpoint, service=signer.service, catch_up=signer.catch_up, hello=signer.hello, random=random, log=log)
     operator = OperatorServer(
         signer.inbox,
@@ -327,6 +324,7 @@ async def _housekeeping(signer: Signer, log: Log) -> None:
     while True:
         signer.nonces.drop_stale()
         signer.key_generation.drop_stale()
+        signer.voting.watch_clocks()
         reason, message = signer.alarm()
         if reason != shown:
             shown = reason

@@ -94,7 +94,15 @@ def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys
     except FileNotFoundError:
         raise sealed.SealedFileDamaged(f"there is no {path}: run `strongroom-signer init` first") from None
     identity = store.identity()
-    with sealed.open_sealed(data, passphrase, kind=_KIND) as both:
+    try:
+        opened = sealed.open_sealed(data, passphrase, kind=_KIND)
+    except sealed.SealedFileDamaged as error:
+        raise sealed.SealedFileDamaged(
+            f"{path} is damaged ({error.message}): put back the file that `init` made; nothing else opens this signer"
+        ) from None
+    except sealed.WrongPassphrase as error:
+        raise sealed.WrongPassphrase(f"{path}: {error.message}") from None
+    with opened as both:
         if len(both) != 32 + KEY_SIZE:
             raise sealed.SealedFileDamaged(f"{path} holds {len(both)} secret bytes instead of {32 + KEY_SIZE}")
         view = both.view()

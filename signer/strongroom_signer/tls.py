@@ -6,6 +6,7 @@ Spec: names are URIs `spiffe://<organisation>/signer/<name>` in the certificate'
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer.process import write_private
 
-__all__ = ["KEY_FILE", "BadCertificateFile", "check_certificate", "create_tls_key"]
+__all__ = ["KEY_FILE", "BadCertificateFile", "TlsFiles", "check_certificate", "create_tls_key", "load_tls"]
 
 KEY_FILE: Final = "tls.key"
 
@@ -39,6 +40,52 @@ def create_tls_key(folder: Path, name: str) -> str:
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     )
     return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """PEM contents of the three files that the link needs. The key grants calls, never authority."""
+
+    authority: bytes
+    certificate: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Name the type only: the key must not be printed."""
+        return "TlsFiles(...)"
+
+
+def load_tls(folder: Path, *, certificate: Path, authority: Path) -> TlsFiles:
+    """Read the TLS files of a data folder, which must be whole and belong together.
+
+    Who issued the certificate, and until when it is valid, is for the coordinator's door: a signer whose certificate
+    has expired still serves its operator.
+
+    Raises:
+        BadCertificateFile: which file is missing or damaged, and what to do.
+    """
+    files = TlsFiles(
+        authority=_read(folder / authority), certificate=_read(folder / certificate), key=_read(folder / KEY_FILE)
+    )
+    _load(files.authority, str(folder / authority))
+    own = _load(files.certificate, str(folder / certificate))
+    try:
+        key = serialization.load_pem_private_key(files.key, password=None)
+    except (ValueError, TypeError):
+        # The parser's words are left out on purpose: nothing about a key belongs in a message.
+        raise BadCertificateFile(
+            f"{folder / KEY_FILE} is no private key in PEM: put back what `init` made; it cannot be made again"
+        ) from None
+    if own.public_key() != key.public_key():
+        raise BadCertificateFile(f"{folder / certificate} is not for {folder / KEY_FILE}: put the right files back")
+    return files
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadCertificateFile(f"{path} cannot be read ({error.strerror}): put it back as it was enrolled") from None
 
 
 def check_certificate(
@@ -71,7 +118,7 @@ def _load(pem: bytes, what: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError:
-        raise BadCertificateFile(f"{what} is not an X.509 certificate in PEM") from None
+        raise BadCertificateFile(f"{what} is not an X.509 certificate in PEM: put the right file back") from None
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:

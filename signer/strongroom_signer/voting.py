@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from strongroom.ledger import checkpoint, codec
 from strongroom.ledger.charter import Charter
@@ -33,7 +34,7 @@ from strongroom.protocol.voter_state import (
     initial_state,
 )
 from strongroom_signer import requests
-from strongroom_signer.alarms import BatchTimeOff, ClockGuard, WordsWithheld, check_free_disk
+from strongroom_signer.alarms import BatchTimeOff, ClockDrift, ClockGuard, WordsWithheld, check_free_disk
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
@@ -123,6 +124,11 @@ class Voting:
         if self._voter.alarm:
             raise VoterStopped(f"this signer has stopped: {self._voter.alarm}: {self._voter.alarm_detail}")
         self._guard.check_drift()
+
+    def watch_clocks(self) -> None:
+        """Notice clocks that drifted apart though nobody asks for a vote; the alarm then stands."""
+        with suppress(ClockDrift):
+            self._guard.check_drift()
 
     def require_term(self, term: int) -> None:
         """Refuse a request of another term than the own one.

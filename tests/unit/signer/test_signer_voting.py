@@ -87,6 +87,15 @@ def test_clock_that_stepped_stops_votes_until_it_is_confirmed(cluster: Cluster) 
     assert isinstance(cluster.ask("s1", append), pb.Voted)
 
 
+def test_clock_that_stepped_is_noticed_though_nobody_asks_for_a_vote(cluster: Cluster) -> None:
+    voting = cluster.signers["s1"].voting
+    voting.watch_clocks()
+    assert cluster.signers["s1"].alarm() == ("", "")
+    cluster.clock.wall -= 31_000
+    voting.watch_clocks()
+    assert cluster.signers["s1"].alarm()[0] == "CLOCK_DRIFT"
+
+
 def test_drift_counts_from_the_last_vote(cluster: Cluster) -> None:
     for _ in range(4):
         cluster.clock.wall += 20_000
