@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = [
+    "DAMAGED",
     "Abandoned",
     "BadConfig",
     "BadSchema",
@@ -55,6 +58,13 @@ class NotReady(StrongroomError):
 
     reason = "NOT_READY"
     kind = Kind.UNAVAILABLE
+
+
+DAMAGED: Final = (
+    "if the disk is sound and has room, the database is damaged: move its files away and run `strongroom-coordinator "
+    "migrate`, and the log comes back from the signers at the next start"
+)
+"""What the operator does about a database that cannot be read: it holds nothing that the signers do not have."""
 
 
 class Abandoned(StrongroomError):

@@ -20,6 +20,7 @@ from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
 from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.errors import DAMAGED, StorageFailed
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans
 from strongroom_coordinator.storage.engine import Storage
@@ -83,10 +84,15 @@ class LedgerCopy:
             rows.write_meta(connection, _LOG_ID, self._electorate.log_id)
         elif known != self._electorate.log_id:
             raise FinalContradicted(f"the database holds the log {known.hex()}, the genesis is of another one")
-        for stored in rows.all_batches(connection, self.replica.folded_size):
-            self.replica.push(self.replica.preview(Batch(first_index=stored.first_index, entries=stored.entries)))
-        self.certificate = _decoded(rows.newest_certificate(connection))
-        self.final_certificate = _decoded(rows.read_meta(connection, _FINAL_CERTIFICATE))
+        try:
+            for stored in rows.all_batches(connection, self.replica.folded_size):
+                self.replica.push(self.replica.preview(Batch(first_index=stored.first_index, entries=stored.entries)))
+            self.certificate = _decoded(rows.newest_certificate(connection))
+            self.final_certificate = _decoded(rows.read_meta(connection, _FINAL_CERTIFICATE))
+        except StorageFailed:
+            raise
+        except StrongroomError as error:
+            raise StorageFailed(f"what the database holds does not replay: {error.message}; {DAMAGED}") from error
 
     # --- what it holds ---------------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom_signer.integrity import problem_of_wal, verified
+from strongroom.model.row_check import verified
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
+from strongroom_signer.write_ahead import problem_of_wal
 from strongroom_signer.writer import KNOWN_VALUE_BYTES, Writer
 
 __all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed", "Writer"]
@@ -121,7 +122,7 @@ class Store:
             raise StoreFailed(f"{self.path} has schema {kind:#x}/{version}; this program knows {VERSION}: upgrade it")
         problem = self._value("PRAGMA quick_check(1)")
         if problem != "ok":
-            raise StoreFailed(f"{self.path} is damaged ({problem}): {_REBUILD}")
+            raise StoreFailed(f"{self.path} is damaged ({' '.join(problem.split())}): {_REBUILD}")
         if missing_log is not None and self.counter(_LOG_FOLLOWS):
             raise StoreFailed(
                 f"{missing_log} is missing or empty, and newest commits with it: if it was moved, put it back beside "

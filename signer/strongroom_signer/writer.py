@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from strongroom_signer.integrity import with_check
+from strongroom.model.row_check import with_check
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 
 __all__ = ["KNOWN_VALUE_BYTES", "Writer"]

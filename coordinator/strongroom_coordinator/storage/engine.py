@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from strongroom_coordinator.errors import BadSchema, StorageFailed
+from strongroom_coordinator.errors import DAMAGED, BadSchema, StorageFailed
 from strongroom_coordinator.storage.state_store import StateStore
 
 __all__ = ["Storage", "migrate", "schema_revision", "upsert"]
@@ -41,7 +41,8 @@ def _engine_for(url: str) -> Engine:
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError, ValueError) as error:
-        raise StorageFailed(f"{url} is no database this installation can open: {error}") from error
+        # The address itself is left out: it may hold a password.
+        raise StorageFailed(f"storage.url is no database this installation can open: {type(error).__name__}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     return engine
@@ -67,7 +68,29 @@ def schema_revision(engine: Engine) -> str | None:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
-        raise StorageFailed(f"the database cannot be read: {error}") from error
+        raise _unreadable(engine, error) from error
+
+
+def _unreadable(engine: Engine, error: SQLAlchemyError) -> StorageFailed:
+    cause = getattr(error, "orig", None) or type(error).__name__
+    return StorageFailed(f"{_name(engine)} cannot be read: {cause}; {DAMAGED}")
+
+
+def _name(engine: Engine) -> str:
+    return engine.url.database or engine.dialect.name
+
+
+def _check_structure(engine: Engine) -> None:
+    """Let SQLite look at every page: damage that a query happens not to meet must not be built upon."""
+    if engine.dialect.name != "sqlite":
+        return
+    try:
+        with engine.connect() as connection:
+            problem = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    except SQLAlchemyError as error:
+        raise _unreadable(engine, error) from error
+    if problem != "ok":
+        raise StorageFailed(f"{_name(engine)} is damaged ({' '.join(problem.split())}); {DAMAGED}")
 
 
 def migrate(url: str) -> str:
@@ -124,8 +147,9 @@ class Storage:
             engine.dispose()
             has = "no schema" if found is None else f"schema {found}"
             raise BadSchema(
-                f"the database has {has}, this release needs {expected}: run strongroom-coordinator migrate"
+                f"{_name(engine)} has {has}, this release needs {expected}: run strongroom-coordinator migrate"
             )
+        _check_structure(engine)
         return cls(engine, cached_keys=cached_keys)
 
     def run_sync(self, work: Callable[[Connection], T]) -> T:
@@ -141,7 +165,9 @@ class Storage:
             # The statement's parameters can be large and help nobody; the driver's own words do.
             cause = getattr(error, "orig", None) or error
             self._failed = str(cause)
-            raise StorageFailed(f"the database refused a transaction, nothing was written: {cause}") from error
+            raise StorageFailed(
+                f"{_name(self._engine)} refused a transaction, nothing was written: {cause}; {DAMAGED}"
+            ) from error
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run one piece of work in one transaction, in the writer thread, after all earlier ones.

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
 
+from strongroom.model.row_check import verified, with_check
+from strongroom_coordinator.errors import DAMAGED, StorageFailed
 from strongroom_coordinator.storage.engine import upsert
 from strongroom_coordinator.storage.schema import (
     ledger_batch,
@@ -50,7 +52,10 @@ def save_batch(
     connection: Connection, *, first_index: int, entries: Sequence[bytes], subjects: Mapping[bytes, int]
 ) -> None:
     """Store a batch that follows what is stored; `subjects` say which entry answers which request."""
-    rows = [{"entry_index": first_index + offset, "entry": entry} for offset, entry in enumerate(entries)]
+    rows = [
+        {"entry_index": index, "entry": with_check(_place(index), entry)}
+        for index, entry in enumerate(entries, start=first_index)
+    ]
     connection.execute(ledger_entry.insert(), rows)
     connection.execute(ledger_batch.insert(), {"first_index": first_index, "size": first_index + len(entries)})
     upsert(connection, ledger_subject, [{"subject": key, "entry_index": value} for key, value in subjects.items()])
@@ -63,7 +68,8 @@ def save_certificate(connection: Connection, *, size: int, term: int, certificat
 
 def save_folded(connection: Connection, writes: Mapping[bytes, bytes]) -> None:
     """Write state that became final."""
-    upsert(connection, ledger_state, [{"key": key, "value": value} for key, value in writes.items()])
+    rows = [{"key": key, "value": with_check(b"state/" + key, value)} for key, value in writes.items()]
+    upsert(connection, ledger_state, rows)
 
 
 def drop_from(connection: Connection, size: int) -> None:
@@ -110,10 +116,25 @@ def all_batches(connection: Connection, first_index: int) -> Iterator[StoredBatc
 
 
 def entries(connection: Connection, start: int, end: int) -> tuple[bytes, ...]:
-    """Entries with `start` <= index < `end`."""
+    """Entries with `start` <= index < `end`.
+
+    Raises:
+        StorageFailed: one is not what was written.
+    """
     column = ledger_entry.c.entry_index
-    query = select(ledger_entry.c.entry).where(column >= start, column < end).order_by(column)
-    return tuple(connection.execute(query).scalars())
+    query = select(column, ledger_entry.c.entry).where(column >= start, column < end).order_by(column)
+    return tuple(_sound(index, stored) for index, stored in connection.execute(query))
+
+
+def _place(index: int) -> bytes:
+    return b"entry/%d" % index
+
+
+def _sound(index: int, stored: bytes) -> bytes:
+    entry = verified(_place(index), stored)
+    if entry is None:
+        raise StorageFailed(f"entry {index} in the database is not what was written; {DAMAGED}")
+    return entry
 
 
 def entry_of_subject(connection: Connection, subject: bytes) -> tuple[int, bytes] | None:
@@ -123,7 +144,7 @@ def entry_of_subject(connection: Connection, subject: bytes) -> tuple[int, bytes
         .join(ledger_subject, ledger_subject.c.entry_index == ledger_entry.c.entry_index)
         .where(ledger_subject.c.subject == subject)
     ).one_or_none()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], _sound(row[0], row[1]))
 
 
 def newest_certificate(connection: Connection) -> bytes | None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Engine, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from strongroom_coordinator.errors import StorageFailed
+from strongroom.model.row_check import verified
+from strongroom_coordinator.errors import DAMAGED, StorageFailed
 from strongroom_coordinator.storage.schema import ledger_state
 
 __all__ = ["StateStore"]
@@ -23,6 +24,7 @@ class StateStore:
 
     def __init__(self, engine: Engine, *, capacity: int) -> None:
         self._engine = engine
+        self._name = engine.url.database or engine.dialect.name
         self._connection: Connection | None = None
         self._capacity = capacity
         self._known: OrderedDict[bytes, bytes | None] = OrderedDict()
@@ -42,9 +44,13 @@ class StateStore:
             if self._connection is None:
                 # Autocommit: each read sees what was last committed, and holds no snapshot open.
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            value = self._connection.execute(self._query, {"key": key}).scalar_one_or_none()
+            stored = self._connection.execute(self._query, {"key": key}).scalar_one_or_none()
         except SQLAlchemyError as error:
-            raise StorageFailed(f"the state cannot be read: {getattr(error, 'orig', None) or error}") from error
+            cause = getattr(error, "orig", None) or error
+            raise StorageFailed(f"{self._name}: the state cannot be read: {cause}; {DAMAGED}") from error
+        value = None if stored is None else verified(b"state/" + key, stored)
+        if stored is not None and value is None:
+            raise StorageFailed(f"{self._name}: a row of the state is not what was written; {DAMAGED}")
         self._remember(key, value)
         return value
 

@@ -22,12 +22,12 @@ from strongroom.ledger.messages import Entry, Vault, Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
+from strongroom.model.row_check import with_check
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import open_signer
-from strongroom_signer.integrity import with_check
 from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
 from strongroom_signer.logs import open_log
 

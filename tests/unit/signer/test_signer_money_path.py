@@ -19,6 +19,7 @@ from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import plan_hash, resolve
 from strongroom.ledger.view import Overlay
 from strongroom.model.ids import SignerName
+from strongroom.model.row_check import with_check
 from strongroom.protocol.commitments import verify_commitments
 from strongroom.protocol.release import aggregate, open_set, verify_shares
 from strongroom.protocol.signed import SignedBody
@@ -27,7 +28,6 @@ from strongroom_signer import money_path
 from strongroom_signer.alarms import ClockDrift
 from strongroom_signer.config import Limit, SignerConfig
 from strongroom_signer.frames import BadFrame, signed_to_pb
-from strongroom_signer.integrity import with_check
 from strongroom_signer.money_path import group_of
 from strongroom_signer.refusals import WrongEpoch
 from strongroom_signer.store import StoreFailed

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from strongroom_signer.integrity import CHECK_SIZE, problem_of_wal, verified, with_check
+from strongroom.model.row_check import CHECK_SIZE, verified, with_check
 from strongroom_signer.rows import InboxItem, LocalFreeze, Pin
 from strongroom_signer.store import Store, StoreFailed
+from strongroom_signer.write_ahead import problem_of_wal
 
 PIN = Pin(log_id=bytes(32), charter=b"charter", since_ms=1)
 WORD = InboxItem(id=bytes(32), kind="freeze", body=b"a word", since_ms=1)

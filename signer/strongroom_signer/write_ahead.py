@@ -1,50 +1,25 @@
-"""What a damaged disk must not do unnoticed: change what the signer believes, or take its newest commits away.
+"""Whether commits were lost from the database's write-ahead file.
 
-SQLite finds damage to the structure of its file, not to what rows hold, and takes a write-ahead file with a damaged
-frame for one that ends before it. So each row that votes and shares rest on carries a check of its own, and the
-write-ahead file of a signer that did not stop cleanly is looked at before SQLite is.
-
-This is against faults, not against an attacker on the machine, who can compute the checks as well.
+SQLite takes a write-ahead file with a damaged frame for one that ends before it, and drops the commits behind it. So
+the file of a signer that did not stop cleanly is looked at before SQLite is.
 
 Spec: the SQLite file format, section 4, "The Write-Ahead Log".
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CHECK_SIZE", "problem_of_wal", "verified", "with_check"]
-
-CHECK_SIZE: Final = 8
-"""Bytes of the check at the end of a row: a fault passes it once in 2^64."""
+__all__ = ["problem_of_wal"]
 
 _WAL_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 _MAGIC_LITTLE: Final = 0x377F0682
 _MAGIC_BIG: Final = 0x377F0683
 _MASK: Final = 0xFFFFFFFF
-
-
-def with_check(place: bytes, data: bytes) -> bytes:
-    """`data` with its check behind it, as it is stored at `place` (table and key)."""
-    return data + _check(place, data)
-
-
-def verified(place: bytes, stored: bytes) -> bytes | None:
-    """What was stored at `place`, or None: it was changed, or belongs to another place."""
-    data, check = stored[:-CHECK_SIZE], stored[-CHECK_SIZE:]
-    return data if check == _check(place, data) else None
-
-
-def _check(place: bytes, data: bytes) -> bytes:
-    digest = hashlib.blake2b(len(place).to_bytes(4, "big"), digest_size=CHECK_SIZE)
-    digest.update(place)
-    digest.update(data)
-    return digest.digest()
 
 
 def problem_of_wal(path: Path) -> str:
