@@ -58,7 +58,9 @@ async def serve(folder: Path, config: CoordinatorConfig, *, clock: Clock, random
     tls = load_tls(folder, config, organisation=genesis.charter.organisation)
     storage = Storage.open(storage_url(folder, config))
     try:
-        side = build_ledger_side(storage, genesis, config, clock=clock, random=random)
+        side = build_ledger_side(
+            storage, genesis, config, clock=clock, random=random, evidence_folder=folder / "evidence"
+        )
         node = JsonRpcNode(config.bitcoin_rpc, folder / config.bitcoin_cookie)
         edge = build_edge_side(side, genesis.charter, config, node=node, clock=clock)
         return await _Daemon(folder, config, tls, side, edge).run()

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.evidence_book import EvidenceBook
+from strongroom_coordinator.evidence_files import EvidenceFiles
 from strongroom_coordinator.keygen import KeyGeneration
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer
+from strongroom_coordinator.quarantine_notices import QuarantineNotices
 from strongroom_coordinator.raised import SignerRequests
 from strongroom_coordinator.rounds import VotingRounds
 from strongroom_coordinator.sequencer import Sequencer
@@ -38,6 +42,7 @@ class LedgerSide:
     sequencer: Sequencer
     keygen: KeyGeneration
     cosignatures: Cosignatures
+    evidence: EvidenceBook
 
     async def stop(self) -> None:
         """End everything but the database; what was certified is stored first."""
@@ -45,6 +50,7 @@ class LedgerSide:
         await self.keygen.stop()
         await self.terms.stop()
         await self.sessions.stop()
+        await self.evidence.stop()
 
 
 def build_ledger_side(
@@ -54,8 +60,17 @@ def build_ledger_side(
     *,
     clock: Clock,
     random: Callable[[int], bytes],
+    evidence_folder: Path,
 ) -> LedgerSide:
     """Wire the ledger half. `ledger.run` and `sequencer.run` must then run as tasks.
+
+    Args:
+        storage: The database.
+        genesis: The log's first entry.
+        config: The daemon's configuration.
+        clock: Wall and monotonic time.
+        random: Gives that many random bytes.
+        evidence_folder: Where evidence against signers is written for people.
 
     Raises:
         FinalContradicted: the database is of another log.
@@ -80,8 +95,22 @@ def build_ledger_side(
         witness_keys={signer.name: signer.witness_key for signer in charter.signers},
         root_at=ledger.replica.root_at,
     )
+    evidence = EvidenceBook(
+        ledger=ledger,
+        electorate=electorate,
+        charter=genesis.genesis.charter,
+        storage=storage,
+        files=EvidenceFiles(evidence_folder),
+        clock=clock,
+    )
     sessions = SigningSessions(
-        ledger=ledger, terms=terms, links=links, electorate=electorate, storage=storage, clock=clock
+        ledger=ledger,
+        terms=terms,
+        links=links,
+        electorate=electorate,
+        storage=storage,
+        clock=clock,
+        evidence=evidence,
     )
     rounds = VotingRounds(
         ledger=ledger,
@@ -89,6 +118,7 @@ def build_ledger_side(
         sessions=sessions,
         electorate=electorate,
         cosignatures=cosignatures,
+        evidence=evidence,
         timeout_ms=config.vote_timeout_ms,
     )
     sequencer = Sequencer(
@@ -101,6 +131,7 @@ def build_ledger_side(
         random=random,
         tick_ms=config.tick_ms,
     )
+    sequencer.on_certified(evidence.certified)
     sequencer.on_final(cosignatures.note_final)
     cosignatures.note_final(ledger.final_size)
     keygen = KeyGeneration(
@@ -112,7 +143,8 @@ def build_ledger_side(
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,
     )
-    links.serve_requests(SignerRequests(ledger, sequencer).serve)
+    QuarantineNotices(evidence, links)
+    links.serve_requests(SignerRequests(ledger, sequencer, evidence).serve)
     return LedgerSide(
         storage=storage,
         electorate=electorate,
@@ -124,4 +156,5 @@ def build_ledger_side(
         sequencer=sequencer,
         keygen=keygen,
         cosignatures=cosignatures,
+        evidence=evidence,
     )

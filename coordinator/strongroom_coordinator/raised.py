@@ -14,8 +14,10 @@ from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Endorse, OrderEntry, Signed, SignerFreeze
 from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.catch_up import serve_batches
+from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
+from strongroom_coordinator.link_frames import signed_of
 from strongroom_coordinator.sequencer import Sequencer
 
 __all__ = ["SignerRequests"]
@@ -26,9 +28,10 @@ log = structlog.get_logger()
 class SignerRequests:
     """Serves the requests of all signer links."""
 
-    def __init__(self, ledger: LedgerCopy, sequencer: Sequencer) -> None:
+    def __init__(self, ledger: LedgerCopy, sequencer: Sequencer, evidence: EvidenceBook) -> None:
         self._ledger = ledger
         self._sequencer = sequencer
+        self._evidence = evidence
 
     async def serve(self, link: SignerLink, frame: pb.LinkRequest) -> Any | None:
         """Answer one request.
@@ -38,6 +41,8 @@ class SignerRequests:
         """
         if frame.WhichOneof("body") == "fetch_batches":
             return await serve_batches(self._ledger, frame.fetch_batches)
+        statements = [signed_of(item) for item in frame.raised.reinstatements]
+        await self._evidence.operator_says(link.signer, statements)
         await self._log_words(link.signer, frame.raised)
         return None
 

@@ -20,6 +20,7 @@ from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.door import TakenBatch
 from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken, SignerFailed
+from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import signed_of
@@ -77,6 +78,7 @@ class VotingRounds:
         sessions: SigningSessions,
         electorate: Electorate,
         cosignatures: Cosignatures,
+        evidence: EvidenceBook,
         timeout_ms: int,
     ) -> None:
         self._ledger = ledger
@@ -84,6 +86,7 @@ class VotingRounds:
         self._sessions = sessions
         self._electorate = electorate
         self._cosignatures = cosignatures
+        self._evidence = evidence
         self._timeout_s = timeout_ms / 1000
         self._round: _Round | None = None
         self._unanswered: dict[SignerLink, int] = {}
@@ -236,14 +239,8 @@ class VotingRounds:
             if error.code in STALE_TERM:
                 self._terms.overtaken()
         if isinstance(error, DoubleVote):
-            log.error(
-                "vote.double",
-                signer=link.signer,
-                first=error.first.body.hex(),
-                first_signature=error.first.signature.hex(),
-                second=error.second.body.hex(),
-                second_signature=error.second.signature.hex(),
-            )
+            log.error("vote.double", signer=link.signer)
+            self._evidence.two_votes(link.signer, error.first, error.second)
         log.warning("vote.missing", signer=link.signer, reason=error.reason, message=error.message)
 
     def _decide(self, current: _Round) -> None:

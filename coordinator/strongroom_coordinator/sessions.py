@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -21,8 +21,10 @@ from strongroom.ledger.messages import Certificate, Entry, Plan, Refusal
 from strongroom.ledger.plans import spend_of
 from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import SignerName
 from strongroom.protocol import signing
-from strongroom.protocol.signed import open_body
+from strongroom.protocol.release import ShareEvidence
+from strongroom.protocol.signed import SignedBody, open_body
 from strongroom.protocol.signing_events import (
     AskCommitments,
     AskShares,
@@ -38,10 +40,11 @@ from strongroom.protocol.signing_events import (
     SignerGone,
     SignerReturned,
 )
-from strongroom.protocol.signing_task import Group, task_of
+from strongroom.protocol.signing_task import BadContribution, Group, task_of
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
+from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import signed_of
@@ -63,6 +66,8 @@ RETRY_FIRST_S: Final = 1.0
 RETRY_MOST_S: Final = 300.0
 RETURN_AFTER_S: Final = 1.0
 """A holder whose request failed is asked again after this."""
+LAST_RESORT_S: Final = 5.0
+"""A plan that the others have not signed by then is offered to quarantined holders too."""
 INCOMPLETE: Final = "ANSWER_INCOMPLETE it answered without what was asked"
 
 OnSigned = Callable[[bytes, bytes, bytes], None]
@@ -73,11 +78,16 @@ class _Session:
     """One plan being signed."""
 
     index: int
+    plan: Plan
     plan_hash: bytes
     orders: int
     spend: Spend
     state: signing.SigningState
     begun: float
+    takes_all: bool
+    """Whether quarantined holders are asked too: a wrong share can only delay, and nobody else is left."""
+    committed: dict[str, SignedBody] = field(default_factory=dict)
+    """The newest commitments of each holder."""
 
 
 class SigningSessions:
@@ -92,12 +102,14 @@ class SigningSessions:
         electorate: Electorate,
         storage: Storage,
         clock: Clock,
+        evidence: EvidenceBook,
     ) -> None:
         self._ledger = ledger
         self._terms = terms
         self._electorate = electorate
         self._storage = storage
         self._clock = clock
+        self._evidence = evidence
         self._term = 0
         self._standing = Standing(clock)
         self._sessions: dict[int, _Session] = {}
@@ -113,6 +125,7 @@ class SigningSessions:
         """Unsigned plans below this index were not taken up yet; 0 when none is left."""
         links.on_change(self._link_changed)
         terms.on_ready(self._signer_ready)
+        evidence.on_change(self._evidence_changed)
 
     # --- what others use -------------------------------------------------------------------------------------------
 
@@ -202,24 +215,30 @@ class SigningSessions:
             group=group,
         )
         present = [name for name in vault.signers if name in self._terms.ready]
+        trusted = self._evidence.without(present)
+        takes_all = len(trusted) < vault.threshold
         machine, commands = signing.begin(
             task,
             vote_keys=self._electorate.vote_keys,
-            preference=self._standing.order(present, index),
+            preference=self._standing.order(trusted, index),
             now_ms=self._now(),
             hedge_ms=self._standing.hedge_ms(vault.signers, vault.threshold),
             certified=self._outbox.covers(index),
-            absent=frozenset(vault.signers) - frozenset(present),
+            absent=frozenset(vault.signers) - frozenset(present if takes_all else trusted),
         )
         session = _Session(
             index=index,
+            plan=plan,
             plan_hash=plan_hash,
             orders=len(plan.order_hashes),
             spend=spend,
             state=machine,
             begun=self._clock.monotonic(),
+            takes_all=takes_all,
         )
         self._sessions[index] = session
+        if not takes_all and len(trusted) < len(present):
+            self._later(LAST_RESORT_S, self._take_all, session)
         self._perform(session, commands)
 
     async def _resume(self, below: int) -> None:
@@ -374,16 +393,50 @@ class SigningSessions:
         for session in tuple(self._sessions.values()):
             self._step(session, SignerReturned(signer=link.signer, now_ms=self._now()))
 
+    # --- quarantine --------------------------------------------------------------------------------------------------
+
+    def _evidence_changed(self, signer: str) -> None:
+        """A signer was convicted, or reinstated, in the middle of sessions."""
+        convicted = self._evidence.quarantined(signer) is not None
+        for session in tuple(self._sessions.values()):
+            if session.takes_all:
+                continue
+            if not convicted and signer in self._terms.ready:
+                self._step(session, SignerReturned(signer=signer, now_ms=self._now()))
+            elif convicted:
+                self._step(session, SignerGone(signer=signer, now_ms=self._now()))
+                self._later(LAST_RESORT_S, self._take_all, session)
+
+    def _take_all(self, session: _Session) -> None:
+        """Ask quarantined holders too: too few others have signed."""
+        if session.takes_all or self._sessions.get(session.index) is not session:
+            return
+        session.takes_all = True
+        log.warning("signing.last_resort", plan=session.plan_hash.hex())
+        for name in session.state.task.group.signers:
+            if name in self._terms.ready and self._evidence.quarantined(name) is not None:
+                self._step(session, SignerReturned(signer=name, now_ms=self._now()))
+
+    def _admitted(self, session: _Session, event: signing.Event) -> signing.Event | None:
+        """The event, without what would bring a quarantined holder into the session."""
+        if session.takes_all or not isinstance(event, CommitmentsArrived | SharesArrived | SignerReturned):
+            return event
+        if self._evidence.quarantined(event.signer) is None:
+            return event
+        return replace(event, next_commitments=None) if isinstance(event, SharesArrived) else None
+
     # --- driving the machine ---------------------------------------------------------------------------------------
 
-    def _step(self, session: _Session, event: signing.Event) -> None:
-        if self._sessions.get(session.index) is not session:
+    def _step(self, session: _Session, happened: signing.Event) -> None:
+        event = self._admitted(session, happened)
+        if event is None or self._sessions.get(session.index) is not session:
             return
         if isinstance(event, CommitmentsArrived | SharesArrived):
             since_ms = signing.awaited(session.state).get(event.signer)
             if since_ms is not None:
                 self._standing.answered(event.signer, event.now_ms - since_ms)
-        session.state, commands = signing.step(session.state, event)
+        before, (session.state, commands) = session.state, signing.step(session.state, event)
+        self._note_bad_words(session, event, before)
         self._perform(session, commands)
 
     def _perform(self, session: _Session, commands: Iterable[signing.Command]) -> None:
@@ -465,15 +518,26 @@ class SigningSessions:
         self._resume_rest()
 
     def _blame(self, session: _Session, blame: Blame) -> None:
-        evidence = blame.evidence
-        log.error(
-            "share.wrong",
-            signer=evidence.signer,
-            plan=session.plan_hash.hex(),
-            shares=evidence.shares.body.hex(),
-            signature=evidence.shares.signature.hex(),
-            commitments=[[item.body.hex(), item.signature.hex()] for item in evidence.commitments],
-        )
+        log.error("share.wrong", signer=blame.evidence.signer, plan=session.plan_hash.hex())
+        self._evidence.wrong_share(session.plan, blame.evidence)
+
+    def _note_bad_words(self, session: _Session, event: signing.Event, before: signing.SigningState) -> None:
+        """See whether what a holder was left out for is proven by its own signature; most of it proves nothing."""
+        if isinstance(event, CommitmentsArrived):
+            session.committed[event.signer] = event.signed
+        elif isinstance(event, SharesArrived) and event.next_commitments is not None:
+            session.committed[event.signer] = event.next_commitments
+        for name, reason in session.state.out.items():
+            if name in before.out or reason != BadContribution.reason:
+                continue
+            if name in session.committed:
+                self._evidence.bad_commitments(name, session.plan, session.committed[name])
+            if isinstance(event, SharesArrived) and event.signer == name:
+                for item in before.sets:
+                    if item.waits_for(name):
+                        commitments = tuple(each.signed for each in item.chosen.commitments)
+                        said = ShareEvidence(signer=SignerName(name), shares=event.signed, commitments=commitments)
+                        self._evidence.wrong_share(session.plan, said, is_certain=False)
 
     # --- tasks and timers ------------------------------------------------------------------------------------------
 

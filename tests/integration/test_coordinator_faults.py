@@ -16,6 +16,8 @@ from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Commitments, Shares, Vote
 from strongroom.model.errors import StrongroomError
+from strongroom.protocol.evidence import Fault, verify_evidence
+from strongroom.protocol.evidence_file import read_evidence_file
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom.protocol.voter_state import VoterRefused
 from strongroom_coordinator.errors import SignerFailed
@@ -60,7 +62,10 @@ async def test_wrong_share_names_its_sender_with_evidence_and_others_sign(tmp_pa
                 assert parse(await site.signed(await site.pay("customer-1", 50_000)))
         blamed = [event for event in events if event["event"] == "share.wrong"]
         assert {event["signer"] for event in blamed} == {"s1"}
-        assert blamed[0]["commitments"]
+        await site.until(lambda: list((tmp_path / "coordinator" / "evidence").glob("*.json")))
+        (file,) = (tmp_path / "coordinator" / "evidence").glob("*.json")
+        proven = verify_evidence(read_evidence_file(file.read_bytes()), log_id=site.world.log_id)
+        assert (proven.signer, proven.fault) == ("s1", Fault.WRONG_SHARE)
 
 
 async def test_holder_that_stays_silent_in_round_two_is_passed_over(tmp_path: Path) -> None:

@@ -190,7 +190,12 @@ class Site:
         migrate(url)
         settings = replace(CoordinatorConfig(listen="127.0.0.1:0", tick_ms=50, keygen_retry_ms=50), **config)
         side = build_ledger_side(
-            Storage.open(url), self.genesis, settings, clock=clock or self.clock, random=os.urandom
+            Storage.open(url),
+            self.genesis,
+            settings,
+            clock=clock or self.clock,
+            random=os.urandom,
+            evidence_folder=path / "evidence",
         )
         side.sequencer.plan_source = self.plans
         server = grpc.aio.server(options=server_options())

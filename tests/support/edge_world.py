@@ -65,7 +65,14 @@ class EdgeSite(Site):
         settings = replace(
             CoordinatorConfig(listen="127.0.0.1:0", tick_ms=50, keygen_retry_ms=50, bitcoin_poll_ms=50), **config
         )
-        side = build_ledger_side(Storage.open(url), self.genesis, settings, clock=self.clock, random=os.urandom)
+        side = build_ledger_side(
+            Storage.open(url),
+            self.genesis,
+            settings,
+            clock=self.clock,
+            random=os.urandom,
+            evidence_folder=path / "evidence",
+        )
         node = JsonRpcNode(self.node.url, self.node.cookie_file)
         edge = build_edge_side(side, self.world.charter, settings, node=node, clock=self.clock)
         server = grpc.aio.server(options=server_options(), interceptors=edge.interceptors)

@@ -42,6 +42,8 @@ _READING: Final = frozenset(
         "ListFreezes",
         "ReadLog",
         "GetStatus",
+        "ListEvidence",
+        "GetEvidence",
     }
 )
 

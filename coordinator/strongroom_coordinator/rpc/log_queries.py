@@ -13,6 +13,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.errors import NotReady
 from strongroom_coordinator.rpc.answers import certificate_bytes, record_pb, table_roots_pb
 from strongroom_coordinator.rpc.errors import InvalidRequest
+from strongroom_coordinator.rpc.evidence_queries import evidence_pb
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.storage import ledger as ledger_rows
 
@@ -121,8 +122,18 @@ class LogQueries:
         )
 
     def _signer(self, name: str) -> pb.SignerStatus:
-        link = self._parts.links.links.get(name)
+        link, row = self._parts.links.links.get(name), self._parts.evidence.quarantined(name)
+        quarantine = None if row is None else evidence_pb(row)
         if link is None:
-            return pb.SignerStatus(name=name)
+            return pb.SignerStatus(name=name, quarantine=quarantine)
         term, size = link.given
-        return pb.SignerStatus(name=name, connected=True, term=term, certified_size=size, last_refusal=link.hello.alarm)
+        return pb.SignerStatus(
+            name=name,
+            connected=True,
+            term=term,
+            certified_size=size,
+            last_refusal=link.hello.alarm,
+            alarm=link.hello.alarm,
+            version=link.hello.version,
+            quarantine=quarantine,
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from strongroom.ledger.charter import Charter
 from strongroom.model.ids import LogId
 from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.link import LinkServer
 from strongroom_coordinator.planner import Planner
 from strongroom_coordinator.reading import LogReader
@@ -36,3 +37,4 @@ class Parts:
     version: str
     checkpoint: Callable[[], str]
     refusals: Callable[[bytes], list[str]]
+    evidence: EvidenceBook

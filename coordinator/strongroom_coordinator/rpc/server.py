@@ -150,6 +150,7 @@ def build_edge_side(
         version=version("strongroom"),
         checkpoint=side.cosignatures.checkpoint,
         refusals=side.sessions.refusals,
+        evidence=side.evidence,
     )
     return EdgeSide(parts=parts, journal=journal, node=node, organisation=charter.organisation)
 

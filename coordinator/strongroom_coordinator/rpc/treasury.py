@@ -11,6 +11,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.rpc import requests
 from strongroom_coordinator.rpc.answers import order_pb
 from strongroom_coordinator.rpc.bulk import parsed, refusal_text
+from strongroom_coordinator.rpc.evidence_queries import LIST, EvidenceQueries
 from strongroom_coordinator.rpc.log_queries import LogQueries
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.rpc.queries import Queries
@@ -33,6 +34,7 @@ class TreasuryService(TreasuryServiceServicer):
         self._submissions = Submissions(parts)
         self._queries = Queries(parts)
         self._log = LogQueries(parts)
+        self._evidence = EvidenceQueries(parts)
         self._watches = Watches(parts)
 
     async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:
@@ -109,3 +111,12 @@ class TreasuryService(TreasuryServiceServicer):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
         """How the coordinator is doing."""
         return self._log.status()
+
+    async def ListEvidence(self, request: pb.ListEvidenceRequest, context: Any) -> pb.ListEvidenceResponse:
+        """Proven faults of signers, newest first."""
+        return await self._evidence.page(requests.page_of(request.page, LIST))
+
+    async def GetEvidence(self, request: pb.GetEvidenceRequest, context: Any) -> AsyncIterator[pb.GetEvidenceResponse]:
+        """One record in chunks."""
+        async for response in self._evidence.record(requests.hash_of(request.hash, "hash")):
+            yield response

@@ -22,6 +22,7 @@ __all__ = [
     "order_event",
     "plan_outcome",
     "plan_progress",
+    "signer_evidence",
     "watched_index",
 ]
 
@@ -167,3 +168,24 @@ order_event = Table(
     sqlite_autoincrement=True,
 )
 """Something about an order changed; watchers resume by cursor."""
+
+signer_evidence = Table(
+    "signer_evidence",
+    metadata,
+    Column("number", _CURSOR, primary_key=True, autoincrement=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("signer", Text, nullable=False),
+    Column("fault", Text, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("plan_hash", LargeBinary, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("found_ms", BigInteger, nullable=False),
+    Column("orders_before", BigInteger, nullable=False),
+    Column("statement", LargeBinary),
+    Column("statement_signature", LargeBinary),
+    Column("order_hash", LargeBinary),
+    sqlite_autoincrement=True,
+)
+"""Faults of signers with their proofs, and what has been said to settle each: the operator's statement, and the order.
+Orders that settle one come after the first `orders_before` orders of the log."""

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from strongroom_coordinator.errors import BadSchema, StorageFailed
-from strongroom_coordinator.storage import chain, ledger, plans
-from strongroom_coordinator.storage.engine import Storage, migrate, upsert
+from strongroom_coordinator.storage import chain, evidence, ledger, plans
+from strongroom_coordinator.storage.engine import Storage, _alembic_config, migrate, upsert
 from strongroom_coordinator.storage.schema import ledger_meta, metadata
 
 
@@ -54,7 +55,7 @@ def test_migration_makes_exactly_the_declared_tables(storage: Storage) -> None:
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
-    assert migrate(url) == migrate(url) == "0001"
+    assert migrate(url) == migrate(url) == "0002"
 
 
 def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_run_again(url: str) -> None:
@@ -68,7 +69,7 @@ def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_run_again(url: st
             migrate(url)
     finally:
         event.remove(Engine, "before_cursor_execute", cut_off)
-    assert migrate(url) == "0001"
+    assert migrate(url) == "0002"
 
 
 def test_database_without_schema_is_refused_with_the_remedy(url: str) -> None:
@@ -192,3 +193,66 @@ async def test_plan_that_a_block_excludes_waits_for_no_signatures(storage: Stora
         assert plans.unsigned(connection, below=9, limit=9) == []
 
     await storage.run(work)
+
+
+def test_a_database_of_the_first_release_keeps_everything_and_gains_the_table_of_evidence(
+    url: str, tmp_path: Path
+) -> None:
+    engine = create_engine(url)
+    config = _alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        ledger.write_meta(connection, "log_id", b"x" * 32)
+    engine.dispose()
+    with pytest.raises(BadSchema, match="schema 0001, this release needs 0002"):
+        Storage.open(url)
+    assert migrate(url) == "0002"
+    storage = Storage.open(url)
+    try:
+        assert storage.run_sync(lambda connection: ledger.read_meta(connection, "log_id")) == b"x" * 32
+        assert storage.run_sync(evidence.unsettled) == []
+    finally:
+        storage.close()
+    assert (tmp_path / "coordinator.db").is_file()
+
+
+def evidence_row(number: int, **changed: object) -> evidence.EvidenceRow:
+    parts: dict[str, object] = {
+        "number": 0,
+        "hash": bytes((number,)) * 32,
+        "signer": "s1",
+        "fault": "wrong-share",
+        "term": 3,
+        "plan_hash": bytes(32),
+        "detail": "it is wrong",
+        "size": 6,
+        "found_ms": 1_000 + number,
+        "orders_before": 4,
+        **changed,
+    }
+    return evidence.EvidenceRow(**parts)  # type: ignore[arg-type]
+
+
+def test_evidence_is_unsettled_until_operator_and_order_have_spoken(storage: Storage) -> None:
+    first, second = evidence_row(1), evidence_row(2)
+
+    def work(connection: Connection) -> None:
+        evidence.add(connection, first, b"record")
+        evidence.add(connection, second, b"record")
+        evidence.add(connection, first, b"another")
+
+    storage.run_sync(work)
+    assert [row.hash for row in storage.run_sync(evidence.unsettled)] == [first.hash, second.hash]
+    assert storage.run_sync(lambda connection: evidence.data_of(connection, first.hash)) == b"record"
+    storage.run_sync(
+        lambda connection: evidence.set_statement(connection, first.hash, body=b"body", signature=b"s" * 64)
+    )
+    assert [row.operator_cleared for row in storage.run_sync(evidence.unsettled)] == [True, False]
+    storage.run_sync(lambda connection: evidence.set_order(connection, first.hash, b"o" * 32))
+    assert [row.hash for row in storage.run_sync(evidence.unsettled)] == [second.hash]
+    newest, older = storage.run_sync(lambda connection: evidence.page(connection, below=None, limit=10))
+    assert (newest.hash, older.hash, older.is_settled, newest.is_settled) == (second.hash, first.hash, True, False)
+    assert [
+        row.hash for row in storage.run_sync(lambda connection: evidence.page(connection, below=newest.number, limit=1))
+    ] == [first.hash]

@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class GetStatusResponse(_message.Message):
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     SHARES_RELEASED_FIELD_NUMBER: _ClassVar[int]
     LAST_REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -49,7 +50,22 @@ class GetStatusResponse(_message.Message):
     coordinator: str
     shares_released: int
     last_refusal: str
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ...) -> None: ...
+    quarantine: Quarantine
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ...) -> None: ...
+
+class Quarantine(_message.Message):
+    __slots__ = ("evidence_hash", "fault", "detail", "operator_cleared", "ordered")
+    EVIDENCE_HASH_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    evidence_hash: bytes
+    fault: str
+    detail: str
+    operator_cleared: bool
+    ordered: bool
+    def __init__(self, evidence_hash: _Optional[bytes] = ..., fault: _Optional[str] = ..., detail: _Optional[str] = ..., operator_cleared: _Optional[bool] = ..., ordered: _Optional[bool] = ...) -> None: ...
 
 class VaultStatus(_message.Message):
     __slots__ = ("name", "epoch", "has_share", "threshold", "signers")
@@ -116,3 +132,13 @@ class HandInResponse(_message.Message):
     EFFECT_FIELD_NUMBER: _ClassVar[int]
     effect: str
     def __init__(self, effect: _Optional[str] = ...) -> None: ...
+
+class ReinstateRequest(_message.Message):
+    __slots__ = ("evidence_hash",)
+    EVIDENCE_HASH_FIELD_NUMBER: _ClassVar[int]
+    evidence_hash: bytes
+    def __init__(self, evidence_hash: _Optional[bytes] = ...) -> None: ...
+
+class ReinstateResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

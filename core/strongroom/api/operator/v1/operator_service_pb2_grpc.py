@@ -55,6 +55,11 @@ class OperatorServiceStub:
                 request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInResponse.FromString,
                 _registered_method=True)
+        self.Reinstate = channel.unary_unary(
+                '/strongroom.api.operator.v1.OperatorService/Reinstate',
+                request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
@@ -88,6 +93,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reinstate(self, request, context):
+        """Signs that what this evidence shows of the signer is mended, and hands that to the coordinator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +122,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.HandIn,
                     request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInResponse.SerializeToString,
+            ),
+            'Reinstate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reinstate,
+                    request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -221,6 +238,33 @@ class OperatorService:
             '/strongroom.api.operator.v1.OperatorService/HandIn',
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInRequest.SerializeToString,
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.HandInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reinstate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.operator.v1.OperatorService/Reinstate',
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.SerializeToString,
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,7 +52,7 @@ class LinkRequest(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
 
 class LinkResponse(_message.Message):
-    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed")
+    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +71,7 @@ class LinkResponse(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     FETCH_BATCHES_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     welcome: Welcome
@@ -89,7 +90,8 @@ class LinkResponse(_message.Message):
     batches: Batches
     fetch_batches: FetchBatches
     failed: Failed
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
+    quarantined: Quarantined
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("signer", "log_id", "boot_id", "version", "term", "size", "certificate", "rule_set", "alarm")
@@ -378,14 +380,30 @@ class Batches(_message.Message):
     def __init__(self, batches: _Optional[_Iterable[_Union[_types_pb2.LogBatch, _Mapping]]] = ...) -> None: ...
 
 class Raised(_message.Message):
-    __slots__ = ("freezes", "orders", "endorsements")
+    __slots__ = ("freezes", "orders", "endorsements", "reinstatements")
     FREEZES_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     ENDORSEMENTS_FIELD_NUMBER: _ClassVar[int]
+    REINSTATEMENTS_FIELD_NUMBER: _ClassVar[int]
     freezes: _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedBody]
     orders: _containers.RepeatedCompositeFieldContainer[HandedOrder]
     endorsements: _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedBody]
-    def __init__(self, freezes: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ..., orders: _Optional[_Iterable[_Union[HandedOrder, _Mapping]]] = ..., endorsements: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ...) -> None: ...
+    reinstatements: _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedBody]
+    def __init__(self, freezes: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ..., orders: _Optional[_Iterable[_Union[HandedOrder, _Mapping]]] = ..., endorsements: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ..., reinstatements: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ...) -> None: ...
+
+class Quarantined(_message.Message):
+    __slots__ = ("evidence_hash", "fault", "detail", "operator_cleared", "ordered")
+    EVIDENCE_HASH_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    evidence_hash: bytes
+    fault: str
+    detail: str
+    operator_cleared: bool
+    ordered: bool
+    def __init__(self, evidence_hash: _Optional[bytes] = ..., fault: _Optional[str] = ..., detail: _Optional[str] = ..., operator_cleared: _Optional[bool] = ..., ordered: _Optional[bool] = ...) -> None: ...
 
 class HandedOrder(_message.Message):
     __slots__ = ("order", "endorsements")

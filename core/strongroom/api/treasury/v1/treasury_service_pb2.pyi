@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from strongroom.api.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -210,18 +213,24 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SignerStatus(_message.Message):
-    __slots__ = ("name", "connected", "term", "certified_size", "last_refusal")
+    __slots__ = ("name", "connected", "term", "certified_size", "last_refusal", "alarm", "version", "quarantine")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_SIZE_FIELD_NUMBER: _ClassVar[int]
     LAST_REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    ALARM_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     name: str
     connected: bool
     term: int
     certified_size: int
     last_refusal: str
-    def __init__(self, name: _Optional[str] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., certified_size: _Optional[int] = ..., last_refusal: _Optional[str] = ...) -> None: ...
+    alarm: str
+    version: str
+    quarantine: EvidenceSummary
+    def __init__(self, name: _Optional[str] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., certified_size: _Optional[int] = ..., last_refusal: _Optional[str] = ..., alarm: _Optional[str] = ..., version: _Optional[str] = ..., quarantine: _Optional[_Union[EvidenceSummary, _Mapping]] = ...) -> None: ...
 
 class GetStatusResponse(_message.Message):
     __slots__ = ("term", "certified_size", "final_size", "leading", "signers", "chain_height", "chain_reachable", "queued", "version")
@@ -244,3 +253,53 @@ class GetStatusResponse(_message.Message):
     queued: int
     version: str
     def __init__(self, term: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., leading: _Optional[bool] = ..., signers: _Optional[_Iterable[_Union[SignerStatus, _Mapping]]] = ..., chain_height: _Optional[int] = ..., chain_reachable: _Optional[bool] = ..., queued: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
+
+class ListEvidenceRequest(_message.Message):
+    __slots__ = ("page",)
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    page: _types_pb2.PageRequest
+    def __init__(self, page: _Optional[_Union[_types_pb2.PageRequest, _Mapping]] = ...) -> None: ...
+
+class ListEvidenceResponse(_message.Message):
+    __slots__ = ("evidence", "next_page_token")
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    evidence: _containers.RepeatedCompositeFieldContainer[EvidenceSummary]
+    next_page_token: str
+    def __init__(self, evidence: _Optional[_Iterable[_Union[EvidenceSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class EvidenceSummary(_message.Message):
+    __slots__ = ("hash", "signer", "fault", "term", "plan_hash", "detail", "size", "find_time", "operator_cleared", "order_hash")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    PLAN_HASH_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    FIND_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_CLEARED_FIELD_NUMBER: _ClassVar[int]
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    signer: str
+    fault: str
+    term: int
+    plan_hash: bytes
+    detail: str
+    size: int
+    find_time: _timestamp_pb2.Timestamp
+    operator_cleared: bool
+    order_hash: bytes
+    def __init__(self, hash: _Optional[bytes] = ..., signer: _Optional[str] = ..., fault: _Optional[str] = ..., term: _Optional[int] = ..., plan_hash: _Optional[bytes] = ..., detail: _Optional[str] = ..., size: _Optional[int] = ..., find_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., operator_cleared: _Optional[bool] = ..., order_hash: _Optional[bytes] = ...) -> None: ...
+
+class GetEvidenceRequest(_message.Message):
+    __slots__ = ("hash",)
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    def __init__(self, hash: _Optional[bytes] = ...) -> None: ...
+
+class GetEvidenceResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...

@@ -107,6 +107,16 @@ class TreasuryServiceStub:
                 request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ListEvidence = channel.unary_unary(
+                '/strongroom.api.treasury.v1.TreasuryService/ListEvidence',
+                request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceResponse.FromString,
+                _registered_method=True)
+        self.GetEvidence = channel.unary_stream(
+                '/strongroom.api.treasury.v1.TreasuryService/GetEvidence',
+                request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class TreasuryServiceServicer:
@@ -210,6 +220,20 @@ class TreasuryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvidence(self, request, context):
+        """Proven faults of signers, newest first. The list is the coordinator's word; each record proves itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvidence(self, request, context):
+        """One record in chunks of at most 1 MiB, to be joined. Whoever has it checks it without the coordinator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TreasuryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -282,6 +306,16 @@ def add_TreasuryServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ListEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvidence,
+                    request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceResponse.SerializeToString,
+            ),
+            'GetEvidence': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetEvidence,
+                    request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -665,6 +699,60 @@ class TreasuryService:
             '/strongroom.api.treasury.v1.TreasuryService/GetStatus',
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusRequest.SerializeToString,
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.treasury.v1.TreasuryService/ListEvidence',
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceRequest.SerializeToString,
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/strongroom.api.treasury.v1.TreasuryService/GetEvidence',
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.SerializeToString,
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

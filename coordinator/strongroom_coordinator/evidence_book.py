@@ -1,0 +1,294 @@
+"""Proven faults of signers: kept durably, shown to whoever asks, and a reason to ask others for shares.
+
+Nobody is quarantined on this coordinator's own word. A record is made, verified as a third party would verify it, and
+only then believed, stored in the database, and written to a file that can be mailed. A signer with an unsettled record
+is left out of signing sets, across restarts, until its operator has signed that the matter is mended and an order of
+the unfreeze quorum says so too. It still gets every batch and may vote: a vote is checked for itself, and to lose one
+would cost the log more than a wrong share can.
+
+A silent, slow or refusing signer has no record, so it is never quarantined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Certificate, Plan, ReinstateSigner, ReinstateStatement
+from strongroom.ledger.records import OrderState
+from strongroom.ledger.replica import Batch
+from strongroom.ledger.state import State, decode_order
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol import evidence_records
+from strongroom.protocol.evidence import Proven, verify_evidence
+from strongroom.protocol.release import ShareEvidence
+from strongroom.protocol.signed import SignedBody, open_body
+from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.electorate import Electorate
+from strongroom_coordinator.evidence_files import EvidenceFiles
+from strongroom_coordinator.evidence_making import share_case
+from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.storage import evidence as rows
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.evidence import EvidenceRow
+
+__all__ = ["EvidenceBook"]
+
+log = structlog.get_logger()
+
+LOOK_AT_ONCE: Final = 2_000
+"""Orders looked at for a reinstatement after one batch; the rest follow with the next batches."""
+MAX_STATEMENTS: Final = 100
+
+
+class EvidenceBook:
+    """Every unsettled record in memory, all of them in the database.
+
+    Args:
+        ledger: The copy of the log.
+        electorate: Whose keys can be convicted.
+        charter: Canonical bytes of the genesis charter.
+        storage: The database.
+        files: The folder of the files.
+        clock: Wall time.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: LedgerCopy,
+        electorate: Electorate,
+        charter: bytes,
+        storage: Storage,
+        files: EvidenceFiles,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._electorate = electorate
+        self._charter = charter
+        self._storage = storage
+        self._files = files
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: list[Callable[[str], None]] = []
+        self._orders: dict[bytes, ReinstateSigner] = {}
+        self._looked_at: int | None = None
+        self._term = 0
+        self._open: dict[bytes, EvidenceRow] = {}
+        self._load()
+
+    def _load(self) -> None:
+        """Read what is unsettled, and bring database and files to the same: either may have been lost."""
+        for data in self._files.read_all():
+            try:
+                proven = verify_evidence(data, log_id=self._electorate.log_id)
+            except StrongroomError as error:
+                log.warning("evidence.file_ignored", reason=error.reason, message=error.message)
+                continue
+            row = self._row_of(proven, data, orders_before=0)
+            self._storage.run_sync(partial(rows.add, row=row, data=data))
+        for row in self._storage.run_sync(rows.unsettled):
+            self._open[row.hash] = row
+            if not self._files.has(row.hash):
+                found = self._storage.run_sync(partial(rows.data_of, name=row.hash))
+                if found is not None:
+                    self._files.write(row.hash, found)
+
+    # --- what others see -------------------------------------------------------------------------------------------
+
+    def quarantined(self, signer: str) -> EvidenceRow | None:
+        """The oldest unsettled record against a signer; None while there is none."""
+        return next((row for row in self._open.values() if row.signer == signer), None)
+
+    def without(self, signers: Iterable[str]) -> list[str]:
+        """These signers but for the quarantined ones."""
+        left_out = {row.signer for row in self._open.values()}
+        return [name for name in signers if name not in left_out]
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        """Call back with the name of each signer whose records changed."""
+        self._watchers.append(callback)
+
+    async def page(self, *, below: int | None, limit: int) -> list[EvidenceRow]:
+        """Records found before the one with this number, newest first."""
+        return await self._storage.run(partial(rows.page, below=below, limit=limit))
+
+    async def data(self, name: bytes) -> bytes | None:
+        """The bytes of a record; None when there is none of this name."""
+        return await self._storage.run(partial(rows.data_of, name=name))
+
+    # --- faults ----------------------------------------------------------------------------------------------------
+
+    def wrong_share(self, plan: Plan, blame: ShareEvidence, *, is_certain: bool = True) -> None:
+        """A signing session found a wrong share, or shares that do not fit and may prove a fault."""
+        try:
+            case = share_case(self._ledger, plan, blame)
+        except StrongroomError as error:
+            self._not_made(blame.signer, error, is_certain=is_certain)
+            return
+        made = case.record(self._charter, self._ledger, self._storage)
+        self._spawn(self._take(blame.signer, made, is_certain=is_certain))
+
+    def bad_commitments(self, signer: str, plan: Plan, commitments: SignedBody) -> None:
+        """A signer was left out for its commitments; they may be what nobody honest signs, or just out of place."""
+        try:
+            data = evidence_records.malformed_commitments(
+                charter=self._charter, commitments=commitments, plan=codec.encode(plan)
+            )
+            verify_evidence(data, log_id=self._electorate.log_id)
+        except StrongroomError:
+            return  # proves nothing, so nothing is said of anybody
+        self._spawn(self._take(signer, _given(data)))
+
+    def two_votes(self, signer: str, first: SignedBody, second: SignedBody) -> None:
+        """A signer voted for two heads at one term and size."""
+        try:
+            data = evidence_records.two_votes(charter=self._charter, signer=signer, votes=(first, second))
+        except StrongroomError as error:
+            self._not_made(signer, error, is_certain=True)
+            return
+        self._spawn(self._take(signer, _given(data)))
+
+    @staticmethod
+    def _not_made(signer: str, error: StrongroomError, *, is_certain: bool) -> None:
+        if is_certain:
+            log.error("evidence.not_made", signer=signer, reason=error.reason, message=error.message)
+
+    async def _take(self, signer: str, made: Awaitable[bytes], *, is_certain: bool = True) -> None:
+        """Verify a record, quarantine whom it convicts, and keep it."""
+        try:
+            data = await made
+            proven = verify_evidence(data, log_id=self._electorate.log_id)
+        except StrongroomError as error:
+            self._not_made(signer, error, is_certain=is_certain)
+            return
+        was_settled = await self.data(proven.hash) is not None
+        if any(row.signer == proven.signer and row.fault == proven.fault for row in self._open.values()):
+            # One record of a kind is enough to keep it out; a liar must not fill the disk with its own convictions.
+            log.warning("evidence.again", signer=proven.signer, fault=str(proven.fault), detail=proven.detail)
+            return
+        if was_settled:
+            return
+        await self._keep(self._row_of(proven, data, orders_before=self._ledger.replica.state().orders_count), data)
+
+    async def _keep(self, row: EvidenceRow, data: bytes) -> None:
+        self._open[row.hash] = row
+        self._looked_at = None
+        log.error(
+            "evidence.found",
+            signer=row.signer,
+            fault=row.fault,
+            detail=row.detail,
+            evidence=row.hash.hex(),
+            file=str(self._files.path(row.hash)),
+        )
+        self._tell(row.signer)
+        await self._storage.run(partial(rows.add, row=row, data=data))
+        await asyncio.to_thread(self._files.write, row.hash, data)
+
+    def _row_of(self, proven: Proven, data: bytes, *, orders_before: int) -> EvidenceRow:
+        return EvidenceRow(
+            number=0,
+            hash=proven.hash,
+            signer=proven.signer,
+            fault=str(proven.fault),
+            term=proven.term,
+            plan_hash=proven.plan_hash,
+            detail=proven.detail,
+            size=len(data),
+            found_ms=self._clock.wall_ms(),
+            orders_before=orders_before,
+        )
+
+    # --- settling --------------------------------------------------------------------------------------------------
+
+    async def operator_says(self, signer: str, statements: Iterable[SignedBody]) -> None:
+        """Take what a signer's operator signed: that what its evidence shows is mended."""
+        for signed in list(statements)[:MAX_STATEMENTS]:
+            try:
+                said = open_body(
+                    "reinstate",
+                    ReinstateStatement,
+                    signed,
+                    log_id=self._electorate.log_id,
+                    public_key=self._electorate.vote_keys[signer],
+                )
+            except StrongroomError as error:
+                log.warning("reinstatement.refused", signer=signer, reason=error.reason, message=error.message)
+                continue
+            row = self._open.get(said.evidence_hash)
+            # What is settled, or never was here, is said again at every connection: nothing to do.
+            if row is None or row.signer != signer or said.signer != signer or row.operator_cleared:
+                continue
+            body, signature = signed.body, signed.signature
+            await self._storage.run(partial(rows.set_statement, name=row.hash, body=body, signature=signature))
+            log.info("reinstatement.operator_agreed", signer=signer, evidence=row.hash.hex())
+            self._settle(replace(row, operator_cleared=True))
+
+    def certified(self, _: Batch, certificate: Certificate) -> None:
+        """A batch was certified: an order that reinstates a signer may have acted."""
+        if not self._open:
+            return
+        state = self._ledger.replica.state(certificate.head.size)
+        if certificate.head.term != self._term:
+            # A new term may have put other orders in the places of those looked at.
+            self._term, self._looked_at = certificate.head.term, None
+        self._look(state)
+        for order_hash, wanted in tuple(self._orders.items()):
+            row, record = self._open.get(wanted.evidence_hash), state.order(order_hash)
+            acts = record is not None and record.state is OrderState.DONE
+            if row is not None and acts and row.signer == wanted.signer and not row.order_hash:
+                self._ledger.enqueue(partial(rows.set_order, name=row.hash, order_hash=order_hash))
+                log.info("reinstatement.ordered", signer=row.signer, evidence=row.hash.hex(), order=order_hash.hex())
+                self._settle(replace(row, order_hash=order_hash))
+
+    def _look(self, state: State) -> None:
+        """Find orders that reinstate a signer, among those that came after the oldest unsettled record."""
+        if self._looked_at is None:
+            self._looked_at = min(row.orders_before for row in self._open.values())
+        end = min(state.orders_count, self._looked_at + LOOK_AT_ONCE)
+        for sequence in range(self._looked_at, end):
+            record = state.order_at(sequence)
+            action = decode_order(record.order).action
+            if isinstance(action, ReinstateSigner):
+                self._orders[record.hash] = action
+        self._looked_at = max(end, self._looked_at)
+
+    def _settle(self, row: EvidenceRow) -> None:
+        if row.is_settled:
+            del self._open[row.hash]
+            log.info("signer.reinstated", signer=row.signer, evidence=row.hash.hex())
+        else:
+            self._open[row.hash] = row
+        self._tell(row.signer)
+
+    # --- tasks -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, signer: str) -> None:
+        for callback in self._watchers:
+            callback(signer)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            reason = error.reason if isinstance(error, StrongroomError) else type(error).__name__
+            log.error("evidence.not_kept", reason=reason, message=str(error))
+
+    async def stop(self) -> None:
+        """Wait until what was found is kept."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _given(data: bytes) -> bytes:
+    return data
