@@ -138,7 +138,7 @@ def enrol(
         AlreadyEnrolled: it is pinned to another log.
     """
     log_id = log_id_of(charter)
-    if not hmac.compare_digest(_typed(fingerprint), log_id.hex()):
+    if not hmac.compare_digest(_typed(fingerprint).encode("utf-8", "replace"), log_id.hex().encode("ascii")):
         raise WrongCharter(
             f"the charter's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the other "
             "operators before you go on"
