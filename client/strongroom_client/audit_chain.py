@@ -31,6 +31,8 @@ __all__ = ["BitcoinRpc", "BlockSource", "ChainSummary", "NodeProblem", "verify_c
 
 DEFAULT_GAP: Final = 1_000
 _TIMEOUT_S: Final = 60.0
+_MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
+"""A block of 4 MB in hex, and room to spare."""
 
 
 class NodeProblem(StrongroomError):
@@ -68,9 +70,12 @@ class BitcoinRpc:
         """Height of the newest block.
 
         Raises:
-            NodeProblem: the node did not answer.
+            NodeProblem: the node did not answer with one.
         """
-        return int(self._call("getblockcount"))
+        height = self._call("getblockcount")
+        if type(height) is not int or height < 0:
+            raise NodeProblem(f"the node at {self.url} answered getblockcount with something else than a height")
+        return height
 
     def block(self, height: int) -> bytes:
         """The serialised block at a height.
@@ -92,11 +97,14 @@ class BitcoinRpc:
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310 - the scheme was checked
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the same
-                answer = json.load(response)
+                content = response.read(_MAX_REPLY_BYTES + 1)
+            if len(content) > _MAX_REPLY_BYTES:
+                raise NodeProblem(f"the node at {self.url} answered {method} with more than {_MAX_REPLY_BYTES} bytes")
+            answer = json.loads(content)
             if answer["error"] is not None:
                 raise NodeProblem(f"the node at {self.url} refused {method}: {answer['error']}")
             return answer["result"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise NodeProblem(f"the node at {self.url} cannot be asked for {method}: {error}") from error
 
 
