@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin import networks
@@ -35,6 +35,8 @@ __all__ = [
     "view_of",
 ]
 
+_MAX_DIGITS: Final = 78
+"""Of 2^256 - 1, the largest amount that the ledger takes."""
 STATUS_NAMES: dict[int, str] = {
     value.number: value.name.removeprefix("PAYMENT_STATUS_").lower()
     for value in types_pb2.PaymentStatus.DESCRIPTOR.values
@@ -165,8 +167,8 @@ def integer_of(text: str) -> int:
     Raises:
         NotProven: it is not one; the coordinator is at fault.
     """
-    if not (text.isascii() and text.isdecimal()):
-        raise NotProven(f"an amount must be decimal digits, not {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
+        raise NotProven(f"an amount must be at most {_MAX_DIGITS} decimal digits, not {text[:_MAX_DIGITS]!r}")
     return int(text)
 
 
