@@ -42,6 +42,7 @@ _KEY_ID_SIZE: Final = 4
 _TIME_SIZE: Final = 8
 _LINE_START: Final = "\u2014 "
 _HEX_KEY_ID: Final = re.compile("[0-9a-f]{8}")
+_NOT_IN_NAMES: Final = re.compile("[\\s+\x00-\x1f\ud800-\udfff]")
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
 
 
@@ -230,8 +231,9 @@ def _cosigned(text: str, time_s: int) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    if not name or any(letter.isspace() or letter == "+" or letter < " " for letter in name):
-        raise NoteInvalid("a key name must not be empty or hold spaces, control characters or '+'")
+    # A lone surrogate has no UTF-8, so a name with one could never stand in a note.
+    if not name or _NOT_IN_NAMES.search(name):
+        raise NoteInvalid("a key name must be UTF-8, and not be empty or hold spaces, control characters or '+'")
 
 
 def _to_base64(data: bytes) -> str:
