@@ -1,0 +1,8 @@
+"""The targets import each other as the program run.py does: from their own folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,16 @@
+"""Every fuzz target, by importing the modules that register them."""
+
+from __future__ import annotations
+
+import fuzz_chain
+import fuzz_clients
+import fuzz_crypto
+import fuzz_files
+import fuzz_ledger
+import fuzz_link
+import fuzz_rpc
+from fuzz_target import TARGETS
+
+__all__ = ["TARGETS"]
+
+_REGISTERED_BY = (fuzz_chain, fuzz_clients, fuzz_crypto, fuzz_files, fuzz_ledger, fuzz_link, fuzz_rpc)
