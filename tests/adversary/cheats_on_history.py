@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from cheat_report import NothingToCheatWith, cheat
@@ -11,7 +13,7 @@ from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, pla
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Tick, Vote
+from strongroom.ledger.messages import Certificate, CertificateVote, Endorse, Entry, Head, Tick, Vote
 from strongroom.protocol.signed import SignedBody
 
 TEN_MINUTES_MS = 600_000
@@ -137,6 +139,154 @@ def _none() -> list[SignedBody]:
 async def oversized_batch(rogue: RogueLeader) -> None:
     entry = rogue.entry(Tick())
     await rogue.append([entry] * 4_097)
+
+
+@cheat("heavy-batch", "Sends more bytes in one batch than the rules allow, to fill the signers' disks.")
+async def heavy_batch(rogue: RogueLeader) -> None:
+    await rogue.append([os.urandom(60_000)] * 145)
+
+
+@cheat("heavy-entry", "Sends one entry that is larger than any may be.")
+async def heavy_entry(rogue: RogueLeader) -> None:
+    await rogue.append([os.urandom(65_536)])
+
+
+@cheat("junk-entry", "Has the signers vote for random bytes, to spoil the log for whoever reads it later.")
+async def junk_entry(rogue: RogueLeader) -> None:
+    await rogue.append([os.urandom(200)])
+
+
+@cheat("half-an-entry", "Has the signers vote for an entry that breaks off in the middle.")
+async def half_an_entry(rogue: RogueLeader) -> None:
+    await rogue.append([rogue.entry(Tick())[:-3]])
+
+
+@cheat("second-genesis", "Logs the founding charter a second time, as if the log began anew.")
+async def second_genesis(rogue: RogueLeader) -> None:
+    await rogue.append([rogue.entry(codec.decode(Entry, rogue.entries[0]).body)])
+
+
+@cheat("repeated-entry", "Logs an approval a second time, to have one person's word count twice.")
+async def repeated_entry(rogue: RogueLeader) -> None:
+    for data in reversed(rogue.entries):
+        body = codec.decode(Entry, data).body
+        if isinstance(body, Endorse):
+            await rogue.append([rogue.entry(body)])
+            return
+    raise NothingToCheatWith("the log holds no approval of its own")
+
+
+@cheat("two-times", "Puts two times into one batch, one for each thing that is to be judged.")
+async def two_times(rogue: RogueLeader) -> None:
+    now = max(time.time_ns() // 1_000_000, rogue.state.time_ms)
+    await rogue.append([rogue.entry(Tick(), time_ms=now), rogue.entry(Tick(), time_ms=now + 1)])
+
+
+# --- one message in several encodings, as another build might write or read it ----------------------------------------
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A length-prefixed field."""
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _varint(value: int) -> bytes:
+    digits = bytearray()
+    while value > 0x7F:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
+
+
+def _encoding_cheat(name: str, text: str, encode: Callable[[bytes, int], bytes]) -> None:
+    """A cheat that logs an honest entry in another encoding, made of its salt and time."""
+
+    async def run(rogue: RogueLeader) -> None:
+        now = max(time.time_ns() // 1_000_000, rogue.state.time_ms)
+        await rogue.append([encode(os.urandom(16), now)])
+
+    cheat(name, text)(run)
+
+
+_TICK = _field(16, b"")
+
+_encoding_cheat(
+    "unknown-field",
+    "Writes something into an entry that only another version would read.",
+    lambda salt, now: _field(1, salt) + b"\x10" + _varint(now) + _TICK + _field(31, b"later"),
+)
+_encoding_cheat(
+    "long-number",
+    "Writes a number with more digits than it needs, which some programs read and others do not.",
+    lambda salt, now: _field(1, salt) + b"\x10" + _varint(now)[:-1] + bytes([_varint(now)[-1] | 0x80, 0]) + _TICK,
+)
+_encoding_cheat(
+    "fields-in-another-order",
+    "Writes the parts of an entry in another order.",
+    lambda salt, now: b"\x10" + _varint(now) + _field(1, salt) + _TICK,
+)
+_encoding_cheat(
+    "field-twice",
+    "Writes one part of an entry twice, of which some programs take the first and others the last.",
+    lambda salt, now: _field(1, salt) + b"\x10" + _varint(now - 1) + b"\x10" + _varint(now) + _TICK,
+)
+_encoding_cheat(
+    "two-bodies",
+    "Writes two meanings into one entry, of which some programs take the first and others the last.",
+    lambda salt, now: _field(1, salt) + b"\x10" + _varint(now) + _field(13, _field(1, bytes(70))) + _TICK,
+)
+
+
+@cheat("explicit-default", "Writes out a zero that is left out as a rule, which some programs keep and others drop.")
+async def explicit_default(rogue: RogueLeader) -> None:
+    plan = acceptable_plan(rogue)
+    coin = plan.inputs[0]
+    numbers = enumerate((coin.vout, coin.amount_sat, coin.branch, coin.index), start=2)
+    explicit = _field(1, coin.txid) + b"".join(_varint(number << 3) + _varint(value) for number, value in numbers)
+    usual = codec.encode(coin)
+    if explicit == usual:
+        raise NothingToCheatWith("this coin has no zero that could be written out")
+    honest = rogue.entry(plan)
+    body = codec.encode(plan)
+    await rogue.append(
+        [honest.replace(_field(15, body), _field(15, body.replace(_field(3, usual), _field(3, explicit))))]
+    )
+
+
+# --- places in the log ------------------------------------------------------------------------------------------------
+
+
+@cheat("gap", "Appends beyond a gap, so that what lies between could be filled in later.")
+async def gap(rogue: RogueLeader) -> None:
+    first, root = len(rogue.entries) + 5, os.urandom(32)
+    for signer in rogue.links:
+        frame = pb.Append(term=rogue.term, first_index=first, entries=[rogue.entry(Tick())], size=first + 1, root=root)
+        await rogue.ask(signer, frame, "append")
+
+
+@cheat("rewrite", "Writes another entry in the place of one that the signers have certified.")
+async def rewrite(rogue: RogueLeader) -> None:
+    await rogue.tick()
+    await rogue.tick()
+    await rogue.append([rogue.entry(Tick())] * 2, first_index=len(rogue.entries) - 2)
+
+
+@cheat("shorter-log", "Has the signers drop an entry that they voted for, and vote for a shorter log in the same term.")
+async def shorter_log(rogue: RogueLeader) -> None:
+    first = len(rogue.entries)
+    entry = rogue.entry(Tick())
+    await rogue.append([entry, entry])
+    await rogue.append([entry], first_index=first, step="shorter")
+
+
+@cheat("false-size", "States another length of the log than the batch gives.")
+async def false_size(rogue: RogueLeader) -> None:
+    first = len(rogue.entries)
+    for signer in rogue.links:
+        frame = pb.Append(
+            term=rogue.term, first_index=first, entries=[rogue.entry(Tick())], size=first + 2, root=os.urandom(32)
+        )
+        await rogue.ask(signer, frame, "append")
 
 
 @cheat("false-root", "Tells the signers another fingerprint of the log than its entries give.")

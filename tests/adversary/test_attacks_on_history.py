@@ -8,13 +8,129 @@ from collections.abc import Iterator
 import pytest
 
 from actor import actors, ready, until
-from cluster import VAULT, Cluster
+from attack_cases import Case, attack, cheats_of
+from cluster import VAULT, Cheated, Cluster
 from payments import AMOUNT, connected, paid, payee, payments_on_chain
-from siege import attacked, besieged, heals
+from siege import attacked, attacked_together, besieged, heals
 from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderRecord
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+SPLIT_LOG = "on paper: two histories of one log, each paying an order once"
+TIME = "on paper: delays shortened by a log time that stands still and then jumps"
+DISK = "on paper: a log that can only grow is filled up for ever"
+PARSERS = "on paper: two builds with one parser difference replay one log to two states"
+REPLAY = "stacks-sbtc #274: approvals and messages replayed"
+
+
+def _other_encoding(cheat: str, title: str) -> object:
+    return attack(cheat, title, "NOT_CANONICAL", step="append", signed=True, origin=PARSERS)
+
+
+def _misplaced(cheat: str, title: str, *, step: str = "append", origin: str = SPLIT_LOG) -> object:
+    return attack(cheat, title, "BATCH_DOES_NOT_FOLLOW", step=step, origin=origin)
+
+
+def _too_large(cheat: str, title: str) -> object:
+    return attack(cheat, title, "FRAME_MALFORMED", step="append", origin=DISK)
+
+
+CASES = [
+    attack(
+        "split-history",
+        "another history shown to each signer",
+        "NOT_CERTIFIED",
+        step="release",
+        signed=True,
+        origin=SPLIT_LOG,
+    ),
+    attack(
+        "split-history",
+        "a certificate put together from votes for different histories",
+        "CERTIFICATE_INVALID",
+        step="forged-certificate",
+        origin=SPLIT_LOG,
+    ),
+    _misplaced("second-batch", "a second vote at one size", step="second-vote"),
+    _misplaced("gap", "a batch appended beyond a gap"),
+    _misplaced("rewrite", "a certified entry written over"),
+    _misplaced("shorter-log", "a shorter log in one term", step="shorter"),
+    _misplaced("false-root", "a root that the entries do not give"),
+    attack("false-size", "a size that the batch does not give", "FRAME_MALFORMED", step="append", origin=SPLIT_LOG),
+    attack(
+        "hide-history",
+        "history hidden at the opening of a term",
+        "TERM_STATEMENTS_INVALID",
+        step="open_term",
+        origin=SPLIT_LOG,
+    ),
+    attack(
+        "own-statements",
+        "statements of one term replayed for another",
+        "TERM_STATEMENTS_INVALID",
+        step="open_term",
+        origin=REPLAY,
+    ),
+    attack(
+        "alter-certificate",
+        "a certificate with another root and size",
+        "CERTIFICATE_INVALID",
+        step="certify",
+        origin=SPLIT_LOG,
+    ),
+    attack("log-time-ahead", "log time pushed ahead", "BATCH_TIME_OFF", step="append", signed=True, origin=TIME),
+    attack("log-time-back", "log time put back", "ENTRY_TIME_FELL", step="append", signed=True, origin=TIME),
+    attack("two-times", "two times in one batch", "BATCH_MALFORMED", step="append", signed=True, origin=TIME),
+    _too_large("oversized-batch", "a batch of more entries than allowed"),
+    _too_large("heavy-batch", "a batch of more bytes than allowed"),
+    _too_large("heavy-entry", "an entry larger than allowed"),
+    attack("junk-entry", "random bytes as an entry", "NOT_CANONICAL", step="append", signed=True, origin=DISK),
+    attack("half-an-entry", "a truncated entry", "NOT_CANONICAL", step="append", signed=True, origin=PARSERS),
+    _other_encoding("unknown-field", "an entry with a field of another version"),
+    _other_encoding("long-number", "an entry with a number of more bytes than it needs"),
+    _other_encoding("explicit-default", "an entry with a default written out"),
+    _other_encoding("fields-in-another-order", "an entry with its fields in another order"),
+    _other_encoding("field-twice", "an entry with one field twice"),
+    _other_encoding("two-bodies", "an entry with two bodies"),
+    attack(
+        "second-genesis",
+        "the genesis logged a second time",
+        "GENESIS_MISPLACED",
+        step="append",
+        signed=True,
+        origin="on paper: a log restarted under the same keys",
+    ),
+    attack(
+        "repeated-entry", "an approval logged a second time", "ALREADY_KNOWN", step="append", signed=True, origin=REPLAY
+    ),
+    attack(
+        "uncertified-plan",
+        "a release without a certificate",
+        "NOT_CERTIFIED",
+        step="release",
+        signed=True,
+        origin=SPLIT_LOG,
+    ),
+    attack(
+        "stale-certificate",
+        "a release under a certificate of an earlier term",
+        "NOT_CERTIFIED",
+        step="release",
+        signed=True,
+        by=2,
+        origin=REPLAY,
+    ),
+    attack(
+        "stale-certificate",
+        "nonces of an earlier term under a new certificate",
+        "NONCE_UNKNOWN",
+        step="release-again",
+        signed=True,
+        by=2,
+        origin="nonce reuse (sBTC #1167)",
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,57 +139,28 @@ def siege() -> Iterator[Cluster]:
         yield cluster
 
 
-async def test_attack_split_history(siege: Cluster) -> None:
-    """Each signer sees another history: no certificate comes together, and a false one is refused."""
-    outcome = attacked(siege, "split-history", "release", "NOT_CERTIFIED")
-    assert set(outcome.refusals("forged-certificate").values()) == {("CERTIFICATE_INVALID", False)}
+@pytest.fixture(scope="module")
+def outcomes(siege: Cluster) -> dict[str, Cheated]:
+    """Every cheat, each in a term of its own, by one cheater."""
+    return attacked_together(siege, cheats_of(CASES))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_attack_is_refused(outcomes: dict[str, Cheated], case: Case) -> None:
+    case.check(outcomes)
+
+
+async def test_an_honest_coordinator_goes_on_after_all_of_them(siege: Cluster, outcomes: dict[str, Cheated]) -> None:
+    assert outcomes
     await heals(siege)
 
 
-async def test_attack_second_vote_at_one_size(siege: Cluster) -> None:
-    attacked(siege, "second-batch", "second-vote", "BATCH_DOES_NOT_FOLLOW", signed=False)
-
-
-async def test_attack_release_under_a_certificate_of_an_earlier_term(siege: Cluster) -> None:
-    outcome = attacked(siege, "stale-certificate", "release", "NOT_CERTIFIED", by=2)
-    assert set(outcome.refusals("release-again").values()) == {("NONCE_UNKNOWN", True)}
-    await heals(siege)
-
-
-async def test_attack_release_without_a_certificate(siege: Cluster) -> None:
-    attacked(siege, "uncertified-plan", "release", "NOT_CERTIFIED")
-    await heals(siege)
-
-
-async def test_attack_log_time_pushed_ahead(siege: Cluster) -> None:
-    attacked(siege, "log-time-ahead", "append", "BATCH_TIME_OFF")
-
-
-async def test_attack_log_time_put_back(siege: Cluster) -> None:
-    attacked(siege, "log-time-back", "append", "ENTRY_TIME_FELL")
-
-
-async def test_attack_history_hidden_at_a_new_term(siege: Cluster) -> None:
-    attacked(siege, "hide-history", "open_term", "TERM_STATEMENTS_INVALID", signed=False)
-
-
-async def test_attack_replayed_statements_for_another_term(siege: Cluster) -> None:
-    attacked(siege, "own-statements", "open_term", "TERM_STATEMENTS_INVALID", signed=False)
-
-
-async def test_attack_altered_certificate(siege: Cluster) -> None:
-    attacked(siege, "alter-certificate", "certify", "CERTIFICATE_INVALID", signed=False)
-
-
-async def test_attack_false_root(siege: Cluster) -> None:
-    attacked(siege, "false-root", "append", "BATCH_DOES_NOT_FOLLOW", signed=False)
-
-
-async def test_attack_disk_filling_batch(siege: Cluster) -> None:
-    attacked(siege, "oversized-batch", "append", "FRAME_MALFORMED", signed=False)
-    await heals(siege)
-
-
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="coordinator",
+    title="log time that stands still",
+    origin="on paper: delays shortened by a log time that stands still and then jumps",
+)
 async def test_attack_frozen_log_time(stopped_cluster: Cluster) -> None:
     """The signers' clocks are ten minutes on, the log's time stands still: they vote for nothing stamped so."""
     for name in stopped_cluster.signers:
@@ -81,6 +168,12 @@ async def test_attack_frozen_log_time(stopped_cluster: Cluster) -> None:
     attacked(stopped_cluster, "frozen-log-time", "append", "BATCH_TIME_OFF")
 
 
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="coordinator",
+    title="another batch shown to each signer to wedge the log, one plan of an order in each",
+    origin="on paper: one-shot votes have no unlock",
+)
 async def test_attack_split_heads_one_each_heal_under_an_honest_coordinator(cluster: Cluster) -> None:
     """An approved order is planned once in each of three histories, then the cheater is gone: it is paid once."""
     destination = payee()
@@ -96,6 +189,12 @@ async def test_attack_split_heads_one_each_heal_under_an_honest_coordinator(clus
     assert all(cluster.signer_status(name)["alarm"] is None for name in cluster.signers)
 
 
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="coordinator",
+    title="coins planned together with one that does not exist",
+    origin="on paper: an anchor rule locks coins for good",
+)
 async def test_attack_poisoned_plan_locks_no_coins(cluster: Cluster) -> None:
     """Every coin was planned together with one that does not exist; the order and the vault are not stuck."""
     first, second = payee(), payee()
@@ -115,6 +214,10 @@ async def test_attack_poisoned_plan_locks_no_coins(cluster: Cluster) -> None:
     assert payments_on_chain(cluster, second) == [AMOUNT]
 
 
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="coordinator", title="an operator's freeze withheld", origin="on paper: a coordinator keeps freezes to itself"
+)
 async def test_attack_withheld_freeze(siege: Cluster) -> None:
     """Two of three operators froze the vault; the coordinator keeps that to itself and gets no share."""
     if siege.coordinator.running:
@@ -129,6 +232,10 @@ async def test_attack_withheld_freeze(siege: Cluster) -> None:
             assert siege.signer_command(name, "thaw", freeze["id"]).returncode == 0
 
 
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="coordinator", title="a rejection withheld", origin="on paper: a coordinator keeps rejections to itself"
+)
 async def test_attack_withheld_rejection(cluster: Cluster) -> None:
     """A rejection handed to two signers by file binds them, though the coordinator logs only the approvals."""
     destination = payee()
