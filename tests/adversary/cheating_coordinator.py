@@ -20,17 +20,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cheats_on_history
+import cheats_on_orders
 import cheats_on_payments
 import cheats_on_plans
 import cheats_on_signing
 import cheats_on_terms
+import cheats_with_stolen_keys
 from cheat_report import CHEATS, NothingToCheatWith, Report, listed
 from rogue_leader import RogueLeader
 from rogue_people import People
 
 from strongroom.protocol.signed import SignedBody
 
-MODULES = (cheats_on_history, cheats_on_payments, cheats_on_plans, cheats_on_signing, cheats_on_terms)
+MODULES = (
+    cheats_on_history,
+    cheats_on_orders,
+    cheats_on_payments,
+    cheats_on_plans,
+    cheats_on_signing,
+    cheats_on_terms,
+    cheats_with_stolen_keys,
+)
 OK, FAILED, BAD_USAGE = 0, 1, 2
 
 

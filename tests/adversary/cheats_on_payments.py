@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from cheat_report import AFTERWARDS, NothingToCheatWith, cheat
+from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
 from rogue_plans import (
     acceptable_plan,
     as_inputs,
+    forced,
     fresh_coins,
     open_order,
     order_of,
@@ -25,18 +26,11 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Change, OrderEntry, Plan, PlanInput, PlanOutput, Withdraw
 
 
-async def _forced(rogue: RogueLeader, *bodies: object) -> None:
-    """Append, and ask for nonces for the last entry whatever the answers were."""
-    index = len(rogue.entries) + len(bodies) - 1
-    await rogue.append([rogue.entry(body) for body in bodies], commit_for=[index])
-    await rogue.commit(index, step=AFTERWARDS)
-
-
 async def _altered_order(rogue: RogueLeader, change: Callable[[Withdraw], Withdraw]) -> None:
     """Log a genuine order's words over other bytes; the id is new, so that only the words can be wrong."""
     record, action = paid_order(rogue)
     forged = codec.encode(replace(order_of(record), id=os.urandom(16), action=change(action)))
-    await _forced(rogue, OrderEntry(order=forged, endorsements=words_of(rogue, record.hash)))
+    await forced(rogue, OrderEntry(order=forged, endorsements=words_of(rogue, record.hash)))
 
 
 @cheat("change-amount", "Shows the signers a genuine approval, but over ten times the amount that was approved.")
@@ -53,33 +47,33 @@ async def change_destination(rogue: RogueLeader) -> None:
 @cheat("pay-twice", "Proposes a second payment of an order that was paid, from other coins of the vault.")
 async def pay_twice(rogue: RogueLeader) -> None:
     record, action = paid_order(rogue)
-    await _forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
+    await forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
 
 
 @cheat("pay-without-approval", "Proposes to pay an order that was asked for, but that too few people approved.")
 async def pay_without_approval(rogue: RogueLeader) -> None:
     record, action = open_order(rogue)
-    await _forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
+    await forced(rogue, plan_for(rogue, record, as_inputs(fresh_coins(rogue, action.vault))))
 
 
 @cheat("reuse-approvals", "Submits a paid order once more, word for word with its approvals, to have it paid again.")
 async def reuse_approvals(rogue: RogueLeader) -> None:
     record, _ = paid_order(rogue)
-    await _forced(rogue, OrderEntry(order=record.order, endorsements=words_of(rogue, record.hash)))
+    await forced(rogue, OrderEntry(order=record.order, endorsements=words_of(rogue, record.hash)))
 
 
 @cheat("merge-payments", "Makes a transaction that pays one order with two outputs, and calls both approved.")
 async def merge_payments(rogue: RogueLeader) -> None:
     plan = acceptable_plan(rogue)
     twice = (plan.outputs[0], *plan.outputs)
-    await _forced(rogue, replace(plan, outputs=twice))
+    await forced(rogue, replace(plan, outputs=twice))
 
 
 @cheat("lose-change", "Sends the change to an address so far out that no wallet of the organisation would find it.")
 async def lose_change(rogue: RogueLeader) -> None:
     record, action = paid_order(rogue)
     coins = as_inputs(fresh_coins(rogue, action.vault))
-    await _forced(rogue, plan_for(rogue, record, coins, change_index=2_000_000_000))
+    await forced(rogue, plan_for(rogue, record, coins, change_index=2_000_000_000))
 
 
 @cheat("burn-fees", "Gives half of a coin to the miners as a network fee.")
@@ -89,14 +83,14 @@ async def burn_fees(rogue: RogueLeader) -> None:
     if not isinstance(change, Change):
         raise NothingToCheatWith("the plan has no change")
     half = PlanOutput(target=replace(change, amount_sat=change.amount_sat // 2))
-    await _forced(rogue, replace(plan, outputs=(plan.outputs[0], half)))
+    await forced(rogue, replace(plan, outputs=(plan.outputs[0], half)))
 
 
 @cheat("foreign-log", "Replays an order of another organisation's log, with genuine approvals.")
 async def foreign_log(rogue: RogueLeader) -> None:
     record, _ = paid_order(rogue)
     foreign = codec.encode(replace(order_of(record), log_id=os.urandom(32), id=os.urandom(16)))
-    await _forced(rogue, OrderEntry(order=foreign, endorsements=words_of(rogue, record.hash)))
+    await forced(rogue, OrderEntry(order=foreign, endorsements=words_of(rogue, record.hash)))
 
 
 @cheat("poison-input", "Plans an approved payment with a coin that does not exist, to lock all real coins up with it.")

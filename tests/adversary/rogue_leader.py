@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rogue_people import People
 
 PATIENCE_S = 30.0
+WAITING, GO = "waiting", "go"
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class RogueLeader:
                 self._report_refusal(signer, step, reply.batch_refused.refusal)
                 continue
             answers[signer].vote = signed_of(reply.voted.vote)
-            answers[signer].commitments = self._commitments(signer, reply.voted.commitments)
+            answers[signer].commitments = self.commitments_in(signer, reply.voted.commitments)
         return answers
 
     async def append_honestly(
@@ -284,7 +285,7 @@ class RogueLeader:
         frame = pb.Commit(term=self.term, entry_indexes=[index])
         given: dict[str, SignedBody] = {}
         for signer, reply in (await self._ask_all(frame, step, to=to)).items():
-            made = self._commitments(signer, reply.committed.results, step)
+            made = self.commitments_in(signer, reply.committed.results, step)
             if index in made:
                 given[signer] = made[index]
         return given
@@ -322,6 +323,24 @@ class RogueLeader:
         """Ask one signer; None when it refuses."""
         return (await self._ask_all(body, step, to=[signer], is_last=is_last)).get(signer)
 
+    async def pause(self, why: str, *, reconnecting: bool = False) -> None:
+        """Wait until somebody outside has done something to the signers and says so with a file named `go`.
+
+        Args:
+            why: What is to be done; written to a file named `waiting`.
+            reconnecting: Whether it ends every link: the signers are awaited again.
+        """
+        before = self.links
+        waiting, go = self.folder / WAITING, self.folder / GO
+        waiting.write_text(why)
+        async with asyncio.timeout(PATIENCE_S * 4):
+            while not go.exists():
+                await asyncio.sleep(0.02)
+            go.unlink()
+            waiting.unlink()
+            while reconnecting and any(self.links.get(name) in (None, link) for name, link in before.items()):
+                await asyncio.sleep(0.02)
+
     # --- reporting ---------------------------------------------------------------------------------------------------
 
     async def _ask_all(
@@ -354,9 +373,10 @@ class RogueLeader:
             raise NothingToCheatWith(f"{signer} sent a refusal of {refusal.signer}")
         self.report.refused(signer, step, refusal.reason, refusal.detail, signed=True)
 
-    def _commitments(
+    def commitments_in(
         self, signer: str, results: Iterable[pb.CommitmentResult], step: str = "commit"
     ) -> dict[int, SignedBody]:
+        """The commitments of one answer by entry index; its refusals are reported."""
         given: dict[int, SignedBody] = {}
         for result in results:
             if result.WhichOneof("outcome") == "refusal":

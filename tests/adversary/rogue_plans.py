@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from cheat_report import NothingToCheatWith
+from cheat_report import AFTERWARDS, NothingToCheatWith
 from rogue_leader import Coin, RogueLeader
 
 from strongroom.ledger import codec
@@ -27,6 +29,29 @@ from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 
 FEE_SAT = 3_000
+
+
+async def forced(
+    rogue: RogueLeader, *bodies: Any, to: Collection[str] | None = None, time_ms: int | None = None
+) -> None:
+    """Append one batch, and ask for nonces for its last entry whatever the answers were.
+
+    Args:
+        rogue: the cheater.
+        bodies: bodies of entries, or the bytes of whole entries.
+        to: whom to ask; everybody by default.
+        time_ms: log time of the batch; now by default.
+    """
+    index = len(rogue.entries) + len(bodies) - 1
+    stamp = max(now_ms(), rogue.state.time_ms) if time_ms is None else time_ms
+    entries = [body if isinstance(body, bytes) else rogue.entry(body, time_ms=stamp) for body in bodies]
+    await rogue.append(entries, to=to, commit_for=[index])
+    await rogue.commit(index, to=to, step=AFTERWARDS)
+
+
+def now_ms() -> int:
+    """The machine's time, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def withdrawals(rogue: RogueLeader) -> list[tuple[OrderRecord, Withdraw]]:
