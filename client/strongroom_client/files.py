@@ -10,7 +10,7 @@ from typing import Final
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["FileExists", "FileProblem", "make_private_folder", "read_bytes", "read_text", "write_new"]
+__all__ = ["FileExists", "FileProblem", "make_private_folder", "read_bytes", "read_text", "replace_file", "write_new"]
 
 PRIVATE: Final = 0o600
 MAX_FILE_BYTES: Final = 1_048_576
@@ -83,6 +83,28 @@ def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
         raise FileExists(
             f"{path} is there already and is not overwritten: choose another name, or move it away", path=str(path)
         ) from error
+    except OSError as error:
+        raise FileProblem(f"cannot write {path}: {error.strerror or error}", path=str(path)) from error
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a file durably in place of the one of this name, if any: readers see the old one or the new one, whole.
+
+    Raises:
+        FileProblem: the folder is missing or not writable.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_folder(path.parent)
     except OSError as error:
         raise FileProblem(f"cannot write {path}: {error.strerror or error}", path=str(path)) from error
 

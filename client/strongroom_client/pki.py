@@ -1,9 +1,8 @@
 """A small certificate authority for tests and small installations, on the `cryptography` library.
 
 TLS certificates say who is calling; they grant calls, never authority over coins. The identity is one URI,
-`spiffe://<organisation>/<role>/<name>`; whatever a request asks for beside its public key is ignored. There is no
-revocation list: a certificate's loss is answered by a new authority, and a person's or signer's authority lies in the
-charter, not here.
+`spiffe://<organisation>/<role>/<name>`; whatever a request asks for beside its public key is ignored. A lost one
+goes on the revocation list `crl.pem`; a person's or signer's authority lies in the charter, not here.
 
 Spec: RFC 5280, RFC 2986, SPIFFE X.509-SVID.
 """
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,24 +26,32 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.wire.cards import Card, Role
-from strongroom_client.files import make_private_folder, read_bytes, write_new
+from strongroom.wire.revocation import MAX_LIST_BYTES, RevocationLists
+from strongroom_client.files import make_private_folder, read_bytes, replace_file, write_new
 
 __all__ = [
     "CA_CERTIFICATE_FILE",
     "CA_KEY_FILE",
+    "DEFAULT_LIST_DAYS",
+    "MAX_LIST_DAYS",
+    "REVOKED_FILE",
     "Authority",
     "CertificateRefused",
     "CertificateRole",
     "Issued",
+    "Revoked",
     "identity_of",
     "make_request",
 ]
 
 CA_KEY_FILE: Final = "ca.key"
 CA_CERTIFICATE_FILE: Final = "ca.pem"
+REVOKED_FILE: Final = "crl.pem"
 CA_DAYS: Final = 3_650
 DEFAULT_DAYS: Final = 365
 MAX_DAYS: Final = 825
+DEFAULT_LIST_DAYS: Final = 90
+MAX_LIST_DAYS: Final = 365
 _BACKDATED: Final = timedelta(minutes=5)  # for peers whose clock is a little behind
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 _DNS_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -102,6 +109,16 @@ def identity_of(certificate: x509.Certificate) -> str:
         return ""
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     return uris[0] if len(uris) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """A revocation list in PEM: its number, how many certificates stand in it, and until when it is valid."""
+
+    pem: bytes
+    number: int
+    count: int
+    next_update: datetime
 
 
 class Authority:
@@ -201,6 +218,65 @@ class Authority:
         )
         return _key_pem(key), issued
 
+    def revoke(
+        self, folder: Path, serials: Collection[int], *, now: datetime, days: int = DEFAULT_LIST_DAYS
+    ) -> Revoked:
+        """Write the revocation list of the authority anew, `crl.pem` in its folder, with more serial numbers in it.
+
+        Args:
+            folder: Of the authority. The list there is extended; without one the first is written.
+            serials: To add; empty for a list that is only valid for longer.
+            now: The time.
+            days: How long the list is valid. Whoever is configured with it lets nobody in after that.
+
+        Raises:
+            CertificateRefused: a serial number is out of range, or the validity is.
+            BadRevocationList: the list in the folder is damaged: nothing is written over it.
+            FileProblem: it cannot be read or written.
+        """
+        if not 1 <= days <= MAX_LIST_DAYS:
+            raise CertificateRefused(f"a revocation list lasts 1 to {MAX_LIST_DAYS} days, not {days}")
+        if any(not 0 < serial < 1 << 159 for serial in serials):
+            raise CertificateRefused("a serial number is a positive number of at most 159 bits")
+        path = folder / REVOKED_FILE
+        earlier = self._earlier(path, now) if path.exists() else None
+        number = 1 if earlier is None else _number_of(earlier) + 1
+        now = now.replace(microsecond=0)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now)
+            .next_update(now + timedelta(days=days))
+            .add_extension(x509.CRLNumber(number), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        dates = {} if earlier is None else {entry.serial_number: entry.revocation_date_utc for entry in earlier}
+        dates = {**dict.fromkeys(serials, now), **dates}
+        for serial, since in sorted(dates.items()):
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since).build()
+            builder = builder.add_revoked_certificate(entry)
+        pem = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        replace_file(path, pem, mode=0o644)
+        return Revoked(pem=pem, number=number, count=len(dates), next_update=now + timedelta(days=days))
+
+    def issued(self, pem: bytes) -> int:
+        """Return the serial number of a certificate that this authority issued.
+
+        Raises:
+            CertificateRefused: it is no certificate, or another authority's.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+            certificate.verify_directly_issued_by(self._certificate)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise CertificateRefused("this is no certificate in PEM that this authority issued") from error
+        return certificate.serial_number
+
+    def _earlier(self, path: Path, now: datetime) -> x509.CertificateRevocationList:
+        data = read_bytes(path, max_bytes=MAX_LIST_BYTES)
+        RevocationLists.parse(data, authorities=self.certificate, now=now)
+        return x509.load_pem_x509_crl(data)
+
     def _identity(self, role: str, name: str) -> str:
         return f"spiffe://{self.organisation}/{role}/{name}"
 
@@ -234,6 +310,10 @@ class Authority:
         return Issued(
             certificate=_pem(certificate), identity=identity_of(certificate), not_after=certificate.not_valid_after_utc
         )
+
+
+def _number_of(crl: x509.CertificateRevocationList) -> int:
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
 def _requested_key(card: Card) -> ec.EllipticCurvePublicKey:

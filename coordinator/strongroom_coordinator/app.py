@@ -21,6 +21,7 @@ from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.data_folder import TlsFiles, load_genesis, load_tls, storage_url
 from strongroom_coordinator.errors import BadConfig
 from strongroom_coordinator.ledger_side import LedgerSide, build_ledger_side
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.server import EdgeSide, add_services, build_edge_side
 from strongroom_coordinator.storage.engine import Storage
 
@@ -56,14 +57,17 @@ async def serve(folder: Path, config: CoordinatorConfig, *, clock: Clock, random
     """
     genesis = load_genesis(folder / config.genesis)
     tls = load_tls(folder, config, organisation=genesis.charter.organisation)
+    revoked = None if config.revoked is None else folder / config.revoked
+    revocations = Revocations(revoked, tls.certificate_authority, clock)
     storage = Storage.open(storage_url(folder, config))
     try:
         side = build_ledger_side(
             storage, genesis, config, clock=clock, random=random, evidence_folder=folder / "evidence"
         )
         node = JsonRpcNode(config.bitcoin_rpc, folder / config.bitcoin_cookie)
-        edge = build_edge_side(side, genesis.charter, config, node=node, clock=clock)
-        return await _Daemon(folder, config, tls, side, edge).run()
+        edge = build_edge_side(side, genesis.charter, config, node=node, clock=clock, revocations=revocations)
+        side.links.guard(revocations)
+        return await _Daemon(folder, config, tls, side, edge, revocations=revocations).run()
     finally:
         storage.close()
 
@@ -72,12 +76,20 @@ class _Daemon:
     """Starts in order, runs, and stops in the opposite order."""
 
     def __init__(
-        self, folder: Path, config: CoordinatorConfig, tls: TlsFiles, side: LedgerSide, edge: EdgeSide
+        self,
+        folder: Path,
+        config: CoordinatorConfig,
+        tls: TlsFiles,
+        side: LedgerSide,
+        edge: EdgeSide,
+        *,
+        revocations: Revocations,
     ) -> None:
         self._folder = folder
         self._config = config
         self._side = side
         self._edge = edge
+        self._revocations = revocations
         self._server = grpc.aio.server(options=server_options(), interceptors=edge.interceptors)
         self._health = health.aio.HealthServicer()
         self._credentials = grpc.ssl_server_credentials(
@@ -92,6 +104,7 @@ class _Daemon:
         loop.set_exception_handler(_log_defect)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._revocations.look)
         await self._start()
         failed = False
         try:
@@ -119,7 +132,7 @@ class _Daemon:
     def _work(self) -> list[Callable[[], Any]]:
         """Everything that runs as long as the daemon does; one that fails ends it."""
         health = partial(self._edge.report_health, self._health)
-        return [self._side.ledger.run, self._side.sequencer.run, *self._edge.work(), health]
+        return [self._side.ledger.run, self._side.sequencer.run, *self._edge.work(), health, self._revocations.run]
 
     async def _start(self) -> None:
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(self._side.links, self._server)

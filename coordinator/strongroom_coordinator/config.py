@@ -27,6 +27,8 @@ class CoordinatorConfig:
     certificate: Path = Path("cert.pem")
     key: Path = Path("key.pem")
     certificate_authority: Path = Path("ca.pem")
+    revoked: Path | None = None
+    """Revocation lists, PEM, read again when the file changes; None: certificates are not checked for revocation."""
     genesis: Path = Path("genesis.bin")
     storage_url: str = "sqlite:///coordinator.db"
     bitcoin_rpc: str = "http://127.0.0.1:18443"
@@ -95,6 +97,7 @@ def render_config(config: CoordinatorConfig) -> str:
             f"certificate = {_quoted(str(config.certificate))}",
             f"key = {_quoted(str(config.key))}",
             f"ca = {_quoted(str(config.certificate_authority))}",
+            *([] if config.revoked is None else [f"revoked = {_quoted(str(config.revoked))}"]),
             "",
             "[ledger]",
             f"genesis = {_quoted(str(config.genesis))}",
@@ -133,6 +136,7 @@ class _Reader:
             certificate=self._path("server", "certificate", "cert.pem"),
             key=self._path("server", "key", "key.pem"),
             certificate_authority=self._path("server", "ca", "ca.pem"),
+            revoked=self._optional_path("server", "revoked"),
             genesis=self._path("ledger", "genesis", "genesis.bin"),
             vote_timeout_ms=self._number("ledger", "vote_timeout_ms", 5_000, 100, 60_000),
             tick_ms=self._number("ledger", "tick_ms", 200, 10, 60_000),
@@ -166,6 +170,9 @@ class _Reader:
 
     def _path(self, table: str, name: str, default: str) -> Path:
         return Path(self._text(table, name, default))
+
+    def _optional_path(self, table: str, name: str) -> Path | None:
+        return None if self._value(table, name, "") == "" else self._path(table, name, "")
 
     def _number(self, table: str, name: str, default: int, least: int, most: int) -> int:
         value = self._value(table, name, default)

@@ -13,7 +13,15 @@ from cryptography import x509
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["ROLES", "NotIdentified", "PeerIdentity", "identity_of_certificate", "peer_identity"]
+__all__ = [
+    "ROLES",
+    "NotIdentified",
+    "PeerIdentity",
+    "identity_of",
+    "identity_of_certificate",
+    "peer_certificate",
+    "peer_identity",
+]
 
 ROLES: Final = frozenset({"coordinator", "signer", "person", "integrator", "auditor"})
 _URI: Final = re.compile(r"spiffe://([a-z0-9-]{1,40})/([a-z]+)/([a-z0-9-]{1,40})")
@@ -42,9 +50,20 @@ def identity_of_certificate(pem: bytes) -> PeerIdentity:
         NotIdentified: no, several, or a malformed URI.
     """
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
+        return identity_of(x509.load_pem_x509_certificate(pem))
+    except ValueError as error:
+        raise NotIdentified("the certificate has no readable subject alternative name") from error
+
+
+def identity_of(certificate: x509.Certificate) -> PeerIdentity:
+    """Read the role URI of a certificate whose chain was verified already.
+
+    Raises:
+        NotIdentified: no, several, or a malformed URI.
+    """
+    try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise NotIdentified("the certificate has no readable subject alternative name") from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
@@ -55,13 +74,25 @@ def identity_of_certificate(pem: bytes) -> PeerIdentity:
     return PeerIdentity(organisation=match[1], role=match[2], name=match[3])
 
 
+def peer_certificate(context: Any) -> x509.Certificate:
+    """Certificate of the peer of a gRPC call (`grpc.aio.ServicerContext`).
+
+    Raises:
+        NotIdentified: the connection is not mutual TLS.
+    """
+    certificates = context.auth_context().get("x509_pem_cert")
+    if not certificates or len(certificates) != 1:
+        raise NotIdentified("the connection shows no client certificate")
+    try:
+        return x509.load_pem_x509_certificate(certificates[0])
+    except ValueError as error:
+        raise NotIdentified("the client certificate cannot be read") from error
+
+
 def peer_identity(context: Any) -> PeerIdentity:
     """Identity of the peer of a gRPC call (`grpc.aio.ServicerContext`).
 
     Raises:
         NotIdentified: the connection is not mutual TLS, or the certificate names no role.
     """
-    certificates = context.auth_context().get("x509_pem_cert")
-    if not certificates or len(certificates) != 1:
-        raise NotIdentified("the connection shows no client certificate")
-    return identity_of_certificate(certificates[0])
+    return identity_of(peer_certificate(context))

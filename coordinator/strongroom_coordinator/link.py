@@ -15,13 +15,16 @@ from typing import Any, Final
 
 import grpc
 import structlog
+from cryptography import x509
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.model.errors import StrongroomError
+from strongroom.wire.revocation import CertificateRevoked, RevocationListExpired
 from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved, SignerSilent
-from strongroom_coordinator.identity import NotIdentified, PeerIdentity, peer_identity
+from strongroom_coordinator.identity import NotIdentified, PeerIdentity, identity_of, peer_certificate
 from strongroom_coordinator.link_frames import ANSWERS, SIGNER_REQUESTS, SignerHello, hello_of, response
+from strongroom_coordinator.revocations import Revocations
 
 __all__ = ["LinkServer", "SignerLink", "SignerRequestHandler"]
 
@@ -48,8 +51,9 @@ class _Open:
 class SignerLink:
     """One connected signer. Every method belongs to the event loop's thread."""
 
-    def __init__(self, hello: SignerHello) -> None:
+    def __init__(self, hello: SignerHello, certificate: x509.Certificate | None = None) -> None:
         self.signer = hello.signer
+        self.certificate = certificate
         self.hello = hello
         self.given: tuple[int, int] = (0, 0)
         """Term and size of the highest certificate that this signer has, as far as we know."""
@@ -245,6 +249,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         self._leader = leader
         self._version = version
         self._signers = signers
+        self._revocations: Revocations | None = None
         self._links: dict[str, SignerLink] = {}
         self._handler: SignerRequestHandler | None = None
         self._watchers: list[Callable[[SignerLink, bool], None]] = []
@@ -262,6 +267,11 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
     def links(self) -> dict[str, SignerLink]:
         """The connected signers by name; do not change it."""
         return self._links
+
+    def guard(self, revocations: Revocations) -> None:
+        """Refuse signers whose certificates are revoked, and end their links when they are."""
+        self._revocations = revocations
+        revocations.on_change(self._close_revoked)
 
     def serve_requests(self, handler: SignerRequestHandler) -> None:
         """Set who serves what signers ask."""
@@ -301,19 +311,37 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         except (TimeoutError, StopAsyncIteration):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no Hello came")
         try:
-            peer = self._require_signer(peer_identity(context))
+            certificate = peer_certificate(context)
+            peer = self._require_signer(identity_of(certificate))
+            self._require_not_revoked(certificate)
             hello = hello_of(first, log_id=self._log_id)
             if hello.signer != peer.name:
                 raise SignerMisbehaved(f"the certificate is {peer.name}'s, Hello says {hello.signer}")
         except NotIdentified as error:
             log.warning("link.refused", reason=error.reason, message=error.message)
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
+        except (CertificateRevoked, RevocationListExpired) as error:
+            log.warning("link.refused", signer=peer.name, reason=error.reason, message=error.message, **error.facts)
+            await context.abort(grpc.StatusCode[error.kind.name], f"{error.reason}: {error.message}")
         except SignerMisbehaved as error:
             log.warning("link.refused", signer=peer.name, reason=error.reason, message=error.message)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the coordinator is stopping")
-        return self._join(SignerLink(hello))
+        return self._join(SignerLink(hello, certificate))
+
+    def _require_not_revoked(self, certificate: x509.Certificate | None) -> None:
+        if self._revocations is not None and certificate is not None:
+            self._revocations.check(certificate)
+
+    def _close_revoked(self) -> None:
+        """End the links of signers whose certificates have been revoked since they connected."""
+        for link in tuple(self._links.values()):
+            try:
+                self._require_not_revoked(link.certificate)
+            except (CertificateRevoked, RevocationListExpired) as error:
+                log.warning("link.refused", signer=link.signer, reason=error.reason, message=error.message)
+                link.close(f"{error.reason}: {error.message}")
 
     def _require_signer(self, peer: PeerIdentity) -> PeerIdentity:
         if peer.role != "signer" or peer.organisation != self._organisation or peer.name not in self._signers():

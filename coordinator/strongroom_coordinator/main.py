@@ -27,6 +27,7 @@ from strongroom_coordinator.data_folder import (
     write_private,
 )
 from strongroom_coordinator.errors import BadConfig
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.storage.engine import Storage, migrate
 
 __all__ = ["main", "run"]
@@ -122,7 +123,9 @@ def _init(options: argparse.Namespace) -> int:
 
 def _check(folder: Path, config: CoordinatorConfig) -> int:
     genesis = load_genesis(folder / config.genesis)
-    load_tls(folder, config, organisation=genesis.charter.organisation)
+    tls = load_tls(folder, config, organisation=genesis.charter.organisation)
+    if config.revoked is not None:
+        Revocations(folder / config.revoked, tls.certificate_authority, SystemClock())
     Storage.open(storage_url(folder, config)).close()
     _say(f"log id {genesis.log_id.hex()}")
     return OK

@@ -43,6 +43,8 @@ class SignerConfig:
     """HOST:PORT of the coordinator's signer link."""
     certificate: Path = Path("cert.pem")
     certificate_authority: Path = Path("ca.pem")
+    revoked: Path | None = None
+    """Revocation lists that the coordinator's certificate is checked against, PEM; None: it is not checked."""
     free_disk_floor_bytes: int = DEFAULT_FLOOR_BYTES
     """Below this much free disk the signer does not vote."""
     operator_socket: Path = Path("operator.sock")
@@ -94,7 +96,7 @@ class _Reader:
 
     def read(self, content: dict[str, Any]) -> SignerConfig:
         self._known(content, "", {"coordinator", "storage", "operator", "log", "limits"})
-        coordinator = self._table(content, "coordinator", {"address", "certificate", "ca"})
+        coordinator = self._table(content, "coordinator", {"address", "certificate", "ca", "revoked"})
         storage = self._table(content, "storage", {"free_disk_floor_bytes"})
         operator = self._table(content, "operator", {"socket"})
         log = self._table(content, "log", {"level"})
@@ -102,6 +104,7 @@ class _Reader:
             coordinator=self._address(coordinator),
             certificate=Path(self._text(coordinator, "coordinator.certificate", "cert.pem")),
             certificate_authority=Path(self._text(coordinator, "coordinator.ca", "ca.pem")),
+            revoked=self._optional_path(coordinator, "coordinator.revoked"),
             free_disk_floor_bytes=self._floor(storage),
             operator_socket=Path(self._text(operator, "operator.socket", "operator.sock")),
             log_level=self._level(log),
@@ -127,6 +130,9 @@ class _Reader:
             self.problems.append(f"{where}: must be a text that is not empty")
             return default
         return value
+
+    def _optional_path(self, table: dict[str, Any], where: str) -> Path | None:
+        return None if table.get(where.rsplit(".", 1)[1], "") == "" else Path(self._text(table, where, "-"))
 
     def _address(self, table: dict[str, Any]) -> str:
         value = self._text(table, "coordinator.address", "") if "address" in table else ""
@@ -186,6 +192,7 @@ def render_config(config: SignerConfig) -> str:
         f'address = "{config.coordinator}"',
         f'certificate = "{config.certificate}"',
         f'ca = "{config.certificate_authority}"',
+        f'revoked = "{config.revoked or ""}"',
         "",
         "[storage]",
         f"free_disk_floor_bytes = {config.free_disk_floor_bytes}",

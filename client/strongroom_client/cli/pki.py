@@ -9,14 +9,19 @@ import click
 
 from strongroom.wire.cards import parse_card
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
-from strongroom_client.files import make_private_folder, read_text, write_new
+from strongroom_client.files import make_private_folder, read_bytes, read_text, write_new
 from strongroom_client.pki import (
     CA_CERTIFICATE_FILE,
     DEFAULT_DAYS,
+    DEFAULT_LIST_DAYS,
     MAX_DAYS,
+    MAX_LIST_DAYS,
+    REVOKED_FILE,
     Authority,
+    CertificateRefused,
     CertificateRole,
     Issued,
+    Revoked,
 )
 
 __all__ = ["pki"]
@@ -73,6 +78,56 @@ def issue_coordinator(folder: Path, hosts: tuple[str, ...], name: str, out: Path
     write_new(out / "cert.pem", issued.certificate, mode=0o644)
     write_new(out / CA_CERTIFICATE_FILE, authority.certificate, mode=0o644)
     emit({**_described(issued), "folder": str(out)}, f"Issued {issued.identity}: {out}")
+
+
+_list_days = click.option(
+    "--days",
+    type=click.IntRange(1, MAX_LIST_DAYS),
+    default=DEFAULT_LIST_DAYS,
+    show_default=True,
+    help="How long the list is valid; renew it before, for after that nobody is let in.",
+)
+
+
+@pki.command()
+@click.argument("folder", metavar="PKI", type=PathArgument)
+@click.option("--cert", "files", multiple=True, type=PathArgument, help="A certificate to revoke; may be repeated.")
+@click.option("--serial", "serials", multiple=True, help="A serial number in hex, as logs show it; may be repeated.")
+@_list_days
+@json_option
+def revoke(folder: Path, files: tuple[Path, ...], serials: tuple[str, ...], days: int) -> None:
+    """Revoke certificates: write them into the authority's list, crl.pem."""
+    if not files and not serials:
+        raise click.UsageError("give --cert or --serial")
+    authority = Authority.open(folder)
+    numbers = {authority.issued(read_bytes(file)) for file in files} | {_serial(text) for text in serials}
+    _emit_list(folder, authority.revoke(folder, numbers, now=datetime.now(UTC), days=days))
+
+
+@pki.command("renew-revocations")
+@click.argument("folder", metavar="PKI", type=PathArgument)
+@_list_days
+@json_option
+def renew_revocations(folder: Path, days: int) -> None:
+    """Write the list of revoked certificates anew, valid for longer; also the first, empty one."""
+    _emit_list(folder, Authority.open(folder).revoke(folder, (), now=datetime.now(UTC), days=days))
+
+
+def _emit_list(folder: Path, revoked: Revoked) -> None:
+    path = folder / REVOKED_FILE
+    facts = {"revoked": revoked.count, "number": revoked.number, "next_update": revoked.next_update.isoformat()}
+    emit(
+        {**facts, "list": str(path)},
+        f"{path} lists {revoked.count} revoked certificates, valid until {revoked.next_update:%Y-%m-%d}. "
+        "Copy it to the coordinator and to every signer that is configured with one.",
+    )
+
+
+def _serial(text: str) -> int:
+    digits = text.replace(":", "").lower()
+    if not digits or len(digits) > 40 or any(digit not in "0123456789abcdef" for digit in digits):
+        raise CertificateRefused(f'"{text[:60]}" is no serial number in hex')
+    return int(digits, 16)
 
 
 def _described(issued: Issued) -> dict[str, str]:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
 import structlog
+from cryptography import x509
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
 from strongroom.model.errors import StrongroomError
-from strongroom_coordinator.identity import PeerIdentity, peer_identity
+from strongroom_coordinator.identity import identity_of, peer_certificate
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.errors import CallTooSlow, InternalError, RoleNotAllowed
 
-__all__ = ["DOMAIN", "INTEGRATION", "TREASURY", "Border"]
+__all__ = ["DOMAIN", "INTEGRATION", "LINK", "TREASURY", "Border"]
 
 log = structlog.get_logger()
 
 DOMAIN: Final = "strongroom"
 TREASURY: Final = "strongroom.api.treasury.v1.TreasuryService"
 INTEGRATION: Final = "strongroom.api.integration.v1.IntegrationService"
+LINK: Final = "strongroom.api.signer.v1.SignerLinkService"
+SAY_AGAIN_S: Final = 60.0
+MAX_REMEMBERED: Final = 4_096
 MAX_CALL_S: Final = 60.0
 """A unary call takes no longer, whatever deadline its caller set."""
 _DETAILS: Final = "grpc-status-details-bin"
@@ -55,26 +60,24 @@ def may_call(role: str, service: str, method: str) -> bool:
     return service == INTEGRATION and role == "integrator"
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call: what it is and who makes it."""
-
-    service: str
-    method: str
-    peer: PeerIdentity
-
-
 class Border(grpc.aio.ServerInterceptor):
-    """Guards the treasury and integration services; others (signers' links, health, reflection) pass untouched.
+    """Guards the treasury and integration services by role, and every service by revocation.
+
+    Health and reflection are for whoever has a certificate that is not revoked; signers' links guard themselves.
 
     Args:
         organisation: The organisation that certificates must name.
+        revocations: Says whose certificates are revoked; None when nobody checks.
         max_call_s: Longest unary call.
     """
 
-    def __init__(self, organisation: str, *, max_call_s: float = MAX_CALL_S) -> None:
+    def __init__(
+        self, organisation: str, revocations: Revocations | None = None, *, max_call_s: float = MAX_CALL_S
+    ) -> None:
         self._organisation = organisation
+        self._revocations = revocations
         self._max_call_s = max_call_s
+        self._refused = _RefusedCallers()
 
     async def intercept_service(
         self,
@@ -84,14 +87,18 @@ class Border(grpc.aio.ServerInterceptor):
         """Wrap the handler of a guarded service."""
         handler = await continuation(handler_call_details)
         service, _, method = str(handler_call_details.method).lstrip("/").partition("/")
-        if handler is None or service not in (TREASURY, INTEGRATION):
+        if handler is None or service == LINK:
             return handler
         codecs = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
         }
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, service, method), **codecs)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, service, method), **codecs)
+            # Health's Watch writes its answers itself instead of yielding them.
+            wrap = self._stream if inspect.isasyncgenfunction(handler.unary_stream) else self._unary_unbounded
+            return grpc.unary_stream_rpc_method_handler(wrap(handler.unary_stream, service, method), **codecs)
         return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, service, method), **codecs)
 
     def _unary(self, handle: Callable[[Any, Any], Awaitable[Any]], service: str, method: str) -> Any:
@@ -114,11 +121,23 @@ class Border(grpc.aio.ServerInterceptor):
 
         return call
 
+    def _unary_unbounded(self, handle: Callable[[Any, Any], Awaitable[Any]], service: str, method: str) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            try:
+                self._authorise(service, method, context)
+            except StrongroomError as error:
+                await _abort(context, error)
+            return await handle(request, context)
+
+        return call
+
     def _stream(self, handle: Callable[[Any, Any], AsyncIterator[Any]], service: str, method: str) -> Any:
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 self._authorise(service, method, context)
                 async for response in handle(request, context):
+                    # A stream outlives many a certificate.
+                    self._require_not_revoked(peer_certificate(context))
                     yield response
             except StrongroomError as error:
                 await _abort(context, error)
@@ -131,15 +150,45 @@ class Border(grpc.aio.ServerInterceptor):
         return call
 
     def _authorise(self, service: str, method: str, context: Any) -> None:
-        peer = peer_identity(context)
+        certificate = peer_certificate(context)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(peer=f"{peer.role}/{peer.name}", method=method)
-        if peer.organisation != self._organisation or not may_call(peer.role, service, method):
-            raise RoleNotAllowed(
-                f"{peer.role} {peer.name} of {peer.organisation} may not call {method} of {service}",
-                role=peer.role,
-                method=method,
-            )
+        try:
+            self._require_not_revoked(certificate)
+            if service not in (TREASURY, INTEGRATION):
+                return
+            peer = identity_of(certificate)
+            structlog.contextvars.bind_contextvars(peer=f"{peer.role}/{peer.name}", method=method)
+            if peer.organisation != self._organisation or not may_call(peer.role, service, method):
+                raise RoleNotAllowed(
+                    f"{peer.role} {peer.name} of {peer.organisation} may not call {method} of {service}",
+                    role=peer.role,
+                    method=method,
+                )
+        except StrongroomError as error:
+            self._refused.note(certificate, method, error)
+            raise
+
+    def _require_not_revoked(self, certificate: x509.Certificate) -> None:
+        if self._revocations is not None:
+            self._revocations.check(certificate)
+
+
+class _RefusedCallers:
+    """Logs whom the door refused: each certificate once a minute at most, so that none can fill the disk."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[int, str], float] = {}
+
+    def note(self, certificate: x509.Certificate, method: str, error: StrongroomError) -> None:
+        now = asyncio.get_running_loop().time()
+        key = (certificate.serial_number, error.reason)
+        if now - self._said.get(key, -SAY_AGAIN_S) < SAY_AGAIN_S:
+            return
+        if len(self._said) >= MAX_REMEMBERED:
+            self._said.clear()
+        self._said[key] = now
+        serial = f"{certificate.serial_number:x}"
+        log.warning("rpc.refused", reason=error.reason, message=error.message, method=method, serial=serial)
 
 
 def _incident(error: Exception, service: str, method: str) -> InternalError:

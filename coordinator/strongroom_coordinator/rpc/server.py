@@ -24,8 +24,9 @@ from strongroom_coordinator.errors import BadConfig
 from strongroom_coordinator.ledger_side import LedgerSide
 from strongroom_coordinator.planner import Planner
 from strongroom_coordinator.reading import LogReader
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.integration import IntegrationService
-from strongroom_coordinator.rpc.interceptor import INTEGRATION, TREASURY, Border
+from strongroom_coordinator.rpc.interceptor import INTEGRATION, LINK, TREASURY, Border
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.rpc.treasury import TreasuryService
 from strongroom_coordinator.tracker import Tracker
@@ -37,7 +38,6 @@ __all__ = ["EdgeSide", "add_services", "build_edge_side", "network_of"]
 LOOK_S: Final = 0.1
 _HEALTH = "grpc.health.v1.Health"
 _REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
-_LINK = "strongroom.api.signer.v1.SignerLinkService"
 
 
 def network_of(charter: Charter) -> Network:
@@ -61,11 +61,12 @@ class EdgeSide:
     journal: OrderJournal
     node: BitcoinNode
     organisation: str
+    revocations: Revocations | None = None
 
     @property
     def interceptors(self) -> list[Any]:
         """For `grpc.aio.server`."""
-        return [Border(self.organisation)]
+        return [Border(self.organisation, self.revocations)]
 
     def work(self) -> list[Callable[[], Any]]:
         """Everything that runs as long as the daemon does; one that fails ends it."""
@@ -96,7 +97,13 @@ class EdgeSide:
 
 
 def build_edge_side(
-    side: LedgerSide, charter: Charter, config: CoordinatorConfig, *, node: BitcoinNode, clock: Clock
+    side: LedgerSide,
+    charter: Charter,
+    config: CoordinatorConfig,
+    *,
+    node: BitcoinNode,
+    clock: Clock,
+    revocations: Revocations | None = None,
 ) -> EdgeSide:
     """Wire this half to the ledger half.
 
@@ -152,14 +159,14 @@ def build_edge_side(
         refusals=side.sessions.refusals,
         evidence=side.evidence,
     )
-    return EdgeSide(parts=parts, journal=journal, node=node, organisation=charter.organisation)
+    return EdgeSide(parts=parts, journal=journal, node=node, organisation=charter.organisation, revocations=revocations)
 
 
 def add_services(server: Any, edge: EdgeSide) -> None:
     """Add the services for people and integrators, and reflection over everything that is served."""
     treasury_service_pb2_grpc.add_TreasuryServiceServicer_to_server(TreasuryService(edge.parts), server)
     integration_service_pb2_grpc.add_IntegrationServiceServicer_to_server(IntegrationService(edge.parts), server)
-    reflection.enable_server_reflection((TREASURY, INTEGRATION, _LINK, _HEALTH, _REFLECTION), server)
+    reflection.enable_server_reflection((TREASURY, INTEGRATION, LINK, _HEALTH, _REFLECTION), server)
 
 
 async def _set_health(health: Any, serving: bool) -> None:
