@@ -1,0 +1,133 @@
+"""Several hosts on one machine: a network namespace for each signer, bridged to the coordinator, real packet loss.
+
+Needs root and iproute2. Where nftables is there, partitions are its drop rules; elsewhere routes into nowhere, which
+lose the same packets. `why_not` says what a machine lacks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+NETWORK: Final = "198.18.77"
+"""Of the range for tests of network devices (RFC 2544), so that it meets no real network."""
+COORDINATOR: Final = f"{NETWORK}.1"
+_NUMBER = itertools.count()
+
+
+class CannotBuild(Exception):
+    """The machine refused to make a namespace, a bridge or a link."""
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise CannotBuild(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+
+
+@cache
+def why_not() -> str:
+    """What this machine lacks for hosts of its own; empty when nothing."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("ip") is None or shutil.which("nsenter") is None:
+        return "iproute2 or nsenter is not installed"
+    try:
+        with hosts(["probe"]) as found:
+            found.cut("probe")
+            found.heal("probe")
+    except CannotBuild as error:
+        return f"this machine cannot make network namespaces: {error}"
+    return ""
+
+
+@dataclass
+class Hosts:
+    """Namespaces by host name, all on one bridge with the coordinator's address."""
+
+    bridge: str
+    namespaces: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    nftables: bool = field(default_factory=lambda: shutil.which("nft") is not None)
+
+    def add(self, name: str) -> None:
+        """Make a host and plug it in."""
+        number = len(self.namespaces)
+        space, inside, outside = f"{self.bridge}-{number}", f"{self.bridge}e{number}", f"{self.bridge}o{number}"
+        _run("ip", "netns", "add", space)
+        self.namespaces[name] = space
+        self.addresses[name] = f"{NETWORK}.{11 + number}"
+        _run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside)
+        _run("ip", "link", "set", inside, "netns", space)
+        _run("ip", "link", "set", outside, "master", self.bridge)
+        _run("ip", "link", "set", outside, "up")
+        self._inside(name, "ip", "addr", "add", f"{self.addresses[name]}/24", "dev", inside)
+        self._inside(name, "ip", "link", "set", inside, "up")
+        self._inside(name, "ip", "link", "set", "lo", "up")
+
+    def command(self, name: str, command: Sequence[str]) -> list[str]:
+        """A command that runs on this host."""
+        return ["nsenter", f"--net=/var/run/netns/{self.namespaces[name]}", *command]
+
+    def cut(self, name: str, *, up: bool = True, down: bool = True) -> None:
+        """Lose every packet from this host to the coordinator (up), or from the coordinator to it (down)."""
+        if self.nftables:
+            self._inside(name, "nft", "add", "table", "inet", "cut")
+            for chain, wanted in (("output", up), ("input", down)):
+                if wanted:
+                    rule = f"{{ type filter hook {chain} priority 0 ; policy drop ; }}"
+                    self._inside(name, "nft", "add", "chain", "inet", "cut", chain, rule)
+            return
+        if up:
+            self._inside(name, "ip", "route", "replace", "blackhole", f"{COORDINATOR}/32")
+        if down:
+            _run("ip", "route", "replace", "blackhole", f"{self.addresses[name]}/32")
+
+    def heal(self, name: str) -> None:
+        """Lose no packet of this host any more."""
+        if self.nftables:
+            self._inside(name, "nft", "flush", "ruleset")
+            return
+        for command in (
+            self.command(name, ["ip", "route", "del", "blackhole", f"{COORDINATOR}/32"]),
+            ["ip", "route", "del", "blackhole", f"{self.addresses[name]}/32"],
+        ):
+            subprocess.run(command, capture_output=True, check=False, timeout=30)
+
+    def remove(self) -> None:
+        """Take everything away again."""
+        for name in self.namespaces:
+            self.heal(name)
+        for space in self.namespaces.values():
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False, timeout=30)
+        subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False, timeout=30)
+
+    def _inside(self, name: str, *command: str) -> None:
+        _run(*self.command(name, command))
+
+
+@contextmanager
+def hosts(names: Sequence[str]) -> Iterator[Hosts]:
+    """Hosts of these names, reachable from this process at `Hosts.addresses`; it is itself `COORDINATOR`.
+
+    Raises:
+        CannotBuild: the machine cannot make them.
+    """
+    # The name of an interface has at most 15 letters.
+    found = Hosts(bridge=f"sr{os.getpid() % 100_000}{next(_NUMBER) % 10}")
+    try:
+        _run("ip", "link", "add", found.bridge, "type", "bridge")
+        _run("ip", "addr", "add", f"{COORDINATOR}/24", "dev", found.bridge)
+        _run("ip", "link", "set", found.bridge, "up")
+        for name in names:
+            found.add(name)
+        yield found
+    finally:
+        found.remove()
