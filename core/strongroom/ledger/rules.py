@@ -33,6 +33,7 @@ __all__ = [
     "named_approver",
     "person_key_known",
     "quorum_members",
+    "why_not_initiated",
 ]
 
 MAX_LINE_BYTES: Final = 200
@@ -107,6 +108,16 @@ def may_initiate(charter: Charter, person: str, payment: Withdrawal) -> bool:
     """Say whether some rule about this payment lets this person initiate it."""
     book = book_of(charter)
     return any(_covers(rule, payment) and _may_initiate_under(book, rule, person) for rule in charter.rules)
+
+
+def why_not_initiated(charter: Charter, person: str, payment: Withdrawal) -> Judgement:
+    """Say what keeps a person who `may_initiate` not from initiating this payment: the closest rule's first problem.
+
+    That is a maximum, a vault, a destination or an asset that no rule allows, or the person, who is not named.
+    """
+    key = min(book_of(charter).keys.get(person, ()), default=b"")
+    asked = Endorsed(person=person, key=key, verb=Verb.INITIATE, expires_ms=1, time_ms=0)
+    return judge_withdrawal(charter, payment, (asked,), at_ms=0, window_total=None)
 
 
 def named_approver(charter: Charter, person: str, payment: Withdrawal) -> bool:

@@ -104,7 +104,7 @@ def test_order_bytes_that_are_not_canonical_are_refused(world: World) -> None:
         ({"amount": 293}, "AMOUNT_INVALID"),
         ({"amount": 21_000_000 * 100_000_000 + 1}, "AMOUNT_INVALID"),
         ({"max_fee": 2**80}, "AMOUNT_INVALID"),
-        ({"amount": 300_000_000}, "INITIATOR_NOT_ALLOWED"),
+        ({"amount": 300_000_000}, "OVER_MAXIMUM"),
     ],
 )
 def test_a_withdrawal_that_could_never_be_paid_is_refused(world: World, parts: dict[str, Any], code: str) -> None:

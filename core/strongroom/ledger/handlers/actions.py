@@ -22,9 +22,9 @@ from strongroom.ledger.messages import (
 )
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
-from strongroom.ledger.reasons import refused
+from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members
+from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members, why_not_initiated
 from strongroom.ledger.state import State, decode_order
 
 __all__ = ["Act", "act_of"]
@@ -38,6 +38,9 @@ class Act(Protocol):
 
     def may_initiate(self, state: State, person: str) -> bool:
         """Whether this person may make such an order."""
+
+    def not_initiated(self, state: State, person: str) -> Refused:
+        """Why this person, who may not, may not make such an order."""
 
     def is_approver(self, state: State, person: str) -> bool:
         """Whether this person's approval can count, and their rejection ends the order."""
@@ -69,7 +72,15 @@ def act_of(order: Order) -> Act:
             return _Reinstate(order.action)
 
 
-class _WaitsWhileOpen:
+class _ByThoseNamed:
+    """Whoever may not make such an order is told no more than that."""
+
+    def not_initiated(self, state: State, person: str) -> Refused:
+        what = "look in the charter whose it is to make such orders"
+        return refused("INITIATOR_NOT_ALLOWED", f"{person} may not initiate this order: {what}", person=person)
+
+
+class _WaitsWhileOpen(_ByThoseNamed):
     """The usual life: takes words while open, does nothing by itself."""
 
     def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
@@ -102,6 +113,10 @@ class _Pay(_WaitsWhileOpen):
 
     def may_initiate(self, state: State, person: str) -> bool:
         return may_initiate(state.charter, person, withdrawal_of(self.action))
+
+    def not_initiated(self, state: State, person: str) -> Refused:
+        why = why_not_initiated(state.charter, person, withdrawal_of(self.action))
+        return refused(why.code.value, f"{person} may not initiate this order: {'; '.join(why.missing)}", person=person)
 
     def is_approver(self, state: State, person: str) -> bool:
         return named_approver(state.charter, person, withdrawal_of(self.action))
@@ -182,7 +197,7 @@ class _MakeVault(_WaitsWhileOpen):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stop:
+class _Stop(_ByThoseNamed):
     action: Freeze
 
     def check(self, state: State, at: Position) -> None:

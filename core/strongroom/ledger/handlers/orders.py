@@ -99,10 +99,7 @@ def _check_said(
         if any(one.person == new.person for one in before):
             raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiates the order and cannot approve it")
         if not act.may_initiate(state, new.person):
-            what = "look in the charter what its rules allow to whom, from where and up to which amount"
-            raise refused(
-                "INITIATOR_NOT_ALLOWED", f"{new.person} may not initiate this order: {what}", person=new.person
-            )
+            raise act.not_initiated(state, new.person)
         return
     if new.verb is Verb.APPROVE and new.person in initiators:
         raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiated the order and cannot approve it")
