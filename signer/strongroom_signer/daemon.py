@@ -32,6 +32,7 @@ from strongroom_signer.logs import Log
 from strongroom_signer.money_path import RELEASED_COUNTER, MoneyPath
 from strongroom_signer.nonces import NonceBook
 from strongroom_signer.operator import OperatorServer, prepare_socket
+from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
@@ -61,6 +62,7 @@ class Signer:
     keys: SignerKeys
     copy: LogCopy
     inbox: Inbox
+    quarantine: Quarantine
     voting: Voting
     shares: Shares
     nonces: NonceBook
@@ -140,6 +142,7 @@ class Signer:
             coordinator=self.config.coordinator,
             shares_released=self.store.counter(RELEASED_COUNTER),
             last_refusal=self.money_path.last_refusal,
+            quarantine=_notice_pb(self.quarantine.notice),
         )
 
     def close(self) -> None:
@@ -196,6 +199,7 @@ def _assemble(
     charter = decode_charter(pin.charter)
     check_limits(config, charter)
     copy = LogCopy(store, LogId(pin.log_id))
+    quarantine = Quarantine(store, log_id=copy.log_id, signer=name, vote_key=keys.vote, clock=clock)
     inbox = Inbox(copy, signer=name, vote_key=keys.vote, clock=clock, random=random)
     voting = Voting(
         copy,
@@ -245,6 +249,7 @@ def _assemble(
         key_generation=key_generation,
         explainer=explainer,
         inbox=inbox,
+        quarantine=quarantine,
         log=log,
     )
     return Signer(
@@ -255,12 +260,25 @@ def _assemble(
         keys=keys,
         copy=copy,
         inbox=inbox,
+        quarantine=quarantine,
         voting=voting,
         shares=shares,
         nonces=nonces,
         key_generation=key_generation,
         money_path=money_path,
         service=service,
+    )
+
+
+def _notice_pb(notice: Notice | None) -> operator_pb.Quarantine | None:
+    if notice is None:
+        return None
+    return operator_pb.Quarantine(
+        evidence_hash=notice.evidence_hash,
+        fault=notice.fault,
+        detail=notice.detail,
+        operator_cleared=notice.operator_cleared,
+        ordered=notice.ordered,
     )
 
 
@@ -291,6 +309,7 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
     link = Link(endpoint, service=signer.service, catch_up=signer.catch_up, hello=signer.hello, random=random, log=log)
     operator = OperatorServer(
         signer.inbox,
+        signer.quarantine,
         status=lambda: signer.status(connected=link.is_connected, last_error=link.last_error),
         raise_words=link.raise_words,
         log=log,

@@ -15,8 +15,18 @@ from strongroom.ledger.messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_E
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 from strongroom_signer import requests
+from strongroom_signer.quarantine import Notice
 
-__all__ = ["BadFrame", "batches_of", "batches_to_pb", "decode_certificate", "open_signed", "request_of", "signed_to_pb"]
+__all__ = [
+    "BadFrame",
+    "batches_of",
+    "batches_to_pb",
+    "decode_certificate",
+    "notice_of",
+    "open_signed",
+    "request_of",
+    "signed_to_pb",
+]
 
 MAX_CERTIFICATE_BYTES: Final = 65_535
 MAX_COMMIT_FOR: Final = 4_096
@@ -24,6 +34,8 @@ MAX_SETS: Final = 4_096
 MAX_HOLDERS: Final = 100
 MAX_KEYGEN_BYTES: Final = 65_536
 MAX_CATCH_UP_BYTES: Final = 9 * 1024 * 1024
+MAX_WORD: Final = 40
+MAX_LINE: Final = 400
 MAX_INDEX: Final = 2**62
 """No log has as many entries; a database cannot even look for one above 2^63 - 1."""
 
@@ -48,6 +60,25 @@ def request_of(frame: link_pb.LinkResponse) -> requests.Request:
     if kind is None or reader is None:
         raise BadFrame(f"a frame with {kind or 'nothing this version knows'} is no request")
     return reader(getattr(frame, kind))
+
+
+def notice_of(pb: link_pb.Quarantined) -> Notice | None:
+    """What the coordinator says that keeps this signer out of signing sets; None when nothing does.
+
+    Raises:
+        BadFrame: a field is out of its range.
+    """
+    if not pb.evidence_hash:
+        return None
+    if len(pb.fault) > MAX_WORD or len(pb.detail) > MAX_LINE or not (pb.fault + pb.detail).isprintable():
+        raise BadFrame("quarantined: the fault and its detail are short lines of text")
+    return Notice(
+        evidence_hash=_sized(pb.evidence_hash, 32, "quarantined.evidence_hash"),
+        fault=pb.fault,
+        detail=pb.detail,
+        operator_cleared=pb.operator_cleared,
+        ordered=pb.ordered,
+    )
 
 
 def open_signed(signed: types_pb2.SignedBody, where: str) -> SignedBody:
@@ -205,6 +236,11 @@ def _keygen_round2(pb: link_pb.KeygenRound2) -> requests.KeygenRound2:
     return requests.KeygenRound2(**_attempt(pb, "keygen_round2"), message=message)
 
 
+def _keygen_investigate(pb: link_pb.KeygenInvestigate) -> requests.KeygenInvestigate:
+    message = _bounded(pb.message, MAX_KEYGEN_BYTES, "keygen_investigate.message")
+    return requests.KeygenInvestigate(**_attempt(pb, "keygen_investigate"), message=message)
+
+
 def _keygen_finish(pb: link_pb.KeygenFinish) -> requests.KeygenFinish:
     message = _bounded(pb.message, MAX_KEYGEN_BYTES, "keygen_finish.message")
     return requests.KeygenFinish(**_attempt(pb, "keygen_finish"), message=message)
@@ -243,6 +279,7 @@ _READERS: Final[dict[str, Callable[[Any], requests.Request]]] = {
     "certify": _certify,
     "keygen_round1": _keygen_round1,
     "keygen_round2": _keygen_round2,
+    "keygen_investigate": _keygen_investigate,
     "keygen_finish": _keygen_finish,
     "trial_commit": _trial_commit,
     "trial_sign": _trial_sign,

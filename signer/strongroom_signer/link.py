@@ -21,7 +21,7 @@ from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp, Fetch
-from strongroom_signer.frames import BadFrame, batches_of, request_of
+from strongroom_signer.frames import BadFrame, batches_of, notice_of, request_of
 from strongroom_signer.logs import Log
 from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
@@ -193,6 +193,7 @@ class _Session:
         if frame.welcome.log_id != self._log_id or len(frame.welcome.leader) != 16:
             raise LinkFailed(f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another")
         self.leader = frame.welcome.leader
+        self._service.noted(None)
 
     async def serve(self) -> None:
         """Read and answer until the stream ends.
@@ -264,6 +265,9 @@ class _Session:
                 self._resolve(frame)
                 continue
             try:
+                if frame.WhichOneof("body") == "quarantined":
+                    self._note(frame.quarantined)
+                    continue
                 request = request_of(frame)
             except BadFrame as error:
                 self._log.warning("frame.refused", reason=error.reason, message=error.message)
@@ -278,6 +282,18 @@ class _Session:
             except asyncio.QueueFull:
                 raise LinkFailed(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
         raise LinkFailed(_ended(await self._call.details()))
+
+    def _note(self, told: pb.Quarantined) -> None:
+        notice = notice_of(told)
+        if not self._service.noted(notice):
+            return
+        if notice is None:
+            self._log.info("quarantine.ended")
+        else:
+            self._log.warning(
+                "quarantine.told", evidence=notice.evidence_hash, fault=notice.fault, detail=notice.detail
+            )
+        self.raise_soon.set()
 
     def _resolve(self, frame: pb.LinkResponse) -> None:
         future = self._answers.pop(frame.reply_to, None)
@@ -391,6 +407,8 @@ _FIELD_OF: Final = {
     pb.Certified: "certified",
     pb.KeygenRound1Reply: "keygen_round1",
     pb.KeygenRound2Reply: "keygen_round2",
+    pb.KeygenComplaint: "keygen_complaint",
+    pb.KeygenFinding: "keygen_finding",
     pb.KeygenFinishReply: "keygen_finish",
     pb.TrialCommitReply: "trial_commit",
     pb.TrialSignReply: "trial_sign",

@@ -117,6 +117,7 @@ class _Command:
             "freeze": self._ask,
             "thaw": self._ask,
             "hand-in": self._ask,
+            "reinstate": self._ask,
         }
         return commands[self._options.command]()
 

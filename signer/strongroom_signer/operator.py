@@ -15,6 +15,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.logs import Log
+from strongroom_signer.quarantine import Quarantine
 
 __all__ = ["OperatorServer", "prepare_socket", "socket_address"]
 
@@ -56,12 +57,14 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
     def __init__(
         self,
         inbox: Inbox,
+        quarantine: Quarantine,
         *,
         status: Callable[[], pb.GetStatusResponse],
         raise_words: Callable[[], None],
         log: Log,
     ) -> None:
         self._inbox = inbox
+        self._quarantine = quarantine
         self._status = status
         self._raise_words = raise_words
         self._log = log
@@ -106,6 +109,18 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
             await _abort(context, error)
         self._log.warning("freeze.lifted", id=request.freeze_id)
         return pb.ThawResponse()
+
+    async def Reinstate(self, request: pb.ReinstateRequest, context: Any) -> pb.ReinstateResponse:
+        """Keep the operator's word that what this evidence shows is mended, then tell the coordinator."""
+        try:
+            if len(request.evidence_hash) != 32:
+                raise BadRequest("the hash of the evidence is 32 bytes")
+            self._quarantine.reinstate(request.evidence_hash)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.warning("reinstatement.stated", evidence=request.evidence_hash)
+        self._raise_words()
+        return pb.ReinstateResponse()
 
     async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:
         """Take a person's rejection or freeze; it acts here at once."""

@@ -1,4 +1,4 @@
-"""`status`, `freeze`, `thaw` and `hand-in`: what an operator asks of the running daemon over its socket."""
+"""`status`, `freeze`, `thaw`, `hand-in` and `reinstate`: what an operator asks of the daemon over its socket."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BadHandInFile(StrongroomError):
 
 
 def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """Add the four commands to the parser."""
+    """Add the commands to the parser."""
     command("status", "what the running signer holds, votes for, and lacks")
     freeze = command("freeze", "stop this signer's shares at once, and ask for a freeze in the ledger")
     freeze.add_argument("--vault", default="", help="one vault; all vaults when left out")
@@ -54,6 +54,8 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     thaw.add_argument("freeze_id", help="its id, 64 hex digits (`status` lists them)")
     hand_in = command("hand-in", "hand a person's signed rejection or freeze to this signer; it acts at once")
     hand_in.add_argument("file", type=Path, help="the file the person gave you")
+    reinstate = command("reinstate", "say that what a record of evidence shows of this signer is mended")
+    reinstate.add_argument("evidence_hash", help="its hash, 64 hex digits (`status` shows it)")
 
 
 def ask(options: argparse.Namespace, socket: Path) -> tuple[dict[str, Any], str]:
@@ -115,6 +117,15 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
         "alarm_message": status.alarm_message,
         "shares_released": status.shares_released,
         "last_refusal": status.last_refusal,
+        "quarantine": {
+            "evidence": status.quarantine.evidence_hash.hex(),
+            "fault": status.quarantine.fault,
+            "detail": status.quarantine.detail,
+            "operator_cleared": status.quarantine.operator_cleared,
+            "ordered": status.quarantine.ordered,
+        }
+        if status.HasField("quarantine")
+        else None,
         "last_error": status.last_error,
         "free_disk_bytes": status.free_disk_bytes,
         "version": status.version,
@@ -143,9 +154,20 @@ def _status_text(status: pb.GetStatusResponse) -> str:
         lines.append(
             f"inbox        {status.inbox} word(s) handed in that are not final in the ledger yet; they act here"
         )
+    if status.HasField("quarantine"):
+        lines += _quarantine_lines(status.quarantine)
     if status.alarm:
         lines.append(f"ALARM        {status.alarm}: {status.alarm_message}")
     return "\n".join(lines)
+
+
+def _quarantine_lines(told: pb.Quarantine) -> list[str]:
+    """The coordinator's word about why it asks for no shares, and what is still to be done."""
+    lacking = ("" if told.operator_cleared else "your `reinstate`", "" if told.ordered else "an order to reinstate")
+    return [
+        f"QUARANTINE   the coordinator asks for no shares: {told.fault}, {told.detail}",
+        f"             evidence {told.evidence_hash.hex()}; it waits for {' and '.join(filter(None, lacking))}",
+    ]
 
 
 def _freeze(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -175,6 +197,19 @@ def _hand_in(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> 
         request = parse_hand_in(file.read(MAX_HAND_IN_BYTES + 1))
     answer = stub.HandIn(request, timeout=TIMEOUT_S)
     return {"effect": answer.effect}, answer.effect
+
+
+def _reinstate(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    try:
+        evidence = bytes.fromhex(options.evidence_hash)
+    except ValueError:
+        raise BadHandInFile("the hash of evidence is 64 hex digits: `status` shows it") from None
+    stub.Reinstate(pb.ReinstateRequest(evidence_hash=evidence), timeout=TIMEOUT_S)
+    return (
+        {"evidence": evidence.hex()},
+        "Stated, and kept. The coordinator asks this signer for shares again once an order to reinstate it has acted\n"
+        f"too: strongroom signers reinstate NAME {evidence.hex()}",
+    )
 
 
 def parse_hand_in(data: bytes) -> pb.HandInRequest:
@@ -223,4 +258,5 @@ _COMMANDS: Final[dict[str, Callable[[pb_grpc.OperatorServiceStub, argparse.Names
     "freeze": _freeze,
     "thaw": _thaw,
     "hand-in": _hand_in,
+    "reinstate": _reinstate,
 }

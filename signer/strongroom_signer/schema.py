@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 2
+VERSION: Final = 3
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
@@ -114,6 +114,12 @@ CREATE TABLE local_freeze (
   body      BLOB NOT NULL,
   signature BLOB NOT NULL CHECK (length(signature) = 64),
   since_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Evidence against this signer that its operator has said to be settled.
+CREATE TABLE reinstatement (
+  evidence_hash BLOB PRIMARY KEY CHECK (length(evidence_hash) = 32),
+  since_ms      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Alarms that outlive a restart.

@@ -18,6 +18,7 @@ from strongroom_signer.keygen import KeyGeneration
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import Log
 from strongroom_signer.money_path import Committed, MoneyPath, Released
+from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.voting import BatchRefused, Voting
 
 __all__ = ["Service"]
@@ -37,6 +38,7 @@ class Service:
         key_generation: KeyGeneration,
         explainer: Explainer,
         inbox: Inbox,
+        quarantine: Quarantine,
         log: Log,
     ) -> None:
         self._copy = copy
@@ -45,6 +47,7 @@ class Service:
         self._keygen = key_generation
         self._explainer = explainer
         self._inbox = inbox
+        self._quarantine = quarantine
         self._log = log
         self._handlers: dict[type[Any], Callable[[Any], Any]] = {
             requests.Promise: self._promise,
@@ -85,8 +88,8 @@ class Service:
 
     def raised(self) -> pb.Raised | None:
         """Words handed in here that the log lacks; None when there are none."""
-        words = self._inbox.to_raise()
-        if not words:
+        words, reinstatements = self._inbox.to_raise(), self._quarantine.to_raise()
+        if not words and not reinstatements:
             return None
         return pb.Raised(
             freezes=[signed_to_pb(freeze) for freeze in words.freezes],
@@ -100,7 +103,14 @@ class Service:
                 for order in words.orders
             ],
             endorsements=[types_pb2.SignedBody(body=one.body, signature=one.signature) for one in words.endorsements],
+            reinstatements=[signed_to_pb(statement) for statement in reinstatements],
         )
+
+    def noted(self, notice: Notice | None) -> bool:
+        """Keep what the coordinator says of this signer's part in signing sets; returns whether that is new."""
+        is_new = self._quarantine.notice != notice
+        self._quarantine.notice = notice
+        return is_new
 
     # --- terms and votes ---------------------------------------------------------------------------------------------
 

@@ -361,6 +361,10 @@ class Store:
             if (body := self._sound(b"freeze/" + row[0] + row[1].encode(), row[3])) is not None
         )
 
+    def reinstatements(self) -> frozenset[bytes]:
+        """Hashes of the evidence that the operator has said to be settled."""
+        return frozenset(row[0] for row in self._rows("SELECT evidence_hash FROM reinstatement"))
+
     def alarms(self) -> tuple[Alarm, ...]:
         """Alarms that outlive a restart, oldest first."""
         rows = self._rows("SELECT reason, message, evidence, since_ms FROM alarm ORDER BY since_ms, reason")

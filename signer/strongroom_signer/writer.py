@@ -129,6 +129,12 @@ class Writer:
         """Forget an operator's freeze."""
         self._db.execute("DELETE FROM local_freeze WHERE id = ?", (identifier,))
 
+    def add_reinstatement(self, evidence_hash: bytes, since_ms: int) -> None:
+        """Keep that the operator has settled this evidence; again changes nothing."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO reinstatement (evidence_hash, since_ms) VALUES (?, ?)", (evidence_hash, since_ms)
+        )
+
     def add_alarm(self, alarm: Alarm) -> None:
         """Keep an alarm; one that is there keeps its age and evidence."""
         self._db.execute(

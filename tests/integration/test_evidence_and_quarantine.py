@@ -1,0 +1,284 @@
+"""From a signer's fault to its return: evidence, quarantine across restarts, and who must clear it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator_world import Site, started
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.chains.bitcoin.transaction import parse
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Commitments, ReinstateSigner, ReinstateStatement, Shares
+from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
+from strongroom.protocol.evidence import Fault, Proven, verify_evidence
+from strongroom.protocol.evidence_file import read_evidence_file
+from strongroom.protocol.signed import MAX_BODY_BYTES, sign_body
+from strongroom_coordinator.storage.evidence import EvidenceRow
+from strongroom_signer import requests
+from strongroom_signer.daemon import Signer
+
+Answer = Callable[[Any, Any], Any]
+
+
+def intercept(signer: Signer, request: type[Any], answer: Answer) -> None:
+    """Let the honest handler of a signer answer first, then let a liar change the answer."""
+    handlers: dict[Any, Any] = signer.service._handlers
+    honest = handlers[request]
+    handlers[request] = lambda asked: answer(asked, honest(asked))
+
+
+def resign(signer: Signer, kind: str, cls: type[Any], word: Any, change: Callable[[Any], dict[str, Any]]) -> None:
+    """Change fields of a signed word in place, signed anew by the same vote key."""
+    message: Any = codec.decode(cls, word.body, max_size=MAX_BODY_BYTES)
+    signed = sign_body(kind, replace(message, **change(message)), signer.keys.vote)
+    word.body, word.signature = signed.body, signed.signature
+
+
+def wrong_shares(signer: Signer) -> Answer:
+    def answer(_: Any, released: Any) -> Any:
+        for result in released.results:
+            if result.WhichOneof("outcome") == "shares":
+                resign(signer, "shares", Shares, result.shares, lambda said: {"shares": (bytes(31) + b"\x02",)})
+        return released
+
+    return answer
+
+
+def too_few_shares(signer: Signer) -> Answer:
+    def answer(_: Any, released: Any) -> Any:
+        for result in released.results:
+            if result.WhichOneof("outcome") == "shares":
+                resign(signer, "shares", Shares, result.shares, lambda said: {"shares": said.shares * 2})
+        return released
+
+    return answer
+
+
+def bad_points(signer: Signer) -> Answer:
+    def answer(_: Any, voted: Any) -> Any:
+        for result in voted.commitments:
+            if result.WhichOneof("outcome") == "commitments":
+                resign(signer, "commitments", Commitments, result.commitments, lambda said: {"nonces": (bytes(66),)})
+        return voted
+
+    return answer
+
+
+def second_commitments(signer: Signer) -> Answer:
+    def answer(_: Any, voted: Any) -> Any:
+        for result in voted.commitments:
+            if result.WhichOneof("outcome") == "commitments":
+                resign(
+                    signer,
+                    "commitments",
+                    Commitments,
+                    result.commitments,
+                    lambda said: {"nonces": said.nonces * 2},
+                )
+        return voted
+
+    return answer
+
+
+def liar_in(site: Site, name: str, request: type[Any], lie: Callable[[Signer], Answer]) -> Signer:
+    signer = site.signers[name].signer
+    intercept(signer, request, lie(signer))
+    return signer
+
+
+async def convicted(site: Site, name: str) -> EvidenceRow:
+    """Pay until the evidence against a signer is found and kept."""
+    for _ in range(6):
+        await site.signed(await site.pay("customer-1", 50_000))
+        if site.side.evidence.quarantined(name) is not None:
+            break
+    row = site.side.evidence.quarantined(name)
+    assert row is not None
+    path = site.side.evidence._files.path(row.hash)
+    await site.until(path.is_file)
+    return row
+
+
+def proven_in(site: Site, row: EvidenceRow) -> Proven:
+    content = site.side.evidence._files.path(row.hash).read_bytes()
+    return verify_evidence(read_evidence_file(content), log_id=site.world.log_id)
+
+
+def used_in(site: Site) -> list[set[str]]:
+    """The signer sets of all sessions from here on."""
+    sets: list[set[str]] = []
+    outbox: Any = site.side.sessions._outbox
+    honest = outbox.ask_shares
+
+    def ask_shares(signers: Any, index: int, commitments: Any) -> None:
+        sets.append(set(signers))
+        honest(signers, index, commitments)
+
+    outbox.ask_shares = ask_shares
+    return sets
+
+
+@pytest.mark.parametrize(
+    ("request_kind", "lie", "fault"),
+    [
+        pytest.param(
+            requests.Release,
+            wrong_shares,
+            Fault.WRONG_SHARE,
+            marks=pytest.mark.attack(
+                line="holders",
+                title="a wrong share, signed with its context",
+                origin="ROAST (2022): one bad share stops a plain FROST session",
+            ),
+        ),
+        (requests.Release, too_few_shares, Fault.WRONG_SHARE),
+        pytest.param(
+            requests.Append,
+            bad_points,
+            Fault.MALFORMED_COMMITMENTS,
+            marks=pytest.mark.attack(
+                line="holders",
+                title="commitments that are no points, signed by their sender",
+                origin="on paper: a malformed commitment stops the set it is in",
+            ),
+        ),
+        (requests.Append, second_commitments, Fault.MALFORMED_COMMITMENTS),
+    ],
+)
+async def test_a_fault_is_proven_and_its_signer_left_out(
+    tmp_path: Path, request_kind: type[Any], lie: Callable[[Signer], Answer], fault: Fault
+) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", request_kind, lie)
+        row = await convicted(site, "s1")
+        proven = proven_in(site, row)
+        assert (proven.signer, proven.fault, proven.hash) == ("s1", fault, row.hash)
+        sets = used_in(site)
+        for _ in range(3):
+            assert parse(await site.signed(await site.pay("customer-1", 50_000)))
+        assert sets
+        assert all(chosen == {"s2", "s3"} for chosen in sets)
+        assert "s1" in site.side.terms.ready
+
+
+async def test_a_quarantined_signer_still_votes_and_returns_by_its_operator_and_an_order(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar = liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        await site.until(lambda: liar.quarantine.notice is not None)
+
+        # A restart of the coordinator changes nothing, and neither does an order alone.
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        await site.start_coordinator(port=port)
+        assert site.side.evidence.quarantined("s1") == replace(row, number=1)
+        await site.submit(ReinstateSigner(signer="s1", evidence_hash=row.hash), "carol", "alice", "bob")
+        await site.until(lambda: (site.side.evidence.quarantined("s1") or row).order_hash != b"")
+        assert site.side.evidence.quarantined("s1") is not None
+
+        # It votes all the same: with s3 away, every certificate needs it.
+        await site.stop_signer("s3")
+        await site.submit(site.world.withdrawal("customer-1", 10_000), "shop", "alice", "bob")
+        await site.start_signers("s3", port=port)
+
+        # The operator of the mended signer says so: it is asked again.
+        await site.stop_signer("s1")
+        mended = site.start_signer("s1", port=port)
+        mended.quarantine.reinstate(row.hash)
+        await site.until(lambda: site.side.evidence.quarantined("s1") is None)
+        await site.until(lambda: mended.quarantine.notice is None and "s1" in site.side.terms.ready)
+        sets = used_in(site)
+        for _ in range(6):
+            await site.signed(await site.pay("customer-1", 50_000))
+        assert any("s1" in chosen for chosen in sets)
+
+        # And it stays so: the settled record is kept, and convicts nobody at the next start.
+        await site.stop_coordinator()
+        await site.start_coordinator(port=port)
+        assert site.side.evidence.quarantined("s1") is None
+        (settled,) = await site.side.evidence.page(below=None, limit=10)
+        assert settled.is_settled
+
+
+async def test_a_plan_that_nobody_else_can_sign_is_offered_to_a_quarantined_holder(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar = liar_in(site, "s1", requests.Release, wrong_shares)
+        await convicted(site, "s1")
+        port = site.coordinator.port
+        await site.stop_signer("s1")
+        site.start_signer("s1", port=port)  # honest from here on, and not cleared by anybody
+        await site.stop_signer("s3")
+        await site.until(lambda: set(site.side.terms.ready) == {"s1", "s2"})
+        assert parse(await site.signed(await site.pay("customer-1", 50_000)))
+        assert liar.name == "s1"
+        assert site.side.evidence.quarantined("s1") is not None
+
+
+async def test_evidence_comes_back_from_its_file_when_the_database_is_lost(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        for name in os.listdir(tmp_path / "coordinator"):
+            if name.startswith("coordinator.db"):
+                (tmp_path / "coordinator" / name).unlink()
+        (tmp_path / "coordinator" / "evidence" / "other.json").write_text("{}")
+        await site.start_coordinator(port=port)
+        found = site.side.evidence.quarantined("s1")
+        assert found is not None
+        assert (found.hash, found.fault) == (row.hash, "wrong-share")
+
+
+@pytest.mark.attack(
+    line="holders",
+    title="another signer's operator clears a convicted signer",
+    origin="on paper: a helper of the liar speaks for it",
+)
+async def test_only_the_convicted_signers_own_key_can_clear_it(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        other = site.signers["s2"].signer
+        for named, link in (("s1", "s1"), ("s1", "s2"), ("s2", "s2")):
+            said = ReinstateStatement(log_id=site.world.log_id, signer=named, evidence_hash=row.hash)
+            await site.side.evidence.operator_says(link, [sign_body("reinstate", said, other.keys.vote)])
+        found = site.side.evidence.quarantined("s1")
+        assert found is not None
+        assert not found.operator_cleared
+
+
+async def test_two_votes_convict(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        certificate = site.side.sequencer.certificate
+        assert certificate is not None
+        key = site.signers["s3"].signer.keys.vote
+        head = certificate.head
+        first, second = (sign_vote(key, replace(head, root=root), NO_CERTIFICATE) for root in (head.root, bytes(32)))
+        site.side.evidence.two_votes("s3", first, second)
+        await site.until(lambda: site.side.evidence.quarantined("s3") is not None)
+        row = site.side.evidence.quarantined("s3")
+        assert row is not None
+        assert row.fault == "two-votes"
+
+
+async def test_a_silent_or_refusing_signer_is_never_quarantined(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        intercept(site.signers["s1"].signer, requests.Release, lambda _asked, _honest: pb.Released())
+        for _ in range(4):
+            await site.signed(await site.pay("customer-1", 50_000))
+        assert not site.side.evidence._open
+        assert not (tmp_path / "coordinator" / "evidence").exists()
