@@ -25,7 +25,11 @@ from strongroom.crypto.chilldkg_errors import (
     StateAlreadyUsedError,
     UnknownFaultyParticipantOrCoordinatorError,
 )
-from strongroom.crypto.chilldkg_investigation import Investigation, coordinator_investigate, participant_investigate
+from strongroom.crypto.chilldkg_investigation import (
+    coordinator_investigate,
+    investigation_of,
+    participant_investigate,
+)
 from strongroom.crypto.chilldkg_messages import (
     SIGNATURE_BYTES,
     CoordinatorMessage1,
@@ -56,7 +60,6 @@ from strongroom.crypto.chilldkg_sharing import (
     derive,
     encryption_pads,
     evaluate,
-    evaluate_commitments,
     pop_message,
     seed_hash,
 )
@@ -76,6 +79,7 @@ __all__ = [
     "coordinator_step1",
     "hostpubkey_gen",
     "hostseckey_from_bytes",
+    "investigation_of",
     "params_hash",
     "participant_finalize",
     "participant_investigate",
@@ -303,16 +307,7 @@ def _receive(
 
 
 def _share_mismatch(state1: ParticipantState1, transcript: Transcript) -> UnknownFaultyParticipantOrCoordinatorError:
-    me = state1.participant
-    return UnknownFaultyParticipantOrCoordinatorError(
-        Investigation(
-            params=state1.params,
-            participant=me,
-            pubnonces=transcript.pubnonces,
-            encrypted_share=transcript.encrypted_shares[me],
-            pubshare=evaluate_commitments(transcript.commitments, me),
-        )
-    )
+    return UnknownFaultyParticipantOrCoordinatorError(investigation_of(transcript, state1.participant))
 
 
 def _check_commitments(state1: ParticipantState1, message: CoordinatorMessage1) -> None:

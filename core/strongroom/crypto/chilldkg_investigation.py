@@ -11,14 +11,14 @@ from strongroom.crypto.chilldkg_errors import (
     FaultyParticipantOrCoordinatorError,
     UnknownFaultyParticipantOrCoordinatorError,
 )
-from strongroom.crypto.chilldkg_messages import InvestigationMessage, ParticipantMessage1
+from strongroom.crypto.chilldkg_messages import InvestigationMessage, ParticipantMessage1, Transcript
 from strongroom.crypto.chilldkg_params import SessionParams
 from strongroom.crypto.chilldkg_sharing import decryption_pads, evaluate_commitments
 from strongroom.crypto.curve import ORDER, Point
 from strongroom.crypto.errors import InvalidScalar, SelfCheckFailed
 from strongroom.crypto.secret import SecretScalar
 
-__all__ = ["Investigation", "coordinator_investigate", "participant_investigate"]
+__all__ = ["Investigation", "coordinator_investigate", "investigation_of", "participant_investigate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,22 @@ class Investigation:
     pubnonces: tuple[bytes, ...]
     encrypted_share: int
     pubshare: Point
+
+    @property
+    def received(self) -> tuple[bytes, bytes]:
+        """What the investigator was sent: its encrypted share (32 bytes) and its public share (33 bytes)."""
+        return self.encrypted_share.to_bytes(32, "big"), self.pubshare.serialise()
+
+
+def investigation_of(transcript: Transcript, participant: int) -> Investigation:
+    """What a participant investigates with, when its share does not match this transcript."""
+    return Investigation(
+        params=transcript.params,
+        participant=participant,
+        pubnonces=transcript.pubnonces,
+        encrypted_share=transcript.encrypted_shares[participant],
+        pubshare=evaluate_commitments(transcript.commitments, participant),
+    )
 
 
 def coordinator_investigate(pmsgs1: Sequence[bytes], params: SessionParams) -> tuple[bytes, ...]:

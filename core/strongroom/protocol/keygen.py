@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from strongroom.crypto import frost
@@ -30,8 +31,10 @@ from strongroom.model.ids import LogId, OrderHash
 
 __all__ = [
     "SILENCE_MS",
+    "Fault",
     "KeygenRefused",
     "KeygenTerms",
+    "proven",
     "recovery_hash",
     "session_id",
     "trial_session",
@@ -47,6 +50,49 @@ class KeygenRefused(StrongroomError):
 
     reason = "KEYGEN_REFUSED"
     kind = Kind.FAILED_PRECONDITION
+
+
+class Fault(Enum):
+    """How far it is proven who ended an attempt. Whatever is proven, it is proven to one party only."""
+
+    UNPROVEN = "unproven"
+    """Silence, a refusal, a broken link: nobody is proven anything."""
+    HOLDER = "holder"
+    """The coordinator got something wrong from a holder over its authenticated link."""
+    HOLDER_OR_COORDINATOR = "holder or coordinator"
+    """A holder got something wrong that another one made, unless the coordinator changed it on the way."""
+    COORDINATOR = "coordinator"
+    """A holder got values from the coordinator that contradict each other."""
+    OWN_MACHINE = "own machine"
+    """A holder found that it computes wrongly itself."""
+
+
+def proven(fault: Fault, suspects: Sequence[str], found_by: str) -> str:
+    """What is proven, and to whom, in one sentence for people.
+
+    Args:
+        fault: How far.
+        suspects: The holders that are named.
+        found_by: The holder that found it; empty when the coordinator did.
+    """
+    named = ", ".join(suspects) or "somebody"
+    match fault:
+        case Fault.UNPROVEN:
+            return "nothing is proven"
+        case Fault.HOLDER:
+            return f"proven to the coordinator alone: {named} is at fault"
+        case Fault.HOLDER_OR_COORDINATOR:
+            return (
+                f"proven to {found_by} alone: {named} is at fault, or the coordinator; "
+                f"the coordinator can tell no more than that {named} is, or {found_by}"
+            )
+        case Fault.COORDINATOR:
+            return (
+                f"proven to {found_by} alone: the coordinator is at fault; "
+                f"if it is not, the coordinator knows that {found_by} is"
+            )
+        case Fault.OWN_MACHINE:
+            return f"proven to {found_by} alone: its own machine computes wrongly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

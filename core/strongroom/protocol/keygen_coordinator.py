@@ -2,6 +2,9 @@
 
 `step(state, event)` is total and pure. The phases follow each other when all holders have answered: first messages,
 signatures over the transcript, statements, trial nonces, trial shares. The result is the body of the vault's entry.
+
+A holder whose share does not match the commitments says so instead of signing the transcript. It then gets ChillDKG's
+investigation message, and what it finds ends the attempt.
 """
 
 from __future__ import annotations
@@ -16,7 +19,30 @@ from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Trial, Vault, VaultSignature
 from strongroom.ledger.pae import pae
-from strongroom.protocol.keygen import SILENCE_MS, KeygenTerms, recovery_hash, trial_session, trial_sets
+from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, recovery_hash, trial_session, trial_sets
+from strongroom.protocol.keygen_events import (
+    AskRound1,
+    AskTrialNonces,
+    AskTrialShares,
+    AttemptFailed,
+    Command,
+    ComplaintArrived,
+    DeadlinePassed,
+    Event,
+    Generated,
+    HolderEvent,
+    HolderFailed,
+    Investigate,
+    Round1Arrived,
+    Round2Arrived,
+    SendFinish,
+    SendRound2,
+    StatementArrived,
+    Subset,
+    TrialNonceArrived,
+    TrialShareArrived,
+    VerdictArrived,
+)
 
 __all__ = [
     "AskRound1",
@@ -24,150 +50,25 @@ __all__ = [
     "AskTrialShares",
     "AttemptFailed",
     "Command",
+    "ComplaintArrived",
     "DeadlinePassed",
     "Event",
     "Generated",
     "HolderFailed",
+    "Investigate",
     "KeygenState",
     "Round1Arrived",
     "Round2Arrived",
     "SendFinish",
     "SendRound2",
     "StatementArrived",
+    "Subset",
     "TrialNonceArrived",
     "TrialShareArrived",
+    "VerdictArrived",
     "begin",
     "step",
 ]
-
-Subset = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round1Arrived:
-    """ChillDKG's first message of a holder, 33t + 32n + 97 bytes."""
-
-    signer: str
-    message: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round2Arrived:
-    """A holder's signature over the transcript, 64 bytes."""
-
-    signer: str
-    message: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementArrived:
-    """A holder's signature under its VaultStatement, 64 bytes, and the hash of the recovery data it computed."""
-
-    signer: str
-    signature: bytes
-    recovery_hash: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialNonceArrived:
-    """A holder's public nonce for the trial of one subset, 66 bytes."""
-
-    signer: str
-    subset: Subset
-    nonce: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialShareArrived:
-    """A holder's share of one trial signature, 32 bytes."""
-
-    signer: str
-    subset: Subset
-    share: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HolderFailed:
-    """A holder refused or broke off, or its link is gone."""
-
-    signer: str
-    failure: str
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlinePassed:
-    """Time passed."""
-
-    now_ms: int
-
-
-_Answer = Round1Arrived | Round2Arrived | StatementArrived | TrialNonceArrived | TrialShareArrived | HolderFailed
-Event = _Answer | DeadlinePassed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskRound1:
-    """Ask every holder for its first message."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendRound2:
-    """Send every holder the coordinator's first message, 162n + 33(t - 1) bytes."""
-
-    message: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendFinish:
-    """Send every holder the certificate, 64n bytes."""
-
-    message: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskTrialNonces:
-    """Ask the members of a subset, named in participant order, for nonces."""
-
-    subset: Subset
-    signers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskTrialShares:
-    """Ask the members of a subset for shares under these nonces, in the same order."""
-
-    subset: Subset
-    signers: tuple[str, ...]
-    nonces: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated:
-    """Done: the body of the vault's entry."""
-
-    vault: Vault
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFailed:
-    """The attempt is over; the next has a higher number.
-
-    Attributes:
-        failure: What happened.
-        suspects: Who did it, or was silent. In front of others this proves nothing.
-    """
-
-    failure: str
-    suspects: tuple[str, ...]
-
-
-Command = AskRound1 | SendRound2 | SendFinish | AskTrialNonces | AskTrialShares | Generated | AttemptFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +82,8 @@ class KeygenState:
     firsts: Mapping[str, bytes] = field(default_factory=dict)
     dealt: CoordinatorState | None = None
     seconds: Mapping[str, bytes] = field(default_factory=dict)
+    complaints: frozenset[str] = frozenset()
+    """Holders that were dealt a wrong share, and investigate."""
     output: DKGOutput | None = None
     recovery_data: bytes = b""
     statements: Mapping[str, bytes] = field(default_factory=dict)
@@ -225,7 +128,7 @@ def step(state: KeygenState, event: Event) -> tuple[KeygenState, tuple[Command, 
     return _take(state, event) if event.signer in state.terms.signers else (state, ())
 
 
-def _take(state: KeygenState, event: _Answer) -> tuple[KeygenState, tuple[Command, ...]]:
+def _take(state: KeygenState, event: HolderEvent) -> tuple[KeygenState, tuple[Command, ...]]:
     match event:
         case HolderFailed():
             return _fail(state, event.failure, (event.signer,))
@@ -233,6 +136,10 @@ def _take(state: KeygenState, event: _Answer) -> tuple[KeygenState, tuple[Comman
             return _take_first(state, event)
         case Round2Arrived():
             return _take_second(state, event)
+        case ComplaintArrived():
+            return _take_complaint(state, event)
+        case VerdictArrived():
+            return _take_verdict(state, event)
         case StatementArrived():
             return _take_statement(state, event)
         case TrialNonceArrived():
@@ -251,14 +158,14 @@ def _take_first(state: KeygenState, event: Round1Arrived) -> tuple[KeygenState, 
     try:
         dealt, message = chilldkg.coordinator_step1([state.firsts[name] for name in signers], state.terms.params)
     except FaultyParticipantError as error:
-        return _fail(state, error.message, (signers[error.participant],))
+        return _fail(state, error.message, (signers[error.participant],), fault=Fault.HOLDER)
     except InvalidInput as error:
-        return _fail(state, error.message, ())
+        return _malformed(state, error)
     return replace(state, dealt=dealt, since_ms=event.now_ms), (SendRound2(message=message),)
 
 
 def _take_second(state: KeygenState, event: Round2Arrived) -> tuple[KeygenState, tuple[Command, ...]]:
-    if state.dealt is None or state.output is not None or event.signer in state.seconds:
+    if not _may_answer_round2(state, event.signer):
         return state, ()
     state = replace(state, seconds={**state.seconds, event.signer: event.message})
     signers = state.terms.signers
@@ -268,12 +175,51 @@ def _take_second(state: KeygenState, event: Round2Arrived) -> tuple[KeygenState,
         certificate, output, recovery_data = chilldkg.coordinator_finalize(
             state.dealt, [state.seconds[name] for name in signers]
         )
-    except (FaultyParticipantError, FaultyParticipantOrCoordinatorError) as error:
+    except FaultyParticipantError as error:
+        return _fail(state, error.message, (signers[error.participant],), fault=Fault.HOLDER)
+    except FaultyParticipantOrCoordinatorError as error:
         return _fail(state, error.message, (signers[error.participant],))
     except InvalidInput as error:
-        return _fail(state, error.message, ())
+        return _malformed(state, error)
     state = replace(state, output=output, recovery_data=recovery_data, since_ms=event.now_ms)
     return state, (SendFinish(message=certificate),)
+
+
+def _take_complaint(state: KeygenState, event: ComplaintArrived) -> tuple[KeygenState, tuple[Command, ...]]:
+    if state.dealt is None or not _may_answer_round2(state, event.signer):
+        return state, ()
+    terms = state.terms
+    messages = chilldkg.coordinator_investigate([state.firsts[name] for name in terms.signers], terms.params)
+    me = terms.signers.index(event.signer)
+    if (event.encrypted_share, event.pubshare) != chilldkg.investigation_of(state.dealt.transcript, me).received:
+        return _fail(state, "it complains of other values than it was sent", (event.signer,), fault=Fault.HOLDER)
+    state = replace(state, complaints=state.complaints | {event.signer}, since_ms=event.now_ms)
+    return state, (Investigate(signer=event.signer, message=messages[me]),)
+
+
+def _take_verdict(state: KeygenState, event: VerdictArrived) -> tuple[KeygenState, tuple[Command, ...]]:
+    """A holder's finding convinces nobody else: it may have complained falsely."""
+    if event.signer not in state.complaints:
+        return state, ()
+    signers = state.terms.signers
+    match event.fault:
+        case Fault.HOLDER_OR_COORDINATOR if event.suspect in range(len(signers)):
+            suspect = signers[event.suspect or 0]
+            if suspect != event.signer:
+                problem = f"the share that {suspect} dealt {event.signer} does not match its commitments"
+                return _fail(state, problem, (suspect,), fault=event.fault, found_by=event.signer)
+        case Fault.COORDINATOR:
+            problem = f"{event.signer} was sent values that contradict each other"
+            return _fail(state, problem, (), fault=event.fault, found_by=event.signer)
+        case Fault.OWN_MACHINE:
+            problem = f"{event.signer} computes wrongly"
+            return _fail(state, problem, (event.signer,), fault=event.fault, found_by=event.signer)
+    return _fail(state, "it complains and then names nobody", (event.signer,), fault=Fault.HOLDER)
+
+
+def _may_answer_round2(state: KeygenState, signer: str) -> bool:
+    asked = state.dealt is not None and state.output is None
+    return asked and signer not in state.seconds and signer not in state.complaints
 
 
 def _take_statement(state: KeygenState, event: StatementArrived) -> tuple[KeygenState, tuple[Command, ...]]:
@@ -281,9 +227,10 @@ def _take_statement(state: KeygenState, event: StatementArrived) -> tuple[Keygen
         return state, ()
     statement = codec.encode(state.terms.statement(event.signer, state.recovery_data))
     if event.recovery_hash != recovery_hash(state.recovery_data):
-        return _fail(state, "it computed other recovery data", (event.signer,))
+        return _fail(state, "it computed other recovery data", (event.signer,), fault=Fault.HOLDER)
     if not ed25519.verify(state.vote_keys.get(event.signer, b""), pae("vault", statement), event.signature):
-        return _fail(state, "its statement does not verify under its vote key", (event.signer,))
+        problem = "its statement does not verify under its vote key"
+        return _fail(state, problem, (event.signer,), fault=Fault.HOLDER)
     state = replace(state, statements={**state.statements, event.signer: event.signature})
     if len(state.statements) < len(state.terms.signers):
         return state, ()
@@ -325,7 +272,8 @@ def _take_share(state: KeygenState, event: TrialShareArrived) -> tuple[KeygenSta
         signature = frost.aggregate([state.shares[event.subset, name] for name in members], session)
     except frost.InvalidContribution as error:
         suspects = () if error.signer_index is None else (members[error.signer_index],)
-        return _fail(state, f"the trial of {members} failed: {error.contrib}", suspects)
+        fault = Fault.HOLDER if suspects else Fault.UNPROVEN
+        return _fail(state, f"the trial of {', '.join(members)} failed: {error.contrib}", suspects, fault=fault)
     state = replace(state, signatures={**state.signatures, event.subset: signature})
     return _finish(state) if len(state.signatures) == len(state.subsets) else (state, ())
 
@@ -370,6 +318,21 @@ def _has_all_nonces(state: KeygenState, subset: Subset) -> bool:
     return all((subset, name) in state.nonces for name in state.members(subset))
 
 
-def _fail(state: KeygenState, failure: str, suspects: tuple[str, ...]) -> tuple[KeygenState, tuple[Command, ...]]:
-    failed = AttemptFailed(failure=failure, suspects=suspects)
+def _malformed(state: KeygenState, error: InvalidInput) -> tuple[KeygenState, tuple[Command, ...]]:
+    """A message does not have the one length it can have; ChillDKG's error says whose."""
+    sender = error.facts.get("participant")
+    if sender is None:
+        return _fail(state, error.message, ())
+    return _fail(state, error.message, (state.terms.signers[int(sender)],), fault=Fault.HOLDER)
+
+
+def _fail(
+    state: KeygenState,
+    failure: str,
+    suspects: tuple[str, ...],
+    *,
+    fault: Fault = Fault.UNPROVEN,
+    found_by: str = "",
+) -> tuple[KeygenState, tuple[Command, ...]]:
+    failed = AttemptFailed(failure=failure, suspects=suspects, fault=fault, found_by=found_by)
     return replace(state, outcome=failed), (failed,)

@@ -1,7 +1,8 @@
 """A holder's side of one key generation attempt.
 
 States live in memory only and are used in order: `Dealt`, `Agreed`, `Holding`. Each is good for one message; a message
-that does not fit raises `KeygenRefused` or one of ChillDKG's errors, and the attempt is over.
+that does not fit raises `KeygenRefused` or one of ChillDKG's errors, and the attempt is over. When the share received
+does not match the commitments, `dispute` gives the state `Disputed`, in which one investigation message is taken.
 
 The shell has checked beforehand, in its own log, that the order is final, approved, and names this signer.
 """
@@ -13,6 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from strongroom.crypto import chilldkg, frost
 from strongroom.crypto.chilldkg import DKGOutput, ParticipantState1, ParticipantState2
+from strongroom.crypto.chilldkg_errors import (
+    FaultyCoordinatorError,
+    FaultyParticipantOrCoordinatorError,
+    MessageLengthError,
+    UnknownFaultyParticipantOrCoordinatorError,
+)
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.errors import SelfCheckFailed
 from strongroom.crypto.frost import SecretNonce
@@ -20,6 +27,7 @@ from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.handlers.vaults import trial_message
 from strongroom.protocol.keygen import (
     SILENCE_MS,
+    Fault,
     KeygenRefused,
     KeygenTerms,
     recovery_hash,
@@ -33,12 +41,16 @@ __all__ = [
     "Agreed",
     "Attempt",
     "Dealt",
+    "Disputed",
+    "Finding",
     "Finished",
     "Holding",
     "agree",
     "begin",
+    "dispute",
     "finish",
     "has_expired",
+    "investigate",
     "trial_commit",
     "trial_sign",
     "wipe",
@@ -66,6 +78,21 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disputed:
+    """The share received does not match the commitments. No key comes of the attempt; it is asked only whose fault."""
+
+    terms: KeygenTerms
+    signer: str
+    error: UnknownFaultyParticipantOrCoordinatorError
+    since_ms: int
+
+    @property
+    def complaint(self) -> tuple[bytes, bytes]:
+        """What goes to the coordinator: the encrypted share (32 bytes) and public share (33 bytes) as received."""
+        return self.error.investigation.received
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """The key exists and this signer holds a share of it, in memory, for the trials."""
 
@@ -77,7 +104,7 @@ class Holding:
     nonces: Mapping[tuple[int, ...], SecretNonce] = field(default_factory=dict, repr=False)
 
 
-Attempt = Dealt | Agreed | Holding
+Attempt = Dealt | Agreed | Disputed | Holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +113,21 @@ class Finished:
 
     statement_signature: bytes
     recovery_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What an investigation found. It is proven to this holder alone, and to nobody it tells.
+
+    Attributes:
+        fault: How far it is proven.
+        suspect: The participant that is at fault, unless the coordinator is; None when no participant is named.
+        detail: What was found, for people.
+    """
+
+    fault: Fault
+    suspect: int | None
+    detail: str
 
 
 def begin(
@@ -137,6 +179,37 @@ def agree(
         raise _out_of_order(attempt, now_ms, "round 2")
     state, signature = chilldkg.participant_step2(host_key, attempt.state, message, aux32)
     return Agreed(terms=attempt.terms, signer=attempt.signer, state=state, since_ms=now_ms), signature
+
+
+def dispute(attempt: Attempt, error: UnknownFaultyParticipantOrCoordinatorError, *, now_ms: int) -> Disputed:
+    """Take note of what `agree` raised, in order to investigate."""
+    return Disputed(terms=attempt.terms, signer=attempt.signer, error=error, since_ms=now_ms)
+
+
+def investigate(attempt: Attempt, message: bytes, *, host_key: SecretScalar, now_ms: int) -> Finding:
+    """Find out whose fault the wrong share is; the attempt is over after it.
+
+    Args:
+        attempt: The disputed attempt.
+        message: The coordinator's investigation message, 65n bytes.
+        host_key: The own host secret key; stays the caller's.
+        now_ms: The time.
+
+    Raises:
+        KeygenRefused: nothing is disputed, or the attempt is over.
+    """
+    if not isinstance(attempt, Disputed) or has_expired(attempt, now_ms):
+        raise _out_of_order(attempt, now_ms, "an investigation")
+    try:
+        chilldkg.participant_investigate(host_key, attempt.error, message)
+    except FaultyParticipantOrCoordinatorError as error:
+        suspect = attempt.terms.signers[error.participant]
+        detail = f"the share that {suspect} dealt this signer does not match its commitments"
+        return Finding(fault=Fault.HOLDER_OR_COORDINATOR, suspect=error.participant, detail=detail)
+    except (FaultyCoordinatorError, MessageLengthError) as error:
+        return Finding(fault=Fault.COORDINATOR, suspect=None, detail=error.message)
+    except SelfCheckFailed as error:
+        return Finding(fault=Fault.OWN_MACHINE, suspect=None, detail=error.message)
 
 
 def finish(attempt: Attempt, message: bytes, *, vote_key: SigningKey, now_ms: int) -> tuple[Holding, Finished]:

@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class GetStatusResponse(_message.Message):
     SHARES_RELEASED_FIELD_NUMBER: _ClassVar[int]
     LAST_REFUSAL_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
+    LAST_KEYGEN_FAILURE_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -51,7 +52,8 @@ class GetStatusResponse(_message.Message):
     shares_released: int
     last_refusal: str
     quarantine: Quarantine
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ...) -> None: ...
+    last_keygen_failure: str
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ...) -> None: ...
 
 class Quarantine(_message.Message):
     __slots__ = ("evidence_hash", "fault", "detail", "operator_cleared", "ordered")

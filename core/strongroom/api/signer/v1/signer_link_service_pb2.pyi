@@ -1,5 +1,6 @@
 from strongroom.api.types.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -8,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LinkRequest(_message.Message):
-    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed")
+    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed", "keygen_complaint", "keygen_finding")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +30,8 @@ class LinkRequest(_message.Message):
     FETCH_BATCHES_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    KEYGEN_COMPLAINT_FIELD_NUMBER: _ClassVar[int]
+    KEYGEN_FINDING_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     hello: Hello
@@ -49,10 +52,12 @@ class LinkRequest(_message.Message):
     fetch_batches: FetchBatches
     raised: Raised
     failed: Failed
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
+    keygen_complaint: KeygenComplaint
+    keygen_finding: KeygenFinding
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ...) -> None: ...
 
 class LinkResponse(_message.Message):
-    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined")
+    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +77,7 @@ class LinkResponse(_message.Message):
     FETCH_BATCHES_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    KEYGEN_INVESTIGATE_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     welcome: Welcome
@@ -91,7 +97,8 @@ class LinkResponse(_message.Message):
     fetch_batches: FetchBatches
     failed: Failed
     quarantined: Quarantined
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ...) -> None: ...
+    keygen_investigate: KeygenInvestigate
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("signer", "log_id", "boot_id", "version", "term", "size", "certificate", "rule_set", "alarm")
@@ -300,6 +307,42 @@ class KeygenRound2Reply(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     message: bytes
     def __init__(self, message: _Optional[bytes] = ...) -> None: ...
+
+class KeygenComplaint(_message.Message):
+    __slots__ = ("encrypted_share", "pubshare")
+    ENCRYPTED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    PUBSHARE_FIELD_NUMBER: _ClassVar[int]
+    encrypted_share: bytes
+    pubshare: bytes
+    def __init__(self, encrypted_share: _Optional[bytes] = ..., pubshare: _Optional[bytes] = ...) -> None: ...
+
+class KeygenInvestigate(_message.Message):
+    __slots__ = ("order_hash", "attempt", "message")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    attempt: int
+    message: bytes
+    def __init__(self, order_hash: _Optional[bytes] = ..., attempt: _Optional[int] = ..., message: _Optional[bytes] = ...) -> None: ...
+
+class KeygenFinding(_message.Message):
+    __slots__ = ("fault", "suspect")
+    class Fault(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FAULT_UNSPECIFIED: _ClassVar[KeygenFinding.Fault]
+        FAULT_HOLDER_OR_COORDINATOR: _ClassVar[KeygenFinding.Fault]
+        FAULT_COORDINATOR: _ClassVar[KeygenFinding.Fault]
+        FAULT_OWN_MACHINE: _ClassVar[KeygenFinding.Fault]
+    FAULT_UNSPECIFIED: KeygenFinding.Fault
+    FAULT_HOLDER_OR_COORDINATOR: KeygenFinding.Fault
+    FAULT_COORDINATOR: KeygenFinding.Fault
+    FAULT_OWN_MACHINE: KeygenFinding.Fault
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    SUSPECT_FIELD_NUMBER: _ClassVar[int]
+    fault: KeygenFinding.Fault
+    suspect: int
+    def __init__(self, fault: _Optional[_Union[KeygenFinding.Fault, str]] = ..., suspect: _Optional[int] = ...) -> None: ...
 
 class KeygenFinish(_message.Message):
     __slots__ = ("order_hash", "attempt", "message")
