@@ -15,7 +15,8 @@ export PYTHONDONTWRITEBYTECODE :=
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup demo test test-fast check fmt lint types imports proto proto-check closure lock bench clean
+.PHONY: help setup demo test test-fast adversary mutants fuzz soak check fmt lint types imports proto proto-check \
+	closure lock bench clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,11 +34,25 @@ $(STAMP): pyproject.toml requirements/dev.lock
 demo: setup ## watch the main job: three signers, two approvals, a confirmed withdrawal, a cheating coordinator refused
 	@$(BIN)/strongroom demo --cheater tests/adversary/cheating_coordinator.py
 
-test: setup ## all tests: vectors, properties, real daemons, adversaries (under ten minutes on two cores)
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+test: setup ## all tests: vectors, properties, real daemons, a slice of the attacks (under 15 minutes on two cores)
+	$(BIN)/python -m pytest -q -m "not campaign" --numprocesses 2 --dist loadfile
 
-test-fast: setup ## tests without processes, under a minute
-	$(BIN)/python -m pytest -q -m "not process and not slow" --numprocesses 2 --dist loadfile
+test-fast: setup ## tests without processes, about a minute
+	$(BIN)/python -m pytest -q -m "not process and not slow and not campaign" --numprocesses 2 --dist loadfile
+
+adversary: setup ## attack every line of the promise and kill the daemons at every crash point; prints what held
+	$(BIN)/python -m pytest -q -m "attack or crash_point" --promise --promise-floor 60,25 --numprocesses 2 --dist loadfile
+
+mutants: setup ## take out each single check of the signer's rule and the rules engine: does a test notice?
+	$(BIN)/python tests/mutants/run.py
+
+SECONDS_EACH ?= 30
+fuzz: setup ## fuzz every parser of bytes from outside, SECONDS_EACH=30 for each target
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS_EACH)
+
+MINUTES ?= 10
+soak: setup ## MINUTES=10 of payments on a bad network with dying daemons
+	$(BIN)/python tests/adversary/soak.py --minutes $(MINUTES)
 
 check: lint types imports proto-check ## everything but the tests: style, types, import contracts, generated code
 

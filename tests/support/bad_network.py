@@ -11,7 +11,7 @@ from pathlib import Path
 from actor import BTC, Actor, ready, until
 from cluster import FIVE, VAULT, Cluster, funded, running
 from fault_proxy import FaultyLink
-from payments import AMOUNT, approve_once, payee, payments_on_chain
+from payments import AMOUNT, all_payments_on_chain, approve_once, payee
 from strongroom.ledger.messages import Verb, Withdraw
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.deployment import Deployment
@@ -101,12 +101,8 @@ class BadNetwork:
         await ready(people[0], timeout_s=PATIENCE_S)
         for destination in self.orders:
             await self.paid(people, destination)
-        wrong = {
-            destination: amounts
-            for destination in self.orders
-            if (amounts := payments_on_chain(self.cluster, destination)) != [AMOUNT]
-        }
-        assert not wrong
+        found = all_payments_on_chain(self.cluster, self.orders)
+        assert not {destination: amounts for destination, amounts in found.items() if amounts != [AMOUNT]}
 
         async def level() -> bool:
             found = [self.cluster.signer_status(name) for name in self.cluster.signers]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 from actor import Actor, burn_address, until
 from cluster import VAULT, Cluster
-from strongroom.chains.bitcoin.address import script_of
+from strongroom.chains.bitcoin.address import address_of, script_of
 from strongroom.chains.bitcoin.block import parse_block
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.model.ids import OrderHash
@@ -54,13 +55,19 @@ async def approve_again(actor: Actor, order: OrderHash, *, timeout_s: float = 30
 
 def payments_on_chain(cluster: Cluster, destination: str) -> list[int]:
     """Amounts that confirmed transactions paid to an address, from every block of the active chain."""
-    wanted = script_of(destination, REGTEST)
-    amounts = []
+    return all_payments_on_chain(cluster, [destination])[destination]
+
+
+def all_payments_on_chain(cluster: Cluster, destinations: Iterable[str]) -> dict[str, list[int]]:
+    """The same for many addresses, with one reading of the chain."""
+    amounts: dict[bytes, list[int]] = {script_of(one, REGTEST): [] for one in destinations}
     for height in range(1, cluster.deployment.rpc("getblockcount") + 1):
         raw = cluster.deployment.rpc("getblock", cluster.deployment.rpc("getblockhash", height), 0)
         for transaction in parse_block(bytes.fromhex(raw)).transactions:
-            amounts += [output.amount_sat for output in transaction.outputs if output.script == wanted]
-    return amounts
+            for output in transaction.outputs:
+                if output.script in amounts:
+                    amounts[output.script].append(output.amount_sat)
+    return {address_of(script, REGTEST): found for script, found in amounts.items()}
 
 
 async def connected(actor: Actor, count: int) -> bool:
