@@ -12,6 +12,7 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.records import FreezeRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.evidence_records import MAX_EVIDENCE_BYTES, evidence_hash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import (
     Balance,
@@ -154,6 +155,33 @@ class TreasuryClient(Client):
         """How the coordinator and the signer links are doing; its word."""
         response: treasury_pb.GetStatusResponse = await call(self._stub.GetStatus, treasury_pb.GetStatusRequest())
         return response
+
+    async def evidence(self) -> AsyncIterator[treasury_pb.EvidenceSummary]:
+        """Records of evidence against signers, newest first; the list is the coordinator's word."""
+        token = ""
+        while True:
+            page = types_pb2.PageRequest(page_token=token)
+            response = await call(self._stub.ListEvidence, treasury_pb.ListEvidenceRequest(page=page))
+            for item in response.evidence:
+                yield item
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def evidence_record(self, name: bytes) -> bytes:
+        """The bytes of the record with this hash (32 bytes), unverified but for the hash.
+
+        Raises:
+            NotProven: the coordinator sent another one.
+        """
+        data = bytearray()
+        async for chunk in watch(self._stub.GetEvidence, treasury_pb.GetEvidenceRequest(hash=name)):
+            data += chunk.chunk
+            if len(data) > MAX_EVIDENCE_BYTES:
+                break
+        if evidence_hash(bytes(data)) != name:
+            raise NotProven("the coordinator answered with another record than the one asked for")
+        return bytes(data)
 
 
 def _submit(order: bytes, endorsements: Sequence[SignedBody]) -> treasury_pb.SubmitOrderRequest:

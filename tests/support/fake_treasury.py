@@ -53,6 +53,8 @@ from strongroom.protocol.certificates import (
     sign_vote,
     verify_vote,
 )
+from strongroom.protocol.evidence import verify_evidence
+from strongroom.protocol.evidence_records import evidence_hash
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.cards import make_person_card, parse_card
 from strongroom_client.cli import main
@@ -135,6 +137,8 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
     world: CertifiedWorld
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    evidence: list[bytes] = field(default_factory=list)
+    """Records of evidence, oldest first."""
     deaf: bool = False
     """Swallow rejections and freezes: answer as if they could not be logged now."""
     starting: bool = False
@@ -293,6 +297,9 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
     def GetStatus(self, request: Any, context: Any) -> Any:
         signers = [pb.SignerStatus(name=name, connected=name != "s3", term=1) for name in ("s1", "s2", "s3")]
+        for record in self.evidence:
+            told = evidence_pb(self.world, record)
+            next(one for one in signers if one.name == told.signer).quarantine.CopyFrom(told)
         return self.told(
             "GetStatus",
             pb.GetStatusResponse(
@@ -306,6 +313,19 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
                 version="0.1.0",
             ),
         )
+
+    def ListEvidence(self, request: Any, context: Any) -> Any:
+        newest = [evidence_pb(self.world, data) for data in reversed(self.evidence)]
+        start = int(request.page.page_token or "0")
+        token = str(start + 1) if start + 1 < len(newest) else ""
+        return self.told(
+            "ListEvidence", pb.ListEvidenceResponse(evidence=newest[start : start + 1], next_page_token=token)
+        )
+
+    def GetEvidence(self, request: Any, context: Any) -> Iterator[Any]:
+        found = next(data for data in self.evidence if evidence_hash(data) == request.hash)
+        for start in range(0, len(found), 100):
+            yield self.told("GetEvidence", pb.GetEvidenceResponse(chunk=found[start : start + 100]))
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -350,6 +370,13 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
                 certificate=codec.encode(world.certificates[size]),
             ),
         )
+
+
+def evidence_pb(world: CertifiedWorld, data: bytes) -> Any:
+    proven = verify_evidence(data, log_id=world.log_id)
+    return pb.EvidenceSummary(
+        hash=proven.hash, signer=proven.signer, fault=str(proven.fault), detail=proven.detail, size=len(data)
+    )
 
 
 def _tables(roots: Any) -> list[types_pb2.TableRoot]:

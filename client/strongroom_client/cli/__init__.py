@@ -7,7 +7,7 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
-from strongroom_client.cli import audit, charter, demo, freeze, init, login, pki, status, vault, withdraw
+from strongroom_client.cli import audit, charter, demo, freeze, init, login, pki, signers, status, vault, withdraw
 from strongroom_client.cli.output import ErrorGroup
 
 __all__ = ["main"]
@@ -49,5 +49,6 @@ main.add_command(withdraw.withdraw)
 main.add_command(freeze.freeze)
 main.add_command(freeze.unfreeze)
 main.add_command(freeze.freezes)
+main.add_command(signers.signers)
 main.add_command(audit.audit)
 main.add_command(demo.demo)

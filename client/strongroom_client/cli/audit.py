@@ -18,6 +18,7 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.model.ids import LogId
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 from strongroom_client.audit_chain import DEFAULT_GAP, BitcoinRpc, ChainSummary, verify_chain
+from strongroom_client.cli.blame import blame
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, profile_option, run, session
 from strongroom_client.files import FileExists, FileProblem
@@ -26,6 +27,7 @@ from strongroom_client.profile import load_profile, log_id_from_hex
 __all__ = ["audit"]
 
 audit = group("audit", "Replay and keep the whole history.")
+audit.add_command(blame)
 _KIND: Final = "strongroom-log"
 _MAX_LINE: Final = 64 * 1024 * 1024
 

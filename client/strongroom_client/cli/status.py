@@ -65,6 +65,7 @@ def _data(charter: Charter | None, seen: Seen | None, told: treasury_pb.GetStatu
                     "term": signer.term,
                     "certified_size": signer.certified_size,
                     "last_refusal": plain(signer.last_refusal),
+                    "quarantined": signer.quarantine.hash.hex() if signer.HasField("quarantine") else None,
                 }
                 for signer in told.signers
             ],
@@ -76,11 +77,17 @@ def _parts(charter: Charter | None, seen: Seen | None, told: treasury_pb.GetStat
     chain = f"block {told.chain_height}" if told.chain_reachable else "not reachable"
     leads = "leads" if told.leading else "does not lead: nothing is logged now"
     table = Table(box=None, pad_edge=False)
-    for column in ("signer", "connected", "term", "entries", "last refusal"):
+    for column in ("signer", "connected", "term", "entries", "last refusal", "quarantined"):
         table.add_column(column, overflow="fold")
     for signer in told.signers:
         connected = Text("yes", style="green") if signer.connected else Text("no", style="bold red")
-        cells = (Text(str(signer.term)), Text(str(signer.certified_size)), Text(plain(signer.last_refusal)))
+        convicted = plain(signer.quarantine.fault) if signer.HasField("quarantine") else ""
+        cells = (
+            Text(str(signer.term)),
+            Text(str(signer.certified_size)),
+            Text(plain(signer.last_refusal)),
+            Text(convicted, style="bold red"),
+        )
         table.add_row(Text(plain(signer.name)), connected, *cells)
     return [
         Text(_proven(charter, seen)),

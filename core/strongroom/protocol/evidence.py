@@ -69,7 +69,7 @@ class EvidenceInvalid(StrongroomError):
     """
 
     reason = "EVIDENCE_INVALID"
-    kind = Kind.INVALID_ARGUMENT
+    kind = Kind.FAILED_PRECONDITION
 
 
 class Fault(StrEnum):

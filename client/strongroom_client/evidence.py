@@ -1,0 +1,75 @@
+"""Evidence against signers in words: what a record proves, and what nobody may conclude from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from strongroom.protocol.evidence import Fault, Proven
+
+__all__ = ["FAULT_TEXTS", "FaultText", "headline", "not_proven"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultText:
+    """What a kind of fault is, for people.
+
+    Attributes:
+        did: What the signer's key is proven to have done, after the signer's name.
+        means: Why no sound signer does it.
+        also: What may lie behind it besides ill will.
+    """
+
+    did: str
+    means: str
+    also: str
+
+
+FAULT_TEXTS: Final[Mapping[Fault, FaultText]] = MappingProxyType(
+    {
+        Fault.WRONG_SHARE: FaultText(
+            did="gave a wrong signature share",
+            means=(
+                "Its vote key signed the share together with the plan, the set of signers and everybody's commitments. "
+                "Under exactly these the share is wrong, and a sound signer checks its own share before it sends it."
+            ),
+            also="a defective machine, a share restored from a wrong backup, or a stolen vote key",
+        ),
+        Fault.MALFORMED_COMMITMENTS: FaultText(
+            did="signed malformed nonce commitments",
+            means=(
+                "Its vote key signed commitments for this plan that are no points of the curve, or not one for each of "
+                "its inputs. A sound signer makes one pair of points for each."
+            ),
+            also="a defective machine, another program, or a stolen vote key",
+        ),
+        Fault.TWO_VOTES: FaultText(
+            did="signed votes for two different heads at one term and size",
+            means=(
+                "Its vote key was used twice where it may be used once. A sound signer stores its vote before it sends "
+                "it and gives no other."
+            ),
+            also="a signer restored from an old copy, two copies of one signer running, or a stolen vote key",
+        ),
+    }
+)
+
+
+def headline(proven: Proven) -> str:
+    """The fault in one line."""
+    return f"Proven: signer {proven.signer} {FAULT_TEXTS[proven.fault].did}."
+
+
+def not_proven(proven: Proven) -> tuple[str, ...]:
+    """What does not follow, a line each."""
+    lines = [
+        f"who used the key, or why: {FAULT_TEXTS[proven.fault].also} does the same",
+        "anything about another signer, or about the coordinator that kept the record",
+    ]
+    if proven.fault is Fault.TWO_VOTES:
+        lines.insert(1, "that any of the two heads got its certificate, or that anybody was shown both")
+    else:
+        lines.insert(1, "that coins were lost or could have been: what it sent can delay a payment, not change one")
+    return tuple(lines)
