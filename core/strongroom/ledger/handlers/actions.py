@@ -116,7 +116,7 @@ class _Pay(_WaitsWhileOpen):
 
     def not_initiated(self, state: State, person: str) -> Refused:
         why = why_not_initiated(state.charter, person, withdrawal_of(self.action))
-        return refused(why.code.value, f"{person} may not initiate this order: {'; '.join(why.missing)}", person=person)
+        return refused(why.code.value, f"{person} may not initiate this order: {why.missing[0]}", person=person)
 
     def is_approver(self, state: State, person: str) -> bool:
         return named_approver(state.charter, person, withdrawal_of(self.action))
