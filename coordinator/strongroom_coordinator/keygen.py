@@ -2,6 +2,9 @@
 
 The coordinator relays and can neither read nor split what the holders send each other. An attempt needs every holder;
 one that fails is repeated with a higher number and fresh randomness. The result enters the log as a Vault entry.
+
+A holder that was dealt a wrong share is given what it needs to find out whose fault that is. Who is named, and what is
+proven of it, is logged, and shown as the order's progress.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_coordinator as machine
 from strongroom.protocol.certificates import held_of
-from strongroom.protocol.keygen import KeygenTerms
+from strongroom.protocol.keygen import Fault, KeygenTerms, proven
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
@@ -41,11 +44,26 @@ log = structlog.get_logger()
 MAX_PAUSE_S: Final = 60.0
 
 
+_FAULTS: Final = {
+    pb.KeygenFinding.FAULT_HOLDER_OR_COORDINATOR: Fault.HOLDER_OR_COORDINATOR,
+    pb.KeygenFinding.FAULT_COORDINATOR: Fault.COORDINATOR,
+    pb.KeygenFinding.FAULT_OWN_MACHINE: Fault.OWN_MACHINE,
+}
+
+
 class AttemptOver(StrongroomError):
-    """One attempt ended without a key; the next one has a higher number. The named holders failed or were silent."""
+    """One attempt ended without a key; the next one has a higher number. The named holders failed or were silent.
+
+    Attributes:
+        failed: What the attempt found; None when its time was over.
+    """
 
     reason = "KEY_GENERATION_FAILED"
     kind = Kind.ABORTED
+
+    def __init__(self, message: str, failed: machine.AttemptFailed | None = None) -> None:
+        super().__init__(message)
+        self.failed = failed or machine.AttemptFailed(failure=message, suspects=())
 
 
 class KeyGeneration:
@@ -70,6 +88,8 @@ class KeyGeneration:
         self._timeout_s = timeout_ms / 1000
         self._retry_s = retry_ms / 1000
         self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._phases: dict[bytes, str] = {}
+        self._failures: dict[bytes, str] = {}
         self._open: set[bytes] | None = None
         self._someone_ready = asyncio.Event()
         sequencer.on_certified(self._note_orders)
@@ -104,8 +124,15 @@ class KeyGeneration:
         now_ms = max(state.time_ms, self._clock.wall_ms())
         return record.state is OrderState.OPEN and judge_order(state, record, now_ms).allowed
 
+    def progress(self, order_hash: bytes) -> str:
+        """How far the key of a CreateVault order is, in a line for people; empty when nothing is under way."""
+        phase, failure = self._phases.get(order_hash, ""), self._failures.get(order_hash, "")
+        return f"its key: {phase}{'; ' if failure else ''}{failure}" if phase else ""
+
     def _done(self, order_hash: bytes, task: asyncio.Task[None]) -> None:
         self._running.pop(order_hash, None)
+        self._phases.pop(order_hash, None)
+        self._failures.pop(order_hash, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             reason = error.reason if isinstance(error, StrongroomError) else type(error).__name__
             log.error("keygen.stopped", order=order_hash.hex(), reason=reason, message=str(error))
@@ -124,14 +151,15 @@ class KeyGeneration:
         pause = self._retry_s
         attempt = 0
         while self._still_wanted(record.hash):
-            await self._all_ready(create.signers)
+            await self._all_ready(record.hash, create.signers)
             # Rising over restarts too: signers refuse a number that they have seen.
             attempt = max(attempt + 1, self._clock.wall_ms() // 1000 % 2**32)
             log.info("keygen.started", order=record.hash.hex(), vault=create.name, attempt=attempt)
+            self._phases[record.hash] = f"attempt {attempt} is under way"
             try:
                 vault = await self._attempt(self._terms_of(record, create, attempt))
             except AttemptOver as error:
-                log.warning("keygen.failed", order=record.hash.hex(), attempt=attempt, message=error.message)
+                self._note_failure(record.hash, attempt, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)
                 continue
@@ -139,14 +167,33 @@ class KeyGeneration:
             log.info("keygen.done", order=record.hash.hex(), vault=create.name, attempt=attempt)
             return
 
+    def _note_failure(self, order_hash: bytes, attempt: int, error: AttemptOver) -> None:
+        failed = error.failed
+        words = proven(failed.fault, failed.suspects, failed.found_by)
+        # A fault that somebody found is worth a person's attention; silence mostly ends by itself.
+        write = log.warning if failed.fault is Fault.UNPROVEN else log.error
+        write(
+            "keygen.failed",
+            order=order_hash.hex(),
+            attempt=attempt,
+            message=error.message,
+            suspects=list(failed.suspects),
+            fault=failed.fault.value,
+            found_by=failed.found_by or None,
+            proven=words,
+        )
+        self._phases[order_hash] = "the next attempt follows"
+        self._failures[order_hash] = f"attempt {attempt} failed: {error.message} ({words})"
+
     def _still_wanted(self, order_hash: bytes) -> bool:
         state = self._ledger.replica.state()
         record = state.order(order_hash)
         return record is not None and self._is_approved(state, record)
 
-    async def _all_ready(self, signers: Iterable[str]) -> None:
+    async def _all_ready(self, order_hash: bytes, signers: Iterable[str]) -> None:
         while missing := [name for name in signers if name not in self._terms.ready]:
             log.info("keygen.waiting", missing=missing)
+            self._phases[order_hash] = f"all holders must take part, and {', '.join(missing)} is away"
             self._someone_ready.clear()
             await self._someone_ready.wait()
 
@@ -206,7 +253,7 @@ class _Attempt:
                 if isinstance(command, machine.Generated):
                     return command.vault
                 if isinstance(command, machine.AttemptFailed):
-                    raise AttemptOver(f"{', '.join(command.suspects) or 'somebody'}: {command.failure}")
+                    raise AttemptOver(f"{', '.join(command.suspects) or 'somebody'}: {command.failure}", command)
                 self._perform(command)
             state, commands = machine.step(state, await self._events.get())
 
@@ -225,6 +272,8 @@ class _Attempt:
                 self._ask_everyone(self._round1)
             case machine.SendRound2():
                 self._ask_everyone(partial(self._round2, command.message))
+            case machine.Investigate():
+                self._spawn(command.signer, self._investigate(command.message, command.signer))
             case machine.SendFinish():
                 self._ask_everyone(partial(self._finish, command.message))
             case machine.AskTrialNonces():
@@ -269,7 +318,26 @@ class _Attempt:
     async def _round2(self, message: bytes, name: str) -> machine.Event:
         body = pb.KeygenRound2(order_hash=self._terms.order_hash, attempt=self._terms.attempt, message=message)
         reply = await self._ask(name, body)
+        if reply.WhichOneof("body") == "keygen_complaint":
+            complaint = reply.keygen_complaint
+            log.warning("keygen.share_disputed", signer=name, attempt=self._terms.attempt)
+            return machine.ComplaintArrived(
+                signer=name,
+                encrypted_share=complaint.encrypted_share,
+                pubshare=complaint.pubshare,
+                now_ms=self._now(),
+            )
         return machine.Round2Arrived(signer=name, message=reply.keygen_round2.message, now_ms=self._now())
+
+    async def _investigate(self, message: bytes, name: str) -> machine.Event:
+        body = pb.KeygenInvestigate(order_hash=self._terms.order_hash, attempt=self._terms.attempt, message=message)
+        finding = (await self._ask(name, body)).keygen_finding
+        return machine.VerdictArrived(
+            signer=name,
+            fault=_FAULTS.get(finding.fault, Fault.UNPROVEN),
+            suspect=finding.suspect,
+            now_ms=self._now(),
+        )
 
     async def _finish(self, message: bytes, name: str) -> machine.Event:
         body = pb.KeygenFinish(order_hash=self._terms.order_hash, attempt=self._terms.attempt, message=message)

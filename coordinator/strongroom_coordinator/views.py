@@ -94,6 +94,7 @@ class Views:
         clock: Wall time.
         log_now: What log time must have reached by now; None while that is not known.
         reason: Why an order that passes is not planned, for people.
+        progress: How far the key of a new vault is, for people.
         refusals: Last refusals of a plan by signers.
     """
 
@@ -106,6 +107,7 @@ class Views:
         clock: Clock,
         log_now: Callable[[], int | None],
         reason: Callable[[bytes], str],
+        progress: Callable[[bytes], str],
         refusals: Callable[[bytes], list[str]],
     ) -> None:
         self._reader = reader
@@ -114,6 +116,7 @@ class Views:
         self._clock = clock
         self._log_now = log_now
         self._reason = reason
+        self._progress = progress
         self._refusals = refusals
 
     async def orders(self, hashes: Iterable[bytes], *, with_transactions: bool = False) -> list[OrderOverview]:
@@ -250,6 +253,8 @@ class Views:
             judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))
             if not judgement.allowed:
                 return "; ".join(judgement.missing)
+            if isinstance(decode_order(record.order).action, CreateVault):
+                return self._progress(record.hash) or "its holders to generate its key"
             return self._reason(record.hash) or "its turn in the next plan"
         return self._plan_line(live[-1])
 

@@ -142,6 +142,7 @@ class Signer:
             coordinator=self.config.coordinator,
             shares_released=self.store.counter(RELEASED_COUNTER),
             last_refusal=self.money_path.last_refusal,
+            last_keygen_failure=self.key_generation.last_failure,
             quarantine=_notice_pb(self.quarantine.notice),
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from strongroom.crypto import chilldkg
+from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import judge_order
@@ -20,8 +21,8 @@ from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_participant as participant
-from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
-from strongroom.protocol.keygen_participant import Attempt
+from strongroom.protocol.keygen import KeygenRefused, KeygenTerms, proven
+from strongroom.protocol.keygen_participant import Attempt, Finding
 from strongroom_signer import requests
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
@@ -31,7 +32,7 @@ from strongroom_signer.logs import Log
 from strongroom_signer.shares import Shares
 from strongroom_signer.voting import Voting
 
-__all__ = ["KeyGeneration", "NotOrdered"]
+__all__ = ["Disputed", "KeyGeneration", "NotOrdered"]
 
 MAX_ATTEMPTS: Final = 8
 _SCAN: Final = 1_000
@@ -44,8 +45,29 @@ class NotOrdered(StrongroomError):
     kind = Kind.PERMISSION_DENIED
 
 
+class Disputed(StrongroomError):
+    """The share received does not match the commitments; some other participant or the coordinator is at fault.
+
+    Attributes:
+        encrypted_share: The encrypted share as received, 32 bytes.
+        pubshare: The public share that the commitments give this signer, 33 bytes.
+    """
+
+    reason = "KEYGEN_SHARE_DISPUTED"
+    kind = Kind.ABORTED
+
+    def __init__(self, encrypted_share: bytes, pubshare: bytes) -> None:
+        super().__init__("the share received does not match the commitments: ask the coordinator to investigate")
+        self.encrypted_share = encrypted_share
+        self.pubshare = pubshare
+
+
 class KeyGeneration:
-    """Attempts in memory, shares on disk."""
+    """Attempts in memory, shares on disk.
+
+    Attributes:
+        last_failure: Why the last attempt that failed here did, for the operator; empty when none has.
+    """
 
     def __init__(
         self,
@@ -72,6 +94,7 @@ class KeyGeneration:
         self._random = random
         self._log = log
         self._attempts: dict[bytes, Attempt] = {}
+        self.last_failure = ""
 
     # --- the attempt -------------------------------------------------------------------------------------------------
 
@@ -96,7 +119,12 @@ class KeyGeneration:
         return message
 
     def round2(self, request: requests.KeygenRound2) -> bytes:
-        """Check the shares received, and sign the transcript. A message that does not hold ends the attempt."""
+        """Check the shares received, and sign the transcript. A message that does not hold ends the attempt.
+
+        Raises:
+            Disputed: the share received is wrong, and `investigate` can find out whose fault that is.
+            StrongroomError: the message does not hold.
+        """
         attempt = self._attempt(request.order_hash, request.attempt)
         try:
             agreed, signature = participant.agree(
@@ -106,22 +134,62 @@ class KeyGeneration:
                 aux32=self._random(32),
                 now_ms=self._clock.monotonic_ms(),
             )
-        except StrongroomError:
+        except UnknownFaultyParticipantOrCoordinatorError as error:
+            disputed = participant.dispute(attempt, error, now_ms=self._clock.monotonic_ms())
+            self._attempts[request.order_hash] = disputed
+            self._note_failure(attempt, error)
+            raise Disputed(*disputed.complaint) from error
+        except StrongroomError as error:
             # What was dealt once is tried against one message only: nobody may ask again and again.
             if isinstance(attempt, participant.Dealt):
                 self._drop(request.order_hash)
+            self._note_failure(attempt, error)
             raise
         self._attempts[request.order_hash] = agreed
         return signature
 
+    def investigate(self, request: requests.KeygenInvestigate) -> Finding:
+        """Find out whose fault a wrong share is, once; it ends the attempt, and the operator is told."""
+        attempt = self._attempt(request.order_hash, request.attempt)
+        finding = participant.investigate(
+            attempt, request.message, host_key=self._keys.host, now_ms=self._clock.monotonic_ms()
+        )
+        self._drop(request.order_hash)
+        suspects = () if finding.suspect is None else (attempt.terms.signers[finding.suspect],)
+        words = proven(finding.fault, suspects, self._name)
+        self._log.error(
+            "keygen.fault_found",
+            order=request.order_hash,
+            attempt=request.attempt,
+            fault=finding.fault.value,
+            suspects=list(suspects),
+            detail=finding.detail,
+            proven=words,
+        )
+        self.last_failure = f"{_named(attempt)}: {finding.detail}; {words}"
+        return finding
+
+    def _note_failure(self, attempt: Attempt, error: StrongroomError) -> None:
+        if isinstance(error, ProtocolError):
+            self.last_failure = f"{_named(attempt)}: {error.message}"
+            self._log.warning(
+                "keygen.failed",
+                order=attempt.terms.order_hash,
+                attempt=attempt.terms.attempt,
+                reason=error.reason,
+                message=error.message,
+            )
+
     def finish(self, request: requests.KeygenFinish) -> tuple[bytes, bytes]:
         """Check that all holders signed one transcript, and state so: the signature and the recovery data's hash."""
-        holding, finished = participant.finish(
-            self._attempt(request.order_hash, request.attempt),
-            request.message,
-            vote_key=self._keys.vote,
-            now_ms=self._clock.monotonic_ms(),
-        )
+        attempt = self._attempt(request.order_hash, request.attempt)
+        try:
+            holding, finished = participant.finish(
+                attempt, request.message, vote_key=self._keys.vote, now_ms=self._clock.monotonic_ms()
+            )
+        except StrongroomError as error:
+            self._note_failure(attempt, error)
+            raise
         self._attempts[request.order_hash] = holding
         return finished.statement_signature, finished.recovery_hash
 
@@ -253,3 +321,7 @@ class KeyGeneration:
                     return body
             end = start
         return None
+
+
+def _named(attempt: Attempt) -> str:
+    return f"attempt {attempt.terms.attempt} of order {attempt.terms.order_hash.hex()}"

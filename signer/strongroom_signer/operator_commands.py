@@ -117,6 +117,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
         "alarm_message": status.alarm_message,
         "shares_released": status.shares_released,
         "last_refusal": status.last_refusal,
+        "last_keygen_failure": status.last_keygen_failure,
         "quarantine": {
             "evidence": status.quarantine.evidence_hash.hex(),
             "fault": status.quarantine.fault,
@@ -147,6 +148,8 @@ def _status_text(status: pb.GetStatusResponse) -> str:
     for vault in status.vaults:
         share = "share held" if vault.has_share else "no share here"
         lines.append(f"vault        {vault.name}: {vault.threshold} of {vault.signers}, epoch {vault.epoch}, {share}")
+    if status.last_keygen_failure:
+        lines.append(f"new keys     {status.last_keygen_failure}")
     for freeze in status.local_freezes:
         logged = "in the ledger" if freeze.logged else "not in the ledger yet"
         lines.append(f"freeze       {freeze.vault or 'all vaults'}: {freeze.why} ({logged})  id {freeze.id.hex()}")

@@ -14,6 +14,7 @@ __all__ = [
     "Explain",
     "FetchBatches",
     "KeygenFinish",
+    "KeygenInvestigate",
     "KeygenRound1",
     "KeygenRound2",
     "LogBatch",
@@ -124,6 +125,15 @@ class KeygenRound2:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeygenInvestigate:
+    """ChillDKG's investigation message for this signer."""
+
+    order_hash: bytes
+    attempt: int
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeygenFinish:
     """ChillDKG's certificate."""
 
@@ -175,6 +185,7 @@ Request = (
     | Certify
     | KeygenRound1
     | KeygenRound2
+    | KeygenInvestigate
     | KeygenFinish
     | TrialCommit
     | TrialSign

@@ -9,12 +9,13 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Refusal
+from strongroom.protocol.keygen import Fault
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
 from strongroom_signer.explain import Explainer
 from strongroom_signer.frames import batches_to_pb, signed_to_pb
 from strongroom_signer.inbox import Inbox
-from strongroom_signer.keygen import KeyGeneration
+from strongroom_signer.keygen import Disputed, KeyGeneration
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import Log
 from strongroom_signer.money_path import Committed, MoneyPath, Released
@@ -24,6 +25,11 @@ from strongroom_signer.voting import BatchRefused, Voting
 __all__ = ["Service"]
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
+_FAULTS: Final = {
+    Fault.HOLDER_OR_COORDINATOR: pb.KeygenFinding.FAULT_HOLDER_OR_COORDINATOR,
+    Fault.COORDINATOR: pb.KeygenFinding.FAULT_COORDINATOR,
+    Fault.OWN_MACHINE: pb.KeygenFinding.FAULT_OWN_MACHINE,
+}
 
 
 class Service:
@@ -57,6 +63,7 @@ class Service:
             requests.Certify: self._certify,
             requests.KeygenRound1: self._keygen_round1,
             requests.KeygenRound2: self._keygen_round2,
+            requests.KeygenInvestigate: self._keygen_investigate,
             requests.KeygenFinish: self._keygen_finish,
             requests.TrialCommit: self._trial_commit,
             requests.TrialSign: self._trial_sign,
@@ -179,8 +186,15 @@ class Service:
     def _keygen_round1(self, request: requests.KeygenRound1) -> pb.KeygenRound1Reply:
         return pb.KeygenRound1Reply(message=self._keygen.round1(request))
 
-    def _keygen_round2(self, request: requests.KeygenRound2) -> pb.KeygenRound2Reply:
-        return pb.KeygenRound2Reply(message=self._keygen.round2(request))
+    def _keygen_round2(self, request: requests.KeygenRound2) -> pb.KeygenRound2Reply | pb.KeygenComplaint:
+        try:
+            return pb.KeygenRound2Reply(message=self._keygen.round2(request))
+        except Disputed as error:
+            return pb.KeygenComplaint(encrypted_share=error.encrypted_share, pubshare=error.pubshare)
+
+    def _keygen_investigate(self, request: requests.KeygenInvestigate) -> pb.KeygenFinding:
+        finding = self._keygen.investigate(request)
+        return pb.KeygenFinding(fault=_FAULTS[finding.fault], suspect=finding.suspect or 0)
 
     def _keygen_finish(self, request: requests.KeygenFinish) -> pb.KeygenFinishReply:
         signature, recovery_hash = self._keygen.finish(request)

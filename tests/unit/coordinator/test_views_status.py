@@ -35,6 +35,7 @@ class Desk:
         self.certified = Certified(self.world)
         self.reader = LogReader(self.certified)
         self.log_now_ms: int | None = None
+        self.progress: dict[bytes, str] = {}
         unused: Any = None
         self.tracker = Tracker(
             node=unused,
@@ -54,6 +55,7 @@ class Desk:
             clock=self.clock,
             log_now=lambda: self.log_now_ms,
             reason=lambda _: "coins: none",
+            progress=lambda order: self.progress.get(order, ""),
             refusals=lambda _: [],
         )
 
@@ -194,3 +196,10 @@ async def test_orders_that_pay_nobody_are_done_when_they_acted(desk: Desk) -> No
     assert (await desk.see(freeze)).status is Status.DONE
     vault = desk.world.submit(desk.world.creation("customer-2"), "carol")
     assert (await desk.see(vault)).status is Status.OPEN
+
+
+async def test_an_approved_vault_waits_for_its_key_and_says_how_far_that_is(desk: Desk) -> None:
+    order = desk.world.submit(desk.world.creation("customer-2"), "carol", "alice", "bob")
+    assert (await desk.see(order)).waits_for == "its holders to generate its key"
+    desk.progress[order] = "its key: attempt 7 is under way; attempt 6 failed: south: 30 s of silence"
+    assert (await desk.see(order)).waits_for == desk.progress[order]
