@@ -132,10 +132,14 @@ class Store:
 
     def _move_log(self) -> None:
         """Move the write-ahead file into the database, which says from then on that another one follows."""
-        note = "INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)"
-        self._db.execute(note, (_LOG_FOLLOWS, 1))
+        self._note_log(follows=True)
         self._db.execute("PRAGMA wal_checkpoint(FULL)")
-        self._db.execute(note, (_LOG_FOLLOWS, 0))
+        # This note lies in the write-ahead file alone: without that file, the database says that one is missing.
+        self._note_log(follows=False)
+
+    def _note_log(self, *, follows: bool) -> None:
+        note = "INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)"
+        self._db.execute(note, (_LOG_FOLLOWS, int(follows)))
 
     def _make_room(self) -> None:
         """Keep the write-ahead file short; done before a commit, so that a failure is one to begin it."""
@@ -151,7 +155,7 @@ class Store:
         if not self._closed:
             self._closed = True
             with _translated(self.path):
-                self._db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, 0)", (_LOG_FOLLOWS,))
+                self._note_log(follows=False)
                 self._db.close()
 
     def free_bytes(self) -> int:
