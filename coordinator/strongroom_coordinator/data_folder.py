@@ -138,7 +138,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        raise BadConfig(str(path), ["exists already; `init` overwrites nothing"]) from None
+        raise BadConfig(str(path), ["exists already, of a coordinator or of an `init` that was cut off: choose a new folder"]) from None
     except OSError as error:
         raise BadConfig(str(path), [f"cannot be written: {error.strerror}"]) from None
 
