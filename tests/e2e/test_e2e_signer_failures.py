@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from actor import actors, ready, until
-from cluster import VAULT, Cluster
-from payments import AMOUNT, approve_again, approved, connected, paid, payee, payments_on_chain
-from strongroom_client.demo.processes import Daemon
+from cluster import Cluster
+from payments import AMOUNT, approved, connected, paid, payee, payments_on_chain
 
 pytestmark = pytest.mark.process
 
@@ -44,51 +43,6 @@ async def test_payments_go_on_while_one_signer_is_down(stopped_cluster: Cluster,
     line="machine",
     title="a signer killed around each round",
     origin="nonce reuse (sBTC, sig-net): two messages under one nonce give the share",
-)
-@pytest.mark.parametrize("point", ["before:Append", "after:Append", "before:Release", "after:Release"])
-async def test_a_signer_killed_in_a_round_loses_nothing(stopped_cluster: Cluster, point: str) -> None:
-    """The others finish; it comes back without an alarm, and is good enough when another one is missing."""
-    cluster = stopped_cluster
-    victim, helper, other = cluster.signers
-    cluster.start(signers=[helper, other])
-    doomed = cluster.launch_signer(victim, "--die", point)
-    first, second = payee(), payee()
-    async with actors(cluster.deployment, "alice", "bob", "carol") as people:
-        # With only two signers the victim is certainly asked in both rounds.
-        doomed.wait_for("link.opened")
-        await until(lambda: connected(people[0], 3))
-        cluster.signer(other).stop()
-        await until(lambda: connected(people[0], 2))
-        order = await people[0].pay(VAULT, first, AMOUNT)
-        await people[1].approve(order)
-        # With the victim gone there are too few votes, or too few shares, until it is back.
-        approving = asyncio.create_task(approve_again(people[2], order))
-        await until(lambda: dead(doomed))
-        cluster.plain_signer(victim)
-        await approving
-        await paid(cluster, people[0], order)
-        await caught_up_of(cluster, [victim, helper])
-        await paid(cluster, people[0], await approved(people, second))
-    assert payments_on_chain(cluster, first) == [AMOUNT]
-    assert payments_on_chain(cluster, second) == [AMOUNT]
-
-
-async def dead(daemon: Daemon) -> bool:
-    return not daemon.running
-
-
-async def caught_up_of(cluster: Cluster, names: list[str]) -> None:
-    async def check() -> bool:
-        return len({cluster.signer_status(name)["certified_size"] for name in names}) == 1
-
-    await until(check, timeout_s=30.0)
-    assert all(cluster.signer_status(name)["alarm"] is None for name in names)
-
-
-@pytest.mark.attack(
-    line="holders",
-    title="a signer that accepts and never answers",
-    origin="session stuck: a party that accepts and never answers",
 )
 async def test_payments_go_on_while_one_signer_hangs(cluster: Cluster) -> None:
     """Its connection stays open and it answers nothing; the others vote and sign, and it catches up afterwards."""

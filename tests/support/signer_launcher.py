@@ -1,24 +1,23 @@
-"""Starts a signer as `strongroom-signer` does, but with a shifted clock, or so that it dies at a chosen point.
+"""Starts a signer as `strongroom-signer` does, but with a shifted clock, or so that it ends at a crash point.
 
-    python signer_launcher.py [--shift-ms N] [--die before|after:REQUEST] -- run --data DIR --passphrase-file FILE
+    python signer_launcher.py [--shift-ms N] [--crash POINT --side before|after [--passage K]] [--record FILE]
+        -- run --data DIR --passphrase-file FILE
 
-`--die before:Append` kills the process, as a power cut would, when a batch with a plan to commit for has come and
-nothing was done about it yet; `after:Append` when everything was stored and the vote was about to leave. `Release` is
-the same for round 2. The daemon itself knows nothing of this: it has no switch for tests.
+The names of the points are in `crash_points_signer.py`. The daemon itself knows nothing of this: it has no switch for
+tests. `--cheap` makes the passphrase of a new signer cost nothing to guess, for `init` in tests.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from typing import Any
 
+import crash_points
+import crash_recorder
+from strongroom.crypto.sealed import SIGNER, Cost
 from strongroom_signer import main as signer_main
-from strongroom_signer import requests
 from strongroom_signer.clock import SystemClock
-from strongroom_signer.service import Service
 
 
 class ShiftedClock:
@@ -35,32 +34,18 @@ class ShiftedClock:
         return self._clock.monotonic_ms()
 
 
-def die_at(point: str) -> None:
-    """Make the service kill its own process at the first request of the kind that carries a plan."""
-    when, kind = point.split(":")
-    answer = Service.answer
-
-    def deadly(self: Service, request: requests.Request, leader: bytes) -> Any:
-        is_meant = type(request).__name__ == kind and (not isinstance(request, requests.Append) or request.commit_for)
-        if is_meant and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        answered = answer(self, request, leader)
-        if is_meant and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return answered
-
-    Service.answer = deadly  # type: ignore[method-assign]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--shift-ms", type=int, default=0)
-    parser.add_argument("--die")
+    parser.add_argument("--cheap", action="store_true")
+    crash_points.add_options(parser)
     parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
-    if options.die:
-        die_at(options.die)
-    return signer_main.run(options.arguments, clock=ShiftedClock(options.shift_ms), random=os.urandom)
+    if options.record:
+        crash_recorder.record_signer(options.record)
+    crash_points.arm_by_options(options)
+    cost = Cost(memory_kib=8, passes=1) if options.cheap else SIGNER
+    return signer_main.run(options.arguments, clock=ShiftedClock(options.shift_ms), random=os.urandom, cost=cost)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,196 @@
+"""Crash points of the commands that write files: making a signer, enrolling it, making a coordinator, and the client's.
+
+A file is named by the last part of its path; the function that writes it is wrapped where the command looks it up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from crash_points import CrashPoint
+
+
+def _file(name: str) -> Any:
+    """Calls that write the file of this name."""
+
+    def meant(path: Path, *_: Any, **__: Any) -> bool:
+        return path.name == name
+
+    return meant
+
+
+def _second_table(_self: Any, table: Any, **_: Any) -> bool:
+    return bool(table.name == "ledger_batch")
+
+
+def _signer(name: str, writes: str, then: str, function: str, **more: Any) -> CrashPoint:
+    path = f"strongroom_signer.{function}"
+    return CrashPoint(name=name, daemon="signer", writes=writes, then=then, function=path, **more)
+
+
+def _coordinator(name: str, writes: str, then: str, function: str, **more: Any) -> CrashPoint:
+    path = f"strongroom_coordinator.{function}"
+    return CrashPoint(name=name, daemon="coordinator", writes=writes, then=then, function=path, **more)
+
+
+def _client(name: str, writes: str, then: str, function: str, **more: Any) -> CrashPoint:
+    path = f"strongroom_client.{function}"
+    return CrashPoint(name=name, daemon="client", writes=writes, then=then, function=path, **more)
+
+
+SIGNER_INIT: Final = (
+    _signer(
+        "a new signer's empty database is made",
+        "signer.db without an identity",
+        "makes the TLS key",
+        "store:Store.create",
+        sites=("signer.enrolment:initialise create",),
+    ),
+    _signer(
+        "a new signer's TLS key is written",
+        "tls.key",
+        "makes the other keys",
+        "tls:write_private",
+        sites=("signer.tls:create_tls_key write_private",),
+    ),
+    _signer(
+        "a new signer's sealed keys are in its database",
+        "vote and witness keys, sealed, and the identity",
+        "writes signer.sealed",
+        "keys:create_keys",
+        inside="strongroom_signer.writer:Writer.set_identity",
+        sites=("signer.keys:create_keys commit",),
+    ),
+    _signer(
+        "a new signer's sealed file is written",
+        "signer.sealed, with the host key",
+        "writes the card",
+        "keys:write_private",
+        sites=("signer.keys:create_keys write_private",),
+    ),
+    _signer(
+        "a new signer's card is written",
+        "card.json",
+        "tells the operator that it is ready",
+        "enrolment:write_private",
+        when=_file("card.json"),
+        sites=("signer.enrolment:initialise write_private",),
+    ),
+)
+SIGNER_ENROL: Final = (
+    _signer(
+        "the certificate of a signer being enrolled is written",
+        "cert.pem",
+        "writes the authority",
+        "enrolment:write_private",
+        when=_file("cert.pem"),
+        sites=("signer.enrolment:enrol write_private",),
+    ),
+    _signer(
+        "the certificate authority of a signer being enrolled is written",
+        "ca.pem",
+        "writes the configuration",
+        "enrolment:write_private",
+        when=_file("ca.pem"),
+    ),
+    _signer(
+        "the configuration of a signer being enrolled is written",
+        "signer.toml",
+        "pins the log",
+        "enrolment:write_private",
+        when=_file("signer.toml"),
+    ),
+    _signer(
+        "the log of a signer being enrolled is pinned",
+        "the log id and the charter",
+        "shows the operator what to compare",
+        "enrolment:enrol",
+        inside="strongroom_signer.writer:Writer.set_pin",
+        sites=("signer.enrolment:enrol commit",),
+    ),
+)
+COORDINATOR_INIT: Final = (
+    _coordinator(
+        "a new coordinator's genesis is written",
+        "genesis.bin",
+        "writes the certificate",
+        "main:write_private",
+        when=_file("genesis.bin"),
+        sites=("coordinator.main:_init write_private",),
+    ),
+    _coordinator(
+        "a new coordinator's TLS key is written",
+        "key.pem",
+        "writes the authority",
+        "main:write_private",
+        when=_file("key.pem"),
+    ),
+    _coordinator(
+        "a new coordinator's database is made",
+        "coordinator.db with its schema",
+        "writes the configuration",
+        "main:migrate",
+        sites=("coordinator.main:_init migrate",),
+    ),
+    _coordinator(
+        "a new coordinator's configuration is written",
+        "coordinator.toml",
+        "tells the operator the log id",
+        "main:write_private",
+        when=_file("coordinator.toml"),
+    ),
+)
+COORDINATOR_MIGRATE: Final = (
+    CrashPoint(
+        name="half of a migration's tables are made",
+        daemon="coordinator",
+        writes="the first tables, in a transaction that is open",
+        then="makes the others, and notes the revision with them",
+        function="alembic.ddl.impl:DefaultImpl.create_table",
+        when=_second_table,
+    ),
+    _coordinator(
+        "a migration is done and not yet told",
+        "the schema of this release",
+        "tells the operator the revision",
+        "main:migrate",
+        sites=("coordinator.main:run migrate", "coordinator.storage.engine:migrate upgrade"),
+    ),
+)
+CLIENT_FILES: Final = (
+    _client(
+        "a person's sealed key is written",
+        "person.sealed, whole or not at all",
+        "writes the TLS key",
+        "person_key:write_new",
+        when=_file("person.sealed"),
+        sites=("client.person_key:create_person_key write_new",),
+    ),
+    _client(
+        "a person's card is written",
+        "card.json, whole or not at all",
+        "tells the person that the key is ready",
+        "person_key:write_new",
+        when=_file("card.json"),
+    ),
+    _client(
+        "a profile is written in place of the one before",
+        "profile.toml, the old or the new one whole",
+        "tells the person that they are logged in",
+        "profile:replace_file",
+        when=_file("profile.toml"),
+        sites=("client.profile:save_profile replace_file", "client.cli.login:login save_profile"),
+    ),
+)
+CLIENT_RUNNING: Final = (
+    _client(
+        "the newest head that was proven is remembered",
+        "the head beside the profile, the old or the new one whole",
+        "shows what was asked for",
+        "profile:replace_file",
+        when=_file("profile.head.json"),
+        sites=("client.profile:Memory.remember replace_file",),
+    ),
+)
+COMMANDS: Final = (*SIGNER_INIT, *SIGNER_ENROL, *COORDINATOR_INIT, *COORDINATOR_MIGRATE, *CLIENT_FILES, *CLIENT_RUNNING)

@@ -1,0 +1,148 @@
+"""Every place where a program writes, or lets something leave it, is a crash point, or stands here with why not."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import pytest
+
+from crash_points import CrashPoint, located, points
+from crash_sites import ROLES, sites
+
+EXEMPT: Final = {
+    # --- primitives: whoever calls them is a site of its own ---------------------------------------------------------
+    "signer.writer:Writer.* execute": "one statement of a commit, and the commit is a site",
+    "signer.store:Store.* execute": "the commit itself, its undoing, or a read",
+    "signer.store:Store.create open": "the file of `initialise create`",
+    "signer.process:write_private *": "the primitive of every private file: each of its callers is a site",
+    "signer.link:_Session._send send": "the primitive of every frame: each frame that follows a write is a point",
+    "coordinator.storage.engine:Storage.run_sync begin": "the transaction of every write: each caller is a site",
+    "coordinator.storage.engine:migrate begin": "the transaction of the migration",
+    "coordinator.link:SignerLink.* *": "the queue of every frame to a signer: each of its callers is a site",
+    "coordinator.data_folder:write_private open": "the primitive of every file of `init`",
+    "client.files:* *": "the primitive of every new file of the client: it is there whole or not at all",
+    "client.profile:replace_file *": "the primitive of every replaced file: the old or the new one is there whole",
+    # --- locks, sockets, folders -------------------------------------------------------------------------------------
+    "signer.process:FolderLock.__init__ open": "an empty file that the kernel's lock is on; its content says nothing",
+    "coordinator.data_folder:FolderLock.__enter__ open": "an empty file that the kernel's lock is on",
+    "signer.operator:*": "the operator's socket: made anew at each start, and its answers are points of the inbox",
+    "signer.enrolment:initialise mkdir": "an empty folder: `init` takes it as it is",
+    "coordinator.main:_init mkdir": "an empty folder: `init` takes it as it is",
+    "coordinator.app:_Daemon._start write_text": "the port that is listened on now: written anew at each start",
+    # --- reads that look like writes ---------------------------------------------------------------------------------
+    "signer.link:_Session._fetch send": "asks for entries: nothing was written, and it is asked again after a start",
+    "signer.link:_Session._read_all send": "refuses a frame that is malformed: nothing was written",
+    "coordinator.ledger_copy:LedgerCopy.batches run": "a read",
+    "coordinator.ledger_copy:LedgerCopy.certificate_at run": "a read",
+    "coordinator.ledger_copy:LedgerCopy.entry_of_subject run": "a read",
+    "coordinator.rpc.log_queries:* run": "a read",
+    "coordinator.rpc.queries:* run": "a read",
+    "coordinator.rpc.queries:Queries._view request": "asks a signer for its view, which writes nothing there",
+    "coordinator.rpc.submissions:Submissions._known run": "a read",
+    "coordinator.rpc.watches:* run": "a read",
+    "coordinator.sessions:SigningSessions._resume* run": "a read",
+    "coordinator.tracker.follower:Follower._l* run": "a read",
+    "coordinator.tracker.follower:Follower.load run": "a read",
+    "coordinator.tracker.journal:OrderJournal.catch_up run": "a read",
+    "coordinator.tracker.plan_loader:PlanLoader._excluded_parents run": "a read",
+    "coordinator.tracker.plan_loader:PlanLoader._load run": "a read",
+    "coordinator.tracker.plan_loader:PlanLoader._settle_late run": "a read",
+    "coordinator.tracker.plan_loader:PlanLoader.load_settled run": "a read",
+    "coordinator.tracker.plan_loader:PlanLoader.sync run": "a read",
+    "coordinator.views:Views.orders run": "a read",
+    "coordinator.evidence_book:EvidenceBook.data run": "a read",
+    "coordinator.evidence_book:EvidenceBook.page run": "a read",
+    "coordinator.evidence_making:ShareCase.record run": "a read",
+    # --- writes that nothing follows from ----------------------------------------------------------------------------
+    "signer.alarms:ClockGuard.check_drift commit": "it refuses whether the row is there or not, and compares anew",
+    "signer.daemon:confirm_alarm commit": "one row that the operator takes away; the same command does it again",
+    "coordinator.rounds:VotingRounds.handed_out post": "on a stop, before the end: what `_give` does, and waits for it",
+    "coordinator.tracker.plan_loader:PlanLoader._settle run": (
+        "outcomes that follow from coins stored before: found again from them at the next start"
+    ),
+    "coordinator.evidence_book:EvidenceBook._keep run": (
+        "a proven fault: it is proven again when the signer lies again, and until then nothing rests on it"
+    ),
+    "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
+    "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
+    "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
+    "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log at the next start",
+    "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
+    "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
+    # --- many at once: the same path as one --------------------------------------------------------------------------
+    "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
+    "coordinator.rpc.integration:IntegrationService.CreateWithdrawals submit_many": "each is submitted as one is",
+    "coordinator.rpc.submissions:Submissions.submit_many submit_many": "each is submitted as one is",
+    # --- one file, made by a command that says no when it is there ---------------------------------------------------
+    "client.cli.charter:* write_new": "one new file, whole or not there: the command is given again",
+    "client.cli.pki:* write_new": "new files, each whole or not there: the command is given again, for another folder",
+    "client.pki:Authority.create write_new": "the key before its certificate: without both the folder is refused",
+    "client.cli.shared_signing:write_hand_in write_new": "one new file, whole or not there, before it is shown",
+    "client.cli.signers:_evidence write_new": "one new file, whole or not there: the command is given again",
+    "client.cli.audit:_export open": "a log that was exported in part says so: it has no end line",
+    "client.pki:Authority.revoke replace_file": "one file, the old or the new one whole: the command is given again",
+    "client.cli.shared:Session.seen remember": "calls `Memory.remember`, which is a site",
+}
+"""Sites without a point of their own, by pattern, and why they need none."""
+
+
+def every_site() -> set[str]:
+    return set().union(*(sites(role) for role in ROLES))
+
+
+def test_every_write_site_is_a_crash_point_or_says_why_not() -> None:
+    covered = {site for point in points().values() for site in point.sites}
+    open_sites = {site for site in every_site() - covered if not any(fnmatchcase(site, one) for one in EXEMPT)}
+    assert not open_sites
+
+
+def test_no_point_and_no_exemption_names_a_site_that_is_gone() -> None:
+    found = every_site()
+    named = {site for point in points().values() for site in point.sites}
+    assert not named - found
+    assert not [pattern for pattern in EXEMPT if not any(fnmatchcase(site, pattern) for site in found)]
+
+
+@pytest.mark.parametrize("point", [pytest.param(point, id=name) for name, point in points().items()])
+def test_every_point_wraps_a_function_that_exists(point: CrashPoint) -> None:
+    for path in filter(None, (point.function, point.inside)):
+        owner, name = located(path)
+        assert callable(getattr(owner, name))
+
+
+def test_names_of_points_are_unique_and_read_as_sentences() -> None:
+    # A dictionary by name would hide two of one name.
+    from crash_points_commands import COMMANDS  # noqa: PLC0415
+    from crash_points_coordinator import COORDINATOR  # noqa: PLC0415
+    from crash_points_signer import SIGNER  # noqa: PLC0415
+
+    assert len(points()) == len((*SIGNER, *COORDINATOR, *COMMANDS))
+    for point in points().values():
+        assert point.name[0].islower()
+        assert not point.name.endswith(".")
+        assert point.writes
+        assert point.then
+
+
+def test_a_site_that_is_added_is_found(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan sees a commit, a file and a frame in functions that are new."""
+    (tmp_path / "new.py").write_text(
+        "class Thing:\n"
+        "    def keep(self):\n"
+        "        with self._store.commit() as write:\n"
+        "            write.set_voter(b'')\n"
+        "    async def say(self):\n"
+        "        await self._send(1)\n"
+        "def note(path):\n"
+        "    path.write_text('x')\n"
+        "    path.with_name('y').replace(path)\n"
+        "    'text'.replace('t', 'x')\n"
+    )
+    monkeypatch.setitem(ROLES, "signer", tmp_path)
+    assert sites("signer") == {
+        "signer.new:Thing.keep commit",
+        "signer.new:Thing.say send",
+        "signer.new:note write_text",
+        "signer.new:note replace",
+    }
