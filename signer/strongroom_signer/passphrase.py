@@ -12,6 +12,7 @@ from strongroom.model.errors import Kind, StrongroomError
 __all__ = ["NoPassphrase", "read_passphrase"]
 
 _MIN_NEW_LENGTH = 8
+_MAX_LENGTH = 1024
 
 
 class NoPassphrase(StrongroomError):
@@ -34,14 +35,16 @@ def read_passphrase(file: Path | None, *, new: bool = False) -> SecretBytes:
 
 
 def _from_file(file: Path) -> SecretBytes:
+    data = bytearray(_MAX_LENGTH + 2)
     try:
-        with file.open("rb") as opened:
-            data = bytearray(opened.read(1026))
+        # Unbuffered, straight into what is overwritten afterwards: no other buffer ever holds the passphrase.
+        with file.open("rb", buffering=0) as opened:
+            del data[opened.readinto(data) :]
     except OSError as error:
         raise NoPassphrase(f"{file} cannot be read: {error.strerror}") from None
     if data.endswith(b"\n"):
-        data.pop()
-    if not 1 <= len(data) <= 1024:
+        data[-1:] = b""
+    if not 1 <= len(data) <= _MAX_LENGTH:
         raise NoPassphrase(f"{file} must hold a passphrase of 1 to 1024 bytes on one line")
     return SecretBytes.take_over(data)
 
