@@ -19,7 +19,7 @@ from strongroom.protocol.signed import open_body
 from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.door import TakenBatch
 from strongroom_coordinator.electorate import Electorate
-from strongroom_coordinator.errors import LinkBroken, SignerFailed
+from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
@@ -210,6 +210,8 @@ class VotingRounds:
             signed = signed_of(reply.batch_refused.refusal)
             key = self._electorate.vote_keys[signer]
             refusal = open_body("refusal", Refusal, signed, log_id=self._electorate.log_id, public_key=key)
+            if refusal.signer != signer:
+                raise SignerMisbehaved(f"{signer} refuses a batch in the name of {refusal.signer}", signer=signer)
             current.refusals[signer] = refusal
             log.warning(
                 "batch.refused",

@@ -23,7 +23,7 @@ from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import SignerName
 from strongroom.protocol import signing
-from strongroom.protocol.release import ShareEvidence
+from strongroom.protocol.release import ShareEvidence, SharesDoNotSign
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom.protocol.signing_events import (
     AskCommitments,
@@ -375,6 +375,8 @@ class SigningSessions:
                 public_key=self._electorate.vote_keys[signer],
             )
             line = f"{refusal.reason} {refusal.detail}".strip()
+            if refusal.signer != signer:
+                line = f"REFUSAL_INVALID it is in the name of {refusal.signer}"
         except StrongroomError as error:
             line = f"REFUSAL_INVALID {error.message}"
         log.warning("signing.refused", signer=signer, plan=session.plan_hash.hex(), refusal=line)
@@ -437,7 +439,16 @@ class SigningSessions:
                 self._standing.answered(event.signer, event.now_ms - since_ms)
         before, (session.state, commands) = session.state, signing.step(session.state, event)
         self._note_bad_words(session, event, before)
+        self._note_left_out(session, event, before)
         self._perform(session, commands)
+
+    def _note_left_out(self, session: _Session, event: signing.Event, before: signing.SigningState) -> None:
+        """Say who is left out of a plan for what it sent; who refused or gave a wrong share is said elsewhere."""
+        if isinstance(event, RefusalArrived):
+            return
+        for name, reason in session.state.out.items():
+            if name not in before.out and reason != SharesDoNotSign.reason:
+                log.warning("signing.left_out", signer=name, plan=session.plan_hash.hex(), reason=reason)
 
     def _perform(self, session: _Session, commands: Iterable[signing.Command]) -> None:
         for command in commands:
