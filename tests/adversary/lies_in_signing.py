@@ -194,53 +194,46 @@ def _nonces(liar: Liar, answer: Any, make: Callable[[bytes], bytes]) -> Any:
     return _commitments(liar, answer, lambda message: {"nonces": tuple(make(nonce) for nonce in message.nonces)})
 
 
-def commitments_lie(name: str, text: str) -> Callable[[Any], Any]:
-    """A lie about commitments stands where they are asked for beside a vote, and where they are asked for alone."""
-
-    def enter(function: Any) -> Any:
-        lie(f"{name}", "Append", text)(function)
-        lie(f"{name}-when-asked", "Commit", text)(function)
-        return function
-
-    return enter
+ASKED_FOR = ("Append", "Commit")
+"""Commitments are asked for beside a vote, and alone."""
 
 
-@commitments_lie("commitments-no-points", "Commits to nonces that are no points of the curve.")
+@lie("commitments-no-points", ASKED_FOR, "Commits to nonces that are no points of the curve.")
 def commitments_no_points(liar: Liar, request: Any, answer: Any) -> Any:
     return _nonces(liar, answer, lambda _: b"\x02" + b"\xff" * 32 + b"\x03" + b"\xff" * 32)
 
 
-@commitments_lie("commitments-infinity", "Commits to the point at infinity, which is no nonce.")
+@lie("commitments-infinity", ASKED_FOR, "Commits to the point at infinity, which is no nonce.")
 def commitments_infinity(liar: Liar, request: Any, answer: Any) -> Any:
     return _nonces(liar, answer, lambda _: bytes(66))
 
 
-@commitments_lie("commitments-known-nonce", "Commits to a nonce that everybody knows, and cannot sign under it.")
+@lie("commitments-known-nonce", ASKED_FOR, "Commits to a nonce that everybody knows, and cannot sign under it.")
 def commitments_known_nonce(liar: Liar, request: Any, answer: Any) -> Any:
     return _nonces(liar, answer, lambda _: GENERATOR.serialise() * 2)
 
 
-@commitments_lie("commitments-too-many", "Commits to more nonces than the payment has inputs.")
+@lie("commitments-too-many", ASKED_FOR, "Commits to more nonces than the payment has inputs.")
 def commitments_too_many(liar: Liar, request: Any, answer: Any) -> Any:
     return _commitments(liar, answer, lambda message: {"nonces": (*message.nonces, *message.nonces)})
 
 
-@commitments_lie("commitments-for-another-plan", "Commits for another payment than it was asked for.")
+@lie("commitments-for-another-plan", ASKED_FOR, "Commits for another payment than it was asked for.")
 def commitments_for_another_plan(liar: Liar, request: Any, answer: Any) -> Any:
     return _commitments(liar, answer, lambda message: {"plan_hash": os.urandom(32), "entry_index": 1})
 
 
-@commitments_lie("commitments-of-another-epoch", "Commits with shares of another epoch than the current one.")
+@lie("commitments-of-another-epoch", ASKED_FOR, "Commits with shares of another epoch than the current one.")
 def commitments_of_another_epoch(liar: Liar, request: Any, answer: Any) -> Any:
     return _commitments(liar, answer, lambda message: {"vault_epoch": message.vault_epoch + 1})
 
 
-@commitments_lie("commitments-in-another-name", "Commits in the name of another signer.")
+@lie("commitments-in-another-name", ASKED_FOR, "Commits in the name of another signer.")
 def commitments_in_another_name(liar: Liar, request: Any, answer: Any) -> Any:
     return _commitments(liar, answer, lambda _: {"signer": liar.others()[0]})
 
 
-@commitments_lie("commitments-replayed", "Answers with its commitments for an earlier payment.")
+@lie("commitments-replayed", ASKED_FOR, "Answers with its commitments for an earlier payment.")
 def commitments_replayed(liar: Liar, request: Any, answer: Any) -> Any:
     found = _results(answer)
     earlier = liar.memory.get("commitments given")
@@ -254,7 +247,7 @@ def commitments_replayed(liar: Liar, request: Any, answer: Any) -> Any:
     return answer
 
 
-@commitments_lie("commitments-of-another-signer", "Answers with another signer's own signed commitments.")
+@lie("commitments-of-another-signer", ASKED_FOR, "Answers with another signer's own signed commitments.")
 def commitments_of_another_signer(liar: Liar, request: Any, answer: Any) -> Any:
     found = _results(answer)
     seen = [item for item in liar.memory.get("commitments seen", ()) if _author(item) != liar.name]
@@ -265,7 +258,7 @@ def commitments_of_another_signer(liar: Liar, request: Any, answer: Any) -> Any:
     return answer
 
 
-@commitments_lie("commitments-copied-points", "Commits to the very nonces of another signer, signed as its own.")
+@lie("commitments-copied-points", ASKED_FOR, "Commits to the very nonces of another signer, signed as its own.")
 def commitments_copied_points(liar: Liar, request: Any, answer: Any) -> Any:
     seen = [item for item in liar.memory.get("commitments seen", ()) if _author(item) != liar.name]
     if not seen:
@@ -274,8 +267,8 @@ def commitments_copied_points(liar: Liar, request: Any, answer: Any) -> Any:
     return _nonces(liar, answer, lambda _: nonce)
 
 
-@commitments_lie(
-    "commitments-equivocated", "Commits to other nonces than those it made, and then has none to sign with."
+@lie(
+    "commitments-equivocated", ASKED_FOR, "Commits to other nonces than those it made, and then has none to sign with."
 )
 def commitments_equivocated(liar: Liar, request: Any, answer: Any) -> Any:
     return _commitments(
@@ -285,7 +278,7 @@ def commitments_equivocated(liar: Liar, request: Any, answer: Any) -> Any:
     )
 
 
-@commitments_lie("commitments-withheld", "Votes, and leaves out the commitments it was asked for.")
+@lie("commitments-withheld", ASKED_FOR, "Votes, and leaves out the commitments it was asked for.")
 def commitments_withheld(liar: Liar, request: Any, answer: Any) -> Any:
     found = _results(answer)
     if not found:
@@ -295,7 +288,7 @@ def commitments_withheld(liar: Liar, request: Any, answer: Any) -> Any:
     return answer
 
 
-@commitments_lie("commitments-badly-signed", "Signs its commitments with a key that is not its own.")
+@lie("commitments-badly-signed", ASKED_FOR, "Signs its commitments with a key that is not its own.")
 def commitments_badly_signed(liar: Liar, request: Any, answer: Any) -> Any:
     found = _results(answer)
     for signed, _ in found:

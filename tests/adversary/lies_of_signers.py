@@ -84,7 +84,8 @@ Tell = Callable[[Liar, Any, Any], Any]
 class Lie:
     """One way to lie; the text is for people who know no cryptography."""
 
-    at: str
+    at: tuple[str, ...]
+    """Kinds of requests, or `HELLO` or `RAISED`."""
     text: str
     tell: Tell
     instead: bool
@@ -94,13 +95,13 @@ class Lie:
 LIES: dict[str, Lie] = {}
 
 
-def lie(name: str, at: str, text: str, *, instead: bool = False) -> Callable[[Tell], Tell]:
+def lie(name: str, at: str | tuple[str, ...], text: str, *, instead: bool = False) -> Callable[[Tell], Tell]:
     """Enter a function into the list of lies."""
 
     def enter(function: Tell) -> Tell:
         if name in LIES:
             raise ValueError(f"two lies are called {name}")
-        LIES[name] = Lie(at, text, function, instead)
+        LIES[name] = Lie((at,) if isinstance(at, str) else at, text, function, instead)
         return function
 
     return enter
@@ -151,7 +152,7 @@ class LyingService:
 
     def _lie(self, at: str) -> Lie | None:
         found = LIES.get(self._liar.chosen())
-        return found if found is not None and found.at == at else None
+        return found if found is not None and at in found.at else None
 
     def _told(self, at: str, body: Any) -> Any:
         self._liar.say(self._liar.chosen(), at)

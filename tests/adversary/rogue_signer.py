@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.list:
         for name, lie in sorted(LIES.items()):
-            sys.stdout.write(f"{name:<40} {lie.at:<14} {lie.text}\n")
+            sys.stdout.write(f"{name:<40} {', '.join(lie.at):<14} {lie.text}\n")
         return OK
     if (options.lie is None) == (options.lies is None) or (options.lie is not None and options.lie not in LIES):
         sys.stderr.write("give --lie with one of --list, or --lies with a file that names one\n")

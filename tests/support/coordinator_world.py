@@ -160,6 +160,8 @@ class Site:
         self.planning = True
         self.boasts: dict[str, Callable[[Any], Any]] = {}
         """What a signer says of itself instead of the truth."""
+        self.corrupted: dict[str, Callable[[Signer], Signer]] = {}
+        """Signers in an attacker's hands: what becomes of their parts when they start."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -230,13 +232,15 @@ class Site:
             signer_world.make_folder(self.root, self.world, name)
         log = open_log(stream=io.StringIO(), raise_on_secret=True)
         address = f"127.0.0.1:{port or self.coordinator.port}"
-        signer = open_signer(
-            folder,
-            SignerConfig(coordinator=address, free_disk_floor_bytes=0),
-            SecretBytes(signer_world.PASSPHRASE),
-            clock=clock or signer_clock.SystemClock(),
-            random=random,
-            log=log,
+        signer = self.corrupted.get(name, _honestly)(
+            open_signer(
+                folder,
+                SignerConfig(coordinator=address, free_disk_floor_bytes=0),
+                SecretBytes(signer_world.PASSPHRASE),
+                clock=clock or signer_clock.SystemClock(),
+                random=random,
+                log=log,
+            )
         )
         key, certificate = self.authority.issue("signer", name)
         link = Link(
@@ -370,8 +374,8 @@ class Site:
                 await asyncio.sleep(0.005)
 
 
-def _honestly(hello: Any) -> Any:
-    return hello
+def _honestly(anything: Any) -> Any:
+    return anything
 
 
 @asynccontextmanager
