@@ -327,6 +327,9 @@ class _Session:
             body = pb.Failed(reason=error.reason, message=error.message[:400])
         else:
             self._log.debug("request.answered", request=kind)
+            if isinstance(item.request, requests.OpenTerm):
+                # Words in what the base dropped are kept here, and the log must take them up again.
+                self.raise_soon.set()
         await self._send(body, item.seq)
 
     async def _step_aside(self, item: _Waiting, error: EntriesMissing) -> None:

@@ -21,7 +21,7 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Tick
 from strongroom.protocol.leader import NewTermCollection, TermOpening
-from strongroom_signer.link import Endpoint, Link
+from strongroom_signer.link import RAISE_EVERY_S, Endpoint, Link
 from strongroom_signer.logs import open_log
 
 
@@ -217,6 +217,21 @@ async def test_words_handed_in_are_raised(cluster: Cluster, authority: Authority
         assert asked.WhichOneof("body") == "raised"
         assert len(asked.raised.freezes) == 1
         assert len(identifier) == 32
+
+
+async def test_words_in_entries_that_a_term_drops_are_raised_at_once(cluster: Cluster, authority: Authority) -> None:
+    order = cluster.world.pay("customer-1", 100_000)
+    cluster.sync()
+    cluster.deliver()
+    cluster.world.reject(order, "carol")
+    cluster.vote("s1", cluster.world.previews[-1])
+    opening = opening_of(cluster, ("s2", "s3"))
+    async with leading(cluster, authority) as (_, link, _):
+        opened = await link.ask(cluster.opening(opening))
+        assert opened.term_opened.size == cluster.signers["s1"].copy.size
+        async with asyncio.timeout(RAISE_EVERY_S / 2):
+            asked = await link.next_asked()
+        assert len(asked.raised.endorsements) == 1
 
 
 async def test_coordinator_of_another_log_is_left(cluster: Cluster, authority: Authority) -> None:
