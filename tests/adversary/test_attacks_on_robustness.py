@@ -88,7 +88,8 @@ def one_of_three() -> Iterator[Silent]:
 
 def silence(step: str, title: str) -> Any:
     origin = "ROAST 2022: one silent signer stops FROST until a human removes it"
-    return pytest.param(step, marks=pytest.mark.attack(line="holders", title=title, origin=origin))
+    marks = [pytest.mark.attack(line="holders", title=title, origin=origin)]
+    return pytest.param(step, marks=marks if step == "share" else [pytest.mark.campaign, *marks])
 
 
 @pytest.mark.parametrize(
