@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from strongroom.api.treasury.v1 import treasury_service_pb2 as treasury_pb
 from strongroom.api.treasury.v1.treasury_service_pb2_grpc import TreasuryServiceStub
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.charter import AssetAmount, Limit
-from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom.ledger.messages import Freeze, Head, Scope, Verb
 from strongroom.model.errors import StrongroomError
+from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
+from strongroom.protocol.evidence import verify_evidence
 from strongroom_client import errors as client_errors
 from strongroom_client.answers import signed_pb
 
@@ -348,3 +351,36 @@ async def test_a_defect_shows_an_incident_and_nothing_else(tmp_path: Path, monke
         assert (code, info.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
         assert len(info.metadata["incident"]) == 16
         assert "inside" not in str(info)
+
+
+async def test_evidence_is_listed_in_pages_and_read_in_chunks_by_whoever_may_read(tmp_path: Path) -> None:
+    async with edge_site(tmp_path) as site:
+        await seen(site)
+        book = site.side.evidence
+        head = Head(log_id=site.world.log_id, term=9, size=5, root=b"a" * 32, state_digest=b"d" * 32)
+        for signer in ("s1", "s2", "s3"):
+            key = builder.signing_key(f"{signer} vote")
+            votes = [sign_vote(key, replace(head, root=root), NO_CERTIFICATE) for root in (b"a" * 32, b"b" * 32)]
+            book.two_votes(signer, votes[0], votes[1])
+            await site.until(lambda name=signer: book.quarantined(name) is not None)
+        await book.stop()
+        auditor = site.treasury("erin", role="auditor")
+        listed = [item async for item in auditor.evidence()]
+        assert [(item.signer, item.fault) for item in listed] == [(name, "two-votes") for name in ("s3", "s2", "s1")]
+        for item in listed:
+            data = await auditor.evidence_record(item.hash)
+            assert verify_evidence(data, log_id=site.world.log_id).signer == item.signer
+        stub = TreasuryServiceStub(site.channel("person", "alice"))
+        page = types_pb2.PageRequest(page_size=2)
+        first = await stub.ListEvidence(treasury_pb.ListEvidenceRequest(page=page))
+        page.page_token = first.next_page_token
+        second = await stub.ListEvidence(treasury_pb.ListEvidenceRequest(page=page))
+        assert ([*first.evidence, *second.evidence], second.next_page_token) == (listed, "")
+        quarantined = {one.name: one.quarantine.hash for one in (await site.treasury().status()).signers}
+        assert quarantined == {item.signer: item.hash for item in listed}
+
+        shop = TreasuryServiceStub(site.channel("integrator", "shop"))
+        code, info = await refusal(shop.ListEvidence(treasury_pb.ListEvidenceRequest()))
+        assert (code, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED")
+        with pytest.raises(client_errors.NotFound):
+            await auditor.evidence_record(bytes(32))

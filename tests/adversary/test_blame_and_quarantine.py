@@ -1,0 +1,112 @@
+"""A hostile signer gives wrong shares: it is proven offline, left out, and back only when both have spoken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actor import actors, ready, until
+from cluster import Cluster
+from payments import AMOUNT, approved, paid, payee, payments_on_chain
+from rogue import turn_rogue
+from strongroom_client.demo.processes import program
+
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
+
+LIAR = "west"
+
+
+def quarantine_in_view_of(cluster: Cluster, name: str) -> Any:
+    listed = cluster.command("alice", "signers", "list")["signers"]
+    return next(one["quarantined"] for one in listed if one["name"] == name)
+
+
+def blame(file: Path, log_id: str) -> subprocess.CompletedProcess[str]:
+    """Check a record with nothing but its file and the log id: no profile, no network."""
+    command = [program("strongroom"), "audit", "blame", str(file), "--log-id", log_id, "--json"]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={"HOME": "/nonexistent"}
+    )
+
+
+@pytest.mark.attack(
+    line="holders",
+    title="a holder gives wrong shares until it is left out",
+    origin="ROAST (2022): one bad share stops a plain FROST session",
+)
+async def test_a_signer_that_gives_wrong_shares_is_proven_left_out_and_taken_back(cluster: Cluster) -> None:
+    liar = turn_rogue(cluster, LIAR)
+    destinations: list[str] = []
+
+    async def pay(people: Any) -> None:
+        destinations.append(payee())
+        await paid(cluster, people[0], await approved(people, destinations[-1]))
+
+    async with actors(cluster.deployment, "alice", "bob", "carol") as people:
+        await ready(people[0])
+        liar.daemon.wait_for("link.opened")
+        liar.lies("share-wrong")
+        while not any(event["event"] == "evidence.found" for event in cluster.coordinator.events):
+            await pay(people)
+        liar.told("share-wrong")
+
+        found = cluster.coordinator.wait_for("evidence.found")
+        assert (found["signer"], found["fault"]) == (LIAR, "wrong-share")
+        await until(lambda: is_kept(cluster, found["evidence"]))
+        log_id = cluster.deployment.log_id.hex()
+        answer = json.loads(blame(Path(found["file"]), log_id).stdout)
+        assert (answer["signer"], answer["fault"], answer["evidence"]) == (LIAR, "wrong-share", found["evidence"])
+        assert blame(Path(found["file"]), "00" * 32).returncode == 4
+
+        # The operator sees it, and so does everybody; a restart forgets nothing.
+        await until(lambda: told(cluster, LIAR, found["evidence"]))
+        mark = len(liar.daemon.events)
+        cluster.restart_coordinator()
+        liar.daemon.wait_for("link.opened", after=mark)
+        await ready(people[0])
+        assert quarantine_in_view_of(cluster, LIAR)["evidence"] == found["evidence"]
+        lies = sum(event["event"] == "lie.told" for event in liar.daemon.events)
+        for _ in range(2):
+            await pay(people)
+        assert sum(event["event"] == "lie.told" for event in liar.daemon.events) == lies
+
+        # The organisation alone cannot take it back; with its operator's word it can.
+        order = cluster.command("carol", "signers", "reinstate", LIAR, found["evidence"], signs=True)["order"]
+        for person in ("alice", "bob"):
+            cluster.command(person, "signers", "reinstate", order, "--approve", signs=True)
+        await until(lambda: ordered(cluster, LIAR))
+        liar.lies("")
+        stated = cluster.signer_command(LIAR, "reinstate", found["evidence"])
+        assert stated.returncode == 0, stated.stderr
+        await until(lambda: told(cluster, LIAR, None))
+        assert quarantine_in_view_of(cluster, LIAR) is None
+        released = cluster.signer_status(LIAR)["shares_released"]
+        while cluster.signer_status(LIAR)["shares_released"] == released:
+            await pay(people)
+        listed = cluster.command("bob", "signers", "evidence")["evidence"]
+        assert [(one["signer"], one["operator_cleared"], one["order"]) for one in listed] == [(LIAR, True, order)]
+    for destination in destinations:
+        assert payments_on_chain(cluster, destination) == [AMOUNT]
+
+
+async def is_kept(cluster: Cluster, evidence: str) -> bool:
+    """Whether everybody is shown the record, and its file is there."""
+    listed = cluster.command("bob", "signers", "evidence")["evidence"]
+    files = [path.stem for path in (cluster.deployment.coordinator_folder / "evidence").glob("*.json")]
+    return [one["evidence"] for one in listed] == files == [evidence]
+
+
+async def told(cluster: Cluster, name: str, evidence: str | None) -> bool:
+    """Whether the signer's operator sees this evidence, or none."""
+    shown = cluster.signer_status(name)["quarantine"]
+    return (None if shown is None else shown["evidence"]) == evidence
+
+
+async def ordered(cluster: Cluster, name: str) -> bool:
+    """Whether the order has acted, while the operator has not spoken."""
+    shown = quarantine_in_view_of(cluster, name)
+    return bool(shown["order"]) and not shown["operator_cleared"]
