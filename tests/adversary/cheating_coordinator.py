@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cheats_on_history
+import cheats_on_limits
 import cheats_on_orders
 import cheats_on_payments
 import cheats_on_plans
@@ -34,6 +35,7 @@ from strongroom.protocol.signed import SignedBody
 
 MODULES = (
     cheats_on_history,
+    cheats_on_limits,
     cheats_on_orders,
     cheats_on_payments,
     cheats_on_plans,

@@ -41,6 +41,8 @@ HOT = "customer-hot"
 COIN = 100_000_000
 AMOUNT = 20_000_000
 DAY_MS = 24 * 3_600_000
+LIFE_MS = 3 * DAY_MS
+"""How long orders and words count if nothing else is said."""
 _PAYEES = count(1)
 
 
@@ -76,7 +78,7 @@ def payee() -> str:
 
 
 def drafted(
-    rogue: RogueLeader, action: Action, *, expires_in_ms: int = DAY_MS, id: bytes | None = None
+    rogue: RogueLeader, action: Action, *, expires_in_ms: int = LIFE_MS, id: bytes | None = None
 ) -> DraftedOrder:
     """The bytes of an order."""
     return draft(action, log_id=rogue.log_id, expires_ms=now_ms() + expires_in_ms, random=os.urandom, order_id=id)
@@ -90,7 +92,7 @@ def withdrawal(
     destination: str | None = None,
     asset: str = REGTEST.asset_id,
     max_fee: int = 100_000,
-    expires_in_ms: int = DAY_MS,
+    expires_in_ms: int = LIFE_MS,
 ) -> DraftedOrder:
     """An order to pay somebody."""
     action = Withdraw(vault=vault, asset=asset, amount=amount, destination=destination or payee(), max_fee=max_fee)
@@ -103,7 +105,7 @@ def word_of(
     order_hash: bytes,
     person: str,
     *,
-    expires_in_ms: int = DAY_MS,
+    expires_in_ms: int = LIFE_MS,
     seen: Seen | None = None,
     log_id: bytes | None = None,
     key_of: str | None = None,

@@ -32,7 +32,11 @@ FEE_SAT = 3_000
 
 
 async def forced(
-    rogue: RogueLeader, *bodies: Any, to: Collection[str] | None = None, time_ms: int | None = None
+    rogue: RogueLeader,
+    *bodies: Any,
+    to: Collection[str] | None = None,
+    time_ms: int | None = None,
+    step: str = "append",
 ) -> None:
     """Append one batch, and ask for nonces for its last entry whatever the answers were.
 
@@ -41,11 +45,12 @@ async def forced(
         bodies: bodies of entries, or the bytes of whole entries.
         to: whom to ask; everybody by default.
         time_ms: log time of the batch; now by default.
+        step: what the report calls the first of both.
     """
     index = len(rogue.entries) + len(bodies) - 1
     stamp = max(now_ms(), rogue.state.time_ms) if time_ms is None else time_ms
     entries = [body if isinstance(body, bytes) else rogue.entry(body, time_ms=stamp) for body in bodies]
-    await rogue.append(entries, to=to, commit_for=[index])
+    await rogue.append(entries, to=to, commit_for=[index], step=step)
     await rogue.commit(index, to=to, step=AFTERWARDS)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +36,8 @@ CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
 
 
 @cache
-def _session_folder() -> Path:
+def session_folder() -> Path:
+    """Where the templates and copies of this test session lie."""
     # Short, because the path of a Unix socket has at most 107 letters.
     folder = Path(tempfile.mkdtemp(prefix="sr-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -53,7 +54,7 @@ _THRESHOLD: Final = {THREE: 2, FIVE: 3}
 @cache
 def enrolled(shape: Shape = THREE) -> Deployment:
     """An enrolled deployment that was never started; use a copy."""
-    deployment = Deployment(root=_session_folder() / f"enrolled-{len(shape.signers)}", shape=shape)
+    deployment = Deployment(root=session_folder() / f"enrolled-{len(shape.signers)}", shape=shape)
     deployment.enrol()
     return deployment
 
@@ -61,11 +62,15 @@ def enrolled(shape: Shape = THREE) -> Deployment:
 @cache
 def funded(shape: Shape = THREE) -> Deployment:
     """A stopped deployment with one final vault (2-of-3, or 3-of-5) and a few confirmed coins; use a copy."""
-    deployment = copied(enrolled(shape), _session_folder() / f"funded-{len(shape.signers)}")
+    return prepared(copied(enrolled(shape), session_folder() / f"funded-{len(shape.signers)}"), _fund)
+
+
+def prepared(deployment: Deployment, work: Callable[[Deployment], Coroutine[Any, Any, None]]) -> Deployment:
+    """Start an enrolled deployment, have some work done with it, and stop it again; use a copy."""
     cluster = Cluster(deployment)
     try:
         cluster.start()
-        asyncio.run(_fund(deployment))
+        asyncio.run(work(deployment))
         cluster.stop()
     except BaseException:
         sys.stderr.write(cluster.logs())
@@ -322,7 +327,7 @@ def side_by_side(work: Sequence[Callable[[], None]]) -> None:
 @contextmanager
 def running(template: Deployment, name: str) -> Iterator[Cluster]:
     """A copy of a template, not started; everything is killed at the end."""
-    root = Path(tempfile.mkdtemp(prefix=name[:12] + "-", dir=_session_folder()))
+    root = Path(tempfile.mkdtemp(prefix=name[:12] + "-", dir=session_folder()))
     root.rmdir()
     cluster = Cluster(copied(template, root))
     try:
