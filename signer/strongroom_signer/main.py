@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -26,7 +27,7 @@ from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
 from strongroom_signer.passphrase import NoPassphrase, read_passphrase
 from strongroom_signer.process import FolderLock, harden
-from strongroom_signer.store import Store
+from strongroom_signer.store import DiskFull, Store, StoreFailed
 from strongroom_signer.tls import check_certificate
 
 __all__ = ["main", "run"]
@@ -180,8 +181,12 @@ class _Command:
                 )
             try:
                 asyncio.run(daemon.serve(self._folder, signer, random=self._random, log=log.bind(signer=signer.name)))
-            finally:
-                signer.close()
+            except BaseException:
+                # What stopped the daemon is what its operator must read, not that the same disk takes no last note.
+                with suppress(StoreFailed, DiskFull):
+                    signer.close()
+                raise
+            signer.close()
         return OK
 
     def _confirm(self) -> None:
