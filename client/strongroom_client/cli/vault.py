@@ -15,7 +15,7 @@ from rich.text import Text
 from strongroom.chains.bitcoin.networks import BY_NAME
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.messages import CreateVault, CustodyClass, Scheme
-from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.records import OrderState, VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import Balance, derive_address
@@ -27,6 +27,7 @@ from strongroom_client.cli.shared_orders import reject as reject_order
 from strongroom_client.cli.shared_sheet import UNVERIFIED
 from strongroom_client.cli.shared_signing import signing_options
 from strongroom_client.display import amount_text
+from strongroom_client.plain_text import plain
 from strongroom_client.treasury import TreasuryClient
 from strongroom_client.trust import Proven, Trust
 
@@ -118,8 +119,8 @@ def reject(*, order: str, out: Path | None, yes: bool, passphrase_file: Path | N
 @profile_option
 @json_option
 def list_vaults(profile: Path) -> None:
-    """List all vaults; each is proven."""
-    found = run(_vaults(profile))
+    """List all vaults, each proven, and what vaults that are ordered still wait for."""
+    found, coming = run(_vaults(profile))
     table = Table(box=None, pad_edge=False)
     for column in ("vault", "class", "shares", "chain", "born", "final"):
         table.add_column(column, overflow="fold")
@@ -128,7 +129,11 @@ def list_vaults(profile: Path) -> None:
         shares = f"{data['threshold']} of {', '.join(data['signers'])}"
         cells = (data["vault"], data["class"], shares, data["chain"], time_text(data["born_ms"]))
         table.add_row(*map(Text, cells), Text("yes" if proven.final else "not yet"))
-    emit({"vaults": [_data(proven) for proven in found]}, [table] if found else "No vaults.")
+    told = [Text(f"{one['vault']} is ordered; {UNVERIFIED}: waits for {one['waits_for']}") for one in coming]
+    emit(
+        {"vaults": [_data(proven) for proven in found], "coming": coming},
+        [*([table] if found else [Text("No vaults.")]), *told],
+    )
 
 
 @vault.command()
@@ -193,9 +198,15 @@ def wait(*, name: str, timeout: str, profile: Path) -> None:
     emit(_data(proven), f"Vault {name} exists and is final. Addresses: strongroom vault address {name} --index 0")
 
 
-async def _vaults(profile: Path) -> list[Proven[VaultRecord]]:
+async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[str, str]]]:
+    """The vaults there are, and those that are ordered."""
     async with session(profile) as opened:
-        return await opened.client.vaults()
+        coming = [
+            {"vault": action.name, "order": status.hash.hex(), "waits_for": plain(status.waits_for)}
+            async for status in opened.orders(statuses=("open",))
+            if isinstance(action := status.order.action, CreateVault) and status.proven.record.state is OrderState.OPEN
+        ]
+        return await opened.client.vaults(), coming
 
 
 async def _vault(profile: Path, name: str) -> Proven[VaultRecord]:
@@ -225,7 +236,7 @@ async def _wait(profile: Path, name: str, timeout_s: float) -> Proven[VaultRecor
             if time.monotonic() >= deadline:
                 raise VaultNotFound(
                     f"vault {name} is not final after {timeout_s:.0f} s: `strongroom status` shows which signers are "
-                    "connected, and `strongroom withdraw list` whether its order has its approvals",
+                    "connected, and `strongroom vault list` what its order waits for",
                     vault=name,
                 )
             await asyncio.sleep(_POLL_S)

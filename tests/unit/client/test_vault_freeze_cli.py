@@ -41,11 +41,15 @@ def test_a_vault_is_ordered_approved_and_waited_for(office: Office) -> None:
     assert all(words in shown for words in ("customer-2", "s1, s2, s3", "2 of 3 must sign", "carol"))
     sign(office, "bob", "vault", "approve", order)
     assert "VAULT_NOT_FOUND" in act(office, "bob", "vault", "wait", "customer-2", "--timeout", "0s", code=1).output
+    listed = json.loads(act(office, "bob", "vault", "list", "--json").stdout)
+    assert listed["coming"] == [{"vault": "customer-2", "order": order, "waits_for": "approvals"}]
+    assert "customer-2 is ordered; unverified" in act(office, "bob", "vault", "list").output
     office.world.settle(office.world.vault_entry(bytes.fromhex(order)))
     born = json.loads(act(office, "bob", "vault", "wait", "customer-2", "--json").stdout)
     assert (born["vault"], born["threshold"], born["final"], born["order"]) == ("customer-2", 2, True, order)
-    listed = json.loads(act(office, "bob", "vault", "list", "--json").stdout)["vaults"]
-    assert [vault["vault"] for vault in listed] == ["customer-1", "customer-2"]
+    listed = json.loads(act(office, "bob", "vault", "list", "--json").stdout)
+    assert [vault["vault"] for vault in listed["vaults"]] == ["customer-1", "customer-2"]
+    assert listed["coming"] == []
     assert json.loads(act(office, "bob", "vault", "show", "customer-1", "--json").stdout)["class"] == "customer"
 
 
