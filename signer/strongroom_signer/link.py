@@ -151,6 +151,7 @@ class Link:
                 raise LinkFailed(_ended(error.details())) from None
             finally:
                 self._session = None
+                self._service.link_ended()
                 await session.close()
 
 

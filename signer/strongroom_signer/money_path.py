@@ -134,6 +134,10 @@ class MoneyPath:
         )
         return nonces.secret.signed
 
+    def forget_nonces(self) -> None:
+        """Destroy all open nonces: who asked for them is gone, and counts them as gone too."""
+        self._nonces.drop_all()
+
     # === round 2: signature shares ====================================================================================
 
     def release(self, request: requests.Release) -> tuple[Released, ...]:

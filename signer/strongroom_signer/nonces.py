@@ -1,6 +1,7 @@
 """Open nonces: in memory only, for seconds only, each for one plan in one term.
 
-A nonce dies when it is used, when it is 30 seconds old by either clock, when the term changes, and with the process.
+A nonce dies when it is used, when it is 30 seconds old by either clock, when the term changes, when the link ends, and
+with the process.
 Spec: design, "A share is released only if", point 4.
 """
 
@@ -119,7 +120,7 @@ class NonceBook:
             oldest.secret.wipe()
 
     def drop_all(self) -> None:
-        """Destroy all of them: the term changed, or the daemon stops."""
+        """Destroy all of them: the term changed, the link ended, or the daemon stops."""
         for nonces in self._open.values():
             nonces.secret.wipe()
         self._open.clear()

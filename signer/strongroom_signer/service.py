@@ -87,6 +87,10 @@ class Service:
             return self.term_opened()
         return self._handlers[type(request)](request)
 
+    def link_ended(self) -> None:
+        """The coordinator counts nonces as gone with the link; kept, they would stand in the way of new ones."""
+        self._money_path.forget_nonces()
+
     def term_opened(self) -> pb.TermOpened:
         """What says how far this signer has adopted the term."""
         state = self._voting.state

@@ -209,6 +209,26 @@ async def test_signer_dials_again_when_the_coordinator_ends_or_breaks_the_link(
         assert third.hello.signer == "s1"
 
 
+async def test_unused_nonces_end_with_their_link_so_that_a_flapping_one_can_go_on_signing(
+    cluster: Cluster, authority: Authority
+) -> None:
+    """A signer keeps n - t + 1 nonce sets for a plan; without this, a link that broke as often would use them up."""
+    async with leading(cluster, authority) as (coordinator, first, _):
+        link = first
+        order = cluster.world.pay("customer-1", 100_000)
+        cluster.sync()
+        cluster.world.log_plan([order], [cluster.world.coin(150_000)])
+        index = cluster.world.replica.size - 1
+        await link.ask(cluster.append(cluster.world.previews[-1]))
+        for _ in range(4):
+            committed = await link.ask(pb.Commit(term=cluster.term, entry_indexes=[index]))
+            assert committed.committed.results[0].WhichOneof("outcome") == "commitments"
+            assert len(cluster.signers["s1"].nonces) == 1
+            link.end()
+            link = await coordinator.next_link()
+        assert len(cluster.signers["s1"].nonces) == 0
+
+
 async def test_words_handed_in_are_raised(cluster: Cluster, authority: Authority) -> None:
     async with leading(cluster, authority) as (_, link, signer_link):
         identifier = cluster.signers["s1"].inbox.freeze("", "I saw something")
