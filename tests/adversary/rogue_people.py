@@ -155,11 +155,12 @@ def ordered(
     *,
     by: str = "alice",
     approved: Sequence[str] = ("bob", "carol"),
+    seen: Seen | None = None,
 ) -> OrderEntry:
     """The entry of an order as an honest coordinator would log it: initiated, and approved by these people."""
     words = [
-        said(rogue, Verb.INITIATE, order.hash, by),
-        *(said(rogue, Verb.APPROVE, order.hash, who) for who in approved),
+        said(rogue, verb, order.hash, who, seen=seen)
+        for verb, who in ((Verb.INITIATE, by), *((Verb.APPROVE, who) for who in approved))
     ]
     return OrderEntry(order=order.data, endorsements=tuple(words))
 
