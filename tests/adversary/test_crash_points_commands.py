@@ -1,0 +1,188 @@
+"""Kills the commands that write files: what they leave is whole or refused, and the same command again ends well."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import Cluster, enrolled, running
+from crash_points import AFTER, BEFORE, CrashPoint
+from crash_points_commands import CLIENT_FILES, COORDINATOR_INIT, COORDINATOR_MIGRATE, SIGNER_ENROL, SIGNER_INIT
+from strongroom_client.demo.processes import program
+from strongroom_client.profile import load_profile
+
+pytestmark = pytest.mark.process
+
+SUPPORT = Path(__file__).parents[1] / "support"
+REFUSED, BAD_USAGE = 4, 2
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Cluster]:
+    """Enrolled, nothing running."""
+    with running(enrolled(), "crash-f") as cluster:
+        yield cluster
+
+
+def sides(points: tuple[CrashPoint, ...], *, everyday: tuple[tuple[str, str], ...] = ()) -> list[Any]:
+    """Both sides of each; those of `everyday` in every run of the tests."""
+    return [
+        pytest.param(
+            point,
+            side,
+            id=f"{side}: {point.name}".replace(" ", "-"),
+            marks=[
+                pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side),
+                *(() if (point.name, side) in everyday else (pytest.mark.campaign,)),
+            ],
+        )
+        for point in points
+        for side in (BEFORE, AFTER)
+    ]
+
+
+def killed(launcher: str, point: CrashPoint, side: str, *arguments: str, options: tuple[str, ...] = ()) -> None:
+    """Run a command that ends at the point, by the signal that no process can catch."""
+    command = [sys.executable, str(SUPPORT / launcher), "--crash", point.name, "--side", side, *options, "--"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == -9, done.stderr[-2_000:]
+
+
+def again(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as people do."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+# --- a signer --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("point", "side"), sides(SIGNER_INIT))
+def test_a_killed_signer_init_leaves_no_signer_that_is_half_made(
+    place: Cluster, tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    phrase = ["--passphrase-file", str(place.deployment.passphrase_file)]
+
+    def init(folder: str) -> list[str]:
+        return ["init", "--name", "east", "--data", str(tmp_path / folder), *phrase]
+
+    killed("signer_launcher.py", point, side, *init("first"), options=("--cheap",))
+    launcher = [sys.executable, str(SUPPORT / "signer_launcher.py"), "--cheap", "--"]
+    is_empty = (point, side) == (SIGNER_INIT[0], BEFORE)
+    done = again(*launcher, *init("first"))
+    assert done.returncode == (0 if is_empty else REFUSED)
+    if not is_empty:
+        assert "choose a new folder" in done.stderr
+        assert again(*launcher, *init("second")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("point", "side"), sides(SIGNER_ENROL, everyday=(("the log of a signer being enrolled is pinned", BEFORE),))
+)
+def test_a_killed_signer_enrolment_is_finished_by_the_same_command(
+    place: Cluster, point: CrashPoint, side: str
+) -> None:
+    folder, root = place.deployment.signer_folder("north"), place.root
+    unenrolled(folder)
+    command = ["enrol", "--data", str(folder), "--charter", str(root / "charter.bin")]
+    command += ["--fingerprint", place.deployment.log_id.hex(), "--cert", str(root / "signer-north.pem")]
+    command += ["--ca", str(root / "pki" / "ca.pem"), "--coordinator", f"127.0.0.1:{place.deployment.port}"]
+    killed("signer_launcher.py", point, side, *command)
+    if (point, side) != (SIGNER_ENROL[-1], AFTER):
+        assert again(program("strongroom-signer"), "check-config", "--data", str(folder)).returncode != 0
+    assert again(program("strongroom-signer"), *command).returncode == 0
+    assert again(program("strongroom-signer"), "check-config", "--data", str(folder)).returncode == 0
+
+
+def unenrolled(folder: Path) -> None:
+    """The folder as `init` left it."""
+    for name in ("cert.pem", "ca.pem", "signer.toml"):
+        (folder / name).unlink(missing_ok=True)
+    connection = sqlite3.connect(folder / "signer.db")
+    with connection:
+        connection.execute("DELETE FROM pin")
+    connection.close()
+
+
+# --- a coordinator ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("point", "side"), sides(COORDINATOR_INIT))
+def test_a_killed_coordinator_init_leaves_no_coordinator_that_is_half_made(
+    place: Cluster, tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    def init(folder: str) -> list[str]:
+        tls = place.root / "coordinator-tls"
+        command = ["init", "--data", str(tmp_path / folder), "--genesis", str(place.root / "genesis.bin")]
+        command += ["--cert", str(tls / "cert.pem"), "--key", str(tls / "tls.key")]
+        return [*command, "--ca", str(place.root / "pki" / "ca.pem"), "--bitcoin-cookie", str(tmp_path / "cookie")]
+
+    killed("coordinator_launcher.py", point, side, *init("first"))
+    is_whole = (point, side) == (COORDINATOR_INIT[-1], AFTER)
+    check = [program("strongroom-coordinator"), "check-config", "--data", str(tmp_path / "first")]
+    assert (again(*check).returncode == 0) == is_whole
+    is_empty = (point, side) == (COORDINATOR_INIT[0], BEFORE)
+    done = again(program("strongroom-coordinator"), *init("first"))
+    assert done.returncode == (0 if is_empty else BAD_USAGE)
+    if not is_empty and not is_whole:
+        assert "choose a new folder" in done.stderr
+        assert again(program("strongroom-coordinator"), *init("second")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("point", "side"),
+    sides(COORDINATOR_MIGRATE, everyday=(("half of a migration's tables are made", AFTER),)),
+)
+def test_a_killed_migration_is_done_by_the_same_command(place: Cluster, point: CrashPoint, side: str) -> None:
+    folder = place.deployment.coordinator_folder
+    for file in folder.glob("coordinator.db*"):
+        file.unlink()
+    killed("coordinator_launcher.py", point, side, "migrate", "--data", str(folder))
+    assert again(program("strongroom-coordinator"), "migrate", "--data", str(folder)).returncode == 0
+    assert again(program("strongroom-coordinator"), "check-config", "--data", str(folder)).returncode == 0
+
+
+# --- a person's tools ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("point", "side"), sides(CLIENT_FILES))
+def test_a_killed_command_of_a_person_leaves_each_file_whole_or_not_there(
+    place: Cluster, tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    {"profile.toml": login_again}.get(point.writes.split(",")[0], init_again)(place, tmp_path, point, side)
+
+
+def init_again(place: Cluster, tmp_path: Path, point: CrashPoint, side: str) -> None:
+    def init(folder: str) -> list[str]:
+        phrase = ["--passphrase-file", str(place.deployment.passphrase_file)]
+        return ["init", "--name", "dora", "--out", str(tmp_path / folder), *phrase]
+
+    killed("client_launcher.py", point, side, *init("first"))
+    is_empty = not any((tmp_path / "first").glob("[a-z]*"))
+    assert is_empty == ((point, side) == (CLIENT_FILES[0], BEFORE))
+    done = again(program("strongroom"), *init("first"))
+    assert (done.returncode == 0) == is_empty
+    if not is_empty:
+        assert "choose an empty folder" in done.stderr
+        assert again(program("strongroom"), *init("second")).returncode == 0
+
+
+def login_again(place: Cluster, tmp_path: Path, point: CrashPoint, side: str) -> None:
+    folder, file = place.deployment.person("alice"), tmp_path / "profile.toml"
+    shutil.copy(folder / "profile.toml", file)
+    before = load_profile(file)
+    command = ["login", "--coordinator", "127.0.0.1:1", "--ca", str(place.root / "pki" / "ca.pem")]
+    command += ["--cert", str(folder / "cert.pem"), "--key-dir", str(folder), "--profile", str(file)]
+    command += ["--log-id", place.deployment.log_id.hex()]
+    killed("client_launcher.py", point, side, *command)
+    assert load_profile(file).coordinator == (before.coordinator if side == BEFORE else "127.0.0.1:1")
+    assert again(program("strongroom"), *command).returncode == 0
+    assert load_profile(file).coordinator == "127.0.0.1:1"
