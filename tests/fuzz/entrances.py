@@ -33,6 +33,8 @@ PARSERS: Final = frozenset(
         "tomllib.loads",
         "x509.load_der_x509_certificate",
         "x509.load_pem_x509_certificate",
+        "x509.load_pem_x509_certificates",
+        "x509.load_pem_x509_crl",
         "x509.load_pem_x509_csr",
     }
 )
@@ -60,14 +62,18 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_coordinator.ledger_copy:_decoded": "a certificate from the own database",
     "strongroom_coordinator.rpc.submissions:Submissions._known": "an endorsement that the request's reader took",
     "strongroom_coordinator.rpc.submissions:_find_said": "entries of the own log",
+    "strongroom_coordinator.rpc.submissions:_order_hash": "an endorsement that the request's reader took",
     "strongroom_coordinator.rpc.submissions:_is_same": "entries of the own log",
     "strongroom_coordinator.sessions:SigningSessions._resume_row": "a plan from the own database",
     "strongroom_coordinator.storage.plans:_plan_row": "a row of the own database",
     "strongroom_coordinator.tracker.journal:_orders_in": "entries of the own log",
+    "strongroom_client.pki:Authority._earlier": "the authority's own list",
     "strongroom_client.audit:Auditor._plans_of": "entries that the replay took",
     "strongroom_coordinator.link:SignerLink.post": "a frame of its own",
     # What the person at the terminal types or keeps.
     "strongroom_signer.operator_commands:_thaw": "an option on the command line",
+    "strongroom_client.cli.signers:_hash_of": "an option on the command line",
+    "strongroom_signer.operator_commands:_reinstate": "an option on the command line",
     "strongroom_client.cli.login:_check_files": "the person's own certificate files",
     "strongroom_client.cli.shared:Session.find": "an argument on the command line",
     "strongroom_client.cli.shared_orders:_reject_offline": "an argument on the command line",

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+import grpc
 from fuzz_target import choice, target, text_of, total
 from fuzz_world import VAULT, certified_world, lasting_loop, stopped_clock
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 
 from fake_treasury import FakeTreasury
 from ledger_world import START_MS
@@ -21,8 +24,9 @@ from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import time_text
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import derive_address, integer_of
+from strongroom_client.channel import call
 from strongroom_client.display import make_sheet
-from strongroom_client.errors import remote_error
+from strongroom_client.errors import RemoteError, remote_error
 from strongroom_client.integration import IntegrationClient
 from strongroom_client.plain_text import plain
 from strongroom_client.treasury import TreasuryClient
@@ -194,6 +198,30 @@ def word_seeds() -> Iterator[bytes]:
     yield b"12345"
     yield "text with \u202e and \x1b[31m".encode()
     yield b"9" * 5_000
+
+
+def refusal_seeds() -> Iterator[bytes]:
+    info = error_details_pb2.ErrorInfo(reason="NOT_READY", domain="strongroom", metadata={"entry": "7"})
+    detail = AnyMessage()
+    detail.Pack(info)
+    yield status_pb2.Status(code=14, message="nobody leads", details=[detail]).SerializeToString()
+    yield status_pb2.Status(code=2).SerializeToString()
+
+
+@target("strongroom_client.channel:_translated", seeds=refusal_seeds, max_bytes=2_048)
+def coordinator_refusal(data: bytes) -> None:
+    """The details of a refused call, as a coordinator may make them."""
+
+    async def refused(*_: object, **__: object) -> None:
+        for_people = data.decode("utf-8", "replace")
+        meta = grpc.aio.Metadata(("grpc-status-details-bin", data))
+        raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, meta, meta, details=for_people)
+
+    try:
+        lasting_loop().run_until_complete(call(refused, None))
+    except RemoteError as error:
+        if not (error.message.isprintable() and error.remote_reason.isprintable()):
+            raise ValueError("a control character reaches the terminal") from error
 
 
 PARTS: Final = ("entry", "message", "remote_reason")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,14 +24,16 @@ from ledger_world import START_MS
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Verb
 from strongroom.wire.cards import make_person_card, make_signer_card, parse_card
+from strongroom.wire.revocation import RevocationLists
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.audit import Auditor
 from strongroom_client.cli.audit import _from_file
 from strongroom_client.pki import Authority, CertificateRole, identity_of, make_request
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
+from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.config import parse_config as coordinator_config
-from strongroom_coordinator.data_folder import load_genesis
-from strongroom_coordinator.identity import identity_of_certificate
+from strongroom_coordinator.data_folder import load_genesis, load_tls
+from strongroom_coordinator.identity import identity_of_certificate, peer_certificate
 from strongroom_signer.config import parse_config as signer_config
 from strongroom_signer.config import render_config
 from strongroom_signer.enrolment import enrol
@@ -314,3 +316,114 @@ def typed_fingerprint(data: bytes) -> None:
         coordinator="host:1",
         clock=None,  # type: ignore[arg-type] - the fingerprint is never right, so nothing after it runs
     )
+
+
+# --- revocation lists, and certificates as daemons meet them ---
+
+
+@lru_cache(maxsize=1)
+def list_authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """An authority whose key is at hand, so that lists of it verify."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "acme")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1_000))
+        .sign(key, hashes.SHA256())
+    )
+    return made, key
+
+
+def revocation_list(*serials: int, number: int = 1) -> bytes:
+    """A list of the authority, as DER."""
+    authority, key = list_authority()
+    building = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.subject)
+        .last_update(NOW - timedelta(hours=1))
+        .next_update(NOW + timedelta(days=7))
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
+    for serial in serials:
+        one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - timedelta(hours=2))
+        building = building.add_revoked_certificate(one.build())
+    return building.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def revocation_seeds() -> Iterator[bytes]:
+    yield revocation_list()
+    yield revocation_list(1, 2, 2**150, number=2**100)
+
+
+@target("strongroom.wire.revocation:RevocationLists.parse", seeds=revocation_seeds, max_bytes=2_048)
+def revocation_file(data: bytes) -> None:
+    """Revocation lists as DER, in PEM; also signed anew, so that what is signed is reached."""
+    authority, _ = list_authority()
+    trusted = authority.public_bytes(serialization.Encoding.PEM)
+    for der in (data, signed_anew(data)):
+        pem = armoured("X509 CRL", der).encode()
+        for tried in (pem, pem + pem, data):
+            found = total(RevocationLists.parse, tried, authorities=trusted, now=NOW)
+            if found is not None:
+                total(found.check, authority, NOW)
+                total(found.require_not_older, found)
+    total(RevocationLists.parse, armoured("X509 CRL", data).encode(), authorities=data, now=NOW)
+
+
+def signed_anew(data: bytes) -> bytes:
+    """Put the authority's signature under whatever the list says, if it is one at all."""
+    try:
+        inside = x509.load_der_x509_crl(data).tbs_certlist_bytes
+    except ValueError:
+        return data
+    signature = list_authority()[1].sign(inside, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    return der_of(0x30, inside + algorithm + der_of(0x03, b"\0" + signature))
+
+
+def der_of(tag: int, content: bytes) -> bytes:
+    """A DER value of at most 65,535 bytes."""
+    size = len(content)
+    length = (
+        bytes([size]) if size < 128 else b"\x81" + bytes([size]) if size < 256 else b"\x82" + size.to_bytes(2, "big")
+    )
+    return bytes([tag]) + length + content
+
+
+class Peer:
+    """A call over mutual TLS, as far as who calls is asked."""
+
+    def __init__(self, *certificates: bytes) -> None:
+        self._certificates = list(certificates)
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"x509_pem_cert": self._certificates}
+
+
+@target(
+    "strongroom_coordinator.identity:peer_certificate",
+    "strongroom_coordinator.data_folder:load_tls",
+    "strongroom_client.pki:Authority.issued",
+    seeds=certificate_seeds,
+    max_bytes=2_048,
+)
+def peer(data: bytes) -> None:
+    """Certificates of callers, of the coordinator's own folder, and those that an authority is to revoke."""
+    for tried in (armoured("CERTIFICATE", data).encode(), data):
+        total(peer_certificate, Peer(tried))
+        total(peer_certificate, Peer(tried, tried))
+        total(authority().issued, tried)
+        for name in ("cert.pem", "key.pem", "ca.pem"):
+            written(f"tls-{name}", tried)
+        config = CoordinatorConfig(
+            listen="127.0.0.1:0",
+            certificate=Path("tls-cert.pem"),
+            key=Path("tls-key.pem"),
+            certificate_authority=Path("tls-ca.pem"),
+        )
+        total(load_tls, folder(), config, organisation="acme")

@@ -55,7 +55,7 @@ class Copy:
 
     def signer(self) -> Signer:
         self._taken += 1
-        moved = self._signer is not None and self._signer.voting.state.term != cluster().term
+        moved = self._signer is not None and _moved(self._signer)
         if self._signer is None or moved or self._taken > FRESH_AFTER:
             if self._signer is not None:
                 self._signer.close()
@@ -64,6 +64,11 @@ class Copy:
             self._signer = open_folder(self._folder, cluster().clock)
             self._taken = 0
         return self._signer
+
+
+def _moved(signer: Signer) -> bool:
+    """Whether a signer left the term, or the log, at which seeds are aimed."""
+    return signer.voting.state.term != cluster().term or signer.copy.size != cluster().world.replica.size
 
 
 @lru_cache(maxsize=1)

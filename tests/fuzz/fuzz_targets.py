@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fuzz_chain
 import fuzz_clients
+import fuzz_conversation
 import fuzz_crypto
+import fuzz_evidence
 import fuzz_files
 import fuzz_ledger
 import fuzz_link
@@ -13,4 +15,14 @@ from fuzz_target import TARGETS
 
 __all__ = ["TARGETS"]
 
-_REGISTERED_BY = (fuzz_chain, fuzz_clients, fuzz_crypto, fuzz_files, fuzz_ledger, fuzz_link, fuzz_rpc)
+_REGISTERED_BY = (
+    fuzz_chain,
+    fuzz_clients,
+    fuzz_conversation,
+    fuzz_crypto,
+    fuzz_evidence,
+    fuzz_files,
+    fuzz_ledger,
+    fuzz_link,
+    fuzz_rpc,
+)

@@ -82,14 +82,18 @@ def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_the_seeds_of_a_target_hold(name: str) -> None:
+    """Most are in the corpus, which is replayed elsewhere; what holds a random key is not."""
+    known = {file.name for file in inputs(name)}
     for seed in TARGETS[name].seeds():
-        TARGETS[name].run(seed)
+        if name_of_seed(seed) not in known:
+            TARGETS[name].run(seed)
 
 
 def test_every_entrance_of_bytes_is_reached_by_a_target_or_reads_its_own_bytes() -> None:
     found = set(entrances())
     everywhere = set().union(*reached().values())
-    assert found - everywhere - set(OWN_BYTES) == set(), "add a target, or say whose bytes these are"
+    missing = sorted(found - everywhere - set(OWN_BYTES))
+    assert not missing, "add a target that reaches these, or say whose bytes they are:\n" + "\n".join(missing)
     assert set(OWN_BYTES) <= found, "these parse nothing any more"
 
 
