@@ -21,8 +21,11 @@ import pytest
 
 from actor import COIN, Actor
 from cluster import VAULT, Cluster
+from conviction import convict, evidence_against
 from docs_text import ROOT, Block, blocks, markdown_files
 from guide_stage import TYPED, commands, done_by, lift_all, live, node_words, ordered, spoken, staged
+from strongroom.protocol.evidence_file import write_evidence_file
+from strongroom.protocol.evidence_records import evidence_hash
 from strongroom_client.demo.deployment import free_port
 
 __all__ = ["live"]
@@ -82,6 +85,10 @@ def test_the_guide_for_people_who_approve(live: Cluster, tmp_path: Path) -> None
             found: str = done_by(live, "carol", act)
             return found
 
+        def a_reinstatement_by_carol() -> str:
+            order = live.command("carol", "signers", "reinstate", "south", "5f" * 32, signs=True)["order"]
+            return str(order[:16])
+
         stage.before = {
             "strongroom login": the_key_of_the_charter,
             "strongroom vault create": lambda: lift_all(live),
@@ -96,8 +103,11 @@ def test_the_guide_for_people_who_approve(live: Cluster, tmp_path: Path) -> None
             "7d1f09b2": a_freeze_of_bob,
             "e64a1150": an_unfreeze_of_carol,
             "a80c66d1": lambda: vault_order("customer-3"),
+            "EVIDENCE": "5f" * 32,
+            "8d40b7e2": a_reinstatement_by_carol,
         }
         shown = stage.perform("docs/treasury.md")
+        assert "No evidence against any signer." in shown
         assert "proven under a certificate" in shown
         assert "delivered. It is entry" in shown
         assert (tmp_path / "reject.json").exists()
@@ -121,10 +131,21 @@ def test_the_guide_for_administrators(live: Cluster, tmp_path: Path) -> None:
             phrase = ["--passphrase-file", str(deployment.passphrase_file)]
             deployment.strongroom(*arguments, "--out", str(tmp_path / "adopt-bob.json"), *phrase)
 
+        def a_file_from_the_coordinator() -> str:
+            data = evidence_against(live, "south", charter.read_bytes())
+            (tmp_path / "evidence").mkdir()
+            name = evidence_hash(data).hex()
+            (tmp_path / "evidence" / f"{name}.json").write_bytes(write_evidence_file(data))
+            return name
+
         stage.before = {"strongroom charter genesis": bob_adopts}
-        stage.words = {"924a dcb0 ...": lambda: deployment.strongroom("charter", "fingerprint", str(charter)).strip()}
+        stage.words = {
+            "924a dcb0 ...": lambda: deployment.strongroom("charter", "fingerprint", str(charter)).strip(),
+            "EVIDENCE": a_file_from_the_coordinator,
+        }
         shown = stage.perform("docs/administrators.md")
         assert "adopted by alice, bob" in shown
+        assert "Proven: signer south" in shown
         assert (tmp_path / "genesis.bin").stat().st_size > charter.stat().st_size
 
 
@@ -134,9 +155,11 @@ def test_the_guide_for_auditors(live: Cluster, tmp_path: Path) -> None:
         stage.words = {
             "coordinator.example:7400": f"127.0.0.1:{live.deployment.port}",
             "924a dcb0 ...": spoken(live),
+            "EVIDENCE": lambda: convict(live, "south"),
             **node_words(live, stage),
         }
         shown = stage.perform("docs/auditors.md")
+        assert "Proven: signer south signed votes for two different heads" in shown
         assert shown.count("Verified: the log of acme") == 2
         assert "each is a plan" in shown
 
@@ -169,8 +192,10 @@ def test_the_guide_for_operators(live: Cluster, tmp_path: Path) -> None:
             "coordinator.example:7400": f"127.0.0.1:{live.deployment.port}",
             "reject-9f3c21aa.json": a_rejection,
             "FREEZE_ID": freeze_id,
+            "EVIDENCE": "5f" * 32,
         }
         shown = stage.perform("docs/operators.md")
+        assert "Stated, and kept." in shown
         assert live.deployment.log_id.hex() in shown
         daemon = stage.daemons[-1]
         assert daemon.stop() == 0
