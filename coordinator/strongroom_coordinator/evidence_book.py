@@ -45,6 +45,7 @@ log = structlog.get_logger()
 LOOK_AT_ONCE: Final = 2_000
 """Orders looked at for a reinstatement after one batch; the rest follow with the next batches."""
 MAX_STATEMENTS: Final = 100
+STOP_S: Final = 2.0
 
 
 class EvidenceBook:
@@ -286,7 +287,11 @@ class EvidenceBook:
             log.error("evidence.not_kept", reason=reason, message=str(error))
 
     async def stop(self) -> None:
-        """Wait until what was found is kept."""
+        """Give what was found a moment to be kept; what needs a part that has stopped already is given up."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=STOP_S)
+        for task in tuple(self._tasks):
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 

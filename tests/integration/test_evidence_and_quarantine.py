@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator_world import Site, started
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -19,6 +21,7 @@ from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file
 from strongroom.protocol.signed import MAX_BODY_BYTES, sign_body
+from strongroom_coordinator import sessions
 from strongroom_coordinator.storage.evidence import EvidenceRow
 from strongroom_signer import requests
 from strongroom_signer.daemon import Signer
@@ -221,6 +224,53 @@ async def test_a_plan_that_nobody_else_can_sign_is_offered_to_a_quarantined_hold
         assert parse(await site.signed(await site.pay("customer-1", 50_000)))
         assert liar.name == "s1"
         assert site.side.evidence.quarantined("s1") is not None
+
+
+async def test_a_quarantined_holder_is_asked_when_the_others_do_not_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "LAST_RESORT_S", 0.3)
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        await convicted(site, "s1")
+        port = site.coordinator.port
+        await site.stop_signer("s1")
+        site.start_signer("s1", port=port)
+        await site.until(lambda: "s1" in site.side.terms.ready)
+        intercept(site.signers["s3"].signer, requests.Release, lambda _asked, _honest: pb.Released())
+        with capture_logs() as events:
+            assert parse(await site.signed(await site.pay("customer-1", 50_000)))
+        assert [event["event"] for event in events].count("signing.last_resort") == 1
+
+
+async def test_what_one_of_database_and_file_lacks_is_put_back_at_the_start(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        path = site.side.evidence._files.path(row.hash)
+        port = site.coordinator.port
+        await site.stop_coordinator()
+        content = path.read_bytes()
+        path.unlink()
+        path.with_suffix(".new").write_bytes(content[:10])  # a kill in the middle of the write
+        await site.start_coordinator(port=port)
+        assert path.read_bytes() == content
+        assert proven_in(site, row).signer == "s1"
+
+
+async def test_the_same_fault_again_adds_no_record(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        certificate = site.side.sequencer.certificate
+        assert certificate is not None
+        key, head = site.signers["s3"].signer.keys.vote, certificate.head
+        votes = [sign_vote(key, replace(head, root=bytes((n,)) * 32), NO_CERTIFICATE) for n in range(4)]
+        for first, second in pairwise(votes):
+            site.side.evidence.two_votes("s3", first, second)
+        await site.side.evidence.stop()
+        assert len(await site.side.evidence.page(below=None, limit=10)) == 1
 
 
 async def test_evidence_comes_back_from_its_file_when_the_database_is_lost(tmp_path: Path) -> None:
