@@ -12,12 +12,13 @@ import grpc
 import structlog
 from cryptography import x509
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.identity import identity_of, peer_certificate
 from strongroom_coordinator.revocations import Revocations
-from strongroom_coordinator.rpc.errors import CallTooSlow, InternalError, RoleNotAllowed
+from strongroom_coordinator.rpc.errors import CallTooSlow, InternalError, InvalidRequest, RoleNotAllowed
 
 __all__ = ["DOMAIN", "INTEGRATION", "LINK", "TREASURY", "Border"]
 
@@ -31,6 +32,7 @@ SAY_AGAIN_S: Final = 60.0
 MAX_REMEMBERED: Final = 4_096
 MAX_CALL_S: Final = 60.0
 """A unary call takes no longer, whatever deadline its caller set."""
+_UNREADABLE: Final = object()
 _DETAILS: Final = "grpc-status-details-bin"
 _MAX_TEXT: Final = 1_000
 _MAX_FACT: Final = 200
@@ -90,10 +92,11 @@ class Border(grpc.aio.ServerInterceptor):
         if handler is None or service == LINK:
             return handler
         codecs = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": _lenient(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.request_streaming:
+            codecs["request_deserializer"] = handler.request_deserializer
             return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, service, method), **codecs)
         if handler.response_streaming:
             # Health's Watch writes its answers itself instead of yielding them.
@@ -105,6 +108,7 @@ class Border(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> Any:
             try:
                 self._authorise(service, method, context)
+                _require_readable(request)
                 left = context.time_remaining()
                 limit = self._max_call_s if left is None else min(left, self._max_call_s)
                 async with asyncio.timeout(limit):
@@ -125,6 +129,7 @@ class Border(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> Any:
             try:
                 self._authorise(service, method, context)
+                _require_readable(request)
             except StrongroomError as error:
                 await _abort(context, error)
             return await handle(request, context)
@@ -135,6 +140,7 @@ class Border(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 self._authorise(service, method, context)
+                _require_readable(request)
                 async for response in handle(request, context):
                     # A stream outlives many a certificate.
                     self._require_not_revoked(peer_certificate(context))
@@ -189,6 +195,23 @@ class _RefusedCallers:
         self._said[key] = now
         serial = f"{certificate.serial_number:x}"
         log.warning("rpc.refused", reason=error.reason, message=error.message, method=method, serial=serial)
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Read a request, or nothing: gRPC would log every unreadable one with its stack, and so fill the disk."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
+
+
+def _require_readable(request: Any) -> None:
+    if request is _UNREADABLE:
+        raise InvalidRequest("request", "is no message of this method")
 
 
 def _incident(error: Exception, service: str, method: str) -> InternalError:
