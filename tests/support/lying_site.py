@@ -37,6 +37,8 @@ HONEST = ("s1", "s2")
 SIGNED_WITHIN_S = 15.0
 """From the last approval to the final transaction, whatever one of three signers does, on a machine that is busy."""
 TRIES = 12
+HARMLESS = frozenset({"SIGNER_FAILED", "SIGNER_LINK_BROKEN"})
+"""Said of a signer that is still behind, or whose link just ended; such a line accuses nobody."""
 
 
 class LyingSite(Site):
@@ -118,8 +120,9 @@ class LyingSite(Site):
         assert self.payments() == Counter(self._paid)
 
     def check_nobody_else_named(self) -> None:
-        """No line of warning or worse is about an honest signer."""
-        assert [line for name in HONEST for line in self.lines_about(name)] == []
+        """No line of warning or worse says that an honest signer sent something wrong."""
+        named = [line for name in HONEST for line in self.lines_about(name) if line.get("reason") not in HARMLESS]
+        assert named == [], named
 
     def check_standing(self) -> None:
         """The coordinator and the honest signers run, without an alarm."""
