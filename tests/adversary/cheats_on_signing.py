@@ -1,24 +1,33 @@
-"""Cheats with signing and key generation: nonces twice, exchanged commitments, other epochs, a raised threshold."""
+"""Cheats with signing: nonces used twice, exchanged and forged commitments, sets and places that are none."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from cheat_report import NothingToCheatWith, cheat
+from cheats_on_history import forged_certificate
 from rogue_leader import RogueLeader
 from rogue_plans import acceptable_plan
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.crypto import chilldkg
 from strongroom.crypto.curve import GENERATOR
+from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.charter import decode_charter
-from strongroom.ledger.messages import Commitments, CreateVault
-from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.state import decode_order
-from strongroom.protocol.signed import SignedBody
+from strongroom.ledger.messages import Commitments, Entry, Plan, Tick, Vote
+from strongroom.ledger.plans import plan_hash, resolve
+from strongroom.model.ids import SignerName
+from strongroom.protocol.release import ShareEvidence, evidence_holds
+from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
+from strongroom.protocol.signing_task import SigningTask, task_of
+from strongroom_coordinator.link_frames import signed_pb
+from strongroom_signer.money_path import group_of
+
+MANY = 300
+
+Choose = Callable[[RogueLeader, Mapping[str, SignedBody], str, str], list[SignedBody]]
+"""Of everybody's commitments, the victim and its partner: the list that the victim is shown."""
 
 
 async def _certified(rogue: RogueLeader) -> tuple[int, dict[str, SignedBody]]:
@@ -31,7 +40,7 @@ async def _certified(rogue: RogueLeader) -> tuple[int, dict[str, SignedBody]]:
 
 def _altered(signed: SignedBody, change: Callable[[Commitments], Commitments]) -> SignedBody:
     """Other commitments under the same signature."""
-    message = codec.decode(Commitments, signed.body, max_size=1 << 17)
+    message = codec.decode(Commitments, signed.body, max_size=MAX_BODY_BYTES)
     return SignedBody(body=codec.encode(change(message)), signature=signed.signature)
 
 
@@ -113,44 +122,226 @@ async def other_plan(rogue: RogueLeader) -> None:
 @cheat("many-sessions", "Opens hundreds of signing sessions at once, as known forgeries of joint signatures need.")
 async def many_sessions(rogue: RogueLeader) -> None:
     index, _ = await _certified(rogue)
-    for _ in range(4):
-        await rogue.commit(index)
-
-
-@cheat("no-order-keygen", "Starts a key generation that nobody ordered.")
-async def no_order_keygen(rogue: RogueLeader) -> None:
     for signer in rogue.links:
-        await rogue.ask(signer, pb.KeygenRound1(order_hash=os.urandom(32), attempt=1), "keygen")
-
-
-@cheat("raise-threshold", "Smuggles one more term into a key generation, so that the coins could never be spent.")
-async def raise_threshold(rogue: RogueLeader) -> None:
-    """Needs an approved vault order whose key was not generated yet."""
-    record, wanted = _wanted_vault(rogue)
-    # The order is final at the signers once they hold a certificate whose votes name one of this very term.
-    for _ in range(3):
-        await rogue.tick()
-    hosts = {signer.name: signer.host_key for signer in decode_charter(rogue.genesis.genesis.charter).signers}
-    params = chilldkg.SessionParams(hostpubkeys=tuple(hosts[name] for name in wanted.signers), t=wanted.threshold)
-    firsts = []
-    for signer in wanted.signers:
-        reply = await rogue.ask(signer, pb.KeygenRound1(order_hash=record.hash, attempt=1), "keygen")
+        reply = await rogue.ask(signer, pb.Commit(term=rogue.term, entry_indexes=[index] * MANY), "commit")
         if reply is None:
-            raise NothingToCheatWith("a signer began no key generation")
-        firsts.append(reply.keygen_round1.message)
-    _, message = chilldkg.coordinator_step1(firsts, params)
-    at = 33 * (params.n + params.t - 1)
-    raised = message[:at] + GENERATOR.serialise() + message[at:]
-    for signer in wanted.signers:
-        frame = pb.KeygenRound2(order_hash=record.hash, attempt=1, message=raised)
-        reply = await rogue.ask(signer, frame, "raised-threshold")
-        if reply is not None:
-            rogue.report.released += 1
+            raise NothingToCheatWith(f"{signer} answered nothing")
+        given = rogue.commitments_in(signer, reply.committed.results)
+        if len(given) > 1:
+            rogue.report.believed(signer, f"it opened {len(given)} further sessions")
 
 
-def _wanted_vault(rogue: RogueLeader) -> tuple[OrderRecord, CreateVault]:
-    for record in rogue.state.open_orders():
-        action = decode_order(record.order).action
-        if isinstance(action, CreateVault) and record.state is OrderState.OPEN:
-            return record, action
-    raise NothingToCheatWith("no vault is waiting for its key")
+# --- the signer set ---------------------------------------------------------------------------------------------------
+
+
+def _set_cheat(name: str, text: str, choose: Choose) -> None:
+    """A cheat that asks every signer for a share in a set that is no set of the vault's threshold."""
+
+    async def run(rogue: RogueLeader) -> None:
+        index, commitments = await _certified(rogue)
+        names = sorted(commitments)
+        for position, victim in enumerate(names):
+            partner = names[(position + 1) % len(names)]
+            chosen = choose(rogue, commitments, victim, partner)
+            await rogue.release(index, chosen, to=[victim], certificate=rogue.certificate)
+
+    cheat(name, text)(run)
+
+
+def _in_order(commitments: Mapping[str, SignedBody], *names: str) -> list[SignedBody]:
+    return [commitments[name] for name in sorted(names)]
+
+
+def _false(rogue: RogueLeader, genuine: SignedBody, name: str) -> SignedBody:
+    """The same commitments in somebody's name, signed with a key of the cheater's own."""
+    message = codec.decode(Commitments, genuine.body, max_size=MAX_BODY_BYTES)
+    return sign_body("commitments", replace(message, signer=name), SigningKey.generate(os.urandom))
+
+
+_set_cheat(
+    "twice-in-the-set",
+    "Lists one signer twice in a signature, so that it would sign with itself.",
+    lambda rogue, given, victim, partner: [given[victim], given[victim]],
+)
+_set_cheat(
+    "alone",
+    "Asks one signer to sign alone, without the partner that the vault asks for.",
+    lambda rogue, given, victim, partner: [given[victim]],
+)
+_set_cheat(
+    "too-many",
+    "Asks more signers to sign together than the vault asks for.",
+    lambda rogue, given, victim, partner: _in_order(given, *given),
+)
+_set_cheat(
+    "strangers-commitments",
+    "Puts a stranger into the set of those who sign.",
+    lambda rogue, given, victim, partner: [given[victim], _false(rogue, given[partner], "zz-stranger")],
+)
+_set_cheat(
+    "forged-commitments",
+    "Makes up a partner's one-time numbers in the partner's name.",
+    lambda rogue, given, victim, partner: [
+        given[victim] if name == victim else _false(rogue, given[partner], partner)
+        for name in sorted((victim, partner))
+    ],
+)
+_set_cheat(
+    "junk-commitments",
+    "Puts junk in the place of a partner's one-time numbers.",
+    lambda rogue, given, victim, partner: [given[victim], SignedBody(body=os.urandom(40), signature=bytes(64))],
+)
+_set_cheat(
+    "nobodys-points",
+    "Exchanges a partner's one-time numbers for some that no secret belongs to.",
+    lambda rogue, given, victim, partner: [
+        given[victim] if name == victim else _altered(given[partner], _without_points)
+        for name in sorted((victim, partner))
+    ],
+)
+
+
+def _without_points(message: Commitments) -> Commitments:
+    return replace(message, nonces=tuple(bytes(66) for _ in message.nonces))
+
+
+@cheat("partners-other-payment", "Pairs a signer's one-time numbers with a partner's for another payment.")
+async def partners_other_payment(rogue: RogueLeader) -> None:
+    _, earlier = await _certified(rogue)
+    other, commitments = await rogue.append_honestly(acceptable_plan(rogue, extra=1), commit=True)
+    names = sorted(commitments)
+    for position, victim in enumerate(names):
+        partner = names[(position + 1) % len(names)]
+        pair = {victim: commitments[victim], partner: earlier[partner]}
+        await rogue.release(other, _in_order(pair, *pair), to=[victim], certificate=rogue.certificate)
+
+
+@cheat(
+    "equivocate", "Shows two signers different lists for one signature, to have an honest one blamed for the failure."
+)
+async def equivocate(rogue: RogueLeader) -> None:
+    """Both give a share of an approved payment: each is right under what its sender saw, and proves nothing else."""
+    index, first = await _certified(rogue)
+    one, two = sorted(first)[:2]
+    again = await rogue.commit(index, to=[one])
+    lists = {one: [first[one], first[two]], two: [again[one], first[two]]}
+    shares = {}
+    for signer, chosen in lists.items():
+        given = await rogue.release(index, chosen, to=[signer], certificate=rogue.certificate, honest=True)
+        shares[signer] = given[signer]
+    task = _task(rogue, index)
+    for signer, share in shares.items():
+        for accuser, chosen in lists.items():
+            evidence = ShareEvidence(signer=SignerName(signer), shares=share, commitments=tuple(chosen))
+            if evidence_holds(evidence, task=task, vote_keys=rogue.electorate.vote_keys):
+                rogue.report.believed(signer, f"it is blamed by the list that {accuser} saw")
+    # What each of them has left is used up: nothing more comes of either list.
+    for signer, chosen in lists.items():
+        await rogue.release(index, chosen, to=[signer], step="release-again")
+
+
+def _task(rogue: RogueLeader, index: int) -> SigningTask:
+    """What the signers sign for the plan at this index, computed from the cheater's own copy of the log."""
+    plan = codec.decode(Entry, rogue.entries[index]).body
+    if not isinstance(plan, Plan):
+        raise NothingToCheatWith("there is no plan there")
+    vault = rogue.state.vault(plan.vault)
+    if vault is None:
+        raise NothingToCheatWith("the plan's vault is gone")
+    return task_of(
+        resolve(rogue.state, plan).spend,
+        log_id=rogue.log_id,
+        term=rogue.term,
+        entry_index=index,
+        plan_hash=plan_hash(codec.encode(plan)),
+        vault_epoch=vault.epoch,
+        group=group_of(vault),
+    )
+
+
+@cheat("outvote", "Shows one signer that all others came to another result, to have it sign what it did not compute.")
+async def outvote(rogue: RogueLeader) -> None:
+    """Needs a quorum of signers of another build, and the last approval of an order."""
+    await rogue.log_words()
+    index = len(rogue.entries)
+    answers = await rogue.append([rogue.entry(acceptable_plan(rogue))], commit_for=[index])
+    votes = {name: answer.vote for name, answer in answers.items() if answer.vote is not None}
+    digests = {name: codec.decode(Vote, vote.body).state_digest for name, vote in votes.items()}
+    victim = next(name for name, digest in digests.items() if list(digests.values()).count(digest) == 1)
+    rogue.report.say("alone", signer=victim)
+    others = {name: vote for name, vote in votes.items() if name != victim}
+    certificate = forged_certificate(others, rogue.electorate.witness_quorum)
+    partner = min(others)
+    chosen = _in_order({name: answers[name].commitments[index] for name in (victim, partner)}, victim, partner)
+    await rogue.release(index, chosen, to=[victim], certificate=certificate)
+    await rogue.release(index, chosen, to=[victim], step="release-again")
+    await rogue.append([rogue.entry(Tick())], to=[victim], step="vote")
+
+
+# --- which plan -------------------------------------------------------------------------------------------------------
+
+
+@cheat("no-plan", "Asks for a signature for an entry of the log that is no payment.")
+async def no_plan(rogue: RogueLeader) -> None:
+    index, commitments = await _certified(rogue)
+    await rogue.tick()
+    names = sorted(commitments)[:2]
+    chosen = [commitments[name] for name in names]
+    await rogue.release(0, chosen, to=names, certificate=rogue.certificate, step="genesis")
+    await rogue.release(index + 1, chosen, to=names, step="tick")
+    await rogue.release(index + 1_000, chosen, to=names, step="beyond-the-log")
+    await rogue.commit(0, step="commit-genesis")
+    await rogue.commit(index + 1_000, step="commit-beyond-the-log")
+
+
+@cheat("one-plan-twice", "Asks for two signatures of one payment in one breath, before the first can be written down.")
+async def one_plan_twice(rogue: RogueLeader) -> None:
+    index, commitments = await _certified(rogue)
+    chosen = pb.SigningSet(
+        entry_index=index, commitments=[signed_pb(item) for item in _in_order(commitments, *sorted(commitments)[:2])]
+    )
+    certificate = codec.encode(rogue.certificate)
+    for signer in sorted(commitments)[:2]:
+        await rogue.ask(signer, pb.Release(certificate=certificate, sets=[chosen, chosen]), "release")
+
+
+@cheat("plan-again", "Logs a payment a second time at another place, to have it signed at both.")
+async def plan_again(rogue: RogueLeader) -> None:
+    plan = acceptable_plan(rogue)
+    await rogue.append_honestly(plan)
+    await rogue.append([rogue.entry(plan)])
+
+
+@cheat(
+    "dropped-plan", "Has a payment dropped from the log and logged again elsewhere, and uses the numbers made before."
+)
+async def dropped_plan(rogue: RogueLeader) -> None:
+    plan = acceptable_plan(rogue)
+    dropped_at = len(rogue.entries)
+    answers = await rogue.append([rogue.entry(plan)], commit_for=[dropped_at])
+    before = {name: answer.commitments[dropped_at] for name, answer in answers.items()}
+    await rogue.lead()
+    await rogue.tick()
+    index, _ = await rogue.append_honestly(plan, commit=True)
+    names = sorted(before)[:2]
+    chosen = [before[name] for name in names]
+    await rogue.release(index, chosen, to=names, certificate=rogue.certificate)
+    await rogue.release(dropped_at, chosen, to=names, step="where-it-was")
+
+
+@cheat("nonces-of-an-earlier-boot", "Uses one-time numbers that a signer made before it was restarted.")
+async def nonces_of_an_earlier_boot(rogue: RogueLeader) -> None:
+    """Needs somebody who restarts the signers when it waits."""
+    index, commitments = await _certified(rogue)
+    names = sorted(commitments)[:2]
+    await rogue.pause("the signers are to be restarted", reconnecting=True)
+    await rogue.release(index, [commitments[name] for name in names], to=names, certificate=rogue.certificate)
+
+
+@cheat("stale-nonces", "Uses one-time numbers that are older than half a minute, as a copied machine would.")
+async def stale_nonces(rogue: RogueLeader) -> None:
+    """Needs somebody who moves the signers' clocks on when it waits."""
+    index, commitments = await _certified(rogue)
+    names = sorted(commitments)[:2]
+    await rogue.pause("the signers' clocks are to be moved on by 31 seconds")
+    await rogue.release(index, [commitments[name] for name in names], to=names, certificate=rogue.certificate)

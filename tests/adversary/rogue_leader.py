@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +83,8 @@ class RogueLeader:
         self.batches: list[types_pb2.LogBatch] = []
         self.replica = Replica(MemoryStore(), log_id=self.log_id)
         self.certificate: Certificate | None = None
+        self.attempt = 0
+        """Number of the newest key generation."""
         self.served: Callable[[pb.FetchBatches], Any] | None = None
         """Answers a signer that asks for entries, in place of the honest answer."""
         names = frozenset(self.electorate.vote_keys)
@@ -334,12 +336,16 @@ class RogueLeader:
         waiting, go = self.folder / WAITING, self.folder / GO
         waiting.write_text(why)
         async with asyncio.timeout(PATIENCE_S * 4):
-            while not go.exists():
+            while not go.exists():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.02)
             go.unlink()
             waiting.unlink()
-            while reconnecting and any(self.links.get(name) in (None, link) for name, link in before.items()):
+            while reconnecting and not self._all_new(before):  # noqa: ASYNC110 - nothing tells of a changed link
                 await asyncio.sleep(0.02)
+
+    def _all_new(self, before: Mapping[str, SignerLink]) -> bool:
+        """Whether every signer is connected by another link than before."""
+        return all(self.links.get(name, link) is not link for name, link in before.items())
 
     # --- reporting ---------------------------------------------------------------------------------------------------
 

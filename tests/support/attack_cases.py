@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from cluster import Cheated
+from cluster import Cheated, Cluster
 from siege import refused
 
 
@@ -47,3 +48,16 @@ def attack(
 def cheats_of(cases: Iterable[Any]) -> list[str]:
     """The cheats that these parameters look at, each once."""
     return sorted({case.values[0].cheat for case in cases})
+
+
+async def helped(cluster: Cluster, cheat: str, help_it: Callable[[], None]) -> Cheated:
+    """Run a cheat that waits in its middle until something was done to the signers, and do it then."""
+    folder = cluster.root / "rogue"
+    run = asyncio.create_task(asyncio.to_thread(cluster.cheats, [cheat]))
+    (folder / "waiting").unlink(missing_ok=True)
+    while not (folder / "waiting").exists() and not run.done():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.02)
+    if not run.done():
+        await asyncio.to_thread(help_it)
+        (folder / "go").touch()
+    return (await run)[cheat]
