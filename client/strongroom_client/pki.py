@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.wire.cards import Card, Role
 from strongroom.wire.revocation import MAX_LIST_BYTES, RevocationLists
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.files import make_private_folder, read_bytes, replace_file, write_new
 
 __all__ = [
@@ -105,7 +106,7 @@ def identity_of(certificate: x509.Certificate) -> str:
     """Return the one URI of a certificate's subject alternative names; empty if there is not exactly one."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (*MALFORMED, x509.ExtensionNotFound):
         return ""
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     return uris[0] if len(uris) == 1 else ""
@@ -168,11 +169,11 @@ class Authority:
         try:
             key = serialization.load_pem_private_key(read_bytes(folder / CA_KEY_FILE), password=None)
             certificate = x509.load_pem_x509_certificate(read_bytes(folder / CA_CERTIFICATE_FILE))
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            if isinstance(key, ec.EllipticCurvePrivateKey) and certificate.public_key() == key.public_key():
+                return cls(certificate, key)
+        except MALFORMED as error:
             raise CertificateRefused(f"{folder} does not hold the key and certificate of an authority") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
-            raise CertificateRefused(f"{folder / CA_KEY_FILE} is not the key of {folder / CA_CERTIFICATE_FILE}")
-        return cls(certificate, key)
+        raise CertificateRefused(f"{folder / CA_KEY_FILE} is not the key of {folder / CA_CERTIFICATE_FILE}")
 
     @property
     def certificate(self) -> bytes:
@@ -268,7 +269,7 @@ class Authority:
         try:
             certificate = x509.load_pem_x509_certificate(pem)
             certificate.verify_directly_issued_by(self._certificate)
-        except (ValueError, TypeError, InvalidSignature) as error:
+        except (*MALFORMED, InvalidSignature) as error:
             raise CertificateRefused("this is no certificate in PEM that this authority issued") from error
         return certificate.serial_number
 
@@ -321,7 +322,7 @@ def _requested_key(card: Card) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(card.certificate_request.encode("ascii"))
         public, proven = request.public_key(), request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (*MALFORMED, InvalidSignature) as error:
         raise CertificateRefused(f"the certificate request of {card.name} is malformed: make the card again") from error
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise CertificateRefused(f"the TLS key of {card.name} is not P-256: make the card again")

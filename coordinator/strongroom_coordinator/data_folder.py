@@ -16,6 +16,7 @@ from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.messages import Genesis
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.errors import BadConfig, DataFolderBusy
 from strongroom_coordinator.identity import identity_of_certificate
@@ -102,7 +103,7 @@ def _tls_problems(contents: dict[str, bytes], organisation: str) -> list[str]:
         problems.append(f"server.certificate: {error.message}")
     try:
         x509.load_pem_x509_certificates(contents["server.ca"])
-    except ValueError:
+    except MALFORMED:
         problems.append("server.ca: holds no PEM certificate")
     try:
         key = load_pem_private_key(contents["server.key"], password=None).public_key()
@@ -110,7 +111,7 @@ def _tls_problems(contents: dict[str, bytes], organisation: str) -> list[str]:
         raw = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if key.public_bytes(*raw) != certificate.public_bytes(*raw):
             problems.append("server.key: does not belong to server.certificate")
-    except (ValueError, TypeError):
+    except MALFORMED:
         # The parser's words are left out on purpose: nothing about a key belongs in a message.
         problems.append("server.key: is no unencrypted PEM private key")
     return problems
@@ -138,7 +139,9 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        raise BadConfig(str(path), ["exists already, of a coordinator or of an `init` that was cut off: choose a new folder"]) from None
+        raise BadConfig(
+            str(path), ["exists already, of a coordinator or of an `init` that was cut off: choose a new folder"]
+        ) from None
     except OSError as error:
         raise BadConfig(str(path), [f"cannot be written: {error.strerror}"]) from None
 

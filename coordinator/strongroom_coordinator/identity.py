@@ -12,6 +12,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.wire.x509_faults import MALFORMED
 
 __all__ = [
     "ROLES",
@@ -51,7 +52,7 @@ def identity_of_certificate(pem: bytes) -> PeerIdentity:
     """
     try:
         return identity_of(x509.load_pem_x509_certificate(pem))
-    except ValueError as error:
+    except MALFORMED as error:
         raise NotIdentified("the certificate has no readable subject alternative name") from error
 
 
@@ -63,7 +64,7 @@ def identity_of(certificate: x509.Certificate) -> PeerIdentity:
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except (*MALFORMED, x509.ExtensionNotFound) as error:
         raise NotIdentified("the certificate has no readable subject alternative name") from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
@@ -85,7 +86,7 @@ def peer_certificate(context: Any) -> x509.Certificate:
         raise NotIdentified("the connection shows no client certificate")
     try:
         return x509.load_pem_x509_certificate(certificates[0])
-    except ValueError as error:
+    except MALFORMED as error:
         raise NotIdentified("the client certificate cannot be read") from error
 
 

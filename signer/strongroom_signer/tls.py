@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_signer.process import write_private
 
 __all__ = ["KEY_FILE", "BadCertificateFile", "TlsFiles", "check_certificate", "create_tls_key", "load_tls"]
@@ -76,7 +77,7 @@ def load_tls(folder: Path, *, certificate: Path, authority: Path) -> TlsFiles:
         raise BadCertificateFile(
             f"{folder / KEY_FILE} is no private key in PEM: put back what `init` made; it cannot be made again"
         ) from None
-    if own.public_key() != key.public_key():
+    if not _fits(own, key):
         raise BadCertificateFile(f"{folder / certificate} is not for {folder / KEY_FILE}: put the right files back")
     return files
 
@@ -98,14 +99,14 @@ def check_certificate(
     """
     own, issuer = _load(certificate, "the certificate"), _load(authority, "the certificate authority")
     key = serialization.load_pem_private_key((folder / KEY_FILE).read_bytes(), password=None)
-    if own.public_key() != key.public_key():
+    if not _fits(own, key):
         raise BadCertificateFile(f"the certificate is not for {folder / KEY_FILE}: issue one from this signer's card")
     expected = f"spiffe://{organisation}/signer/{name}"
     if _uris(own) != [expected]:
         raise BadCertificateFile(f"the certificate is for {_uris(own) or 'no URI name'}, it must be for {expected}")
     try:
         own.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*MALFORMED, InvalidSignature):
         raise BadCertificateFile("the certificate was not issued by the given certificate authority") from None
     now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
     if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
@@ -117,13 +118,20 @@ def check_certificate(
 def _load(pem: bytes, what: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except MALFORMED:
         raise BadCertificateFile(f"{what} is not an X.509 certificate in PEM: put the right file back") from None
+
+
+def _fits(certificate: x509.Certificate, key: Any) -> bool:
+    try:
+        return bool(certificate.public_key() == key.public_key())
+    except MALFORMED:
+        return False
 
 
 def _uris(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (*MALFORMED, x509.ExtensionNotFound):
         return []
     return names.get_values_for_type(x509.UniformResourceIdentifier)

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature
 
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import profile_option, run, session
 from strongroom_client.errors import ProfileProblem, RemoteError
@@ -69,11 +70,11 @@ def _check_files(profile: Profile) -> str:
     try:
         authority = x509.load_pem_x509_certificate(read_bytes(profile.ca))
         certificate = x509.load_pem_x509_certificate(read_bytes(profile.certificate))
-    except ValueError as error:
+    except MALFORMED as error:
         raise ProfileProblem(f"{profile.ca} and {profile.certificate} must be PEM certificates") from error
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (*MALFORMED, InvalidSignature) as error:
         raise ProfileProblem(f"{profile.certificate} was not issued by {profile.ca}: give the right files") from error
     name = profile.person()
     identity = identity_of(certificate)

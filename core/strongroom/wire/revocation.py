@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.wire.x509_faults import MALFORMED
 
 __all__ = [
     "MAX_LIST_BYTES",
@@ -84,6 +84,13 @@ class RevocationLists:
         Raises:
             BadRevocationList: a list is malformed, unsigned, from the future, of a stranger, twice there or missing.
         """
+        try:
+            return cls._parsed(data, authorities, now)
+        except MALFORMED:
+            raise BadRevocationList("a revocation list, or ca.pem, is malformed") from None
+
+    @classmethod
+    def _parsed(cls, data: bytes, authorities: bytes, now: datetime) -> Self:
         trusted = {one.subject.public_bytes(): one for one in _authorities(authorities)}
         lists: dict[bytes, _List] = {}
         for crl in _crls(data):
@@ -142,7 +149,7 @@ class RevocationLists:
 def _authorities(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except MALFORMED:
         raise BadRevocationList("ca.pem holds no certificate in PEM") from None
 
 
@@ -158,7 +165,7 @@ def _crls(data: bytes) -> list[x509.CertificateRevocationList]:
             raise BadRevocationList("the file holds something beside revocation lists in PEM")
         try:
             found.append(x509.load_pem_x509_crl(block + _END))
-        except ValueError:
+        except MALFORMED:
             raise BadRevocationList("a revocation list is malformed") from None
     return found
 
@@ -175,7 +182,7 @@ def _verified(crl: x509.CertificateRevocationList, authority: x509.Certificate, 
         raise BadRevocationList(f"the certificate of {who} may sign no revocation lists")
     try:
         signed = isinstance(crl.signature_hash_algorithm, hashes.SHA256) and crl.is_signature_valid(key)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except MALFORMED:
         signed = False
     if not signed:
         raise BadRevocationList(f"the list in the name of {who} is not signed by it with ECDSA and SHA-256")
@@ -192,7 +199,7 @@ def _number(crl: x509.CertificateRevocationList) -> int:
         if unknown:
             raise BadRevocationList(f"a revocation list has a critical extension that is not understood: {unknown[0]}")
         return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (ValueError, x509.DuplicateExtension, x509.ExtensionNotFound):
+    except (*MALFORMED, x509.ExtensionNotFound):
         raise BadRevocationList("a revocation list must carry its number, and extensions that can be read") from None
 
 
@@ -201,7 +208,7 @@ def _serials(crl: x509.CertificateRevocationList) -> frozenset[int]:
     for entry in crl:
         try:
             extensions = tuple(entry.extensions)
-        except (ValueError, x509.DuplicateExtension):
+        except MALFORMED:
             raise BadRevocationList("an entry of a revocation list has extensions that cannot be read") from None
         if any(item.critical for item in extensions):
             raise BadRevocationList("an entry of a revocation list has a critical extension that is not understood")
