@@ -99,13 +99,12 @@ def _translated(error: grpc.aio.AioRpcError) -> RemoteError:
         if key != _DETAILS or not isinstance(value, bytes):
             continue
         try:
-            status = status_pb2.Status.FromString(value)
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Is(info.DESCRIPTOR) and detail.Unpack(info):
+                    return remote_error(code, message, info.reason, dict(info.metadata))
         except DecodeError:
             break
-        for detail in status.details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Is(info.DESCRIPTOR) and detail.Unpack(info):
-                return remote_error(code, message, info.reason, dict(info.metadata))
     if code == "UNAVAILABLE":
         message = f"the coordinator cannot be reached, or does not accept this certificate ({message})"
     elif code == "DEADLINE_EXCEEDED":
