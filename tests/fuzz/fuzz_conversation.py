@@ -45,11 +45,10 @@ from strongroom_signer.link import _Session
 from strongroom_signer.logs import open_log
 
 SILENT, HONEST, VERBATIM, CHANGED = range(4)
-ENOUGH_S: Final = 30.0
-ROUND_S: Final = 2.0
+ENOUGH_S: Final = 20.0
 LIAR: Final = "s3"
-KEY_GENERATION: Final = bytes([HONEST + 4])
-"""The first byte of an input whose liar is honest for so long that a key generation gets to its second round."""
+HONEST_FOR_LONG: Final = 40
+"""Honest answers after which a key generation has got to its second round: it is waited for."""
 DEFECTS: Final = frozenset({"link.defect", "sequencer.defect", "task.died", "rpc.incident"})
 
 
@@ -217,8 +216,8 @@ async def converse(data: bytes) -> None:
             await submitted(side, new_vault())
             await submitted(side, new_order()[0])
             await done.wait()
-            if data[:1] == KEY_GENERATION:
-                await asyncio.wait([asyncio.create_task(generating.wait())], timeout=ROUND_S)
+            if [which for which, _ in operations(data)].count(HONEST) >= HONEST_FOR_LONG:
+                await generating.wait()
     except TimeoutError:
         raise ValueError("two honest signers and one liar did not sign an approved order") from None
     finally:
@@ -258,8 +257,7 @@ def conversation_seeds() -> Iterator[bytes]:
     honest, silent = (HONEST, b""), (SILENT, b"")
     yield b""
     yield script(*[honest] * 12)
-    # As many honest answers as a key generation takes: its second round is waited for.
-    yield KEY_GENERATION + script((HONEST, b""))[1:] + script(*[honest] * 40)
+    yield script(*[honest] * HONEST_FOR_LONG)
     for asked in range(5):
         for how in (b"\0\x20\1\0", b"\0\x08\0\x10")[asked % 2 :]:
             yield script(*[honest] * asked, (CHANGED, how), *[honest] * 6)

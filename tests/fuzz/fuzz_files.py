@@ -25,6 +25,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Verb
 from strongroom.wire.cards import make_person_card, make_signer_card, parse_card
 from strongroom.wire.revocation import RevocationLists
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.audit import Auditor
 from strongroom_client.cli.audit import _from_file
@@ -164,7 +165,7 @@ def tls_certificate(data: bytes) -> None:
         total(Authority.open, folder() / "pki")
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except MALFORMED:
         return
     identity_of(certificate)
 
@@ -379,7 +380,7 @@ def signed_anew(data: bytes) -> bytes:
     """Put the authority's signature under whatever the list says, if it is one at all."""
     try:
         inside = x509.load_der_x509_crl(data).tbs_certlist_bytes
-    except ValueError:
+    except MALFORMED:
         return data
     signature = list_authority()[1].sign(inside, ec.ECDSA(hashes.SHA256()))
     algorithm = bytes.fromhex("300a06082a8648ce3d040302")

@@ -34,7 +34,7 @@ PACKAGES: Final = [
     "strongroom_client",
     "strongroom_regtest",
 ]
-SECONDS_FOR_ONE: Final = 10
+SECONDS_FOR_ONE: Final = 30
 """One input may take no longer."""
 MEMORY_MB: Final = 2_048
 SMALLER_TRIES: Final = 2_000
