@@ -257,3 +257,25 @@ async def test_an_index_far_beyond_all_others_is_refused_and_a_jump_is_found_by_
         assert await site.integrator().address(VAULT, 2_500) == early
         await site.until(lambda: bool(list(tracker.coins_known.of_vault(VAULT))))
         assert [row.index for row in await feed(site)] == [2_500]
+
+
+async def test_blocks_that_were_to_be_read_again_are_read_after_a_restart(tmp_path: Path) -> None:
+    """The index that asked for it is known by then, so nothing else would."""
+    async with edge_site(tmp_path) as site:
+        await site.make_vault(VAULT)
+        tracker = site.edge.parts.tracker
+        record = site.edge.parts.reader.certified().state.vault(VAULT)
+        assert record is not None
+        await site.mine(1, site.world_key(record).derive(0, 2_500).address(tracker.network))
+        await site.until(lambda: tracker.height == 1)
+        async with tracker._lock:
+            # The coordinator ends before it asks the node again.
+            await tracker.watch_index(VAULT, 2_500)
+            await site.close_clients()
+            await site.stop_coordinator()
+        site.edges.pop()
+        await site.start_coordinator()
+        again = site.edge.parts.tracker
+        await site.until(lambda: bool(list(again.coins_known.of_vault(VAULT))))
+        assert [row.index for row in await feed(site)] == [2_500]
+        assert not again._follower.rescan_wanted

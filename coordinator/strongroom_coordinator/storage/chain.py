@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from strongroom_coordinator.storage.engine import upsert
+from strongroom_coordinator.storage.ledger import read_meta, write_meta
 from strongroom_coordinator.storage.plans import LOGGED, SIGNED
 from strongroom_coordinator.storage.schema import (
     chain_block,
@@ -38,6 +39,8 @@ __all__ = [
     "newest_deposit",
     "outcomes",
     "outcomes_of",
+    "rescan_begun",
+    "rescan_is_wanted",
     "set_watched",
     "settled_from",
     "spenders_of",
@@ -49,6 +52,8 @@ __all__ = [
 ]
 
 CONFIRMED, CONFLICTED = "confirmed", "conflicted"
+_RESCAN = "rescan_wanted"
+_NO, _YES = b"\x00", b"\x01"
 _VALUES_AT_ONCE = 10_000
 """A statement of SQLite takes at most 32,766 values."""
 
@@ -280,13 +285,28 @@ def watched(connection: Connection) -> dict[tuple[str, int], int]:
     return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
-def set_watched(connection: Connection, highest: dict[tuple[str, int], int]) -> None:
-    """Remember the highest index asked for or seen."""
+def set_watched(connection: Connection, highest: dict[tuple[str, int], int], *, rescan: bool = False) -> None:
+    """Remember the highest index asked for or seen, and whether blocks were read without its script.
+
+    Both are one commit: an index that is known here is never taken as a reason for a rescan again.
+    """
     upsert(
         connection,
         watched_index,
         [{"vault": vault, "branch": branch, "highest": index} for (vault, branch), index in highest.items()],
     )
+    if rescan:
+        write_meta(connection, _RESCAN, _YES)
+
+
+def rescan_is_wanted(connection: Connection) -> bool:
+    """Whether all blocks are to be read again."""
+    return read_meta(connection, _RESCAN) == _YES
+
+
+def rescan_begun(connection: Connection) -> None:
+    """Say that every block is taken back: reading them again goes on from there after a restart, too."""
+    write_meta(connection, _RESCAN, _NO)
 
 
 def add_deposits(connection: Connection, events: Iterable[DepositRow]) -> None:

@@ -53,6 +53,7 @@ class Follower:
 
     async def load(self) -> None:
         """Take up where the database says we stopped."""
+        self.rescan_wanted = await self._storage.run(rows.rescan_is_wanted) or self.rescan_wanted
         await self._load_coins()
         tip = await self._storage.run(rows.tip)
         if tip is not None:
@@ -216,6 +217,8 @@ class Follower:
             removed = [self._deposit(coin, removed=True) for coin in gone if coin.branch == DEPOSIT_BRANCH]
             rows.add_deposits(connection, removed)
             rows.undo_from(connection, height)
+            if not reorganised:
+                rows.rescan_begun(connection)
             events.append(connection, orders if reorganised else (), kind="unsettled", time_ms=now_ms)
 
         await self._tracker.log_stored()

@@ -253,9 +253,9 @@ class Tracker:
             return
         covered = self.scripts.is_covered(vault, DEPOSIT_BRANCH, index)
         await self.note_index(vault, DEPOSIT_BRANCH, index)
-        await self._storage.run(partial(rows.set_watched, highest={(vault, DEPOSIT_BRANCH): index}))
+        await self._storage.run(partial(rows.set_watched, highest={(vault, DEPOSIT_BRANCH): index}, rescan=not covered))
         if not covered:
-            self._follower.rescan_wanted = True
+            self.rescan()
 
     async def note_index(self, vault: str, branch: int, index: int) -> None:
         """An index is in use: derive further scripts, letting others work meanwhile."""
@@ -338,9 +338,12 @@ class Tracker:
             for _ in self.scripts.derive(vault.name, branch):
                 await asyncio.sleep(0)
         if (vault.name, DEPOSIT_BRANCH) not in highest:
-            await self._storage.run(partial(rows.set_watched, highest={(vault.name, DEPOSIT_BRANCH): -1}))
-            if self.height > self._born_at.get(vault.name, -1):
-                # Blocks were read without its scripts; it was no news when we came to know it, or just then.
+            # Blocks were read without its scripts, if it was no news when we came to know it, or just then.
+            is_late = self.height > self._born_at.get(vault.name, -1)
+            await self._storage.run(
+                partial(rows.set_watched, highest={(vault.name, DEPOSIT_BRANCH): -1}, rescan=is_late)
+            )
+            if is_late:
                 self.rescan()
 
     async def _refresh_rate(self) -> None:
