@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -21,10 +21,9 @@ from strongroom.ledger.messages import Certificate, Entry, Plan, Refusal
 from strongroom.ledger.plans import spend_of
 from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
-from strongroom.model.ids import SignerName
 from strongroom.protocol import signing
-from strongroom.protocol.release import ShareEvidence, SharesDoNotSign
-from strongroom.protocol.signed import SignedBody, open_body
+from strongroom.protocol.release import SharesDoNotSign
+from strongroom.protocol.signed import open_body
 from strongroom.protocol.signing_events import (
     AskCommitments,
     AskShares,
@@ -40,7 +39,7 @@ from strongroom.protocol.signing_events import (
     SignerGone,
     SignerReturned,
 )
-from strongroom.protocol.signing_task import BadContribution, Group, task_of
+from strongroom.protocol.signing_task import Group, task_of
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
@@ -49,6 +48,7 @@ from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import signed_of
 from strongroom_coordinator.signing_outbox import SigningOutbox
+from strongroom_coordinator.signing_words import SigningWords
 from strongroom_coordinator.standing import Standing
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans as plan_rows
@@ -78,16 +78,12 @@ class _Session:
     """One plan being signed."""
 
     index: int
-    plan: Plan
     plan_hash: bytes
     orders: int
     spend: Spend
     state: signing.SigningState
     begun: float
-    takes_all: bool
-    """Whether quarantined holders are asked too: a wrong share can only delay, and nobody else is left."""
-    committed: dict[str, SignedBody] = field(default_factory=dict)
-    """The newest commitments of each holder."""
+    words: SigningWords
 
 
 class SigningSessions:
@@ -228,16 +224,15 @@ class SigningSessions:
         )
         session = _Session(
             index=index,
-            plan=plan,
             plan_hash=plan_hash,
             orders=len(plan.order_hashes),
             spend=spend,
             state=machine,
             begun=self._clock.monotonic(),
-            takes_all=takes_all,
+            words=SigningWords(self._evidence, plan, takes_all=takes_all),
         )
         self._sessions[index] = session
-        if not takes_all and len(trusted) < len(present):
+        if not takes_all and len(self._evidence.without(vault.signers)) < len(vault.signers):
             self._later(LAST_RESORT_S, self._take_all, session)
         self._perform(session, commands)
 
@@ -401,7 +396,7 @@ class SigningSessions:
         """A signer was convicted, or reinstated, in the middle of sessions."""
         convicted = self._evidence.quarantined(signer) is not None
         for session in tuple(self._sessions.values()):
-            if session.takes_all:
+            if session.words.takes_all:
                 continue
             if not convicted and signer in self._terms.ready:
                 self._step(session, SignerReturned(signer=signer, now_ms=self._now()))
@@ -411,26 +406,18 @@ class SigningSessions:
 
     def _take_all(self, session: _Session) -> None:
         """Ask quarantined holders too: too few others have signed."""
-        if session.takes_all or self._sessions.get(session.index) is not session:
+        if session.words.takes_all or self._sessions.get(session.index) is not session:
             return
-        session.takes_all = True
+        session.words.takes_all = True
         log.warning("signing.last_resort", plan=session.plan_hash.hex())
         for name in session.state.task.group.signers:
             if name in self._terms.ready and self._evidence.quarantined(name) is not None:
                 self._step(session, SignerReturned(signer=name, now_ms=self._now()))
 
-    def _admitted(self, session: _Session, event: signing.Event) -> signing.Event | None:
-        """The event, without what would bring a quarantined holder into the session."""
-        if session.takes_all or not isinstance(event, CommitmentsArrived | SharesArrived | SignerReturned):
-            return event
-        if self._evidence.quarantined(event.signer) is None:
-            return event
-        return replace(event, next_commitments=None) if isinstance(event, SharesArrived) else None
-
     # --- driving the machine ---------------------------------------------------------------------------------------
 
     def _step(self, session: _Session, happened: signing.Event) -> None:
-        event = self._admitted(session, happened)
+        event = session.words.admitted(happened)
         if event is None or self._sessions.get(session.index) is not session:
             return
         if isinstance(event, CommitmentsArrived | SharesArrived):
@@ -438,7 +425,7 @@ class SigningSessions:
             if since_ms is not None:
                 self._standing.answered(event.signer, event.now_ms - since_ms)
         before, (session.state, commands) = session.state, signing.step(session.state, event)
-        self._note_bad_words(session, event, before)
+        session.words.heard(event, before, session.state)
         self._note_left_out(session, event, before)
         self._perform(session, commands)
 
@@ -530,25 +517,7 @@ class SigningSessions:
 
     def _blame(self, session: _Session, blame: Blame) -> None:
         log.error("share.wrong", signer=blame.evidence.signer, plan=session.plan_hash.hex())
-        self._evidence.wrong_share(session.plan, blame.evidence)
-
-    def _note_bad_words(self, session: _Session, event: signing.Event, before: signing.SigningState) -> None:
-        """See whether what a holder was left out for is proven by its own signature; most of it proves nothing."""
-        if isinstance(event, CommitmentsArrived):
-            session.committed[event.signer] = event.signed
-        elif isinstance(event, SharesArrived) and event.next_commitments is not None:
-            session.committed[event.signer] = event.next_commitments
-        for name, reason in session.state.out.items():
-            if name in before.out or reason != BadContribution.reason:
-                continue
-            if name in session.committed:
-                self._evidence.bad_commitments(name, session.plan, session.committed[name])
-            if isinstance(event, SharesArrived) and event.signer == name:
-                for item in before.sets:
-                    if item.waits_for(name):
-                        commitments = tuple(each.signed for each in item.chosen.commitments)
-                        said = ShareEvidence(signer=SignerName(name), shares=event.signed, commitments=commitments)
-                        self._evidence.wrong_share(session.plan, said, is_certain=False)
+        session.words.blamed(blame.evidence)
 
     # --- tasks and timers ------------------------------------------------------------------------------------------
 

@@ -237,11 +237,28 @@ async def test_a_quarantined_holder_is_asked_when_the_others_do_not_finish(
         port = site.coordinator.port
         await site.stop_signer("s1")
         site.start_signer("s1", port=port)
-        await site.until(lambda: "s1" in site.side.terms.ready)
+        await site.until(lambda: site.side.terms.ready.get("s1") is site.side.links.links.get("s1") is not None)
         intercept(site.signers["s3"].signer, requests.Release, lambda _asked, _honest: pb.Released())
         with capture_logs() as events:
             assert parse(await site.signed(await site.pay("customer-1", 50_000)))
         assert [event["event"] for event in events].count("signing.last_resort") == 1
+
+
+async def test_a_quarantined_holder_that_joins_under_way_is_the_last_resort_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "LAST_RESORT_S", 0.3)
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        await convicted(site, "s1")
+        port = site.coordinator.port
+        await site.stop_signer("s1")
+        await site.until(lambda: set(site.side.terms.ready) == {"s2", "s3"})
+        intercept(site.signers["s3"].signer, requests.Release, lambda _asked, _honest: pb.Released())
+        order = await site.pay("customer-1", 50_000)
+        site.start_signer("s1", port=port)
+        assert parse(await site.signed(order))
 
 
 async def test_what_one_of_database_and_file_lacks_is_put_back_at_the_start(tmp_path: Path) -> None:
