@@ -307,6 +307,28 @@ async def test_evidence_comes_back_from_its_file_when_the_database_is_lost(tmp_p
         assert (found.hash, found.fault) == (row.hash, "wrong-share")
 
 
+async def test_what_was_settled_settles_itself_again_when_the_database_is_lost(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        port = site.coordinator.port
+        await site.stop_signer("s1")
+        mended = site.start_signer("s1", port=port)
+        mended.quarantine.reinstate(row.hash)
+        await site.submit(ReinstateSigner(signer="s1", evidence_hash=row.hash), "carol", "alice", "bob")
+        await site.until(lambda: site.side.evidence.quarantined("s1") is None)
+
+        await site.stop_coordinator()
+        for name in os.listdir(tmp_path / "coordinator"):
+            if name.startswith("coordinator.db"):
+                (tmp_path / "coordinator" / name).unlink()
+        await site.start_coordinator(port=port)
+        assert site.side.evidence.quarantined("s1") is not None
+        await site.submit(site.world.withdrawal("customer-1", 10_000), "shop", "alice", "bob")
+        await site.until(lambda: site.side.evidence.quarantined("s1") is None)
+
+
 @pytest.mark.attack(
     line="holders",
     title="another signer's operator clears a convicted signer",

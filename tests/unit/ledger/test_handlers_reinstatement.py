@@ -39,6 +39,11 @@ def test_its_initiator_is_no_approver_of_it(world: World) -> None:
     assert state_of(world, order) is OrderState.OPEN
 
 
+@pytest.mark.attack(
+    line="person",
+    title="a convicted signer taken back by people below the quorum",
+    origin="on paper: the liar's friends approve its return",
+)
 def test_people_outside_the_quorum_do_not_count(world: World) -> None:
     order = world.submit(ReinstateSigner(signer="s2", evidence_hash=EVIDENCE), "carol", "alice")
     with pytest.raises(Refused) as caught:
