@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import replace
 
 from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
+from rogue_people import HOT, claimed, ordered, pays, withdrawal
 from rogue_plans import (
     acceptable_plan,
     as_inputs,
     forced,
     fresh_coins,
+    now_ms,
     open_order,
     order_of,
     paid_order,
@@ -24,6 +27,10 @@ from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Change, OrderEntry, Plan, PlanInput, PlanOutput, Withdraw
+from strongroom.protocol.signed import SignedBody
+from strongroom_client.orders import DraftedOrder
+
+SMALL_SAT = 20_000
 
 
 async def _altered_order(rogue: RogueLeader, change: Callable[[Withdraw], Withdraw]) -> None:
@@ -105,3 +112,34 @@ async def poison_input(rogue: RogueLeader) -> None:
     plan: Plan = plan_for(rogue, record, [missing, *real])
     index, _ = await rogue.append_honestly(plan)
     rogue.report.say("poisoned", entry_index=index, coins=len(real))
+
+
+MANY = 500
+EXPIRES_MS = 8_000
+
+
+@cheat("expired-in-batch", "Pays hundreds of orders together with one that is about to expire, to block them all.")
+async def expired_in_batch(rogue: RogueLeader) -> None:
+    """Accepted while nothing has expired, and poisoned: one coin does not exist, all the others are the vault's.
+
+    Nobody signs it once the one order has expired. An honest coordinator must get the others paid all the same.
+    """
+    orders = [withdrawal(rogue, amount=SMALL_SAT) for _ in range(MANY - 1)]
+    for first in range(0, len(orders), 100):
+        await rogue.append_honestly(*(ordered(rogue, order) for order in orders[first : first + 100]))
+    last = withdrawal(rogue, amount=SMALL_SAT, expires_in_ms=EXPIRES_MS)
+    expires_ms = now_ms() + EXPIRES_MS
+    coins = as_inputs(rogue.coins(HOT))
+    plan = pays(rogue, *orders, last, inputs=[claimed(), *coins], fee_sat=100_000)
+    index, _ = await rogue.append_honestly(ordered(rogue, last), plan)
+    rogue.report.say("planned", payees=[_payee(order) for order in orders], expired=_payee(last), coins=len(coins))
+    await asyncio.sleep(max(expires_ms - now_ms(), 0) / 1000 + 0.2)
+    given = await rogue.commit(index)
+    await rogue.release(index, given.values() or [SignedBody(body=b"\x00", signature=bytes(64))])
+
+
+def _payee(order: DraftedOrder) -> str:
+    action = order.order.action
+    if not isinstance(action, Withdraw):
+        raise NothingToCheatWith("only a withdrawal has a payee")
+    return action.destination

@@ -75,7 +75,9 @@ ATTACKS = (
     by_coordinator("spend-own-payment", "PLAN_CONFLICT", "a second plan that spends the change of the first", TWICE),
     by_coordinator("hide-behind-chain", "PLAN_CONFLICT", "a second payment behind a chain of two plans", TWICE),
     by_coordinator("mixed-batch", "PLAN_CONFLICT", "a planned order slipped into a payment of new ones", TWICE),
-    by_coordinator("one-transaction-two-orders", "TRANSACTION_KNOWN", "one transaction for two equal orders", MERGED),
+    by_coordinator(
+        "one-transaction-two-orders", "TRANSACTION_KNOWN", "one transaction logged as the plans of two orders", MERGED
+    ),
     # bumps
     by_coordinator("bump-adds-payee", "BUMP_MISMATCH", "a bump that adds a payee", BUMPED),
     by_coordinator("bump-drops-payee", "BUMP_MISMATCH", "a bump that drops a payee", BUMPED),
