@@ -57,6 +57,10 @@ class SignerLink:
         self.hello = hello
         self.given: tuple[int, int] = (0, 0)
         """Term and size of the highest certificate that this signer has, as far as we know."""
+        self._heard = asyncio.get_running_loop().time()
+        self._answered_at = 0.0
+        self._answered = 0
+        """The highest frame of ours that was answered."""
         self._sent = 0
         self._received = 1
         self._queue: deque[pb.LinkResponse] = deque()
@@ -119,6 +123,20 @@ class SignerLink:
         """Send a frame that answers none and asks nothing."""
         self._enqueue(body, reply_to=0)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since any frame came from this signer."""
+        return asyncio.get_running_loop().time() - self._heard
+
+    def is_working(self, within_s: float) -> bool:
+        """Whether this signer answered something within this time, and has skipped nothing it was asked before.
+
+        A signer answers in the order in which it was asked; one that leaves a request unanswered and answers later
+        ones is not busy with it.
+        """
+        oldest = next(iter(self._open), self._sent + 1)
+        return oldest > self._answered and asyncio.get_running_loop().time() - self._answered_at < within_s
+
     def close(self, why: str) -> None:
         """End the link; open requests fail."""
         if self._closed.done():
@@ -152,6 +170,7 @@ class SignerLink:
             SignerMisbehaved: the frame breaks a rule of the link, which must end.
         """
         self._received += 1
+        self._heard = asyncio.get_running_loop().time()
         kind = frame.WhichOneof("body")
         if frame.seq != self._received or kind is None:
             raise SignerMisbehaved(f"frame {self._received} has seq {frame.seq} and body {kind}", signer=self.signer)
@@ -164,6 +183,9 @@ class SignerLink:
         if frame.reply_to > self._sent:
             raise SignerMisbehaved(f"frame {frame.seq} answers frame {frame.reply_to}, never sent", signer=self.signer)
         waiting = self._open.get(frame.reply_to)
+        if waiting is not None:
+            self._answered_at = asyncio.get_running_loop().time()
+            self._answered = max(self._answered, frame.reply_to)
         if waiting is None:
             log.info("link.late_reply_dropped", signer=self.signer, kind=kind)
             return

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 MAX_UNANSWERED: Final = 4
 """A signer that lags by so many batches gets no more until it has answered; it then catches up."""
+SILENT_MOST_S: Final = 60.0
+"""Such a signer that sent nothing at all for so long is dropped: when it dials again, it starts without arrears."""
 
 
 class BatchLost(StrongroomError):
@@ -166,6 +168,9 @@ class VotingRounds:
         commit_for = current.commit_for.get(link.signer, [])
         if self._unanswered.get(link, 0) >= MAX_UNANSWERED:
             self._sessions.passed_over(link, commit_for)
+            if link.silent_s > SILENT_MOST_S:
+                log.warning("link.silent", signer=link.signer, unanswered=self._unanswered[link])
+                link.close(f"it answered nothing for {SILENT_MOST_S:g} s")
             return
         certificate = self._ledger.certificate
         rank = held_of(certificate).rank

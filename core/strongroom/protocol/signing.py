@@ -6,6 +6,7 @@ coordinator must send comes out as commands. The rules:
 1. The preferred holders are asked first, as many as are needed. Every set has exactly t holders.
 2. When one of them has not answered after the hedge, or failed in any other way, every idle holder is asked. From then
    on nobody is waited for: a set is opened whenever t holders have fresh commitments, whatever older sets still lack.
+   A holder that is visibly at work on what it was asked before is waited for a little longer.
 3. No set is opened before the plan is certified, and nobody counts as late before that.
 4. Commitments go into one set at most, ever. A holder is in at most one unanswered set at a time.
 5. Late shares of an older set still count, and may complete it.
@@ -84,6 +85,8 @@ COMMITMENTS_LIFETIME_MS: Final = 20_000
 """Older commitments are asked for again: the signer's own limit is 30 s, and the way there takes time too."""
 HEDGE_MS: Final = 250
 """How long the preferred holders are waited for alone, while nothing is known about how fast they answer."""
+BUSY_MS: Final = 2_000
+"""How long a holder is waited for that is visibly at work: to ask others too would only add to everybody's work."""
 MAX_DEPARTURES: Final = 3
 """So often may a holder leave while it is waited for: each time may cost a set."""
 LEFT_TOO_OFTEN: Final = "LINK_UNSTABLE"
@@ -181,6 +184,7 @@ def step(state: SigningState, event: Event) -> tuple[SigningState, tuple[Command
     if state.outcome is not None:
         return state, ()
     before = state
+    late: tuple[str, ...] = ()
     match event:
         case CommitmentsArrived():
             state = _take_commitments(state, event.signer, event.signed, event.now_ms)
@@ -193,10 +197,9 @@ def step(state: SigningState, event: Event) -> tuple[SigningState, tuple[Command
         case SignerReturned():
             state = replace(state, gone=state.gone - {event.signer})
         case PlanCertified():
-            state = replace(state, certified=True)
+            state, late = _lose_patience(replace(state, certified=True), event)
         case DeadlinePassed():
-            pass
-    state, late = _lose_patience(state, event.now_ms)
+            state, late = _lose_patience(state, event)
     state, commands = _complete(state)
     if state.outcome is None:
         state, further = _advance(state, event.now_ms)
@@ -282,12 +285,16 @@ def _silence(state: SigningState, signer: str) -> SigningState:
     )
 
 
-def _lose_patience(state: SigningState, now_ms: int) -> tuple[SigningState, tuple[str, ...]]:
+def _lose_patience(state: SigningState, event: PlanCertified | DeadlinePassed) -> tuple[SigningState, tuple[str, ...]]:
     """Stop waiting when a preferred holder is late; also returns who is."""
     if state.hedged or not state.certified:
         return state, ()
-    expired = now_ms - state.hedge_ms
-    late = tuple(name for name, since_ms in awaited(state).items() if since_ms <= expired)
+    patience = {name: max(BUSY_MS, state.hedge_ms) for name in event.busy}
+    late = tuple(
+        name
+        for name, since_ms in awaited(state).items()
+        if since_ms <= event.now_ms - patience.get(name, state.hedge_ms)
+    )
     return replace(state, hedged=bool(late)), late
 
 

@@ -74,16 +74,22 @@ class SignerReturned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCertified:
-    """A certificate covers the plan: signers give shares for it from now on."""
+    """A certificate covers the plan: signers give shares for it from now on. `busy` as in DeadlinePassed."""
 
     now_ms: int
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlinePassed:
-    """Time passed."""
+    """Time passed.
+
+    Attributes:
+        busy: Holders that are at work on what they were asked before, in turn; they are waited for longer.
+    """
 
     now_ms: int
+    busy: frozenset[str] = frozenset()
 
 
 Event = (

@@ -199,10 +199,11 @@ class SigningMachine(RuleBasedStateMachine):
     def the_plan_is_certified(self) -> None:
         self.happens(PlanCertified(now_ms=self.now))
 
-    @rule(wait=st.sampled_from([1, HEDGE_MS, COMMITMENTS_LIFETIME_MS]))
-    def time_passes(self, wait: int) -> None:
+    @rule(wait=st.sampled_from([1, HEDGE_MS, COMMITMENTS_LIFETIME_MS]), all_busy=st.booleans())
+    def time_passes(self, wait: int, all_busy: bool) -> None:
         self.now += wait
-        self.happens(DeadlinePassed(now_ms=self.now))
+        busy = frozenset(self.signers.names) if all_busy else frozenset()
+        self.happens(DeadlinePassed(now_ms=self.now, busy=busy))
 
     # --- what always holds -------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from strongroom.ledger.messages import Commitments
 from strongroom.protocol.release import evidence_holds
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.signing import (
+    BUSY_MS,
     COMMITMENTS_LIFETIME_MS,
     HEDGE_MS,
     LEFT_TOO_OFTEN,
@@ -140,6 +141,16 @@ def test_after_the_hedge_a_set_opens_whenever_there_are_enough_commitments() -> 
     session.shared("s1", third)
     assert session.is_signed
     assert set(awaited(session.state)) == {"s2", "s3", "s5"}
+
+
+def test_a_holder_that_is_at_work_is_waited_for_longer_but_not_for_ever() -> None:
+    session = Session(3, 2)
+    session.committed("s1")
+    for now, demoted in ((HEDGE_MS, ()), (BUSY_MS - 1, ()), (BUSY_MS, ("s2",))):
+        event = DeadlinePassed(now_ms=now, busy=frozenset(("s2", "zed")))
+        session.state, session.commands = step(session.state, event)
+        assert session.demoted == demoted
+    assert asked_for_commitments(session.commands) == ("s3",)
 
 
 def test_before_the_certificate_no_set_is_opened_and_nobody_is_late() -> None:
