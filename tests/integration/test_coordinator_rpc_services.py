@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -362,7 +363,7 @@ async def test_evidence_is_listed_in_pages_and_read_in_chunks_by_whoever_may_rea
             key = builder.signing_key(f"{signer} vote")
             votes = [sign_vote(key, replace(head, root=root), NO_CERTIFICATE) for root in (b"a" * 32, b"b" * 32)]
             book.two_votes(signer, votes[0], votes[1])
-            await site.until(lambda name=signer: book.quarantined(name) is not None)
+            await site.until(partial(book.quarantined, signer))
         await book.stop()
         auditor = site.treasury("erin", role="auditor")
         listed = [item async for item in auditor.evidence()]
