@@ -172,7 +172,10 @@ class KeyGeneration:
     def _note_failure(self, attempt: Attempt, error: StrongroomError) -> None:
         if isinstance(error, ProtocolError):
             self.last_failure = f"{_named(attempt)}: {error.message}"
-            self._log.warning(
+            # A refusal is warned of where the request is answered, and this adds which key it was about; a complaint is
+            # an answer like any other, and this is the only line about it.
+            complains = isinstance(error, UnknownFaultyParticipantOrCoordinatorError)
+            (self._log.warning if complains else self._log.info)(
                 "keygen.failed",
                 order=attempt.terms.order_hash,
                 attempt=attempt.terms.attempt,
