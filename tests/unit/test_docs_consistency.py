@@ -195,6 +195,7 @@ def thousands(number: int) -> str:
         ("docs/protocol/signing.md", f"kept for {signing.COMMITMENTS_LIFETIME_MS // 1000} s."),
         ("docs/protocol/signing.md", f"{signing.HEDGE_MS} ms while nothing is known"),
         ("docs/protocol/signing.md", f"between {standing.HEDGE_LEAST_MS} ms and {standing.HEDGE_MOST_MS // 1000} s,"),
+        ("docs/protocol/signing.md", f"is waited for up to {signing.BUSY_MS // 1000} s:"),
         ("docs/protocol/signing.md", f"unless it left {signing.MAX_DEPARTURES} times"),
         ("docs/protocol/signing.md", "up to 5 minutes" if standing.PROBATION_MOST_S == 300 else "up to another time"),
         ("docs/protocol/signing.md", f"{nonces.MAX_AGE_MS // 1000} s of life"),
