@@ -2,8 +2,9 @@
 
     python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--list]
 
-Each mutant lives in a forked process of its own: the function's code is exchanged there and the tests of that part run
-until the first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
+The tests run once unchanged, to see that they pass and which test file calls which function. Each mutant then lives in
+a forked process of its own: the function's code is exchanged there, and the test files that call it run until the
+first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
 those that cannot be noticed, because another check beside them refuses the same, stand in `equivalent.py` with why.
 """
 
@@ -19,8 +20,10 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,12 +33,8 @@ from equivalent import EQUIVALENT
 from finding import ROOT, TARGETS, Mutant, mutants_of
 
 DEADLINE_S: Final = 240.0
-AREAS: Final = {
-    "strongroom_signer": ("tests/unit/signer",),
-    "strongroom.protocol": ("tests/unit/protocol", "tests/unit/signer", "tests/property/protocol"),
-    "strongroom.ledger": ("tests/unit/ledger", "tests/property/ledger", "tests/unit/signer"),
-}
-"""Where the tests of a package stand, quick ones first."""
+AREAS: Final = ("tests/unit/ledger", "tests/unit/protocol", "tests/unit/signer", "tests/property")
+"""Where the tests stand that may notice."""
 
 
 @dataclass
@@ -48,13 +47,52 @@ class Verdict:
     seconds: float
 
 
-def tests_for(module: str) -> list[str]:
-    """Test files for a module: those named after it first."""
-    areas = next(paths for package, paths in AREAS.items() if module.startswith(package))
-    words = set(module.rpartition(".")[2].split("_"))
-    files = [path for area in areas for path in sorted((ROOT / area).rglob("test_*.py"))]
-    files.sort(key=lambda path: -len(words & set(path.stem.split("_"))))
-    return [str(path.relative_to(ROOT)) for path in files]
+class Calls:
+    """Which test files call which functions, quickest files first; a pytest plugin while the tests run unchanged."""
+
+    def __init__(self) -> None:
+        self._called: dict[str, set[str]] = {}
+        """Test files by source file and qualified name of a function."""
+        self._seconds: Counter[str] = Counter()
+        self._sources = {str(ROOT / path) for path in TARGETS}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note every function that one test calls."""
+        file = str(item.path.relative_to(ROOT))
+        begun = time.monotonic()
+
+        def note(frame: FrameType, event: str, _argument: object) -> None:
+            if event == "call" and frame.f_code.co_filename in self._sources:
+                self._called.setdefault(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}", set()).add(file)
+
+        sys.setprofile(note)
+        try:
+            return (yield)
+        finally:
+            sys.setprofile(None)
+            self._seconds[file] += time.monotonic() - begun
+
+    def save(self, path: Path) -> None:
+        """Write it down for the parent process."""
+        called = {name: sorted(files) for name, files in self._called.items()}
+        path.write_text(json.dumps({"called": called, "seconds": self._seconds}))
+
+    @classmethod
+    def load(cls, path: Path) -> Calls:
+        """Read what the child wrote."""
+        data = json.loads(path.read_text())
+        found = cls()
+        found._called = {name: set(files) for name, files in data["called"].items()}
+        found._seconds = Counter(data["seconds"])
+        return found
+
+    def tests_for(self, mutant: Mutant) -> list[str]:
+        """Test files that call the function: those named after its module first, then the quickest first."""
+        path = next(path for path, module in TARGETS.items() if module == mutant.module)
+        files = self._called.get(f"{ROOT / path}:{mutant.function}", set())
+        words = set(mutant.module.rpartition(".")[2].split("_"))
+        return sorted(files, key=lambda file: (-len(words & set(Path(file).stem.split("_"))), self._seconds[file]))
 
 
 def exchange(mutant: Mutant) -> None:
@@ -69,15 +107,20 @@ def exchange(mutant: Mutant) -> None:
 
 
 def run_tests(mutant: Mutant | None, tests: list[str], output: Path) -> int:
-    """The child's part: exchange the code, run the tests, return pytest's exit code."""
+    """The child's part: exchange the code (or note who calls what), run the tests, return pytest's exit code."""
     with output.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(output.with_suffix(".examples"))
+    calls = Calls()
     if mutant is not None:
         exchange(mutant)
     options = ["-x", "-q", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    return int(pytest.main([*options, "-m", "not process and not slow", *tests]))
+    options += ["-m", "not process and not slow and not campaign"]
+    code = int(pytest.main([*options, *tests], plugins=[] if mutant else [calls]))
+    if mutant is None:
+        calls.save(output.with_suffix(".json"))
+    return code
 
 
 def _forked(mutant: Mutant | None, tests: list[str], output: Path) -> int:
@@ -103,16 +146,17 @@ class Runner:
         self._jobs = jobs
         self._running: dict[int, tuple[Mutant, float, Path]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self._calls = Calls()
         self.verdicts: list[Verdict] = []
 
-    def sound(self, modules: list[str]) -> bool:
-        """Whether the tests pass while nothing is taken out; a score would say nothing otherwise."""
-        for tests in {tuple(sorted(tests_for(module))) for module in modules}:
-            output = self._folder / f"unchanged-{time.monotonic_ns()}.log"
-            child = _forked(None, list(tests), output)
-            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-                sys.stdout.write(f"the tests fail with nothing taken out: {output}\n")
-                return False
+    def learn(self) -> bool:
+        """Run the tests with nothing taken out; False if they fail, because a score would then say nothing."""
+        output = self._folder / "unchanged.log"
+        child = _forked(None, list(AREAS), output)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+            sys.stdout.write(f"the tests fail with nothing taken out: {output}\n")
+            return False
+        self._calls = Calls.load(output.with_suffix(".json"))
         return True
 
     def run(self, mutants: list[Mutant]) -> None:
@@ -129,7 +173,7 @@ class Runner:
 
     def _start(self, mutant: Mutant) -> None:
         output = self._folder / f"{len(self.verdicts) + len(self._running)}-{time.monotonic_ns()}.log"
-        child = _forked(mutant, tests_for(mutant.module), output)
+        child = _forked(mutant, self._calls.tests_for(mutant), output)
         self._running[child] = (mutant, time.monotonic(), output)
 
     def _reap(self) -> None:
@@ -146,7 +190,8 @@ class Runner:
     def _judge(self, mutant: Mutant, status: int, seconds: float, output: Path) -> None:
         code = os.waitstatus_to_exitcode(status)
         # 1 and 2 are a failed test and one that could not be collected; a negative code is a test run that hung.
-        outcome = {0: "survived", 1: "killed", 2: "killed"}.get(code, "killed" if code < 0 else "broken")
+        # 5 says that no test calls the function at all.
+        outcome = {0: "survived", 5: "survived", 1: "killed", 2: "killed"}.get(code, "killed" if code < 0 else "broken")
         if outcome == "survived" and mutant.name in EQUIVALENT:
             outcome = "equivalent"
         self.verdicts.append(Verdict(mutant, outcome, seconds))
@@ -169,9 +214,10 @@ def report(verdicts: list[Verdict]) -> None:
         sys.stdout.write(f"{module:<44}{row}\n")
     killed, alive = totals["killed"], totals["survived"] + totals["broken"]
     score = f"{killed / max(killed + alive, 1):.1%}"
+    same = totals["equivalent"]
     sys.stdout.write(
-        f"\n{killed} of {killed + alive} checks taken out were noticed by a test ({score}); {totals['equivalent']} cannot"
-        " be noticed, for the reasons in tests/mutants/equivalent.py\n"
+        f"\n{killed} of {killed + alive} checks taken out were noticed by a test ({score});"
+        f" {same} cannot be noticed, for the reasons in tests/mutants/equivalent.py\n"
     )
 
 
@@ -206,7 +252,7 @@ def main() -> int:
     for module in modules:
         importlib.import_module(module)
     runner = Runner(options.jobs)
-    if not runner.sound(modules):
+    if not runner.learn():
         return 2
     runner.run(mutants)
     report(runner.verdicts)
