@@ -81,9 +81,10 @@ async def split_over_terms(rogue: RogueLeader) -> None:
 @cheat("alternate-signers", "Has one pair of signers pay up to the limit, and then asks another pair for more.")
 async def alternate_signers(rogue: RogueLeader) -> None:
     names = sorted(rogue.links)
-    order = _small(rogue, min(_room(rogue), SMALL_SAT))
-    if order.order.action.amount <= 0:
+    room = _room(rogue)
+    if room <= 0:
         raise NothingToCheatWith("the window is used up already")
+    order = _small(rogue, min(room, SMALL_SAT))
     index, commitments = await rogue.append_honestly(ordered(rogue, order), pays(rogue, order), commit=True)
     pair = names[:2]
     chosen = [commitments[name] for name in pair]

@@ -11,7 +11,6 @@ from rogue_leader import RogueLeader
 from rogue_people import (
     AMOUNT,
     COIN,
-    DraftedOrder,
     claimed,
     drafted,
     field,
@@ -29,6 +28,7 @@ from rogue_plans import forced, now_ms
 from strongroom.ledger import codec
 from strongroom.ledger.messages import CancelWithdraw, Freeze, OrderPayment, Plan, PlanInput, PlanOutput, Scope, Verb
 from strongroom.ledger.plans import plan_hash, resolve
+from strongroom_client.orders import DraftedOrder
 
 PLAN = 15
 """Number of a plan among the bodies of an entry."""
