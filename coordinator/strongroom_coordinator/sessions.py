@@ -68,6 +68,8 @@ RETURN_AFTER_S: Final = 1.0
 """A holder whose request failed is asked again after this."""
 LAST_RESORT_S: Final = 5.0
 """A plan that the others have not signed by then is offered to quarantined holders too."""
+NOT_YET: Final = frozenset({"NO_PLAN_AT_INDEX", "NOT_CERTIFIED", "TOO_MANY_OPEN_NONCES"})
+"""Refusals of a signer that lags or is busy: it is asked again, not left out."""
 INCOMPLETE: Final = "ANSWER_INCOMPLETE it answered without what was asked"
 
 OnSigned = Callable[[bytes, bytes, bytes], None]
@@ -164,7 +166,7 @@ class SigningSessions:
         size = certificate.head.size
         for session in tuple(self._sessions.values()):
             if session.index < size and not session.state.certified:
-                self._step(session, PlanCertified(now_ms=self._now()))
+                self._step(session, PlanCertified(now_ms=self._now(), busy=self._busy(session)))
         self._outbox.flush()
         if not self._resumed:
             self._resumed = True
@@ -375,6 +377,10 @@ class SigningSessions:
         except StrongroomError as error:
             line = f"REFUSAL_INVALID {error.message}"
         log.warning("signing.refused", signer=signer, plan=session.plan_hash.hex(), refusal=line)
+        link = self._terms.ready.get(signer)
+        if link is not None and line.split(" ", 1)[0] in NOT_YET:
+            self.passed_over(link, [session.index])
+            return
         self._step(session, RefusalArrived(signer=signer, refusal=line, now_ms=self._now()))
 
     def _link_changed(self, link: SignerLink, connected: bool) -> None:
@@ -463,7 +469,16 @@ class SigningSessions:
             self._later(session.state.hedge_ms / 1000 + 0.002, self._deadline, session)
 
     def _deadline(self, session: _Session) -> None:
-        self._step(session, DeadlinePassed(now_ms=self._now()))
+        busy = self._busy(session)
+        self._step(session, DeadlinePassed(now_ms=self._now(), busy=busy))
+        if busy and self._sessions.get(session.index) is session:
+            self._expect(session)
+
+    def _busy(self, session: _Session) -> frozenset[str]:
+        """Holders that owe this session an answer and are at work on what they were asked before."""
+        ready, within_s = self._terms.ready, session.state.hedge_ms / 1000
+        owing = signing.awaited(session.state)
+        return frozenset(name for name in owing if name in ready and ready[name].is_working(within_s))
 
     def _demote(self, session: _Session, signers: Iterable[str]) -> None:
         names = list(signers)
