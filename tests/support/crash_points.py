@@ -163,12 +163,16 @@ def add_options(parser: Any) -> None:
 def points() -> dict[str, CrashPoint]:
     """Every point by its name."""
     # Imported late: the tables use what stands above.
-    from crash_points_commands import COMMANDS  # noqa: PLC0415
-    from crash_points_coordinator import COORDINATOR  # noqa: PLC0415
-    from crash_points_signer import SIGNER  # noqa: PLC0415
+    import crash_points_commands as commands  # noqa: PLC0415
+    import crash_points_coordinator as coordinator  # noqa: PLC0415
+    import crash_points_signer as signer  # noqa: PLC0415
 
-    found: Final = {point.name: point for point in (*SIGNER, *COORDINATOR, *COMMANDS)}
-    return found
+    tables = (signer.SIGNER, signer.EVIDENCE, coordinator.COORDINATOR, coordinator.EVIDENCE, commands.COMMANDS)
+    found = [point for table in tables for point in table]
+    by_name: Final = {point.name: point for point in found}
+    if len(by_name) != len(found):
+        raise ValueError("two points have one name")
+    return by_name
 
 
 def arm_by_options(options: Any) -> None:

