@@ -93,7 +93,7 @@ class Signer:
         """What keeps this signer from voting: reason and message, both empty when nothing does."""
         state = self.voting.state
         if state.alarm:
-            return state.alarm, state.alarm_detail
+            return state.alarm, state.alarm_message
         for alarm in self.store.alarms():
             return alarm.reason, alarm.message
         if self.store.free_bytes() < self.config.free_disk_floor_bytes:

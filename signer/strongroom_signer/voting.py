@@ -122,7 +122,7 @@ class Voting:
             ClockDrift: the clocks drifted apart and nobody confirmed it.
         """
         if self._voter.alarm:
-            raise VoterStopped(f"this signer has stopped: {self._voter.alarm}: {self._voter.alarm_detail}")
+            raise VoterStopped(f"this signer has stopped: {self._voter.alarm}: {self._voter.alarm_message}")
         self._guard.check_drift()
 
     def watch_clocks(self) -> None:

@@ -96,6 +96,12 @@ class VoterState:
         """Head of the certificate held, if it is one of the current term."""
         return self.held.head if self.held is not None and self.held.head.term == self.term else None
 
+    @property
+    def alarm_message(self) -> str:
+        """What the alarm means, for people; empty when there is none."""
+        meaning = Alarm.__members__.get(self.alarm)
+        return self.alarm_detail if meaning is None else f"{meaning.value} ({self.alarm_detail})"
+
     def vote_cast(self) -> Vote | None:
         """The latest vote, decoded."""
         return None if self.last_vote is None else codec.decode(Vote, self.last_vote.body)
