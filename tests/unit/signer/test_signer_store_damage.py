@@ -213,3 +213,23 @@ def test_damaged_pages_are_found_after_a_clean_stop_too(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(StoreFailed, match="is damaged"):
         Store.open(path)
+
+
+def test_a_page_that_is_damaged_under_a_running_signer_is_found_on_read(tmp_path: Path) -> None:
+    """More than SQLite keeps in memory, so that it reads from the disk again."""
+    path = tmp_path / "signer.db"
+    entries = [b"%06d" % number * 200 for number in range(6_000)]
+    store = Store.create(path)
+    with store.commit() as write:
+        write.add_batch(0, entries, bytes(32), bytes(32))
+    store.close()
+    store = Store.open(path)
+    data = path.read_bytes()
+    at = data.index(b"000100" * 100)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"x")
+    with pytest.raises(StoreFailed, match="a row of entry is not what was written"):
+        store.entries(0, 6_000)
+    assert store.entry(5_999) == entries[-1]
+    store.close()
