@@ -31,7 +31,7 @@ from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import Log
 from strongroom_signer.money_path import RELEASED_COUNTER, MoneyPath
 from strongroom_signer.nonces import NonceBook
-from strongroom_signer.operator import OperatorServer, prepare_socket
+from strongroom_signer.operator import OperatorServer, prepare_socket, remove_socket
 from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
@@ -334,7 +334,7 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await operator.stop()
-        prepare_socket(socket)
+        remove_socket(socket)
         log.info("daemon.stopped")
 
 

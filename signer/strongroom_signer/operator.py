@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from strongroom_signer.inbox import Inbox
 from strongroom_signer.logs import Log
 from strongroom_signer.quarantine import Quarantine
 
-__all__ = ["OperatorServer", "prepare_socket", "socket_address"]
+__all__ = ["OperatorServer", "prepare_socket", "remove_socket", "socket_address"]
 
 MAX_SOCKET_PATH: Final = 100
 MAX_ORDER_BYTES: Final = 16_384
@@ -45,6 +46,12 @@ def socket_address(path: Path) -> tuple[str, int | None]:
 def prepare_socket(path: Path) -> None:
     """Remove a socket that nobody listens on any more."""
     path.unlink(missing_ok=True)
+
+
+def remove_socket(path: Path) -> None:
+    """Remove the socket at the end; where the disk takes no writes any more it stays, and the next start removes it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _restrict(path: Path) -> None:
