@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -233,3 +234,41 @@ def test_a_page_that_is_damaged_under_a_running_signer_is_found_on_read(tmp_path
         store.entries(0, 6_000)
     assert store.entry(5_999) == entries[-1]
     store.close()
+
+
+class Photographer:
+    """A connection whose files are copied after every statement, as a kill at that moment would leave them."""
+
+    def __init__(self, connection: Any, path: Path, folder: Path) -> None:
+        self._connection, self._path, self._folder = connection, path, folder
+        self.pictures: list[Path] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, *arguments: Any) -> Any:
+        cursor = self._connection.execute(*arguments)
+        picture = self._folder / f"{len(self.pictures)}.db"
+        shutil.copy(self._path, picture)
+        shutil.copy(self._path.with_name("signer.db-wal"), picture.with_name(picture.name + "-wal"))
+        self.pictures.append(picture)
+        return cursor
+
+
+def test_a_kill_while_the_write_ahead_file_is_moved_in_is_recovered_from(tmp_path: Path) -> None:
+    path = tmp_path / "signer.db"
+    filled(path).close()
+    store = Store.open(path)
+    with store.commit() as write:
+        write.set_voter(b"before" * 1_000_000)
+    camera = Photographer(store._db, path, tmp_path)
+    store._db = cast("sqlite3.Connection", camera)
+    with store.commit() as write:
+        write.set_voter(b"after")
+    assert len(camera.pictures) >= 5
+    seen = []
+    for picture in camera.pictures:
+        copy = Store.open(picture)
+        seen.append(copy.voter())
+        copy.close()
+    assert seen == [b"before" * 1_000_000] * (len(seen) - 1) + [b"after"]
