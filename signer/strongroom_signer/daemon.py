@@ -21,6 +21,7 @@ from strongroom_signer.alarms import CLOCK_DRIFT
 from strongroom_signer.catch_up import CatchUp, Fetch
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, SignerConfig
+from strongroom_signer.coordinator_check import CoordinatorCheck
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.explain import Explainer
 from strongroom_signer.inbox import Inbox
@@ -36,7 +37,7 @@ from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
-from strongroom_signer.tls import load_tls
+from strongroom_signer.tls import KEY_FILE, load_tls
 from strongroom_signer.voting import Voting
 
 __all__ = ["NotEnrolled", "Signer", "check_limits", "confirm_alarm", "open_signer", "serve"]
@@ -297,7 +298,7 @@ def check_limits(config: SignerConfig, charter: Charter) -> None:
         )
 
 
-async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes], log: Log) -> None:
+async def serve(folder: Path, signer: Signer, *, clock: Clock, random: Callable[[int], bytes], log: Log) -> None:
     """Run until SIGTERM or SIGINT, then stop in order: no more requests, no more secrets, a clean database.
 
     Raises:
@@ -306,7 +307,13 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
     """
     config = signer.config
     tls = load_tls(folder, certificate=config.certificate, authority=config.certificate_authority)
-    endpoint = Endpoint(address=config.coordinator, authority=tls.authority, certificate=tls.certificate, key=tls.key)
+    endpoint = Endpoint(
+        address=config.coordinator,
+        authority=tls.authority,
+        certificate=tls.certificate,
+        key=tls.key,
+        check=_coordinator_check(folder, signer, tls.authority, clock=clock, log=log),
+    )
     link = Link(endpoint, service=signer.service, catch_up=signer.catch_up, hello=signer.hello, random=random, log=log)
     operator = OperatorServer(
         signer.inbox,
@@ -323,7 +330,7 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
     # A socket left by a daemon that died is in the way; the folder lock says that no other one lives.
     prepare_socket(socket)
     await operator.start(socket)
-    tasks = [asyncio.create_task(work) for work in (link.run(), _housekeeping(signer, log), stop.wait())]
+    tasks = [asyncio.create_task(work) for work in (link.run(), _housekeeping(signer, link, log), stop.wait())]
     log.info("daemon.ready", log_id=signer.copy.log_id, term=signer.voting.state.term, size=signer.copy.size)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -338,10 +345,29 @@ async def serve(folder: Path, signer: Signer, *, random: Callable[[int], bytes],
         log.info("daemon.stopped")
 
 
-async def _housekeeping(signer: Signer, log: Log) -> None:
+def _coordinator_check(
+    folder: Path, signer: Signer, authority: bytes, *, clock: Clock, log: Log
+) -> CoordinatorCheck | None:
+    """What holds the coordinator's certificate against revocation lists, if the operator configured any."""
+    config, pin = signer.config, signer.store.pin()
+    if config.revoked is None or pin is None:
+        return None
+    return CoordinatorCheck(
+        config.coordinator,
+        revoked=folder / config.revoked,
+        authority=authority,
+        identity=(folder / config.certificate, folder / KEY_FILE),
+        organisation=decode_charter(pin.charter).organisation,
+        wall_ms=clock.wall_ms,
+        log=log,
+    )
+
+
+async def _housekeeping(signer: Signer, link: Link, log: Log) -> None:
     """Destroy stale nonces and key generations though nobody asks, and say when an alarm begins or ends."""
     shown = ""
     while True:
+        link.recheck()
         signer.nonces.drop_stale()
         signer.key_generation.drop_stale()
         signer.voting.watch_clocks()

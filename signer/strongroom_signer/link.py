@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
+from cryptography import x509
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
@@ -21,6 +22,7 @@ from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp, Fetch
+from strongroom_signer.coordinator_check import CoordinatorCheck, CoordinatorRefused, pem_of
 from strongroom_signer.frames import BadFrame, batches_of, notice_of, request_of
 from strongroom_signer.logs import Log
 from strongroom_signer.service import Service
@@ -64,6 +66,8 @@ class Endpoint:
     authority: bytes
     certificate: bytes
     key: bytes
+    check: CoordinatorCheck | None = None
+    """Holds the coordinator's certificate against revocation lists; None when there are none."""
 
 
 @dataclass(slots=True)
@@ -98,6 +102,7 @@ class Link:
         self._log = log
         self._session: _Session | None = None
         self._was_welcomed = False
+        self._pinned: x509.Certificate | None = None
         self.last_error = ""
 
     @property
@@ -109,6 +114,15 @@ class Link:
         """Hand what was handed in here to the coordinator at once, if there is one."""
         if self._session is not None:
             self._session.raise_soon.set()
+
+    def recheck(self) -> None:
+        """End the session if the coordinator's certificate has been revoked since it began."""
+        check, session = self._endpoint.check, self._session
+        if check is not None and session is not None and self._pinned is not None:
+            try:
+                check.require_good(self._pinned)
+            except CoordinatorRefused as error:
+                session.refuse(error)
 
     async def run(self) -> None:
         """Dial, serve, and dial again, until cancelled.
@@ -123,7 +137,7 @@ class Link:
                 await self._serve_once()
             except (StoreFailed, StateDamaged):
                 raise
-            except (LinkFailed, BadFrame) as error:
+            except (LinkFailed, BadFrame, CoordinatorRefused) as error:
                 # A session always ends with an error; what counts for the pause is whether there was one.
                 pause = FIRST_PAUSE_S if self._was_welcomed else pause
                 self.last_error = error.message
@@ -133,8 +147,13 @@ class Link:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     async def _serve_once(self) -> None:
+        check, trusted = self._endpoint.check, self._endpoint.authority
+        self._pinned = None
+        if check is not None:
+            self._pinned = await check.verified()
+            trusted = pem_of(self._pinned)
         credentials = grpc.ssl_channel_credentials(
-            root_certificates=self._endpoint.authority,
+            root_certificates=trusted,
             private_key=self._endpoint.key,
             certificate_chain=self._endpoint.certificate,
         )
@@ -173,6 +192,8 @@ class _Session:
         self._target: Certificate | None = None
         self._missing = asyncio.Event()
         self.raise_soon = asyncio.Event()
+        self._refusal: CoordinatorRefused | None = None
+        self._refused = asyncio.Event()
         self.leader = b""
         self._log_id = b""
 
@@ -208,6 +229,7 @@ class _Session:
             self._answer_all,
             self._fetch_missing,
             self._raise_words,
+            self._until_refused,
         )
         tasks = [asyncio.ensure_future(part()) for part in parts]
         try:
@@ -222,6 +244,16 @@ class _Session:
             for error in ended:
                 if isinstance(error, StoreFailed):
                     raise error
+
+    def refuse(self, error: CoordinatorRefused) -> None:
+        """End the session with this error."""
+        self._refusal = error
+        self._refused.set()
+
+    async def _until_refused(self) -> None:
+        await self._refused.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def close(self) -> None:
         """End the stream; answers that are still awaited fail."""

@@ -180,7 +180,10 @@ class _Command:
                     self._folder, config, passphrase, clock=self._clock, random=self._random, log=log
                 )
             try:
-                asyncio.run(daemon.serve(self._folder, signer, random=self._random, log=log.bind(signer=signer.name)))
+                work = daemon.serve(
+                    self._folder, signer, clock=self._clock, random=self._random, log=log.bind(signer=signer.name)
+                )
+                asyncio.run(work)
             except BaseException:
                 # What stopped the daemon is what its operator must read, not that the same disk takes no last note.
                 with suppress(StoreFailed, DiskFull):

@@ -25,6 +25,7 @@ from cluster import Cluster, funded, running
 from payments import approved, connected, paid, payee, payments_on_chain
 from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
 from strongroom.model.errors import StrongroomError
+from strongroom_client.demo.processes import Daemon
 from strongroom_client.errors import RemoteError
 from strongroom_client.pki import Authority
 from strongroom_coordinator.rpc.interceptor import may_call
@@ -47,9 +48,12 @@ def site() -> Iterator[Cluster]:
     """Three signers and a coordinator that goes by a revocation list."""
     with running(funded(), "doors") as cluster:
         cluster.deployment.strongroom("pki", "renew-revocations", str(cluster.root / "pki"))
-        put(cluster, (cluster.root / "pki" / "crl.pem").read_bytes())
+        put_everywhere(cluster)
         config = cluster.deployment.coordinator_folder / "coordinator.toml"
         config.write_text(config.read_text().replace("[ledger]", 'revoked = "crl.pem"\n\n[ledger]', 1))
+        for name in cluster.signers:
+            config = cluster.deployment.signer_folder(name) / "signer.toml"
+            config.write_text(config.read_text().replace('revoked = ""', 'revoked = "crl.pem"', 1))
         cluster.start()
         yield cluster
 
@@ -79,9 +83,20 @@ def publish(cluster: Cluster, write: Callable[[Authority, Path], Any]) -> None:
 
 
 def put(cluster: Cluster, content: bytes) -> None:
-    fresh = cluster.deployment.coordinator_folder / "crl.new"
-    fresh.write_bytes(content)
-    fresh.replace(cluster.deployment.coordinator_folder / "crl.pem")
+    """Bring a list to the coordinator."""
+    _put_into(cluster.deployment.coordinator_folder, content)
+
+
+def put_everywhere(cluster: Cluster) -> None:
+    """Bring the authority's list to the coordinator and to every signer."""
+    content = (cluster.root / "pki" / "crl.pem").read_bytes()
+    for folder in (cluster.deployment.coordinator_folder, *map(cluster.deployment.signer_folder, cluster.signers)):
+        _put_into(folder, content)
+
+
+def _put_into(folder: Path, content: bytes) -> None:
+    (folder / "crl.new").write_bytes(content)
+    (folder / "crl.new").replace(folder / "crl.pem")
 
 
 async def published(cluster: Cluster, write: Callable[[Authority, Path], Any]) -> None:
@@ -407,3 +422,107 @@ async def test_an_expired_list_lets_nobody_in_until_it_is_renewed(site: Cluster)
         assert getattr(caught.value, "remote_reason", "") == "REVOCATION_LIST_EXPIRED"
         await published(site, lambda authority, pki: authority.revoke(pki, (), now=now()))
         assert (await alice.client.status()).leading
+
+
+# --- who the signers dial ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.campaign
+@attack("a coordinator with a stolen TLS key that was revoked", REVOKED)
+async def test_signers_leave_a_coordinator_whose_certificate_is_revoked(site: Cluster) -> None:
+    """The key moved no coin before, either; now nobody listens to it, until there is another certificate."""
+    folder = site.deployment.coordinator_folder
+    old = (folder / "cert.pem").read_bytes()
+    marks = {name: len(site.signer(name).events) for name in site.signers}
+    async with actors(site.deployment, "alice") as (alice,):
+        await ready(alice)
+        await until(lambda: connected(alice, 3))
+        site.deployment.strongroom("pki", "revoke", str(site.root / "pki"), "--cert", str(folder / "cert.pem"))
+        put_everywhere(site)
+        await until(lambda: connected(alice, 0))
+        for name, mark in marks.items():
+            # The link is ended, and every further dial comes to nothing.
+            lines = [await _refused_by(site.signer(name), after=mark)]
+            lines.append(await _refused_by(site.signer(name), after=site.signer(name).events.index(lines[0]) + 1))
+            assert all("CERTIFICATE_REVOKED" in line["message"] for line in lines)
+    hosts = ("--host", "127.0.0.1", "--host", "localhost")
+    fresh = site.root / "fresh-tls"
+    issue = ("pki", "issue-coordinator", str(site.root / "pki"), *hosts, "--out", str(fresh))
+    site.deployment.strongroom(*issue)
+    site.coordinator.stop()
+    assert old == (folder / "cert.pem").read_bytes()
+    (folder / "cert.pem").write_bytes((fresh / "cert.pem").read_bytes())
+    (folder / "key.pem").write_bytes((fresh / "tls.key").read_bytes())
+    site.deployment.start_coordinator()
+    async with actors(site.deployment, "alice") as (alice,):
+        await until(lambda: connected(alice, 3))
+
+
+async def _refused_by(signer: Daemon, *, after: int) -> dict[str, Any]:
+    where = {"reason": "COORDINATOR_REFUSED"}
+    return await asyncio.to_thread(signer.wait_for, "link.failed", where=where, after=after, timeout_s=120)
+
+
+FALSE_SERVERS: dict[str, tuple[str, Callable[[Issuer], Identity]]] = {
+    "stranger": (
+        "a false coordinator under a stranger's authority",
+        lambda i: Issuer.stranger(i).issue(uri("coordinator", "coordinator"), hosts=["127.0.0.1"], server=True),
+    ),
+    "expired": (
+        "a false coordinator under an expired certificate",
+        lambda i: i.issue(
+            uri("coordinator", "coordinator"), hosts=["127.0.0.1"], server=True, start=-2 * DAY, end=-DAY
+        ),
+    ),
+    "elsewhere": (
+        "a false coordinator under a certificate for another host",
+        lambda i: i.issue(uri("coordinator", "coordinator"), hosts=["192.0.2.1"], server=True),
+    ),
+    "person": (
+        "a false coordinator under a person's certificate",
+        lambda i: i.issue(uri("person", "carol"), hosts=["127.0.0.1"]),
+    ),
+    "role": (
+        "a false coordinator under a server certificate of another role",
+        lambda i: i.issue(uri("signer", "north"), hosts=["127.0.0.1"], server=True),
+    ),
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("case", [pytest.param(name, marks=attack(entry[0])) for name, entry in FALSE_SERVERS.items()])
+async def test_a_signer_dials_no_false_coordinator(site: Cluster, case: str) -> None:
+    """Somebody else listens at the coordinator's address: no signer says a word to it."""
+    pids = {name: site.signer(name).pid for name in site.signers}
+    site.coordinator.stop()
+    marks = {name: len(site.signer(name).events) for name in site.signers}
+    identity = FALSE_SERVERS[case][1](issuer(site))
+    heard: list[Any] = []
+    async with _listening(site, identity, heard):
+        for name, mark in marks.items():
+            await asyncio.to_thread(site.signer(name).wait_for, "link.failed", after=mark, timeout_s=120)
+    assert heard == []
+    site.deployment.start_coordinator()
+    async with actors(site.deployment, "alice") as (alice,):
+        await until(lambda: connected(alice, 3), timeout_s=120)
+    assert {name: site.signer(name).pid for name in site.signers} == pids
+
+
+@asynccontextmanager
+async def _listening(cluster: Cluster, identity: Identity, heard: list[Any]) -> AsyncIterator[None]:
+    """A server at the coordinator's address that takes down whatever it hears."""
+
+    class Ear(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            heard.append(handler_call_details.method)
+            return None
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Ear(),))
+    credentials = grpc.ssl_server_credentials([(identity.key, identity.certificate)])
+    server.add_secure_port(f"127.0.0.1:{cluster.deployment.port}", credentials)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(0)

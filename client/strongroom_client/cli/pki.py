@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,11 +53,16 @@ def init_authority(folder: Path, organisation: str) -> None:
 @click.option("--card", "card_file", required=True, type=PathArgument, help="The card of who gets the certificate.")
 @click.option("--role", required=True, type=click.Choice([role.value for role in CertificateRole]))
 @click.option("--out", required=True, type=PathArgument, help="The certificate to write.")
+@click.option(
+    "--request", type=PathArgument, help="A request (PKCS #10) for another TLS key than the card's, after a theft."
+)
 @_days
 @json_option
-def issue(folder: Path, card_file: Path, role: str, out: Path, days: int) -> None:
+def issue(folder: Path, card_file: Path, role: str, out: Path, *, request: Path | None, days: int) -> None:
     """Issue a client certificate for the TLS key of a card."""
     card = parse_card(read_text(card_file))
+    if request is not None:
+        card = replace(card, certificate_request=read_text(request))
     issued = Authority.open(folder).issue(card, CertificateRole(role), now=datetime.now(UTC), days=days)
     write_new(out, issued.certificate, mode=0o644)
     emit({**_described(issued), "certificate": str(out)}, f"Issued {issued.identity}: {out}")
