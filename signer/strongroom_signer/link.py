@@ -29,7 +29,7 @@ from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
 from strongroom_signer.voting import EntriesMissing
 
-__all__ = ["Endpoint", "Link", "LinkFailed"]
+__all__ = ["Endpoint", "Link", "LinkFailed", "LinkMisused"]
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 WELCOME_S: Final = 10.0
@@ -40,6 +40,8 @@ RAISE_EVERY_S: Final = 20.0
 MAX_WAITING: Final = 64
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Of frames that wait for their answer, so that a coordinator that never waits cannot fill this machine's memory."""
+MAX_BAD_FRAMES: Final = 64
+"""Malformed requests in one session; each is a line in the log, which must not fill the disk."""
 MAX_TRIES: Final = 4
 
 _OPTIONS: Final = (
@@ -52,10 +54,17 @@ _OPTIONS: Final = (
 
 
 class LinkFailed(StrongroomError):
-    """The link broke, or the coordinator broke a rule of it; the signer dials again."""
+    """The link broke, or none came about; the signer dials again."""
 
     reason = "LINK_FAILED"
     kind = Kind.UNAVAILABLE
+
+
+class LinkMisused(LinkFailed):
+    """The coordinator broke a rule of the link; the signer ends it, and dials again after a pause that grows."""
+
+    reason = "LINK_MISUSED"
+    kind = Kind.INVALID_ARGUMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +147,10 @@ class Link:
             except (StoreFailed, StateDamaged):
                 raise
             except (LinkFailed, BadFrame, CoordinatorRefused) as error:
-                # A session always ends with an error; what counts for the pause is whether there was one.
-                pause = FIRST_PAUSE_S if self._was_welcomed else pause
+                # A session always ends with an error; what counts for the pause is whether there was one, and how it
+                # ended: who breaks rules is not dialled at once, again and again.
+                if self._was_welcomed and not isinstance(error, LinkMisused | BadFrame):
+                    pause = FIRST_PAUSE_S
                 self.last_error = error.message
                 self._log.warning("link.failed", reason=error.reason, message=error.message, pause_s=round(pause, 2))
             # Between half and one and a half times the pause, so that signers do not come back in step.
@@ -184,6 +195,7 @@ class _Session:
         self._log = log
         self._sent = 0
         self._received = 0
+        self._bad_frames = 0
         self._sending = asyncio.Lock()
         self._requests: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._answers: dict[int, asyncio.Future[pb.LinkResponse]] = {}
@@ -211,7 +223,7 @@ class _Session:
         except TimeoutError:
             raise LinkFailed(f"the coordinator sent no Welcome within {WELCOME_S:g} s") from None
         if frame is None or frame.WhichOneof("body") != "welcome" or frame.reply_to != 0:
-            raise LinkFailed("the coordinator did not begin with Welcome")
+            raise LinkMisused("the coordinator did not begin with Welcome")
         if frame.welcome.log_id != self._log_id or len(frame.welcome.leader) != 16:
             raise LinkFailed(f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another")
         self.leader = frame.welcome.leader
@@ -285,11 +297,13 @@ class _Session:
             return None
         if not isinstance(received, pb.LinkResponse):
             # grpc hands on None for bytes that do not parse.
-            raise LinkFailed("the coordinator sent bytes that are no frame")
+            raise LinkMisused("the coordinator sent bytes that are no frame")
         frame = received
         self._received += 1
         if frame.seq != self._received:
-            raise LinkFailed(f"frame {self._received} of the coordinator has number {frame.seq}")
+            raise LinkMisused(f"frame {self._received} of the coordinator has number {frame.seq}")
+        if frame.reply_to > self._sent:
+            raise LinkMisused(f"frame {frame.seq} of the coordinator answers frame {frame.reply_to}, never sent")
         return frame
 
     async def _read_all(self) -> None:
@@ -304,16 +318,19 @@ class _Session:
                 request = request_of(frame)
             except BadFrame as error:
                 self._log.warning("frame.refused", reason=error.reason, message=error.message)
+                self._bad_frames += 1
+                if self._bad_frames >= MAX_BAD_FRAMES:
+                    raise LinkMisused(f"the coordinator sent {MAX_BAD_FRAMES} malformed frames") from None
                 await self._send(pb.Failed(reason=error.reason, message=error.message[:400]), frame.seq)
                 continue
             size = frame.ByteSize()
             self._waiting_bytes += size
             if self._waiting_bytes > MAX_WAITING_BYTES:
-                raise LinkFailed(f"the coordinator sent more than {MAX_WAITING_BYTES} bytes without waiting")
+                raise LinkMisused(f"the coordinator sent more than {MAX_WAITING_BYTES} bytes without waiting")
             try:
                 self._requests.put_nowait(_Waiting(frame.seq, request, size))
             except asyncio.QueueFull:
-                raise LinkFailed(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
+                raise LinkMisused(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
         raise LinkFailed(_ended(await self._call.details()))
 
     def _note(self, told: pb.Quarantined) -> None:
