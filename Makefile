@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help setup demo test test-fast adversary mutants fuzz soak check fmt lint types imports proto proto-check \
+.PHONY: help setup demo test test-fast adversary mutants model fuzz soak check fmt lint types imports proto proto-check \
 	closure lock bench clean
 
 help: ## show this list
@@ -45,6 +45,9 @@ adversary: setup ## attack every line of the promise and kill the daemons at eve
 
 mutants: setup ## take out each single check of the signer's rule and the rules engine: does a test notice?
 	$(BIN)/python tests/mutants/run.py
+
+model: setup ## search every case of the model of terms to its end, and write what is found into docs/protocol/model.md
+	$(BIN)/python tests/support/term_cases.py --write
 
 SECONDS_EACH ?= 30
 fuzz: setup ## fuzz every parser of bytes from outside, SECONDS_EACH=30 for each target
