@@ -45,7 +45,7 @@ from strongroom_signer.link import _Session
 from strongroom_signer.logs import open_log
 
 SILENT, HONEST, VERBATIM, CHANGED = range(4)
-ENOUGH_S: Final = 20.0
+ENOUGH_S: Final = 90.0
 LIAR: Final = "s3"
 HONEST_FOR_LONG: Final = 40
 """Honest answers after which a key generation has got to its second round: it is waited for."""
@@ -279,6 +279,7 @@ def conversation_seeds() -> Iterator[bytes]:
     "strongroom_coordinator.link:SignerLink.receive",
     seeds=conversation_seeds,
     max_bytes=1_024,
+    max_seconds=100,
 )
 def lying_signer(data: bytes) -> None:
     """A whole term with one signer that says anything: the order is signed, and nothing in the coordinator fails."""
@@ -387,6 +388,7 @@ def listener() -> Copy:
     "strongroom_signer.catch_up:CatchUp.run",
     seeds=session_seeds,
     max_bytes=4_096,
+    max_seconds=100,
 )
 def lying_coordinator(data: bytes) -> None:
     """A stream of any frames to a real signer, which may be fetching entries meanwhile; the signer outlives it."""

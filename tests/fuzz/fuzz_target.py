@@ -31,6 +31,7 @@ class Target:
         seeds: makes inputs of real objects.
         parsers: the production functions it reaches, as `module:qualified name`.
         max_bytes: longest input that the fuzzer tries.
+        max_seconds: longest time that one input may take.
     """
 
     name: str
@@ -38,13 +39,14 @@ class Target:
     seeds: Seeds
     parsers: tuple[str, ...]
     max_bytes: int
+    max_seconds: int
 
 
 TARGETS: Final[dict[str, Target]] = {}
 
 
 def target(
-    *parsers: str, seeds: Seeds, max_bytes: int = 4_096
+    *parsers: str, seeds: Seeds, max_bytes: int = 4_096, max_seconds: int = 10
 ) -> Callable[[Callable[[bytes], None]], Callable[[bytes], None]]:
     """Register a function as a fuzz target."""
 
@@ -52,7 +54,9 @@ def target(
         name = run.__name__
         if name in TARGETS:
             raise ValueError(f"two targets are called {name}")
-        TARGETS[name] = Target(name=name, run=run, seeds=seeds, parsers=parsers, max_bytes=max_bytes)
+        TARGETS[name] = Target(
+            name=name, run=run, seeds=seeds, parsers=parsers, max_bytes=max_bytes, max_seconds=max_seconds
+        )
         return run
 
     return register

@@ -34,8 +34,6 @@ PACKAGES: Final = [
     "strongroom_client",
     "strongroom_regtest",
 ]
-SECONDS_FOR_ONE: Final = 30
-"""One input may take no longer."""
 MEMORY_MB: Final = 2_048
 SMALLER_TRIES: Final = 2_000
 
@@ -93,7 +91,8 @@ def worker(name: str, module: str, options: list[str]) -> None:
 
     chosen = TARGETS[name]
     chosen.run(b"")  # makes what the target stands on before the clock of the single inputs runs
-    atheris.Setup([sys.argv[0], f"-max_len={chosen.max_bytes}", *options], chosen.run)
+    bounds = [f"-max_len={chosen.max_bytes}", f"-timeout={chosen.max_seconds}"]
+    atheris.Setup([sys.argv[0], *bounds, *options], chosen.run)
     atheris.Fuzz()
 
 
@@ -107,7 +106,6 @@ def fuzz(name: str, module: str, seconds: int) -> Result:
     artifact.unlink(missing_ok=True)
     options = [
         f"-max_total_time={seconds}",
-        f"-timeout={SECONDS_FOR_ONE}",
         f"-rss_limit_mb={MEMORY_MB}",
         f"-exact_artifact_path={artifact}",
         "-print_final_stats=1",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 import sys
 import threading
 import time
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from entrances import OWN_BYTES, entrances
 from fuzz_target import name_of_seed
 from fuzz_targets import TARGETS
-from run import SECONDS_FOR_ONE, modules_of_targets, smaller
+from run import modules_of_targets, smaller
 
 CORPUS = Path(__file__).parent / "corpus"
 MAX_INPUT_BYTES = 16_384
@@ -46,7 +48,7 @@ def reached() -> dict[str, set[str]]:
             for file in inputs(name):
                 started = time.monotonic()
                 target.run(file.read_bytes())
-                assert time.monotonic() - started < SECONDS_FOR_ONE, f"{file} takes too long"
+                assert time.monotonic() - started < target.max_seconds, f"{file} takes too long"
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
@@ -105,6 +107,26 @@ def test_every_parser_that_a_target_names_exists() -> None:
             for part in name.split("."):
                 found = getattr(found, part)
             assert callable(found)
+
+
+def run_the_program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(Path(__file__).parent / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_the_program_lists_its_targets_and_refuses_others() -> None:
+    listed = run_the_program("--list", "card")
+    assert listed.returncode == 0
+    assert listed.stdout.split() == ["card", *TARGETS["card"].parsers]
+    assert run_the_program("--seconds", "1", "nothing-of-this-name").returncode == 2
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is built for Linux on x86-64 only")
+def test_the_program_fuzzes_a_target_and_says_what_it_found() -> None:
+    done = run_the_program("--seconds", "1", "merkle_proof")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "merkle_proof" in done.stdout
+    assert "0 of 1 targets with a defect" in done.stdout
 
 
 def test_an_input_that_shows_a_defect_is_made_small() -> None:
