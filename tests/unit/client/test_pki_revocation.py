@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from charter_builder import signing_key
+from strongroom.wire.cards import make_person_card
 from strongroom.wire.revocation import (
     BadRevocationList,
     CertificateRevoked,
     RevocationListExpired,
     RevocationLists,
 )
-from strongroom_client.pki import Authority, CertificateRefused
+from strongroom_client.cli.pki import pki
+from strongroom_client.pki import Authority, CertificateRefused, identity_of, make_request
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -218,3 +224,36 @@ def test_a_list_of_an_authority_that_may_sign_none_is_refused(tmp_path: Path) ->
             authorities=certificate.public_bytes(serialization.Encoding.PEM),
             now=NOW,
         )
+
+
+def test_the_commands_revoke_renew_and_replace_a_stolen_key(tmp_path: Path) -> None:
+    def command(*arguments: str) -> Any:
+        done = CliRunner().invoke(pki, [*arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    folder = str(tmp_path / "pki")
+    command("init", "--out", folder, "--organisation", "acme")
+    card, stolen = tmp_path / "card.json", make_request("alice")[1]
+    card.write_text(make_person_card("alice", signing_key("alice"), stolen, machine=False))
+    issue = ("issue", folder, "--card", str(card), "--role", "person")
+    command(*issue, "--out", str(tmp_path / "old.pem"))
+    fresh = tmp_path / "fresh.csr"
+    fresh.write_text(make_request("alice")[1])
+    command(*issue, "--out", str(tmp_path / "new.pem"), "--request", str(fresh))
+    old, new = (x509.load_pem_x509_certificate((tmp_path / name).read_bytes()) for name in ("old.pem", "new.pem"))
+    assert identity_of(old) == identity_of(new) == "spiffe://acme/person/alice"
+    assert new.public_key() == x509.load_pem_x509_csr(fresh.read_bytes()).public_key() != old.public_key()
+    assert command("renew-revocations", folder)["revoked"] == 0
+    assert command("revoke", folder, "--cert", str(tmp_path / "old.pem"))["revoked"] == 1
+    assert command("revoke", folder, "--serial", f"{7:x}")["revoked"] == 2
+    found = RevocationLists.parse(
+        (tmp_path / "pki" / "crl.pem").read_bytes(),
+        authorities=(tmp_path / "pki" / "ca.pem").read_bytes(),
+        now=datetime.now(UTC),
+    )
+    found.check(new, datetime.now(UTC))
+    with pytest.raises(CertificateRevoked):
+        found.check(old, datetime.now(UTC))
+    for bad in ((), ("--serial", "xyz"), ("--cert", str(tmp_path / "pki" / "ca.key"))):
+        assert CliRunner().invoke(pki, ["revoke", folder, *bad]).exit_code != 0
