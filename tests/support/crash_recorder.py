@@ -102,6 +102,9 @@ class Record:
     """Signer and nonce session of every share."""
     votes: dict[tuple[str, int, int], set[bytes]] = field(default_factory=lambda: defaultdict(set))
     """Roots and state digests that each signer voted for, by signer, term and size."""
+    _sets: dict[bytes, tuple[SignedBody, ...]] = field(default_factory=dict)
+    _read: dict[Path, int] = field(default_factory=dict)
+    """Bytes of each file that were read."""
 
     @property
     def used_twice(self) -> list[bytes]:
@@ -113,41 +116,42 @@ class Record:
         """Signer, term and size with two different votes."""
         return [place for place, heads in self.votes.items() if len(heads) > 1]
 
+    def read(self, *files: Path) -> None:
+        """Read what launchers kept since the last time. A share must answer a request that was kept in its file."""
+        for file in files:
+            for kind, signer, frame in self._news(file):
+                if kind == "to":
+                    self._ask(frame)
+                else:
+                    self._take(signer, frame)
 
-def read_record(*files: Path) -> Record:
-    """Read what launchers kept. Every share must answer a request for shares that was kept as well."""
-    record = Record()
-    kept = [line for file in files if file.exists() for line in _lines(file)]
-    sets: dict[bytes, tuple[SignedBody, ...]] = {}
-    for kind, _, frame in kept:
-        if kind == "to":
-            for chosen in frame.release.sets:
-                signed = tuple(SignedBody(body=one.body, signature=one.signature) for one in chosen.commitments)
-                sets[commitments_hash(signed)] = signed
-    for kind, signer, frame in kept:
-        if kind == "from":
-            _take(record, signer, frame, sets)
-    return record
+    def _news(self, file: Path) -> Iterator[tuple[str, str, Any]]:
+        with file.open("rb") as stream:
+            stream.seek(self._read.get(file, 0))
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break  # a process is writing it
+                self._read[file] = self._read.get(file, 0) + len(line)
+                content = json.loads(line)
+                message = pb.LinkRequest if content["kind"] == "from" else pb.LinkResponse
+                yield content["kind"], content["signer"], message.FromString(bytes.fromhex(content["frame"]))
 
+    def _ask(self, frame: Any) -> None:
+        for chosen in frame.release.sets:
+            signed = tuple(SignedBody(body=one.body, signature=one.signature) for one in chosen.commitments)
+            self._sets[commitments_hash(signed)] = signed
 
-def _lines(file: Path) -> Iterator[tuple[str, str, Any]]:
-    for line in file.read_text(encoding="ascii").splitlines():
-        content = json.loads(line)
-        message = pb.LinkRequest if content["kind"] == "from" else pb.LinkResponse
-        yield content["kind"], content["signer"], message.FromString(bytes.fromhex(content["frame"]))
-
-
-def _take(record: Record, signer: str, frame: Any, sets: dict[bytes, tuple[SignedBody, ...]]) -> None:
-    if frame.WhichOneof("body") == "voted":
-        vote = codec.decode(Vote, frame.voted.vote.body)
-        record.votes[signer, vote.term, vote.size].add(vote.root + vote.state_digest)
-    for result in frame.released.results:
-        if result.WhichOneof("outcome") != "shares":
-            continue
-        shares = codec.decode(Shares, result.shares.body, max_size=MAX_BODY_BYTES)
-        for signed in sets[shares.commitments_hash]:
-            made = codec.decode(Commitments, signed.body, max_size=MAX_BODY_BYTES)
-            if made.signer == signer:
-                record.sessions.add((signer, made.session))
-                for nonce in made.nonces:
-                    record.shares[nonce].add(result.shares.body)
+    def _take(self, signer: str, frame: Any) -> None:
+        if frame.WhichOneof("body") == "voted":
+            vote = codec.decode(Vote, frame.voted.vote.body)
+            self.votes[signer, vote.term, vote.size].add(vote.root + vote.state_digest)
+        for result in frame.released.results:
+            if result.WhichOneof("outcome") != "shares":
+                continue
+            shares = codec.decode(Shares, result.shares.body, max_size=MAX_BODY_BYTES)
+            for signed in self._sets[shares.commitments_hash]:
+                made = codec.decode(Commitments, signed.body, max_size=MAX_BODY_BYTES)
+                if made.signer == signer:
+                    self.sessions.add((signer, made.session))
+                    for nonce in made.nonces:
+                        self.shares[nonce].add(result.shares.body)

@@ -19,7 +19,7 @@ from typing import Any
 from actor import Actor, actors, until
 from cluster import VAULT, Cluster, funded, running, side_by_side
 from crash_points import CrashPoint
-from crash_recorder import Record, read_record
+from crash_recorder import Record
 from payments import approve_once, payee
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.block import parse_block
@@ -44,6 +44,19 @@ _TRANSIENT = (Unavailable, DeadlineExceeded, Aborted)
 
 
 @dataclass
+class KnownBlocks:
+    """The chain as far as it was read; no block of a test is ever abandoned."""
+
+    blocks: list[bytes] = field(default_factory=list)
+
+    def height(self) -> int:
+        return len(self.blocks) - 1
+
+    def block(self, height: int) -> bytes:
+        return self.blocks[height]
+
+
+@dataclass
 class Scene:
     """One deployment over many kills."""
 
@@ -61,7 +74,8 @@ class Scene:
     """An index of an address beyond all in use."""
     paid: dict[bytes, list[int]] = field(default_factory=dict)
     """What confirmed transactions paid, by output script."""
-    _height: int = 0
+    chain: KnownBlocks = field(default_factory=KnownBlocks)
+    record: Record = field(default_factory=Record)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -174,13 +188,16 @@ class Scene:
 
     def scan(self) -> None:
         """Read the blocks that came since the last time."""
-        rpc = self.cluster.deployment.rpc
-        for height in range(self._height + 1, rpc("getblockcount") + 1):
-            raw = rpc("getblock", rpc("getblockhash", height), 0)
-            for transaction in parse_block(bytes.fromhex(raw)).transactions:
+        source = BitcoinRpc(
+            url=f"http://127.0.0.1:{(self.cluster.root / 'node-port').read_text().strip()}",
+            cookie_file=self.cluster.root / "node" / ".cookie",
+        )
+        for height in range(len(self.chain.blocks), source.height() + 1):
+            data = source.block(height)
+            self.chain.blocks.append(data)
+            for transaction in parse_block(data).transactions:
                 for output in transaction.outputs:
                     self.paid.setdefault(output.script, []).append(output.amount_sat)
-            self._height = height
 
     async def holds(self, people: tuple[Actor, ...]) -> None:
         """Every order of this deployment's life is known and paid once, and everybody agrees on how it came to be."""
@@ -193,9 +210,9 @@ class Scene:
         for name, daemon in self.cluster.deployment.signers.items():
             if daemon.running:
                 assert self.cluster.signer_status(name)["alarm"] is None
-        record = self.record()
-        assert not record.used_twice
-        assert not record.voted_twice
+        self.read_frames()
+        assert not self.record.used_twice
+        assert not self.record.voted_twice
         await self._audit(actor)
 
     async def _audit(self, actor: Actor) -> None:
@@ -206,20 +223,19 @@ class Scene:
         auditor.finish(checkpoint=checkpoint.encode())
         for order in self.ordered:
             assert auditor.state.order(order) is not None
-        port = (self.cluster.root / "node-port").read_text().strip()
-        node = BitcoinRpc(url=f"http://127.0.0.1:{port}", cookie_file=self.cluster.root / "node" / ".cookie")
-        chain = await asyncio.to_thread(
-            verify_chain, list(auditor.state.vaults()), dict(auditor.spends), node, gap=_GAP
-        )
+        vaults, spends = list(auditor.state.vaults()), dict(auditor.spends)
+        chain = await asyncio.to_thread(verify_chain, vaults, spends, self.chain, gap=_GAP)
         assert chain.paid_orders >= len(self.ordered)
 
-    def record(self) -> Record:
-        """All frames kept so far."""
-        return read_record(*self.cluster.root.glob("frames-*.jsonl"))
+    def read_frames(self) -> None:
+        """Read what the launched processes kept since the last time."""
+        self.record.read(*self.cluster.root.glob("frames-*.jsonl"))
 
     def check_marks(self) -> None:
         """Every share that ever left a signer stands in its database as a used nonce; the signers must be stopped."""
-        for signer, session in self.record().sessions:
+        self.read_frames()
+        assert self.record.sessions
+        for signer, session in self.record.sessions:
             database = self.cluster.deployment.signer_folder(signer) / "signer.db"
             connection = sqlite3.connect(database)
             try:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crash_recorder import read_record
+from crash_recorder import Record
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
@@ -47,6 +47,12 @@ def share(chosen: SignedBody, value: int) -> bytes:
         signer="north",
     )
     return codec.encode(body)
+
+
+def read_record(*files: Path) -> Record:
+    record = Record()
+    record.read(*files)
+    return record
 
 
 def write(file: Path, *frames: tuple[str, Any]) -> Path:
@@ -94,3 +100,18 @@ def test_a_nonce_in_two_shares_is_found_whatever_its_session_is_called(tmp_path:
 def test_two_votes_at_one_place_are_found(tmp_path: Path) -> None:
     record = read_record(write(tmp_path / "a", voted(9, 1)), write(tmp_path / "b", voted(9, 2)))
     assert record.voted_twice == [("north", 3, 9)]
+
+
+def test_a_record_goes_on_where_it_stopped_and_leaves_a_line_that_is_not_whole(tmp_path: Path) -> None:
+    first, second = commitments(1), commitments(2)
+    file = write(tmp_path / "a", asked(first), released(share(first, 5)))
+    record = read_record(file)
+    text = write(tmp_path / "b", asked(second), released(share(second, 6))).read_text()
+    with file.open("a") as stream:
+        stream.write(text[:-10])
+    record.read(file)
+    assert not record.used_twice
+    with file.open("a") as stream:
+        stream.write(text[-10:])
+    record.read(file)
+    assert record.used_twice == [NONCE]
