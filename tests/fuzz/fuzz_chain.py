@@ -9,12 +9,11 @@ import urllib.request
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 from unittest.mock import patch
 
 import httpx
-from fuzz_target import choice, target, text_of, total
+from fuzz_target import choice, scratch, target, text_of, total
 from fuzz_world import VAULT, busy_world, lasting_loop
 
 import charter_builder as builder
@@ -196,7 +195,7 @@ class Answers:
 
 @lru_cache(maxsize=1)
 def cookie() -> Path:
-    file = Path(mkdtemp(prefix="fuzz-")) / ".cookie"
+    file = scratch("fuzz-") / ".cookie"
     file.write_text("user:password")
     return file
 
@@ -327,7 +326,7 @@ def spends_of_log() -> dict[bytes, PlannedSpend]:
 
 @lru_cache(maxsize=1)
 def regtest_node() -> Node:
-    node = Node(Path(mkdtemp(prefix="fuzz-node-")), lambda: 1_700_000_000)
+    node = Node(scratch("fuzz-node-"), lambda: 1_700_000_000)
     node.mine(script_of(builder.ADDRESS, REGTEST), [])
     return node
 

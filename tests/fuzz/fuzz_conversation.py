@@ -12,14 +12,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import grpc
 import structlog
 from fuzz_link import Copy, cluster, hello
-from fuzz_target import target
+from fuzz_target import scratch, target
 from fuzz_world import lasting_loop
 from google.protobuf.message import DecodeError
 
@@ -187,7 +185,7 @@ async def carry(
 
 async def converse(data: bytes) -> None:
     """An order is approved; two honest signers and one that follows the script; it is signed all the same."""
-    root = Path(mkdtemp(prefix="fuzz-talk-"))
+    root = scratch("fuzz-talk-")
     url = f"sqlite:///{root}/coordinator.db"
     migrate(url)
     world = cluster().world

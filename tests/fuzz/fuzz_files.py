@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from fuzz_target import target, text_of, total
+from fuzz_target import scratch, target, text_of, total
 from fuzz_world import busy_world, stopped_clock
 
 import charter_builder as builder
@@ -46,7 +45,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=1)
 def folder() -> Path:
-    return Path(mkdtemp(prefix="fuzz-"))
+    return scratch("fuzz-")
 
 
 def written(name: str, data: bytes) -> Path:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
-from fuzz_target import choice, target, total
+from fuzz_target import choice, scratch, target, total
 from fuzz_world import lasting_loop
 from google.protobuf.message import DecodeError
 
@@ -36,7 +34,7 @@ FRESH_AFTER: Final = 250
 @lru_cache(maxsize=1)
 def cluster() -> Cluster:
     """Three signers in term 1 with a vault, one plan that they may sign, and another order; stopped."""
-    made = Cluster.started(Path(mkdtemp(prefix="fuzz-signers-")))
+    made = Cluster.started(scratch("fuzz-signers-"))
     made.plan()
     made.world.pay(VAULT, 77_000)
     made.sync()
@@ -51,7 +49,7 @@ class Copy:
     def __init__(self) -> None:
         self._taken = FRESH_AFTER
         self._signer: Signer | None = None
-        self._folder = Path(mkdtemp(prefix="fuzz-signer-"))
+        self._folder = scratch("fuzz-signer-")
 
     def signer(self) -> Signer:
         self._taken += 1

@@ -6,11 +6,9 @@ import asyncio
 import inspect
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
-from fuzz_target import choice, target, text_of, total
+from fuzz_target import choice, scratch, target, text_of, total
 from fuzz_world import VAULT, certified_world, lasting_loop
 from google.protobuf.message import DecodeError
 
@@ -52,7 +50,7 @@ class Services:
 
     def __init__(self) -> None:
         world = certified_world()
-        folder = Path(mkdtemp(prefix="fuzz-coordinator-"))
+        folder = scratch("fuzz-coordinator-")
         url = f"sqlite:///{folder}/coordinator.db"
         migrate(url)
         storage = Storage.open(url)

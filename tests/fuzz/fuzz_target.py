@@ -8,14 +8,18 @@ Time and memory are bounded by the runner for every input.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final, TypeVar
 
 from strongroom.model.errors import StrongroomError
 
-__all__ = ["TARGETS", "Target", "choice", "name_of_seed", "target", "text_of", "total"]
+__all__ = ["TARGETS", "Target", "choice", "name_of_seed", "scratch", "target", "text_of", "total"]
 
 T = TypeVar("T")
 Seeds = Callable[[], Iterable[bytes]]
@@ -82,6 +86,13 @@ def choice(data: bytes, options: list[T]) -> tuple[T, bytes]:
 def text_of(data: bytes) -> str:
     """Text out of any bytes, lone surrogates included: what a JSON escape can smuggle into a text."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def scratch(prefix: str) -> Path:
+    """A new folder, removed when the process ends."""
+    folder = Path(mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def name_of_seed(data: bytes) -> str:
