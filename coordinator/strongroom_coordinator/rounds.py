@@ -167,7 +167,7 @@ class VotingRounds:
     def _send(self, link: SignerLink, current: _Round) -> None:
         commit_for = current.commit_for.get(link.signer, [])
         if self._unanswered.get(link, 0) >= MAX_UNANSWERED:
-            self._sessions.passed_over(link, commit_for)
+            self._sessions.lags(link, commit_for)
             if link.silent_s > SILENT_MOST_S:
                 log.warning("link.silent", signer=link.signer, unanswered=self._unanswered[link])
                 link.close(f"it answered nothing for {SILENT_MOST_S:g} s")
@@ -196,6 +196,8 @@ class VotingRounds:
         left = self._unanswered.pop(link, 1) - 1
         if left:
             self._unanswered[link] = left
+        else:
+            self._sessions.caught_up(link)
         if future.cancelled():
             return
         try:

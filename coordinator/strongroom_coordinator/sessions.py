@@ -110,6 +110,8 @@ class SigningSessions:
         self._evidence = evidence
         self._term = 0
         self._standing = Standing(clock)
+        self._lagging: set[str] = set()
+        """Signers that get no batches until they have answered earlier ones."""
         self._sessions: dict[int, _Session] = {}
         self._refusals: dict[bytes, tuple[str, ...]] = {}
         self._tries: dict[bytes, int] = {}
@@ -212,7 +214,7 @@ class SigningSessions:
             vault_epoch=vault.epoch,
             group=group,
         )
-        present = [name for name in vault.signers if name in self._terms.ready]
+        present = [name for name in vault.signers if name in self._terms.ready and name not in self._lagging]
         trusted = self._evidence.without(present)
         takes_all = len(trusted) < vault.threshold
         machine, commands = signing.begin(
@@ -311,6 +313,19 @@ class SigningSessions:
         if lacking:
             self._later(RETURN_AFTER_S, self._signer_returned, link)
 
+    def lags(self, link: SignerLink, asked: Iterable[int]) -> None:
+        """A signer was not sent a batch, because it owes answers to earlier ones: it lacks what plans are new."""
+        self._lagging.add(link.signer)
+        for index in asked:
+            if (session := self._sessions.get(index)) is not None:
+                self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
+
+    def caught_up(self, link: SignerLink) -> None:
+        """A signer owes no answers any more."""
+        if link.signer in self._lagging:
+            self._lagging.discard(link.signer)
+            self._signer_returned(link)
+
     def _shares_answered(
         self, link: SignerLink, asked: tuple[int, ...], future: asyncio.Future[pb.LinkRequest]
     ) -> None:
@@ -385,6 +400,7 @@ class SigningSessions:
 
     def _link_changed(self, link: SignerLink, connected: bool) -> None:
         if not connected:
+            self._lagging.discard(link.signer)
             for session in tuple(self._sessions.values()):
                 self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
 
@@ -481,10 +497,10 @@ class SigningSessions:
         return frozenset(name for name in owing if name in ready and ready[name].is_working(within_s))
 
     def _demote(self, session: _Session, signers: Iterable[str]) -> None:
-        names = list(signers)
-        log.info("signing.passed_over", plan=session.plan_hash.hex(), signers=names, hedge_ms=session.state.hedge_ms)
-        for name in names:
-            self._standing.missed(name)
+        names = [name for name in signers if self._standing.missed(name)]
+        if names:
+            plan, hedge_ms = session.plan_hash.hex(), session.state.hedge_ms
+            log.info("signing.passed_over", plan=plan, signers=names, hedge_ms=hedge_ms)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 

@@ -93,15 +93,19 @@ class Standing:
         else:
             pace.take(took_ms)
 
-    def missed(self, signer: str) -> None:
-        """Note that a holder was late, left, refused or misbehaved. Failures of one moment count once."""
+    def missed(self, signer: str) -> bool:
+        """Note that a holder was late, left, refused or misbehaved; returns whether that is news.
+
+        Failures of one moment count once.
+        """
         now = self._clock.monotonic()
         found = self._probations.get(signer)
         if found is not None and not found.on_trial and now < found.until:
-            return
+            return False
         misses = 1 if found is None else found.misses + 1
         pause = min(PROBATION_FIRST_S * 2.0 ** min(misses - 1, 16), PROBATION_MOST_S)
         self._probations[signer] = _Probation(misses=misses, until=now + pause)
+        return True
 
     def signed(self, signers: Iterable[str]) -> None:
         """Note who gave the shares of a signature: nothing is held against them any more."""

@@ -42,6 +42,8 @@ async def test_a_signer_that_answers_nothing_for_long_is_dropped_and_starts_with
                 while not any(event["event"] == "link.silent" for event in events):
                     await site.signed(await site.pay("customer-1", 50_000))
             assert {event["signer"] for event in events if event["event"] == "link.silent"} == {"s3"}
+            # It is asked for nothing about plans that it was never sent.
+            assert not [event for event in events if event["event"] == "signing.refused"]
         behind = site.signers["s3"].signer
         await site.until(lambda: behind.copy.size == site.side.sequencer.replica.size)
         await site.signed(await site.pay("customer-1", 50_000))
