@@ -2,9 +2,9 @@
 
     python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--list]
 
-The tests run once unchanged, to see that they pass and which test file calls which function. Each mutant then lives in
-a forked process of its own: the function's code is exchanged there, and the test files that call it run until the
-first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
+The tests are collected once and run once unchanged, to see that they pass and which of them call which function. Each
+mutant then lives in a forked process of its own: the function's code is exchanged there, and the tests that call it run
+until the first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
 those that cannot be noticed, because another check beside them refuses the same, stand in `equivalent.py` with why.
 """
 
@@ -20,11 +20,11 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -33,68 +33,167 @@ from equivalent import EQUIVALENT
 from finding import ROOT, TARGETS, Mutant, mutants_of
 
 DEADLINE_S: Final = 240.0
-FIRST_FILES: Final = 4
-"""Most checks are noticed by the test files that are tried first; the others are not even collected then."""
 AREAS: Final = ("tests/unit/ledger", "tests/unit/protocol", "tests/unit/signer", "tests/property")
 """Where the tests stand that may notice."""
+KILLED, SURVIVED, BROKEN = 1, 0, 70
 
 
 @dataclass
 class Verdict:
-    """What became of one mutant."""
+    """What became of one mutant: `killed`, `survived`, `equivalent`, or `broken` when no test could be run."""
 
     mutant: Mutant
     outcome: str
-    """`killed`, `survived`, `equivalent`, or `broken` when the tests could not be run."""
     seconds: float
 
 
 class Calls:
-    """Which test files call which functions, quickest files first; a pytest plugin while the tests run unchanged."""
+    """Which tests call which functions, and how long each takes."""
 
-    def __init__(self) -> None:
-        self._called: dict[str, set[str]] = {}
-        """Test files by source file and qualified name of a function."""
-        self._seconds: Counter[str] = Counter()
-        self._sources = {str(ROOT / path) for path in TARGETS}
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note every function that one test calls."""
-        file = str(item.path.relative_to(ROOT))
-        begun = time.monotonic()
-
-        def note(frame: FrameType, event: str, _argument: object) -> None:
-            if event == "call" and frame.f_code.co_filename in self._sources:
-                self._called.setdefault(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}", set()).add(file)
-
-        sys.setprofile(note)
-        try:
-            return (yield)
-        finally:
-            sys.setprofile(None)
-            self._seconds[file] += time.monotonic() - begun
-
-    def save(self, path: Path) -> None:
-        """Write it down for the parent process."""
-        called = {name: sorted(files) for name, files in self._called.items()}
-        path.write_text(json.dumps({"called": called, "seconds": self._seconds}))
-
-    @classmethod
-    def load(cls, path: Path) -> Calls:
-        """Read what the child wrote."""
-        data = json.loads(path.read_text())
-        found = cls()
-        found._called = {name: set(files) for name, files in data["called"].items()}
-        found._seconds = Counter(data["seconds"])
-        return found
+    def __init__(self, called: dict[str, list[str]], seconds: dict[str, float]) -> None:
+        self.called = called
+        """Ids of tests by `source file:qualified name` of a function."""
+        self.seconds = seconds
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Test files that call the function: those named after its module first, then the quickest first."""
+        """Tests that call the function: those of files named after its module first, then the quickest first."""
         path = next(path for path, module in TARGETS.items() if module == mutant.module)
-        files = self._called.get(f"{ROOT / path}:{mutant.function}", set())
         words = set(mutant.module.rpartition(".")[2].split("_"))
-        return sorted(files, key=lambda file: (-len(words & set(Path(file).stem.split("_"))), self._seconds[file]))
+
+        def rank(test: str) -> tuple[int, float]:
+            return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self.seconds[test]
+
+        return sorted(self.called.get(f"{ROOT / path}:{mutant.function}", ()), key=rank)
+
+
+class Session:
+    """A pytest plugin that runs mutants instead of the tests: everything is collected, and nothing is run here."""
+
+    def __init__(self, mutants: list[Mutant], jobs: int) -> None:
+        self._mutants = mutants
+        self._jobs = jobs
+        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self._items: dict[str, pytest.Item] = {}
+        self._failed = False
+        self._calls = Calls({}, {})
+        self._running: dict[int, tuple[Mutant, float]] = {}
+        self.sound = False
+        self.verdicts: list[Verdict] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of pytest's own loop."""
+        self._items = {item.nodeid: item for item in session.items}
+        if session.testsfailed == 0 and self._learn():
+            self.sound = True
+            self._run_all()
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a test failed, in its setup or end as well."""
+        self._failed = self._failed or report.failed
+
+    # --- in the parent -----------------------------------------------------------------------------------------------
+
+    def _learn(self) -> bool:
+        sys.stdout.write(f"running {len(self._items)} tests with nothing taken out\n")
+        sys.stdout.flush()
+        notes = self._folder / "calls.json"
+        child = self._forked(lambda: self._note_calls(notes), "unchanged")
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != SURVIVED:
+            sys.stdout.write(f"they fail: {self._folder / 'unchanged.log'}\n")
+            return False
+        self._calls = Calls(**json.loads(notes.read_text()))
+        return True
+
+    def _run_all(self) -> None:
+        waiting = list(reversed(self._mutants))
+        while waiting or self._running:
+            while waiting and len(self._running) < self._jobs:
+                mutant = waiting.pop()
+                tests = self._calls.tests_for(mutant)
+                child = self._forked(lambda: self._try(mutant, tests), f"{len(waiting)}")  # noqa: B023 - runs at once
+                self._running[child] = (mutant, time.monotonic())
+            self._reap()
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{len(self.verdicts)} of {len(self._mutants)} ")
+
+    def _reap(self) -> None:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child:
+            mutant, begun = self._running.pop(child)
+            self._judge(mutant, os.waitstatus_to_exitcode(status), time.monotonic() - begun)
+            return
+        time.sleep(0.005)
+        for late, (_, begun) in self._running.items():
+            if time.monotonic() - begun > DEADLINE_S:
+                os.killpg(late, signal.SIGKILL)
+
+    def _judge(self, mutant: Mutant, code: int, seconds: float) -> None:
+        # A negative code is a test run that hung without the check, or died: somebody would notice.
+        outcome = {SURVIVED: "survived", KILLED: "killed"}.get(code, "killed" if code < 0 else "broken")
+        if outcome == "survived" and mutant.name in EQUIVALENT:
+            outcome = "equivalent"
+        self.verdicts.append(Verdict(mutant, outcome, seconds))
+        if outcome in ("survived", "broken"):
+            sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line})\n")
+            sys.stdout.flush()
+
+    def _forked(self, work: Callable[[], int], name: str) -> int:
+        """Start a child that does the work, and return its process id."""
+        sys.stdout.flush()
+        child = os.fork()
+        return child or self._in_child(work, self._folder / f"{name}.log")
+
+    # --- in a child --------------------------------------------------------------------------------------------------
+
+    def _in_child(self, work: Callable[[], int], output: Path) -> NoReturn:
+        os.setsid()
+        with output.open("wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        try:
+            code = work()
+        except BaseException:
+            # A child must never return into the parent's loop.
+            traceback.print_exc()
+            code = BROKEN
+        sys.stdout.flush()
+        os._exit(code)
+
+    def _run(self, tests: Iterable[str]) -> int:
+        items = [self._items[test] for test in tests]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                return KILLED
+        return SURVIVED
+
+    def _try(self, mutant: Mutant, tests: list[str]) -> int:
+        exchange(mutant)
+        return self._run(tests)
+
+    def _note_calls(self, notes: Path) -> int:
+        """Run everything and write down who calls what."""
+        sources = {str(ROOT / path) for path in TARGETS}
+        called: dict[str, set[str]] = {}
+        seconds: dict[str, float] = {}
+        for test in self._items:
+
+            def note(frame: FrameType, event: str, _argument: object, test: str = test) -> None:
+                if event == "call" and frame.f_code.co_filename in sources:
+                    called.setdefault(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}", set()).add(test)
+
+            begun = time.monotonic()
+            sys.setprofile(note)
+            code = self._run([test])
+            sys.setprofile(None)
+            if code != SURVIVED:
+                return code
+            seconds[test] = time.monotonic() - begun
+        found = {name: sorted(tests) for name, tests in called.items()}
+        notes.write_text(json.dumps({"called": found, "seconds": seconds}))
+        return SURVIVED
 
 
 def exchange(mutant: Mutant) -> None:
@@ -106,111 +205,6 @@ def exchange(mutant: Mutant) -> None:
         found = found.fget
     found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
     found.__code__ = mutant.code
-
-
-def run_tests(mutant: Mutant | None, tests: list[str], output: Path) -> int:
-    """The child's part: exchange the code (or note who calls what), run the tests, return pytest's exit code."""
-    with output.open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(output.with_suffix(".examples"))
-    calls = Calls()
-    if not tests:
-        return int(pytest.ExitCode.NO_TESTS_COLLECTED)
-    if mutant is not None:
-        exchange(mutant)
-    options = ["-x", "-q", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    options += ["-m", "not process and not slow and not campaign"]
-    code = int(pytest.main([*options, *tests], plugins=[] if mutant else [calls]))
-    if mutant is None:
-        calls.save(output.with_suffix(".json"))
-    return code
-
-
-def _forked(mutant: Mutant | None, tests: list[str], output: Path) -> int:
-    """Start the child and return its process id."""
-    child = os.fork()
-    if child:
-        return child
-    os.setsid()
-    try:
-        code = run_tests(mutant, tests, output)
-    except BaseException:
-        # A child must never return into the parent's loop.
-        traceback.print_exc()
-        code = 70
-    sys.stdout.flush()
-    os._exit(code)
-
-
-class Runner:
-    """Runs mutants side by side, each in a process of its own."""
-
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._running: dict[int, tuple[Mutant, float, Path]] = {}
-        self._left: dict[str, list[str]] = {}
-        """Test files that were not tried yet, by mutant."""
-        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-        self._calls = Calls()
-        self.verdicts: list[Verdict] = []
-
-    def learn(self) -> bool:
-        """Run the tests with nothing taken out; False if they fail, because a score would then say nothing."""
-        output = self._folder / "unchanged.log"
-        child = _forked(None, list(AREAS), output)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-            sys.stdout.write(f"the tests fail with nothing taken out: {output}\n")
-            return False
-        self._calls = Calls.load(output.with_suffix(".json"))
-        return True
-
-    def run(self, mutants: list[Mutant]) -> None:
-        """Run all of them, telling how far it is and who survives."""
-        waiting = list(reversed(mutants))
-        total = len(mutants)
-        while waiting or self._running:
-            while waiting and len(self._running) < self._jobs:
-                self._start(waiting.pop())
-            self._reap()
-            done = len(self.verdicts)
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r{done} of {total} ")
-
-    def _start(self, mutant: Mutant) -> None:
-        files = self._left.pop(mutant.name, None)
-        if files is None:
-            files = self._calls.tests_for(mutant)
-            files, self._left[mutant.name] = files[:FIRST_FILES], files[FIRST_FILES:]
-        output = self._folder / f"{len(self.verdicts) + len(self._running)}-{time.monotonic_ns()}.log"
-        child = _forked(mutant, files, output)
-        self._running[child] = (mutant, time.monotonic(), output)
-
-    def _reap(self) -> None:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
-            time.sleep(0.02)
-            for late, (_, begun, _) in self._running.items():
-                if time.monotonic() - begun > DEADLINE_S:
-                    os.killpg(late, signal.SIGKILL)
-            return
-        mutant, begun, output = self._running.pop(child)
-        self._judge(mutant, status, time.monotonic() - begun, output)
-
-    def _judge(self, mutant: Mutant, status: int, seconds: float, output: Path) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        # 1 and 2 are a failed test and one that could not be collected; a negative code is a test run that hung.
-        # 5 says that no test calls the function at all.
-        if code in (0, 5) and self._left.get(mutant.name):
-            self._start(mutant)
-            return
-        outcome = {0: "survived", 5: "survived", 1: "killed", 2: "killed"}.get(code, "killed" if code < 0 else "broken")
-        if outcome == "survived" and mutant.name in EQUIVALENT:
-            outcome = "equivalent"
-        self.verdicts.append(Verdict(mutant, outcome, seconds))
-        if outcome in ("survived", "broken"):
-            sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line}; {output})\n")
-            sys.stdout.flush()
 
 
 def report(verdicts: list[Verdict]) -> None:
@@ -242,8 +236,7 @@ def chosen(options: argparse.Namespace) -> list[Mutant]:
         raise SystemExit("equivalent.py names checks that are gone:\n" + "\n".join(sorted(stale)))
     mutants = [mutant for mutant in mutants if options.only in mutant.name]
     if options.sample:
-        step = max(1, len(mutants) // options.sample)
-        mutants = mutants[::step]
+        mutants = mutants[:: max(1, len(mutants) // options.sample)]
     return mutants
 
 
@@ -261,21 +254,19 @@ def main() -> int:
     if options.list:
         sys.stdout.writelines(f"{mutant.name}\n" for mutant in mutants)
         return 0
-    modules = sorted({mutant.module for mutant in mutants})
-    for module in modules:
-        importlib.import_module(module)
-    runner = Runner(options.jobs)
-    if not runner.learn():
+    session = Session(mutants, options.jobs)
+    flags = ["-q", "-s", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest.main([*flags, "-m", "not process and not slow and not campaign", *AREAS], plugins=[session])
+    if not session.sound:
         return 2
-    runner.run(mutants)
-    report(runner.verdicts)
+    report(session.verdicts)
     if options.json:
         rows = [
             {"check": item.mutant.name, "outcome": item.outcome, "seconds": round(item.seconds, 2)}
-            for item in runner.verdicts
+            for item in session.verdicts
         ]
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return int(any(item.outcome in ("survived", "broken") for item in runner.verdicts))
+    return int(any(item.outcome in ("survived", "broken") for item in session.verdicts))
 
 
 if __name__ == "__main__":
