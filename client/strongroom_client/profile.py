@@ -80,7 +80,7 @@ class Memory:
             if content["log_id"] != self.log_id.hex() or type(content["size"]) is not int or content["size"] < 1:
                 return None
             root = bytes.fromhex(content["root"])
-        except (FileProblem, ValueError, KeyError, TypeError):
+        except (FileProblem, ValueError, KeyError, TypeError, RecursionError):
             return None
         return Seen(size=content["size"], root=root) if len(root) == 32 else None
 
@@ -133,7 +133,7 @@ def load_profile(file: Path) -> Profile:
         ) from error
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ProfileProblem(f"{file} is not TOML: {error}: run `strongroom login` again", file=str(file)) from error
     return _profile_of(content, file)
 

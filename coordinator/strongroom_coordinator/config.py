@@ -78,7 +78,7 @@ def parse_config(text: str, *, where: str = CONFIG_NAME) -> CoordinatorConfig:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadConfig(where, [f"is not TOML: {error}"]) from None
     reader = _Reader(content)
     config = reader.read()

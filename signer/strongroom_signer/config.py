@@ -77,7 +77,7 @@ def parse_config(text: str, *, where: str = "signer.toml") -> SignerConfig:
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadConfig(f"{where} is not TOML: {error}") from None
     reader = _Reader()
     config = reader.read(content)
