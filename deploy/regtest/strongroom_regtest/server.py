@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import isfinite
 from typing import Any, ClassVar, Final
 
 from strongroom_regtest.errors import Code, RpcError
@@ -17,6 +18,7 @@ from strongroom_regtest.node import Node
 from strongroom_regtest.parameters import Parameters
 
 MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
+_MAX_DIGITS: Final = 10
 _IDLE_TIMEOUT_S: Final = 120
 _LEGACY_STATUS: Final = {
     Code.INVALID_REQUEST: HTTPStatus.BAD_REQUEST,
@@ -74,7 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or int(length) > MAX_REQUEST_BYTES:
+        is_number = length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS
+        if not is_number or int(length) > MAX_REQUEST_BYTES:
             self.close_connection = True
             self._reply(HTTPStatus.BAD_REQUEST, None)
             return
@@ -83,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(HTTPStatus.UNAUTHORIZED, None)
             return
         try:
-            request = json.loads(body)
+            request = json.loads(body, parse_constant=_finite, parse_float=_finite)
         except (ValueError, RecursionError):
             error = RpcError(Code.PARSE_ERROR, "Parse error")
             self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, _failure(None, error, modern=False))
@@ -123,6 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged: the node prints nothing but its ready line."""
+
+
+def _finite(text: str) -> float:
+    """A number that an answer can carry back; NaN and the infinities are not JSON."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} is out of range")
+    return number
 
 
 def _failure(identifier: object, error: RpcError, *, modern: bool) -> dict[str, Any]:
