@@ -19,9 +19,26 @@ from typing import Any, Final, TypeVar
 
 from strongroom.model.errors import StrongroomError
 
-__all__ = ["TARGETS", "Target", "choice", "name_of_seed", "scratch", "target", "text_of", "total"]
+__all__ = ["NASTY", "TARGETS", "Target", "choice", "name_of_seed", "scratch", "target", "text_of", "total"]
 
 T = TypeVar("T")
+NASTY: Final = (
+    b"[" * 5_000,
+    b"x = " + b"[" * 3_000,
+    b'{"a":' * 2_000,
+    b"a.b" + b".c" * 2_000 + b" = 1",
+    b"9" * 5_000,
+    b"x = " + b"9" * 5_000,
+    b'{"v": ' + b"9" * 5_000 + b"}",
+    b'{"v": 1e999999999}',
+    b'{"v": "\\ud800"}',
+    b'{"id":NaN,"method":"uptime"}',
+    b'{"id":1e999,"method":"uptime"}',
+    b"x = nan",
+    b"x = 1979-05-27T07:32:00Z",
+    b"\xff\xfe",
+)
+"""Inputs that libraries below ours fail on in ways of their own: depth, length, numbers, surrogates."""
 Seeds = Callable[[], Iterable[bytes]]
 
 

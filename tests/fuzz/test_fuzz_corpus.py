@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from entrances import OWN_BYTES, entrances
-from fuzz_target import name_of_seed
+from fuzz_target import NASTY, name_of_seed
 from fuzz_targets import TARGETS
 from run import modules_of_targets, smaller
 
@@ -89,6 +89,13 @@ def test_the_seeds_of_a_target_hold(name: str) -> None:
     for seed in TARGETS[name].seeds():
         if name_of_seed(seed) not in known:
             TARGETS[name].run(seed)
+
+
+@pytest.mark.parametrize("name", sorted(set(TARGETS) - {"lying_signer"}))
+def test_what_libraries_fail_on_is_refused(name: str) -> None:
+    for data in NASTY:
+        TARGETS[name].run(data)
+        TARGETS[name].run(b"\0" + data)
 
 
 def test_every_entrance_of_bytes_is_reached_by_a_target_or_reads_its_own_bytes() -> None:
