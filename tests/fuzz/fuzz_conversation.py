@@ -173,7 +173,7 @@ async def carry(
         getattr(honest, field).CopyFrom(body)
         said = say(honest)
         if said is None and frame.HasField("fetch_batches"):
-            # A coordinator that rebuilds itself waits 20 s for one who is silent here, by design: too long for a fuzzer.
+            # A coordinator that rebuilds itself waits 20 s for one who is silent here: too long for a fuzzer.
             said = pb.LinkRequest(seq=honest.seq, reply_to=honest.reply_to, failed=pb.Failed(reason="NOT_TODAY"))
         if said is None:
             continue
