@@ -241,10 +241,15 @@ async def equivocate(rogue: RogueLeader) -> None:
 
 
 def _task(rogue: RogueLeader, index: int) -> SigningTask:
-    """What the signers sign for the plan at this index, computed from the cheater's own copy of the log."""
+    """What the signers sign for the plan at this index of the cheater's own copy of the log."""
     plan = codec.decode(Entry, rogue.entries[index]).body
     if not isinstance(plan, Plan):
         raise NothingToCheatWith("there is no plan there")
+    return task_at(rogue, plan, index)
+
+
+def task_at(rogue: RogueLeader, plan: Plan, index: int) -> SigningTask:
+    """What the signers sign for a plan at an index."""
     vault = rogue.state.vault(plan.vault)
     if vault is None:
         raise NothingToCheatWith("the plan's vault is gone")
