@@ -7,7 +7,7 @@ import pytest
 from ledger_world import DAY_MS, HOUR_MS, World
 from strongroom.ledger.judge import judge_order, judge_release, vault_of
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Unfreeze, Verb
+from strongroom.ledger.messages import Tick, Unfreeze, Verb
 from strongroom.ledger.reasons import REASONS
 from strongroom.ledger.records import OrderRecord, PlanRecord
 from strongroom.ledger.state import decode_order
@@ -98,6 +98,16 @@ def test_an_order_expires_by_the_own_clock_as_well(world: World) -> None:
     plan = world.planned([world.pay(VAULT, 100_000)], [world.coin(200_000)])
     assert released(world, plan, clock_ms=world.time_ms + 3 * DAY_MS - 1) is Code.ALLOWED
     assert released(world, plan, clock_ms=world.time_ms + 3 * DAY_MS) is Code.ORDER_EXPIRED
+
+
+def test_one_order_that_no_longer_passes_stops_the_plan_that_pays_it_with_others(world: World) -> None:
+    lapsing = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice")
+    world.log(world.endorse("bob", Verb.APPROVE, lapsing, expires_ms=world.time_ms + HOUR_MS))
+    plan = world.planned([lapsing, world.pay(VAULT, 100_000)], [world.coin(300_000)])
+    assert released(world, plan) is Code.ALLOWED
+    world.later(2 * HOUR_MS)
+    world.log(Tick())
+    assert released(world, plan) is Code.APPROVALS_MISSING
 
 
 def test_a_clock_that_lags_behind_log_time_does_not_start_a_delay_again(world: World) -> None:

@@ -282,6 +282,15 @@ def test_local_maximum_per_order_holds(cluster: Cluster) -> None:
     assert refusal_of(cluster.commit("s1", cluster.plan(100_001))).reason == "LOCAL_LIMIT"
 
 
+def test_cancellation_pays_nobody_and_meets_no_local_maximum(cluster: Cluster) -> None:
+    cluster.restart("s1", limited(per_order=1, per_day=1))
+    order, coin = cluster.world.pay(VAULT, 100_000), cluster.world.coin(200_000)
+    cluster.world.log_plan([order], [coin])
+    cluster.world.log_plan([cluster.world.cancel(order)], [coin], fee_sat=2_000)
+    cluster.sync()
+    assert cluster.commit("s1", cluster.world.replica.size - 1).WhichOneof("outcome") == "commitments"
+
+
 def test_local_maximum_per_day_counts_each_order_once_and_forgets_after_a_day(cluster: Cluster) -> None:
     cluster.restart("s1", limited(per_day=150_000))
     first = cluster.plan(100_000)
@@ -436,6 +445,13 @@ def test_open_nonces_of_a_plan_are_bounded_and_free_up(cluster: Cluster) -> None
     assert refusal_of(cluster.commit("s1", index)).reason == "TOO_MANY_OPEN_NONCES"
     cluster.clock.advance(30_001)
     assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+def test_open_nonces_of_all_plans_together_are_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = cluster.plan(), cluster.plan()
+    monkeypatch.setattr("strongroom_signer.nonces.MAX_OPEN_NONCES", 1)
+    assert cluster.commit("s1", first).WhichOneof("outcome") == "commitments"
+    assert refusal_of(cluster.commit("s1", second)).reason == "TOO_MANY_OPEN_NONCES"
 
 
 # --- 5: the epoch and the share ---
