@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from cheat_report import NothingToCheatWith, Report
+from raw_stream import RawStreams
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.messages import Certificate, Endorse, Entry, Head, Refusal, Tick
@@ -83,6 +83,9 @@ class RogueLeader:
         self.batches: list[types_pb2.LogBatch] = []
         self.replica = Replica(MemoryStore(), log_id=self.log_id)
         self.certificate: Certificate | None = None
+        stolen = folder.parent / "stolen"
+        self.stolen = frozenset(stolen.read_text().split()) if stolen.exists() else frozenset()
+        """Signers whose keys the cheater has; their daemons do not run."""
         self.attempt = 0
         """Number of the newest key generation."""
         self.served: Callable[[pb.FetchBatches], Any] | None = None
@@ -96,6 +99,7 @@ class RogueLeader:
             signers=lambda: names,
         )
         self.link_server.serve_requests(self._serve)
+        self.raw = RawStreams(self.link_server)
 
     # --- the honest part: connections and a term ---------------------------------------------------------------------
 
@@ -107,7 +111,7 @@ class RogueLeader:
             [(tls.key, tls.certificate)], root_certificates=tls.certificate_authority, require_client_auth=True
         )
         server = grpc.aio.server(options=server_options())
-        pb_grpc.add_SignerLinkServiceServicer_to_server(self.link_server, server)
+        server.add_generic_rpc_handlers(self.raw.handlers())
         server.add_secure_port(self.config.listen, credentials)
         await server.start()
         self.report.say("listening", address=self.config.listen)
@@ -121,7 +125,7 @@ class RogueLeader:
     async def everybody(self) -> None:
         """Wait until every signer is connected, also after a cheat that ended some links."""
         async with asyncio.timeout(PATIENCE_S):
-            await self.link_server.at_least(len(self.electorate.vote_keys))
+            await self.link_server.at_least(len(self.electorate.vote_keys) - len(self.stolen))
 
     @property
     def links(self) -> dict[str, SignerLink]:
