@@ -16,6 +16,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.checkpoint import Checkpoint, cosigner_key, log_origin, open_checkpoint
 from strongroom.ledger.messages import Certificate, Endorse, Head, Refusal, Signed, SignerFreeze, Tick, Verb
+from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     BadCertificate,
@@ -25,11 +26,12 @@ from strongroom.protocol.certificates import (
     verify_vote,
 )
 from strongroom.protocol.signed import SignedBody
-from strongroom.protocol.terms import verify_new_term
+from strongroom.protocol.terms import sign_new_term, verify_new_term
 from strongroom.protocol.voter_state import StaleTerm, VoteAlreadyCast, VoterStopped
 from strongroom_signer.alarms import ClockDrift, DiskLow
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import confirm_alarm
+from strongroom_signer.frames import signed_to_pb
 from strongroom_signer.inbox import GRACE_MS
 from strongroom_signer.store import DiskFull, Store, StoreFailed
 from strongroom_signer.voting import EntriesMissing, NotOurBatch
@@ -348,6 +350,29 @@ def test_other_state_digest_in_a_certificate_stops_the_signer_for_good(cluster: 
     assert cluster.signers["s1"].alarm()[0] == "STATE_DIGEST_MISMATCH"
     with pytest.raises(VoterStopped):
         cluster.ask("s1", next_append(cluster))
+
+
+def test_base_below_what_is_final_stops_the_signer_for_good(cluster: Cluster) -> None:
+    """Two signers who forgot everything would have the third drop a history that nobody can undo."""
+    leader, term = bytes(range(16)), cluster.term + 1
+    statements = [
+        sign_new_term(
+            signing_key(f"{name} vote"),
+            log_id=cluster.world.log_id,
+            signer=name,
+            term=term,
+            leader=leader,
+            boot_id=BootId(bytes(16)),
+            held=NO_CERTIFICATE,
+        )
+        for name in ("s2", "s3")
+    ]
+    size = cluster.signers["s1"].copy.size
+    cluster.leader = leader
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", pb.OpenTerm(term=term, statements=[signed_to_pb(one) for one in statements]))
+    assert cluster.signers["s1"].alarm()[0] == "FINAL_HEAD_CONTRADICTED"
+    assert cluster.signers["s1"].copy.size == size
 
 
 def _certificate_of_liars(cluster: Cluster, preview: Any) -> Certificate:
