@@ -42,8 +42,8 @@ def read_change_otherwise() -> None:
     """Make this process replay every plan with change to another state."""
     change_vault = MutableState.change_vault
 
-    def counted_from_one(self: MutableState, vault: VaultRecord) -> None:
-        change_vault(self, replace(vault, highest_change=vault.highest_change + 1))
+    def counted_from_one(self: MutableState, record: VaultRecord) -> None:
+        change_vault(self, replace(record, highest_change=record.highest_change + 1))
 
     MutableState.change_vault = counted_from_one  # type: ignore[method-assign]
 
