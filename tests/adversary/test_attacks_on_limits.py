@@ -15,6 +15,7 @@ from cluster import VAULT, Cheated, Cluster, running
 from siege import attacked, attacked_together, heals, refused
 from strict_deployment import strict, strictly_besieged
 from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom_client.demo.processes import DaemonFailed
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
@@ -27,6 +28,7 @@ TIERS = "Turnkey report: a request judged under another policy than its own"
 COLLUSION = "Multichain 2023 and insider reports: everybody who approves is one attacker"
 COMMINGLED = "FTX 2022: one vault pays what another owes"
 WITHHELD = "on paper: rejections, freezes and revocations that a coordinator keeps to itself"
+AMOUNT_LIE = "hardware wallets 2020: a false input amount turned coins into fees (CVE-2020-14199)"
 LOCAL = "on paper: an operator's own maximum counted by somebody else"
 
 
@@ -111,6 +113,26 @@ async def test_an_honest_coordinator_goes_on_after_the_limits_were_tried(
 ) -> None:
     assert all(outcome.released == 0 for outcome in outcomes.values())
     await heals(siege)
+
+
+FALSE_COINS = tuple(
+    pytest.param(cheat, marks=pytest.mark.attack(line="coordinator", title=title, origin=origin), id=cheat)
+    for cheat, title, origin in (
+        ("lie-about-amount", "a coin said to be worth less, to burn the rest as a fee", AMOUNT_LIE),
+        ("borrow-coin", "another vault's coin said to be this one's", COMMINGLED),
+    )
+)
+
+
+@pytest.mark.parametrize("cheat", FALSE_COINS)
+def test_signatures_over_false_coins_are_worth_nothing(siege: Cluster, cheat: str) -> None:
+    """Signers cannot know coins, so they sign; what they sign commits to the claims, and no node takes it."""
+    outcome = attacked_together(siege, [cheat])[cheat]
+    assert outcome.events[-1]["honest_shares"] == 2
+    made = next(line for line in outcome.events if line["event"] == "finished")
+    with pytest.raises(DaemonFailed, match="script-verify"):
+        siege.deployment.rpc("sendrawtransaction", made["raw"])
+    assert siege.deployment.rpc("gettxout", made["txid"], made["vout"]) is not None
 
 
 @pytest.mark.attack(line="coordinator", title="an officer's freeze withheld, handed in by file", origin=WITHHELD)

@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from actor import Actor, actors, funded_vault
+from actor import COIN, Actor, actors, burn_address, funded_vault
 from cluster import COINS, VAULT, Cluster, prepared, running, session_folder
 from payments import approved, paid, payee
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.records import VaultRecord
+from strongroom_client.answers import derive_address
 from strongroom_client.demo.deployment import Deployment, Shape
+from strongroom_client.trust import Proven
 
 DENIED = address_of(b"\x00\x14" + b"\x66" * 20, REGTEST)
 """The address that the charter forbids to pay."""
@@ -84,7 +87,7 @@ STRICT = Shape(treasury=("alice", "bob", "carol", "dave"), edit=_strict)
 
 @cache
 def strict() -> Deployment:
-    """A stopped deployment with four final vaults, one of them with coins; use a copy."""
+    """A stopped deployment with four final vaults, two of them with coins; use a copy."""
     deployment = Deployment(root=session_folder() / "strict", shape=STRICT)
     deployment.enrol()
     return prepared(deployment, _make_vaults)
@@ -93,15 +96,18 @@ def strict() -> Deployment:
 async def _make_vaults(deployment: Deployment) -> None:
     async with actors(deployment, "alice", "bob", "carol") as people:
         await funded_vault(deployment, people, VAULT, coins=COINS)
-        await asyncio.gather(*(_make_vault(people, name) for name in ("petty", "savings", "reserve")))
+        petty, *_ = await asyncio.gather(*(_make_vault(people, name) for name in ("petty", "savings", "reserve")))
+        deployment.rpc("generatetoaddress", 1, derive_address(petty, 0))
+        deployment.rpc("generatetoaddress", 100, burn_address())
+        await people[0].wait_for_coins("petty", 50 * COIN)
 
 
-async def _make_vault(people: tuple[Actor, ...], name: str) -> None:
+async def _make_vault(people: tuple[Actor, ...], name: str) -> Proven[VaultRecord]:
     first, *others = people
     order = await first.create_vault(name, signers=STRICT.signers, threshold=2)
     for other in others:
         await other.approve(order)
-    await first.wait_for_vault(name)
+    return await first.wait_for_vault(name)
 
 
 @contextmanager
