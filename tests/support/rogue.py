@@ -41,6 +41,10 @@ class Rogue:
         """Wait until the lie was told since it was ordered."""
         return self.daemon.wait_for("lie.told", where={"lie": lie}, after=self.mark, timeout_s=timeout_s)
 
+    def has_told(self, lie: str) -> bool:
+        """Whether the lie was told since it was ordered."""
+        return any(line.get("event") == "lie.told" and line["lie"] == lie for line in self.daemon.events[self.mark :])
+
 
 def turn_rogue(cluster: Cluster, name: str, lie: str = "") -> Rogue:
     """Stop a signer if it runs, and start the liar on its folder."""
