@@ -244,6 +244,9 @@ class Sequencer:
         finally:
             self._end_term()
             self._door.drain(NotReady("the coordinator is stopping"))
+            # What is certified and was not stored here: it is in the log all the same, and asking again says so.
+            for pending in tuple(self._by_subject.values()):
+                pending.fail(NotReady("the coordinator stops before it could answer: ask again when it is back"))
 
     def _end_term(self) -> None:
         self._term = 0
