@@ -49,7 +49,8 @@ class SmallDisk:
         self.ballast.unlink(missing_ok=True)
 
     def fail(self) -> None:
-        """Let the file system stop taking writes, files that are open included."""
+        """Let the file system stop taking writes, files that are open included; what was written before is there."""
+        _run("sync", "-f", str(self.folder))
         _run("mount", "-o", "remount,abort", str(self.folder))
 
     def mend(self) -> None:
