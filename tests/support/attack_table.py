@@ -52,9 +52,7 @@ def _rows(marks: list[dict[str, Any]], line: str) -> Iterator[str]:
     for facts in marks:
         if facts["kind"] == "attack" and facts["line"] == line:
             how = "daemons" if facts["real"] else "one process"
-            rows.setdefault(
-                facts["title"], f"| {facts['title']} | {facts['origin']} | {how} | `{_test_of(facts)}` |"
-            )
+            rows.setdefault(facts["title"], f"| {facts['title']} | {facts['origin']} | {how} | `{_test_of(facts)}` |")
     yield from (rows[title] for title in sorted(rows))
 
 
@@ -83,7 +81,9 @@ def render() -> str:
         else:
             text += f"\nNot attacked yet: {NOT_BUILT[line]}.\n"
     points = list(_points(marks))
-    text += "\n## Killed at any moment\n\nA daemon is killed (SIGKILL) on each side of every place where it writes and\n"
+    text += (
+        "\n## Killed at any moment\n\nA daemon is killed (SIGKILL) on each side of every place where it writes and\n"
+    )
     text += "then acts, and started again: no nonce twice, nothing paid twice, nothing lost, work goes on by itself.\n"
     text += "\n| Daemon | Place | Killed | Test |\n|---|---|---|---|\n" + "\n".join(points) + "\n"
     return text
