@@ -155,16 +155,15 @@ class Daemon:
             code = process.wait()
         if self._reader is not None:
             self._reader.join(STOP_TIMEOUT_S)
-        if process.stdout is not None:
-            process.stdout.close()
         return code
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         """Keep every line; a line that is no JSON object is kept as text."""
         if process.stdout is None:
             return
-        with self.log_file.open("a", encoding="utf-8") as log:
-            for line in process.stdout:
+        # A process that ends by itself leaves nobody else to close its pipe and take its exit code.
+        with process.stdout as lines, self.log_file.open("a", encoding="utf-8") as log:
+            for line in lines:
                 log.write(line)
                 log.flush()
                 try:
@@ -175,6 +174,7 @@ class Daemon:
                 with self._changed:
                     self.events.append(event)
                     self._changed.notify_all()
+        process.wait()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
