@@ -12,15 +12,12 @@ import pytest
 from actor import ready, until
 from crash_acts import People
 from crash_points import AFTER, BEFORE, CrashPoint
-from crash_points_coordinator import EVIDENCE as AT_THE_COORDINATOR
-from crash_points_signer import EVIDENCE as AT_THE_SIGNER
+from crash_points_coordinator import EVIDENCE
 from crash_scenes import PATIENCE_S, Scene, deployment, ended, people_of
 from rogue import turn_rogue
 from strongroom_client.demo.processes import Daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign]
-
-FOUND, ORDERED, AGREED = AT_THE_COORDINATOR
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +40,8 @@ class Story:
     async def is_told(self) -> None:
         """First the lie, until there is a file about it."""
         await asyncio.to_thread(turn_rogue, self.scene.cluster, self.scene.spare, "share-wrong")
-        if self.point is FOUND:
-            await self.killed_at_the_coordinator(lambda doomed: self.pay_until(lambda: not doomed.running))
-        if (self.point, self.side) == (FOUND, AFTER):
+        await self.killed_at_the_coordinator(lambda doomed: self.pay_until(lambda: not doomed.running))
+        if self.side == AFTER:
             # The record was stored: its file comes from there, and nobody lies any more.
             await self.waits_for(self.file)
         await self.pay_until(lambda: bool(set(self.files()) - self.earlier))
@@ -66,36 +62,21 @@ class Story:
         doomed = await asyncio.to_thread(self.scene.doom_coordinator, self.point, self.side)
         acting = asyncio.ensure_future(act(doomed))
         await ended(doomed)
-        if self.point is FOUND:
-            # Whatever is known from here on was stored before the kill; and the file was not written.
-            assert set(self.files()) == self.earlier
-            await asyncio.to_thread(cluster.signer(self.scene.spare).stop)
-            if self.side == BEFORE:
-                await asyncio.to_thread(turn_rogue, cluster, self.scene.spare, "share-wrong")
+        # Whatever is known from here on was stored before the kill; and the file was not written.
+        assert set(self.files()) == self.earlier
+        await asyncio.to_thread(cluster.signer(self.scene.spare).stop)
+        if self.side == BEFORE:
+            await asyncio.to_thread(turn_rogue, cluster, self.scene.spare, "share-wrong")
         await asyncio.to_thread(self.scene.plain_coordinator)
-        await asyncio.gather(acting, return_exceptions=self.point is not FOUND)
+        await acting
 
     async def is_forgiven(self) -> None:
         """Then the order of the organisation, and the word of the operator."""
         cluster, spare = self.scene.cluster, self.scene.spare
-        if self.point is ORDERED:
-            await self.killed_at_the_coordinator(lambda _: self.order())
-        else:
-            await self.order()
+        await self.order()
         await self.waits_for(lambda: self.record_shows("order"))
         await asyncio.to_thread(cluster.plain_signer, spare)
-        if self.point is AGREED:
-            await self.killed_at_the_coordinator(lambda _: self.word())
-        elif self.point in AT_THE_SIGNER:
-            cluster.signer(spare).kill()
-            doomed = await asyncio.to_thread(self.scene.doom_signer, self.point, self.side, name=spare)
-            await self.word()
-            await ended(doomed)
-            await asyncio.to_thread(cluster.plain_signer, spare)
-            if self.side == BEFORE:
-                await self.word()
-        else:
-            await self.word()
+        await asyncio.to_thread(cluster.signer_command, spare, "reinstate", self.evidence)
         await self.waits_for(lambda: self.record_shows("operator_cleared"))
         cluster.signer(spare).kill()
 
@@ -110,9 +91,6 @@ class Story:
 
         await asyncio.to_thread(give)
 
-    async def word(self) -> None:
-        await asyncio.to_thread(self.scene.cluster.signer_command, self.scene.spare, "reinstate", self.evidence)
-
     async def record_shows(self, field: str) -> bool:
         """Whether the list, which holds this record once, says so of it."""
         listed = await asyncio.to_thread(self.scene.cluster.command, "bob", "signers", "evidence")
@@ -124,7 +102,7 @@ class Story:
 
 
 def every_side() -> Iterator[Any]:
-    for point in (*AT_THE_COORDINATOR, *AT_THE_SIGNER):
+    for point in EVIDENCE:
         for side in (BEFORE, AFTER):
             mark = pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side)
             yield pytest.param(point, side, marks=mark, id=f"{side}: {point.name}".replace(" ", "-"))

@@ -346,21 +346,5 @@ EVIDENCE: Final = (
         when=_found_now,
         sites=("coordinator.evidence_book:EvidenceBook._keep run",),
     ),
-    _point(
-        "that an order for a signer's return acted is stored",
-        "the order, beside the record",
-        "tells the signer",
-        _COMMIT,
-        inside=f"{_ROWS}.evidence:set_order",
-        sites=("coordinator.evidence_book:EvidenceBook.certified enqueue",),
-    ),
-    _point(
-        "that a signer's operator agreed to its return is stored",
-        "the operator's statement, beside the record",
-        "takes the signer back, when the order is there too",
-        _COMMIT,
-        inside=f"{_ROWS}.evidence:set_statement",
-        sites=("coordinator.evidence_book:EvidenceBook.operator_says run",),
-    ),
 )
 """What is kept of a signer that was proven bad."""

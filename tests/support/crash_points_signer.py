@@ -269,14 +269,3 @@ SIGNER: Final = (
     ),
 )
 """In the order in which a signer's life passes them."""
-
-EVIDENCE: Final = (
-    _point(
-        "the operator's word that evidence is settled is stored",
-        "the word, to be signed and told at every connection",
-        "answers the operator and tells the coordinator",
-        "strongroom_signer.quarantine:Quarantine.reinstate",
-        sites=("signer.quarantine:Quarantine.reinstate commit",),
-    ),
-)
-"""What a signer keeps that was proven bad."""

@@ -63,6 +63,9 @@ EXEMPT: Final = {
     ),
     "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
+    "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
+    "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log with the next certified batch",
+    "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
     # --- many at once: the same path as one --------------------------------------------------------------------------
     "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
