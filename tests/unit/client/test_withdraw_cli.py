@@ -241,7 +241,7 @@ async def test_a_long_wait_for_signers_is_said_and_a_short_one_is_not(capsys: py
 
 @pytest.mark.parametrize(
     ("amount", "code", "why"),
-    [("21000001", 1, "at most 2100000000000000 sat"), ("20000000", 4, "allow to whom, from where and up to which")],
+    [("21000001", 1, "at most 2100000000000000 sat"), ("20000000", 4, "maximum per order: 20000000 BTC of 2.5 BTC")],
 )
 def test_an_amount_that_is_too_large_is_refused_with_the_bound(
     office: Office, amount: str, code: int, why: str
