@@ -5,6 +5,7 @@ Everything here is checked before any of it is used; a frame that breaks a rule 
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ __all__ = [
     "SIGNER_REQUESTS",
     "SignerHello",
     "certificate_of",
+    "first_of_each",
     "hello_of",
     "response",
     "signed_of",
@@ -103,6 +105,20 @@ def certificate_of(data: bytes) -> Certificate | None:
         return codec.decode(Certificate, data)
     except codec.NotCanonical as error:
         raise SignerMisbehaved(f"a certificate is not canonical: {error.message}") from error
+
+
+def first_of_each(results: Iterable[Any], asked: Container[int]) -> Iterator[Any]:
+    """The first result about each plan that the signer was asked for.
+
+    A frame has room for millions of results; more than one about a plan would be work, and lines in the log, that
+    nobody asked for.
+    """
+    heard: set[int] = set()
+    for result in results:
+        index = result.entry_index
+        if index in asked and index not in heard:
+            heard.add(index)
+            yield result
 
 
 def signed_of(message: types_pb2.SignedBody) -> SignedBody:

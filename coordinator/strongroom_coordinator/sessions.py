@@ -46,7 +46,7 @@ from strongroom_coordinator.errors import LinkBroken
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
-from strongroom_coordinator.link_frames import signed_of
+from strongroom_coordinator.link_frames import first_of_each, signed_of
 from strongroom_coordinator.signing_outbox import SigningOutbox
 from strongroom_coordinator.signing_words import SigningWords
 from strongroom_coordinator.standing import Standing
@@ -285,10 +285,11 @@ class SigningSessions:
 
     def committed(self, signer: str, asked: Iterable[int], results: Iterable[pb.CommitmentResult]) -> None:
         """Take the commitments, or refusals, that came from a signer; it was asked for those of these plans."""
-        asked, answered = tuple(asked), set()
-        for result in results:
+        asked = dict.fromkeys(asked)
+        answered: set[int] = set()
+        for result in first_of_each(results, asked):
             session = self._sessions.get(result.entry_index)
-            if session is None or result.entry_index not in asked:
+            if session is None:
                 continue
             answered.add(result.entry_index)
             if result.WhichOneof("outcome") == "commitments":
@@ -338,10 +339,10 @@ class SigningSessions:
         except StrongroomError as error:
             self._request_failed(link, asked, error)
             return
-        answered = set()
-        for result in results:
+        answered: set[int] = set()
+        for result in first_of_each(results, dict.fromkeys(asked)):
             session = self._sessions.get(result.entry_index)
-            if session is None or result.entry_index not in asked:
+            if session is None:
                 continue
             answered.add(result.entry_index)
             if result.WhichOneof("outcome") == "shares":

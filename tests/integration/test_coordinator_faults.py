@@ -116,6 +116,28 @@ async def test_commitments_for_another_plan_leave_their_sender_out(tmp_path: Pat
             await site.signed(await site.pay("customer-1", 50_000))
 
 
+async def test_of_many_answers_about_one_plan_only_the_first_is_heard(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+
+        def answer(asked: requests.Append, honest: Any) -> Any:
+            voted = honest(asked)
+            if isinstance(voted, pb.Voted) and voted.commitments:
+                refusal = pb.CommitmentResult(entry_index=voted.commitments[0].entry_index)
+                refusal.refusal.SetInParent()
+                del voted.commitments[:]
+                voted.commitments.extend([refusal] * 500)
+            return voted
+
+        intercept(site.signers["s2"].signer, requests.Append, answer)
+        with capture_logs() as events:
+            for _ in range(3):
+                await site.signed(await site.pay("customer-1", 50_000))
+        refused = [event["plan"] for event in events if event["event"] == "signing.refused"]
+        assert refused
+        assert len(refused) == len(set(refused))
+
+
 async def test_request_that_fails_as_a_whole_does_not_stop_the_others(tmp_path: Path) -> None:
     async with started(tmp_path) as site:
         await site.make_vault("customer-1")
