@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from strongroom.model.row_check import with_check
 from strongroom_coordinator.errors import BadSchema, StorageFailed
 from strongroom_coordinator.storage import chain, evidence, ledger, plans
 from strongroom_coordinator.storage.engine import Storage, _alembic_config, migrate, upsert
@@ -56,6 +57,32 @@ def test_migration_makes_exactly_the_declared_tables(storage: Storage) -> None:
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     assert migrate(url) == migrate(url) == "0002"
+
+
+def test_migration_keeps_what_the_first_schema_held_without_checks(url: str, tmp_path: Path) -> None:
+    rows = 2_500
+    engine = create_engine(url)
+    config = _alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    with sqlite3.connect(tmp_path / "coordinator.db") as database:
+        database.executemany(
+            "INSERT INTO ledger_entry VALUES (?, ?)", [(index, b"entry %d" % index) for index in range(rows)]
+        )
+        database.executemany(
+            "INSERT INTO ledger_state VALUES (?, ?)", [(b"key %d" % index, b"%d" % index) for index in range(rows)]
+        )
+        database.execute("UPDATE ledger_entry SET entry = ? WHERE entry_index = 7", (with_check(b"entry/7", b"seven"),))
+    migrate(url)
+    storage = Storage.open(url)
+    try:
+        found = storage.run_sync(lambda connection: ledger.entries(connection, 0, rows))
+        assert found == tuple(b"seven" if index == 7 else b"entry %d" % index for index in range(rows))
+        assert all(storage.key_value().get(b"key %d" % index) == b"%d" % index for index in range(rows))
+    finally:
+        storage.close()
 
 
 def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_run_again(url: str) -> None:
