@@ -17,6 +17,7 @@ from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.planner.exclusions import missing_coins_line
 from strongroom_coordinator.reading import LogReader, Reading
 from strongroom_coordinator.storage import chain as chain_rows
 from strongroom_coordinator.storage import events
@@ -58,6 +59,10 @@ class PlanOverview:
     raw_transaction: bytes
     excluded_depth: int
     """Blocks on top of the transaction that excludes it, the containing one included; 0 while nothing does."""
+    why_dead: str
+    """Why it cannot confirm as the chain is: what it claims about coins is not so. Empty for any other."""
+    can_never_confirm: bool
+    """Whether no chain at all can hold it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +183,9 @@ class Views:
         depth = 0 if outcome is None else max(self._tracker.height - outcome.height + 1, 0)
         is_own = outcome is not None and outcome.txid == record.txid
         refusals = tuple(self._refusals(record.hash)) if not raw else ()
-        problem = (f"node: {tracked.problem}",) if tracked is not None and tracked.problem else ()
+        problem: tuple[str, ...] = ()
+        if tracked is not None and (tracked.why_dead or tracked.problem):
+            problem = (f"chain: {tracked.why_dead}" if tracked.why_dead else f"node: {tracked.problem}",)
         if outcome is not None:
             stage = "confirmed" if is_own else "excluded"
         elif tracked is not None and tracked.is_broadcast:
@@ -196,6 +203,8 @@ class Views:
             refusals=refusals + problem,
             raw_transaction=raw if with_transaction else b"",
             excluded_depth=depth if not is_own else 0,
+            why_dead=tracked.why_dead if tracked is not None else "",
+            can_never_confirm=tracked is not None and tracked.can_never_confirm,
         )
 
     # --- status ----------------------------------------------------------------------------------------------------
@@ -219,7 +228,10 @@ class Views:
         depth = self._tracker.confirmations
         if record.state is OrderState.DONE or any(plan.confirmations >= depth for plan in plans):
             return Status.DONE
-        ended = all(plan.excluded_depth >= depth for plan in plans) if plans else expired
+        if not plans:
+            return Status.NEVER_WILL_BE_PAID if expired else Status.OPEN
+        # Another plan can take the place of one with false coins, as long as the order has not expired.
+        ended = all(plan.excluded_depth >= depth or (expired and plan.can_never_confirm) for plan in plans)
         return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
 
     def _payment_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
@@ -231,7 +243,8 @@ class Views:
         if not plans:
             return Status.NEVER_WILL_BE_PAID if expired else Status.OPEN
         ended = expired or record.state is OrderState.EXCLUDING or rejected_by(record) is not None
-        excluded = all(plan.excluded_depth >= depth for plan in plans)
+        # A plan whose coins are only missing may confirm yet: whoever made it may hold back what makes them.
+        excluded = all(plan.excluded_depth >= depth or plan.can_never_confirm for plan in plans)
         return Status.NEVER_WILL_BE_PAID if ended and excluded else Status.PAYABLE
 
     def _has_expired(self, final: Reading, order: Order) -> bool:
@@ -247,12 +260,13 @@ class Views:
         if status in (Status.PAID, Status.DONE):
             return ""
         if status is Status.NEVER_WILL_BE_PAID:
-            return self._why_never(record)
-        live = [plan for plan in plans if plan.stage != "excluded"]
+            return self._why_never(record, plans)
+        live = [plan for plan in plans if plan.stage != "excluded" and not plan.why_dead]
         if not live:
             judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))
             if not judgement.allowed:
-                return "; ".join(judgement.missing)
+                lost = next((plan for plan in plans if plan.why_dead and not plan.can_never_confirm), None)
+                return missing_coins_line(lost.why_dead) if lost is not None else "; ".join(judgement.missing)
             if isinstance(decode_order(record.order).action, CreateVault):
                 return self._progress(record.hash) or "its holders to generate its key"
             return self._reason(record.hash) or "its turn in the next plan"
@@ -272,13 +286,16 @@ class Views:
                 return f"confirmations: {plan.confirmations} of {self._tracker.confirmations}"
 
     @staticmethod
-    def _why_never(record: OrderRecord) -> str:
+    def _why_never(record: OrderRecord, plans: Sequence[PlanOverview]) -> str:
         person = rejected_by(record)
         if person is not None:
             return f"nothing: {person} rejected it"
         if record.state in (OrderState.CANCELLED, OrderState.EXCLUDING):
             return "nothing: it was cancelled"
-        return "nothing: it expired" if not record.plans else "nothing: a confirmed transaction excludes it"
+        if not plans:
+            return "nothing: it expired"
+        false = next((plan.why_dead for plan in plans if plan.can_never_confirm), "")
+        return f"nothing: {false}; make a new order" if false else "nothing: a confirmed transaction excludes it"
 
 
 def _read(connection: Connection, plans: set[bytes], orders: list[bytes]) -> _Rows:

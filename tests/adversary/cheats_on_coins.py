@@ -1,4 +1,4 @@
-"""Cheats with the coins that a plan claims to spend: another amount, another vault's. No signer has a chain to look at.
+"""Cheats with the coins that a plan claims to spend: another amount, another vault's, none. No signer has a chain.
 
 What a signer cannot know it need not know: the digest that it signs commits to the amount and the script of every coin
 as claimed, so a false claim makes signatures that no node accepts. These cheats collect them, and print the result.
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
-from rogue_people import COIN, HOT, ordered, pays, withdrawal
+from rogue_people import COIN, HOT, claimed, ordered, pays, withdrawal
 from rogue_plans import as_inputs, fresh_coins
 
 from strongroom.ledger import codec
@@ -34,6 +34,11 @@ async def borrow_coin(rogue: RogueLeader) -> None:
     await _signed_for(rogue, as_inputs(fresh_coins(rogue, "petty"))[0])
 
 
+@cheat("invent-coin", "Pays an order with a coin that nobody has ever seen.")
+async def invent_coin(rogue: RogueLeader) -> None:
+    await _signed_for(rogue, claimed())
+
+
 async def _signed_for(rogue: RogueLeader, coin: PlanInput) -> None:
     """Have an approved payment from a falsely claimed coin signed, and print the finished transaction."""
     order = withdrawal(rogue, amount=1_000_000)
@@ -42,7 +47,7 @@ async def _signed_for(rogue: RogueLeader, coin: PlanInput) -> None:
     action = order.order.action
     if not isinstance(action, Withdraw):
         raise NothingToCheatWith("only a withdrawal is paid")
-    where = {"txid": coin.txid[::-1].hex(), "vout": coin.vout}
+    where = {"txid": coin.txid[::-1].hex(), "vout": coin.vout, "order": order.hash.hex()}
     rogue.report.say("finished", raw=raw.hex(), payee=action.destination, amount=action.amount, **where)
 
 

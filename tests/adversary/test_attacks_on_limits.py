@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 import attack_cases
-from actor import actors, ready
+from actor import Actor, actors, ready, until
 from attack_cases import Case
 from cluster import VAULT, Cheated, Cluster, running
+from payments import approved, paid, payee, payments_on_chain
 from siege import attacked, attacked_together, heals, refused
 from strict_deployment import strict, strictly_besieged
 from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import DaemonFailed
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
@@ -115,24 +117,68 @@ async def test_an_honest_coordinator_goes_on_after_the_limits_were_tried(
     await heals(siege)
 
 
-FALSE_COINS = tuple(
-    pytest.param(cheat, marks=pytest.mark.attack(line="coordinator", title=title, origin=origin), id=cheat)
-    for cheat, title, origin in (
-        ("lie-about-amount", "a coin said to be worth less, to burn the rest as a fee", AMOUNT_LIE),
-        ("borrow-coin", "another vault's coin said to be this one's", COMMINGLED),
-    )
-)
-
-
-@pytest.mark.parametrize("cheat", FALSE_COINS)
-def test_signatures_over_false_coins_are_worth_nothing(siege: Cluster, cheat: str) -> None:
+def signed_in_vain(siege: Cluster, cheat: str, why: str) -> dict[str, Any]:
     """Signers cannot know coins, so they sign; what they sign commits to the claims, and no node takes it."""
     outcome = attacked_together(siege, [cheat])[cheat]
     assert outcome.events[-1]["honest_shares"] == 2
-    made = next(line for line in outcome.events if line["event"] == "finished")
-    with pytest.raises(DaemonFailed, match="script-verify"):
+    made: dict[str, Any] = next(line for line in outcome.events if line["event"] == "finished")
+    with pytest.raises(DaemonFailed, match=why):
         siege.deployment.rpc("sendrawtransaction", made["raw"])
+    siege.deployment.start_coordinator()
+    return made
+
+
+async def waits_for(person: Actor, order: OrderHash, words: str) -> str:
+    """Wait until the honest coordinator says this of an order; the order's status."""
+
+    async def says_so() -> str | None:
+        seen = await person.client.order(order)
+        return seen.status if words in seen.waits_for else None
+
+    status: str = await until(says_so, timeout_s=60)
+    return status
+
+
+@pytest.mark.attack(
+    line="coordinator", title="a coin said to be worth less, to burn the rest as a fee", origin=AMOUNT_LIE
+)
+async def test_a_coin_with_a_false_amount_burns_nothing_and_its_order_is_paid(siege: Cluster) -> None:
+    made = signed_in_vain(siege, "lie-about-amount", "script-verify")
     assert siege.deployment.rpc("gettxout", made["txid"], made["vout"]) is not None
+    async with actors(siege.deployment, "alice") as (alice,):
+        await ready(alice)
+        done = await paid(siege, alice, OrderHash(bytes.fromhex(made["order"])))
+    assert payments_on_chain(siege, made["payee"]) == [made["amount"]]
+    assert [plan.stage for plan in done.plans] == ["excluded", "confirmed"]
+
+
+@pytest.mark.attack(line="coordinator", title="another vault's coin said to be this one's", origin=COMMINGLED)
+async def test_another_vaults_coin_moves_nothing_and_its_order_can_be_ended(siege: Cluster) -> None:
+    """No plan of the order's vault can spend that coin, so none can take its place; but it can never confirm either."""
+    made = signed_in_vain(siege, "borrow-coin", "script-verify")
+    order = OrderHash(bytes.fromhex(made["order"]))
+    async with actors(siege.deployment, "alice", "carol") as (alice, carol):
+        await ready(alice)
+        assert await waits_for(alice, order, "reject the order and make a new one") == "payable"
+        await carol.reject(order)
+        ended = await alice.wait_for_order(order, lambda one: one.status == "never_will_be_paid", timeout_s=60)
+    assert "is not what the plan says of it" in str(ended)
+    assert siege.deployment.rpc("gettxout", made["txid"], made["vout"]) is not None
+
+
+@pytest.mark.attack(
+    line="coordinator", title="a payment planned on coins that do not exist", origin="on paper: a coin nobody can spend"
+)
+async def test_an_order_on_a_coin_that_does_not_exist_says_so_and_holds_up_nothing_else(siege: Cluster) -> None:
+    """It stays payable: who invented the coin may hold back the transaction that makes it, and has the signatures."""
+    made = signed_in_vain(siege, "invent-coin", "missingorspent")
+    async with actors(siege.deployment, "alice", "bob", "carol") as people:
+        await ready(people[0])
+        assert await waits_for(people[0], OrderHash(bytes.fromhex(made["order"])), "does not exist") == "payable"
+        destination = payee()
+        await paid(siege, people[0], await approved(people, destination, 1_000_000))
+    assert payments_on_chain(siege, destination) == [1_000_000]
+    assert payments_on_chain(siege, made["payee"]) == []
 
 
 @pytest.mark.attack(line="coordinator", title="an officer's freeze withheld, handed in by file", origin=WITHHELD)

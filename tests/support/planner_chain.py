@@ -8,7 +8,7 @@ from strongroom.ledger.messages import Plan
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom_coordinator.coins import Coin
 from strongroom_coordinator.planner import Planner
-from strongroom_coordinator.tracker.plan_book import Outpoint, PlanBook, TrackedPlan
+from strongroom_coordinator.tracker.plan_book import Claims, Outpoint, PlanBook, TrackedPlan
 
 SIGNED_WITNESS = (bytes(64),)
 
@@ -36,17 +36,16 @@ class PlannerChain:
         ]
         return free + [coin for owner, coin in self.plans.spendable_change() if owner == vault]
 
-    def coin(self, outpoint: Outpoint) -> Coin | None:
+    def coin(self, vault: str, outpoint: Outpoint) -> Coin | None:
         if outpoint in self._coins:
-            return self._coins[outpoint][1]
-        plan = self.plans.by_txid(outpoint[0])
-        return None if plan is None else next((coin for coin in plan.change if coin.outpoint == outpoint), None)
+            owner, coin = self._coins[outpoint]
+            return coin if owner == vault else None
+        return next((coin for coin in self.plans.change_of(vault, outpoint[0]) if coin.outpoint == outpoint), None)
 
-    def outputs_of(self, txid: bytes) -> list[Coin]:
-        plan = self.plans.by_txid(txid)
-        if plan is not None:
-            return list(plan.change)
-        return [coin for _, coin in self._coins.values() if coin.txid == txid]
+    def outputs_of(self, vault: str, txid: bytes) -> list[Coin]:
+        if self.plans.by_txid(txid) is not None:
+            return self.plans.change_of(vault, txid)
+        return [coin for owner, coin in self._coins.values() if owner == vault and coin.txid == txid]
 
     def stuck(self) -> list[TrackedPlan]:
         return self.stuck_plans
@@ -75,6 +74,17 @@ class PlannerChain:
             self.plans.add(TrackedPlan(record=record, plan=plan, raw_transaction=raw, is_broadcast=signed))
             self.version += 1
         return plans
+
+    def dishonest(self, plan: Plan, **claims: frozenset[Outpoint]) -> TrackedPlan:
+        """A dishonest coordinator's plan was logged and signed; what the chain shows of its claims."""
+        self.world.log(plan)
+        record = self.world.state.plan(plan_hash(codec.encode(plan)))
+        assert record is not None
+        raw = spend_of(self.world.state, plan).unsigned_transaction().serialise()
+        tracked = TrackedPlan(record=record, plan=plan, raw_transaction=raw, claims=Claims(**claims))
+        self.plans.add(tracked)
+        self.version += 1
+        return tracked
 
     def tracked(self, plan: Plan) -> TrackedPlan:
         found = self.plans.get(plan_hash(codec.encode(plan)))

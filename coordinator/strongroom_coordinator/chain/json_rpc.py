@@ -12,7 +12,7 @@ import httpx
 from strongroom.chains.bitcoin.block import Block, InvalidBlock, parse_block
 from strongroom.chains.bitcoin.policy import MAX_MONEY_SAT
 from strongroom.chains.bitcoin.transaction import InvalidTransaction, double_sha256, parse, txid_bytes, txid_text
-from strongroom_coordinator.chain.node import MempoolEntry, NodeRefused, NodeReplyInvalid, NodeUnavailable, Tip
+from strongroom_coordinator.chain.node import MempoolEntry, NodeRefused, NodeReplyInvalid, NodeUnavailable, Output, Tip
 
 DEFAULT_TIMEOUT_S: Final = 20.0
 MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
@@ -48,7 +48,10 @@ class JsonRpcNode:
         """See `BitcoinNode`."""
         info = await self._call("getblockchaininfo")
         height = _integer(_member(info, "blocks"), "blocks")
-        return Tip(height=height, block_hash=_hash(_member(info, "bestblockhash"), "bestblockhash"))
+        headers = _integer(_member(info, "headers"), "headers")
+        is_syncing = _member(info, "initialblockdownload") is not False or headers > height
+        block_hash = _hash(_member(info, "bestblockhash"), "bestblockhash")
+        return Tip(height=height, block_hash=block_hash, is_syncing=is_syncing)
 
     async def block_hash_at(self, height: int) -> bytes | None:
         """See `BitcoinNode`."""
@@ -92,6 +95,17 @@ class JsonRpcNode:
         if given != txid:
             raise NodeReplyInvalid(f"sendrawtransaction answered {txid_text(given)} instead of {txid_text(txid)}")
         return txid
+
+    async def output(self, txid: bytes, vout: int) -> Output | None:
+        """See `BitcoinNode`."""
+        with_mempool, without = True, False
+        # With the mempool, an output that a waiting transaction spends is left out; without, one that it makes.
+        for flag in (with_mempool, without):
+            found = await self._call("gettxout", txid_text(txid), vout, flag)
+            if found is not None:
+                script = _raw(_member(_member(found, "scriptPubKey"), "hex"), "script")
+                return Output(amount_sat=_satoshi(_member(found, "value"), "value"), script=script)
+        return None
 
     async def mempool_entry(self, txid: bytes) -> MempoolEntry | None:
         """See `BitcoinNode`."""

@@ -49,6 +49,16 @@ class NodeRefused(StrongroomError):
         return self.code == -25 and "missingorspent" in self.text
 
     @property
+    def invalid(self) -> bool:
+        """True if no block can ever hold a sent transaction whose coins are all spent by signatures alone.
+
+        What the check of scripts or amounts finds is final for such a one: a signature is wrong, or its coins are worth
+        less than it pays. Fees, dust, a full mempool,
+        missing inputs and immature coins are no reason: these pass.
+        """
+        return self.code == -26 and ("script-verify-flag" in self.text or "bad-txns-in-belowout" in self.text)
+
+    @property
     def already_confirmed(self) -> bool:
         """True if a sent transaction is in the chain already."""
         return self.code == -27
@@ -60,6 +70,16 @@ class Tip:
 
     height: int
     block_hash: bytes
+    is_syncing: bool
+    """The node says itself that it lacks blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An unspent output of the chain or of the mempool; one that only the mempool spends counts as unspent."""
+
+    amount_sat: int
+    script: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +123,10 @@ class BitcoinNode(Protocol):
         Raises:
             NodeRefused: with Bitcoin Core's code and reason.
         """
+        ...
+
+    async def output(self, txid: bytes, vout: int) -> Output | None:
+        """What an outpoint holds; None if the node has no such output, or a block spends it."""
         ...
 
     async def mempool_entry(self, txid: bytes) -> MempoolEntry | None:

@@ -32,11 +32,11 @@ class ChainView(Protocol):
     def coins(self, vault: str) -> list[Coin]:
         """Coins that a new plan may spend freely."""
 
-    def coin(self, outpoint: Outpoint) -> Coin | None:
-        """A coin that exists, whoever plans to spend it."""
+    def coin(self, vault: str, outpoint: Outpoint) -> Coin | None:
+        """A vault's coin that exists, whoever plans to spend it."""
 
-    def outputs_of(self, txid: bytes) -> list[Coin]:
-        """Coins that a transaction made and that exist, whoever plans to spend them."""
+    def outputs_of(self, vault: str, txid: bytes) -> list[Coin]:
+        """A vault's coins that a transaction made and that exist, whoever plans to spend them."""
 
     def stuck(self) -> list[TrackedPlan]:
         """Plans that wait in the mempool for longer than they should."""

@@ -14,11 +14,11 @@ from strongroom_coordinator.planner.chain_view import ChainView
 from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.tracker.plan_book import Outpoint, TrackedPlan
 
-__all__ = ["evicted_fee_and_rate", "plan_cancellation", "requirements_of"]
+__all__ = ["evicted_fee_and_rate", "missing_coins_line", "plan_cancellation", "requirements_of"]
 
 
 def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, action: CancelWithdraw) -> Plan:
-    """Plan a cancellation: an input of each live plan of its target goes back to the vault.
+    """Plan a cancellation: an input of each plan of its target, and of its own earlier ones, goes back to the vault.
 
     Raises:
         CannotPlan: the coins for it do not exist any more, or the fee breaks a maximum.
@@ -30,8 +30,9 @@ def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, acti
         raise CannotPlan("the withdrawal to cancel is not there")
     if all(chain.plans.get(name) is None for name in target.plans):
         raise CannotPlan("nothing: no plan of the withdrawal is waiting for a block any more")
-    required = _cover(round_, chain, must_spend(round_.state, target.hash))
-    coins = [coin for point in required if (coin := chain.coin(point)) is not None]
+    needs = (*must_spend(round_.state, target.hash), *must_spend(round_.state, record.hash))
+    required = _cover(round_, chain, vault.name, needs)
+    coins = [coin for point in required if (coin := chain.coin(vault.name, point)) is not None]
     free = [coin for coin in chain.coins(vault.name) if coin.is_confirmed and coin.outpoint not in round_.spent]
     coins += [coin for coin in free if coin.outpoint not in required]
     evicted_fee, evicted_rate = evicted_fee_and_rate(chain, required)
@@ -41,8 +42,8 @@ def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, acti
     ).plan
 
 
-def requirements_of(round_: Round, chain: ChainView, records: Sequence[OrderRecord]) -> frozenset[Outpoint]:
-    """Coins by which a new plan excludes every earlier plan of all these orders.
+def requirements_of(round_: Round, chain: ChainView, vault: str, records: Sequence[OrderRecord]) -> frozenset[Outpoint]:
+    """Coins of their vault by which a new plan excludes every earlier plan of all these orders.
 
     Raises:
         CannotPlan: such coins do not exist any more; the orders can only be ordered anew.
@@ -51,15 +52,15 @@ def requirements_of(round_: Round, chain: ChainView, records: Sequence[OrderReco
     for record in records:
         for need in must_spend(round_.state, record.hash):
             wanted[need.plan_hash, need.transactions] = need
-    return _cover(round_, chain, wanted.values())
+    return _cover(round_, chain, vault, wanted.values())
 
 
-def _cover(round_: Round, chain: ChainView, needs: Iterable[MustSpend]) -> frozenset[Outpoint]:
+def _cover(round_: Round, chain: ChainView, vault: str, needs: Iterable[MustSpend]) -> frozenset[Outpoint]:
     """Few coins that together meet every requirement: again and again the one that meets the most."""
     open_needs = list(needs)
     options: dict[Outpoint, Coin] = {}
     for need in open_needs:
-        for coin in _options(chain, need):
+        for coin in _options(chain, vault, need):
             if coin.outpoint not in round_.spent:
                 options[coin.outpoint] = coin
     chosen: set[Outpoint] = set()
@@ -70,15 +71,35 @@ def _cover(round_: Round, chain: ChainView, needs: Iterable[MustSpend]) -> froze
             default=None,
         )
         if best is None or not _met(open_needs, best):
-            raise CannotPlan("no coin is left by which a new plan would exclude the earlier one: make a new order")
+            raise CannotPlan(_why_not(chain, open_needs))
         chosen.add(best.outpoint)
         open_needs = [need for need in open_needs if not need.met_by([best.outpoint])]
     return frozenset(chosen)
 
 
-def _options(chain: ChainView, need: MustSpend) -> list[Coin]:
-    direct = [coin for point in sorted(need.outpoints) if (coin := chain.coin(point)) is not None]
-    return direct + [coin for txid in sorted(need.transactions) for coin in chain.outputs_of(txid)]
+def _why_not(chain: ChainView, needs: Iterable[MustSpend]) -> str:
+    """What to do about orders that no new plan can pay."""
+    for need in needs:
+        plan = chain.plans.get(need.plan_hash)
+        if plan is not None and plan.is_dead and not plan.can_never_confirm:
+            return missing_coins_line(plan.why_dead)
+    return "no coin is left by which a new plan would exclude the earlier one: reject the order and make a new one"
+
+
+def missing_coins_line(why: str) -> str:
+    """What people read of an order whose plan spends coins that do not exist, and that no other plan can exclude.
+
+    Whoever made the plan may hold back the transaction that makes the coins, and publish both together one day.
+    """
+    return (
+        f"nothing that anybody can do: {why}, and no other plan can exclude the one that spends it. It is paid if the "
+        "coin ever appears; a new order for the same payment would then be paid as well"
+    )
+
+
+def _options(chain: ChainView, vault: str, need: MustSpend) -> list[Coin]:
+    direct = [coin for point in sorted(need.outpoints) if (coin := chain.coin(vault, point)) is not None]
+    return direct + [coin for txid in sorted(need.transactions) for coin in chain.outputs_of(vault, txid)]
 
 
 def _met(needs: Sequence[MustSpend], coin: Coin) -> int:
@@ -90,7 +111,8 @@ def evicted_fee_and_rate(chain: ChainView, spent: Iterable[Outpoint]) -> tuple[i
     evicted: dict[bytes, TrackedPlan] = {}
     for outpoint in spent:
         for plan in chain.plans.spending(outpoint):
-            evicted[plan.hash] = plan
-            evicted.update(chain.plans.descendants(plan))
+            if not plan.is_dead:
+                evicted[plan.hash] = plan
+                evicted.update(chain.plans.descendants(plan))
     rate = max((plan.fee_rate_sat_per_vb for plan in evicted.values()), default=0)
     return sum(plan.record.fee_sat for plan in evicted.values()), rate

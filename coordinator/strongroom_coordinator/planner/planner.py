@@ -21,6 +21,7 @@ from strongroom_coordinator.planner.exclusions import plan_cancellation, require
 from strongroom_coordinator.planner.replacements import (
     Refusals,
     bumpable,
+    cancellations_again,
     coins_for_left_out,
     plan_bumps,
     replan_groups,
@@ -121,7 +122,7 @@ class Planner:
         coins = round_.free_coins(vault.name, self._chain)
         if required:
             have = {coin.outpoint for coin in coins}
-            more = [coin for point in required - have if (coin := self._chain.coin(point)) is not None]
+            more = [coin for point in required - have if (coin := self._chain.coin(vault.name, point)) is not None]
             coins = [*coins, *more]
         chunk = self._affordable(round_, vault, chunk, sum(coin.amount_sat for coin in coins))
         while chunk:
@@ -179,8 +180,11 @@ class Planner:
         return plans
 
     def _replan(self, round_: Round) -> list[Plan]:
-        """Plan orders again whose plans cannot confirm any more, or are not signed because of other orders in them."""
-        plans = []
+        """Plan orders again whose plans cannot confirm, or are not signed because of other orders in them."""
+        again = cancellations_again(round_, self._chain)
+        plans = self._cancel(
+            round_, [record for record in again if self._waiting.is_due(round_, record, self._chain.version)]
+        )
         unsignable = unsignable_plans(round_, self._chain, self._refusals)
         for name, records in replan_groups(round_, self._chain, unsignable):
             vault = round_.state.vault(name)
@@ -191,24 +195,24 @@ class Planner:
                 plan = self._pay_again(round_, vault, chunk)
                 if plan is not None:
                     plans.append(plan)
-            self._keep_for(round_, [record for record in records if not self._is_planned(plans, record)])
+            self._keep_for(round_, name, [record for record in records if not self._is_planned(plans, record)])
         round_.keep(coins_for_left_out(round_, self._chain, unsignable))
         return plans
 
     def _pay_again(self, round_: Round, vault: VaultRecord, chunk: list[Payable]) -> Plan | None:
         try:
-            required = requirements_of(round_, self._chain, [order.record for order in chunk])
+            required = requirements_of(round_, self._chain, vault.name, [order.record for order in chunk])
         except CannotPlan as error:
             for order in chunk:
                 self._hold(round_, vault, order, error.message)
             return None
         return self._pay_chunk(round_, vault, chunk, required)
 
-    def _keep_for(self, round_: Round, records: Sequence[OrderRecord]) -> None:
+    def _keep_for(self, round_: Round, vault: str, records: Sequence[OrderRecord]) -> None:
         """Leave alone the coins without which these orders could never be planned again."""
         alive = [record for record in records if decode_order(record.order).expires_ms > round_.now_ms]
         try:
-            round_.keep(requirements_of(round_, self._chain, alive))
+            round_.keep(requirements_of(round_, self._chain, vault, alive))
         except CannotPlan:
             return
 

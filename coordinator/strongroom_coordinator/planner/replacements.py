@@ -9,7 +9,7 @@ from typing import Final
 from strongroom.ledger.conflict import must_spend
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Plan, Withdraw
+from strongroom.ledger.messages import MAX_PLANS_PER_ORDER, Plan, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom_coordinator.coins import Coin
@@ -22,6 +22,7 @@ __all__ = [
     "Refusals",
     "Unsignable",
     "bumpable",
+    "cancellations_again",
     "coins_for_left_out",
     "plan_bumps",
     "replan_groups",
@@ -96,6 +97,9 @@ def replan_groups(
 ) -> Iterator[tuple[str, list[OrderRecord]]]:
     """Orders without a plan that could still confirm, by vault; those with the same earlier plans together."""
     wanted = dict.fromkeys(sorted(chain.displaced))
+    hopeless = _without_coins(chain)
+    for plan in hopeless.values():
+        wanted.update(dict.fromkeys(plan.record.order_hashes))
     left_out: set[bytes] = set()
     for blocked in unsignable.values():
         wanted.update(dict.fromkeys(blocked.plan.record.order_hashes))
@@ -106,11 +110,33 @@ def replan_groups(
         if record is None or record.state is not OrderState.PLANNED or rejected_by(record) is not None:
             continue
         action = decode_order(record.order).action
-        dead = all(name in chain.plans.conflicted or name in unsignable for name in record.plans)
-        if dead and order_hash not in left_out and isinstance(action, Withdraw):
+        dead = all(name in chain.plans.conflicted or name in unsignable or name in hopeless for name in record.plans)
+        if dead and order_hash not in left_out and _has_room(record) and isinstance(action, Withdraw):
             groups.setdefault((action.vault, record.plans), []).append(record)
     for (vault, _), records in sorted(groups.items()):
         yield vault, sorted(records, key=lambda record: (record.accepted_ms, record.hash))
+
+
+def cancellations_again(round_: Round, chain: ChainView) -> list[OrderRecord]:
+    """Cancellations that need another plan, because theirs spends coins that are not as it claims."""
+    hopeless = _without_coins(chain)
+    found = {}
+    for plan in hopeless.values():
+        record = round_.state.order(plan.record.order_hashes[0])
+        if record is not None and plan.record.is_cancel and _has_room(record):
+            if all(name in chain.plans.conflicted or name in hopeless for name in record.plans):
+                found[record.hash] = record
+    return [found[name] for name in sorted(found)]
+
+
+def _without_coins(chain: ChainView) -> dict[bytes, TrackedPlan]:
+    """Plans that cannot confirm because of what they claim about coins."""
+    return {plan.hash: plan for plan in chain.plans if plan.is_dead}
+
+
+def _has_room(record: OrderRecord) -> bool:
+    """Whether the ledger takes one more plan of the order."""
+    return len(record.plans) < MAX_PLANS_PER_ORDER
 
 
 def coins_for_left_out(
@@ -123,7 +149,9 @@ def coins_for_left_out(
     for blocked in unsignable.values():
         for order_hash in blocked.because_of if blocked.may_heal else ():
             for need in must_spend(round_.state, order_hash):
-                made = [coin for txid in need.transactions for coin in chain.outputs_of(txid)]
+                made = [
+                    coin for txid in need.transactions for coin in chain.outputs_of(blocked.plan.record.vault, txid)
+                ]
                 free = [coin for coin in made if not chain.plans.is_reserved(coin.outpoint)]
                 if len(made) > 1 and free:
                     yield min(free, key=lambda coin: (coin.amount_sat, coin.outpoint)).outpoint

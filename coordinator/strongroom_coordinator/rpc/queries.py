@@ -165,7 +165,7 @@ class Queries:
         coins = [coin_of(row) for row in tracker.coins_known.of_vault(vault)]
         coming = going = 0
         for plan in tracker.plans:
-            if plan.record.vault == vault and plan.raw_transaction is not None:
+            if plan.record.vault == vault and plan.raw_transaction is not None and not plan.is_dead:
                 coming += sum(coin.amount_sat for coin in plan.change if not tracker.plans.is_reserved(coin.outpoint))
                 going += sum(coin.amount_sat for coin in coins if coin.outpoint in plan.outpoints)
         return types_pb2.Balance(

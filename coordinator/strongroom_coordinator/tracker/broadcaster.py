@@ -74,7 +74,7 @@ class Broadcaster:
 
     async def _hand_over(self, plan: TrackedPlan) -> bool:
         """Broadcast one; True if that is news."""
-        before = (plan.is_broadcast, plan.problem)
+        before = (plan.is_broadcast, plan.problem, plan.is_invalid)
         try:
             await self._node.broadcast(plan.raw_transaction or b"")
         except NodeRefused as refusal:
@@ -83,16 +83,17 @@ class Broadcaster:
             self._next[plan.hash] = self._clock.monotonic() + min(RETRY_S * 2.0 ** min(times, 10), CHECK_S)
             if not refusal.already_confirmed:
                 plan.is_broadcast, plan.problem = False, refusal.text[:200]
-            if before != (plan.is_broadcast, plan.problem):
+                plan.is_invalid = refusal.invalid
+            if before != (plan.is_broadcast, plan.problem, plan.is_invalid):
                 log.warning("plan.not_relayed", plan=plan.hash.hex(), code=refusal.code, text=refusal.text[:200])
         else:
             self._next[plan.hash] = self._clock.monotonic() + CHECK_S
             self._refused.pop(plan.hash, None)
-            plan.is_broadcast, plan.problem = True, ""
+            plan.is_broadcast, plan.problem, plan.is_invalid = True, "", False
             if not before[0]:
                 plan.since_ms = self._clock.wall_ms()
                 log.info("plan.broadcast", plan=plan.hash.hex(), txid=plan.txid[::-1].hex())
-        return before != (plan.is_broadcast, plan.problem)
+        return before != (plan.is_broadcast, plan.problem, plan.is_invalid)
 
     async def _note(self, changed: list[TrackedPlan]) -> None:
         now_ms = self._clock.wall_ms()

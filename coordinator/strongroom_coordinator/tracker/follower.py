@@ -49,6 +49,8 @@ class Follower:
         self._tip_hash = b""
         self._recent: dict[int, list[bytes]] = {}
         self.height = -1
+        self.is_at_tip = False
+        """Every block of the node is followed, and the node lacks none that it knows of."""
         self.rescan_wanted = False
 
     async def load(self) -> None:
@@ -75,6 +77,7 @@ class Follower:
             log.info("chain.rescan_begun", height=self.height)
             await self._undo(0, reorganised=False)
         tip = await self._node.tip()
+        self.is_at_tip = tip.block_hash == self._tip_hash and not tip.is_syncing
         if tip.block_hash == self._tip_hash:
             return
         await self._leave_abandoned_blocks()
@@ -83,6 +86,7 @@ class Follower:
             if not chunk.blocks:
                 return
             await self._store(chunk)
+        self.is_at_tip = tip.block_hash == self._tip_hash and not tip.is_syncing
         log.debug("chain.followed", height=self.height)
 
     # --- forwards --------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class PlanLoader:
             record=record, plan=plan, raw_transaction=raw, is_broadcast=is_broadcast, since_ms=since_ms
         )
         self._tracker.plans.add(tracked)
+        self._tracker.claims.look(tracked)
         if not all(self._is_there(outpoint) for outpoint in tracked.outpoints):
             self._doubtful.add(tracked.hash)
         return True

@@ -30,6 +30,7 @@ from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.subjects import decode_entry
 from strongroom_coordinator.tracker.addresses import WatchedScripts
 from strongroom_coordinator.tracker.broadcaster import Broadcaster
+from strongroom_coordinator.tracker.claims import ClaimCheck
 from strongroom_coordinator.tracker.coin_book import CoinBook, coin_of, is_mature
 from strongroom_coordinator.tracker.errors import AddressIndexTooFar, WrongNetwork
 from strongroom_coordinator.tracker.feed import Bell
@@ -104,6 +105,7 @@ class Tracker:
         self._lock = asyncio.Lock()
         self._follower = Follower(self, node, storage, clock)
         self._broadcaster = Broadcaster(self, node, storage, clock)
+        self.claims = ClaimCheck(self, node, storage, clock)
         self._loader = PlanLoader(self, storage, reader, clock)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -214,20 +216,18 @@ class Tracker:
         ]
         return confirmed + [coin for owner, coin in self.plans.spendable_change() if owner == vault]
 
-    def coin(self, outpoint: Outpoint) -> Coin | None:
-        """A coin that exists, whoever plans to spend it: unspent in the chain, or change of an unsettled plan."""
+    def coin(self, vault: str, outpoint: Outpoint) -> Coin | None:
+        """A coin that exists, whoever plans to spend it: unspent in the chain, or change of a plan that may confirm."""
         row = self.coins_known.get(outpoint)
         if row is not None:
-            return coin_of(row) if is_mature(row, self.height) else None
-        plan = self.plans.by_txid(outpoint[0])
-        return None if plan is None else next((coin for coin in plan.change if coin.outpoint == outpoint), None)
+            return coin_of(row) if row.vault == vault and is_mature(row, self.height) else None
+        return next((coin for coin in self.plans.change_of(vault, outpoint[0]) if coin.outpoint == outpoint), None)
 
-    def outputs_of(self, txid: bytes) -> list[Coin]:
-        """Coins that a transaction of a vault made and that exist, whoever plans to spend them."""
-        plan = self.plans.by_txid(txid)
-        if plan is not None:
-            return list(plan.change)
-        return [coin_of(row) for row in self.coins_known.of_transaction(txid)]
+    def outputs_of(self, vault: str, txid: bytes) -> list[Coin]:
+        """A vault's coins that a transaction made and that exist, whoever plans to spend them."""
+        if self.plans.by_txid(txid) is not None:
+            return self.plans.change_of(vault, txid)
+        return [coin_of(row) for row in self.coins_known.of_transaction(txid) if row.vault == vault]
 
     def stuck(self) -> list[TrackedPlan]:
         """Plans that wait in the mempool for longer than they should."""
@@ -284,6 +284,8 @@ class Tracker:
                 await self._watch_vaults()
                 await self._loader.sync()
                 await self._follower.follow()
+                if self._follower.is_at_tip:
+                    await self.claims.check()
                 await self._refresh_rate()
         except StrongroomError as error:
             if error.kind not in (Kind.UNAVAILABLE, Kind.FAILED_PRECONDITION):

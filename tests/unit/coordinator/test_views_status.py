@@ -11,12 +11,14 @@ import pytest
 from certified_world import Certified, Clock
 from ledger_world import HOUR_MS, World
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.messages import Plan, Tick
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.subjects import decode_entry
 from strongroom_coordinator.tracker import Tracker
+from strongroom_coordinator.tracker.plan_book import Claims, TrackedPlan
 from strongroom_coordinator.views import EXPIRY_MARGIN_MS, OrderOverview, Status, Views
 
 VAULT = "customer-1"
@@ -62,6 +64,14 @@ class Desk:
     def plan(self, *orders: bytes, coin: Any = None, **parts: Any) -> tuple[bytes, Any]:
         coin = coin or self.world.coin(900_000)
         return self.world.log_plan(list(orders), [coin], **parts), coin
+
+    def track(self, plan_hash: bytes, **claims: frozenset[tuple[bytes, int]]) -> None:
+        """The tracker knows a plan, and what the chain shows of its claims."""
+        record = self.world.state.plan(plan_hash)
+        body = decode_entry(self.world.batches[-1].entries[-1]).body
+        assert record is not None
+        assert isinstance(body, Plan)
+        self.tracker.plans.add(TrackedPlan(record=record, plan=body, claims=Claims(**claims)))
 
     def block(self, height: int, plan_hash: bytes, *, by: bytes = b"") -> None:
         """A block at a height settles a plan: with its own transaction, or with another one."""
@@ -203,3 +213,39 @@ async def test_an_approved_vault_waits_for_its_key_and_says_how_far_that_is(desk
     assert (await desk.see(order)).waits_for == "its holders to generate its key"
     desk.progress[order] = "its key: attempt 7 is under way; attempt 6 failed: south: 30 s of silence"
     assert (await desk.see(order)).waits_for == desk.progress[order]
+
+
+async def test_an_order_on_a_false_coin_can_be_paid_by_another_plan_until_it_is_rejected(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(order)
+    desk.track(plan, false=frozenset([(coin.txid, coin.vout)]))
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.PAYABLE, "coins: none")
+    assert "is not what the plan says of it" in seen.plans[0].refusals[0]
+    desk.world.reject(order, "carol")
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.NEVER_WILL_BE_PAID, "nothing: carol rejected it")
+
+
+async def test_an_order_on_a_false_coin_ends_with_its_expiry(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(order)
+    desk.track(plan, false=frozenset([(coin.txid, coin.vout)]))
+    desk.log_now_ms = desk.world.time_ms + 3 * 24 * HOUR_MS + 1_000 + EXPIRY_MARGIN_MS
+    seen = await desk.see(order)
+    assert seen.status is Status.NEVER_WILL_BE_PAID
+    assert f"{coin.txid[::-1].hex()}:0 is not what the plan says of it; make a new order" in seen.waits_for
+
+
+async def test_an_order_on_a_coin_that_does_not_exist_stays_payable_and_says_why(desk: Desk) -> None:
+    """Its signatures may be in strange hands, and so may a transaction that makes the coin."""
+    order = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(order)
+    desk.track(plan, missing=frozenset([(coin.txid, coin.vout)]))
+    assert (await desk.see(order)).waits_for == "coins: none"
+    desk.world.reject(order, "carol")
+    desk.log_now_ms = desk.world.time_ms + 3 * 24 * HOUR_MS + 1_000 + EXPIRY_MARGIN_MS
+    seen = await desk.see(order)
+    assert seen.status is Status.PAYABLE
+    assert f"{coin.txid[::-1].hex()}:0 does not exist" in seen.waits_for
+    assert "would then be paid as well" in seen.waits_for
