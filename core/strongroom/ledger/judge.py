@@ -140,7 +140,7 @@ def _window_total(state: State, now_ms: int) -> Callable[[tuple[str, ...], str, 
 
 def _ended(record: OrderRecord) -> Judgement | None:
     person = rejected_by(record)
-    if person is not None or record.state is OrderState.REJECTED:
+    if person is not None:
         return _no(Code.REJECTED, f"{person} rejected it, which is for ever: make a new order")
     match record.state:
         case OrderState.CANCELLED | OrderState.EXCLUDING:

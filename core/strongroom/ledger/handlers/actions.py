@@ -132,8 +132,7 @@ class _Cancel(_WaitsWhileOpen):
 
     def check(self, state: State, at: Position) -> None:
         target = self._target(state)
-        if not isinstance(decode_order(target.order).action, Withdraw):
-            raise refused("ORDER_NOT_CANCELLABLE", "only a withdrawal can be cancelled")
+        self._payment(target)
         if target.state not in (OrderState.OPEN, OrderState.PLANNED, OrderState.EXCLUDING):
             raise refused("ORDER_NOT_CANCELLABLE", f"the order is {target.state.name}", state=target.state.name)
         if self.action.max_fee > policy.MAX_MONEY_SAT:
@@ -143,8 +142,7 @@ class _Cancel(_WaitsWhileOpen):
         target = self._target(state)
         if any(one.person == person and one.verb is Verb.INITIATE for one in target.endorsements):
             return True
-        action = decode_order(target.order).action
-        return isinstance(action, Withdraw) and named_approver(state.charter, person, withdrawal_of(action))
+        return named_approver(state.charter, person, withdrawal_of(self._payment(target)))
 
     def is_approver(self, state: State, person: str) -> bool:
         return False
@@ -166,6 +164,13 @@ class _Cancel(_WaitsWhileOpen):
         if target is None:
             raise refused("ORDER_UNKNOWN", f"the ledger has no order {self.action.order_hash.hex()} to cancel")
         return target
+
+    def _payment(self, target: OrderRecord) -> Withdraw:
+        """Return what the target pays; anything else is no order to cancel."""
+        action = decode_order(target.order).action
+        if not isinstance(action, Withdraw):
+            raise refused("ORDER_NOT_CANCELLABLE", "only a withdrawal can be cancelled")
+        return action
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +255,6 @@ class _Lift(_WaitsWhileOpen):
         return person in quorum_members(state.charter, state.charter.unfreeze)
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        if record.state is not OrderState.OPEN:
-            return record
         if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
             return record
         freeze = state.freeze(self.action.freeze)
@@ -279,8 +282,6 @@ class _Reinstate(_WaitsWhileOpen):
         return person in quorum_members(state.charter, state.charter.unfreeze)
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        if record.state is not OrderState.OPEN:
-            return record
         if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
             return record
         return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)

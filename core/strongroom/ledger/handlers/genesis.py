@@ -19,7 +19,7 @@ __all__ = ["apply_genesis"]
 
 def apply_genesis(state: MutableState, body: Genesis, at: Position) -> None:
     """Check the genesis against the pinned log id and put its charter in force."""
-    if at.index != 0 or state.charter_record is not None:
+    if state.charter_record is not None:
         raise refused("GENESIS_MISPLACED", "a genesis can only be the first entry of the log")
     if log_id_of(body.charter) != state.log_id:
         raise refused("WRONG_LOG", f"the charter's hash is {log_id_of(body.charter).hex()}, not the log id pinned here")

@@ -50,8 +50,9 @@ def apply_order(state: MutableState, body: OrderEntry, at: Position) -> Author |
         endorsements=tuple(said),
         cancelled_by=b"",
     )
-    state.add_order(act.begin(state, record, at), order.id, now_ms=at.time_ms)
-    _advance(state, act, order_hash, at)
+    record = act.begin(state, record, at)
+    state.add_order(record, order.id, now_ms=at.time_ms)
+    _advance(state, act, record, at)
     return None if isinstance(order.action, Freeze) else Author(name=initiators[0].person)
 
 
@@ -68,7 +69,7 @@ def apply_endorse(state: MutableState, body: Endorse, at: Position) -> Author | 
     if endorsement.verb is Verb.REJECT and record.state is OrderState.OPEN:
         changed = replace(changed, state=OrderState.REJECTED, ended_ms=at.time_ms)
     state.change_order(changed)
-    _advance(state, act, record.hash, at)
+    _advance(state, act, changed, at)
     # A rejection must always find its way into the log, or the signers that hold it would stop voting.
     return None if endorsement.verb is Verb.REJECT else Author(name=endorsement.person)
 
@@ -121,11 +122,8 @@ def _check_open(state: MutableState, act: Act, record: OrderRecord, new: Endorse
         raise refused("ORDER_EXPIRED", "the order has expired")
 
 
-def _advance(state: MutableState, act: Act, order_hash: bytes, at: Position) -> None:
-    """Let the order act in the ledger if it can by now."""
-    record = state.order(order_hash)
-    if record is None:
-        return
+def _advance(state: MutableState, act: Act, record: OrderRecord, at: Position) -> None:
+    """Let the order, as just recorded, act in the ledger if it can by now."""
     changed = act.settle(state, record, at)
     if changed != record:
         state.change_order(changed)
