@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 import charter_builder as builder
-from ledger_world import World, sign
+from ledger_world import Body, World, sign
 from refusals import refusal_of
 from strongroom.ledger.charter import Quorum, log_id_of
-from strongroom.ledger.messages import Adopt, Genesis, Tick
+from strongroom.ledger.messages import Adopt, Endorse, Genesis, OrderEntry, Signed, SignerFreeze, Tick
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.view import MemoryStore
 
@@ -25,8 +25,19 @@ def test_genesis_puts_the_charter_in_force() -> None:
     assert world.state.charter == world.charter
 
 
-def test_nothing_comes_before_the_genesis() -> None:
-    assert refusal_of(World(), Tick()) == "GENESIS_MISSING"
+@pytest.mark.parametrize(
+    "body",
+    [
+        Tick(),
+        OrderEntry(order=b"no order", endorsements=(Signed(body=b"no word", signature=bytes(64)),)),
+        Endorse(endorsement=Signed(body=b"no word", signature=bytes(64))),
+        SignerFreeze(statement=Signed(body=b"no word", signature=bytes(64))),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_nothing_comes_before_the_genesis(body: Body) -> None:
+    """Whatever it is, and whatever else is wrong with it."""
+    assert refusal_of(World(), body) == "GENESIS_MISSING"
 
 
 def test_a_second_genesis_is_refused() -> None:

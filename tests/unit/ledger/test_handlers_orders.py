@@ -134,8 +134,9 @@ def test_other_orders_that_could_never_act_are_refused(
     assert refusal_of(world, world.order_entry(world.order(action(world)), "alice")) == code
 
 
-def test_a_vault_of_an_unlisted_chain_is_refused(world: World) -> None:
-    foreign = replace(world.creation("new"), chain=MAINNET.caip2)
+@pytest.mark.parametrize("chain", [MAINNET.caip2, "bip122:00000000000000000000000000000000"])
+def test_a_vault_of_an_unlisted_chain_is_refused(world: World, chain: str) -> None:
+    foreign = replace(world.creation("new"), chain=chain)
     assert refusal_of(world, world.order_entry(world.order(foreign), "alice")) == "CHAIN_UNKNOWN"
 
 
@@ -264,6 +265,21 @@ def test_a_rejection_ends_an_open_order_for_ever(world: World) -> None:
     assert refusal_of(world, world.plan([order_hash], [world.coin(200_000)])) == "REJECTED"
 
 
+def test_an_approver_who_initiated_the_order_may_still_reject_it(world: World) -> None:
+    order_hash = world.submit(world.withdrawal(VAULT, 100_000), "alice", "bob")
+    world.reject(order_hash, "alice")
+    assert state_of(world, order_hash) is OrderState.REJECTED
+
+
+def test_a_planned_order_takes_a_rejection_after_it_expired(world: World) -> None:
+    """Its plan may still be bumped, which the rejection is to stop."""
+    order_hash, coin = world.pay(VAULT, 100_000), world.coin(200_000)
+    first = world.log_plan([order_hash], [coin])
+    world.later(4 * DAY_MS)
+    world.reject(order_hash, "carol")
+    assert refusal_of(world, world.plan([order_hash], [coin], fee_sat=2_000, bumps=first)) == "REJECTED"
+
+
 def test_an_order_full_of_approvals_has_room_for_a_rejection() -> None:
     crowd = tuple(f"approver-{number}" for number in range(128))
     base = builder.charter()
@@ -311,6 +327,11 @@ def test_others_do_not_cancel(world: World) -> None:
     order_hash = world.submit(world.withdrawal(VAULT, 100_000), "alice", "bob")
     cancel = world.order(CancelWithdraw(order_hash=order_hash, max_fee=1))
     assert refusal_of(world, world.order_entry(cancel, "shop")) == "INITIATOR_NOT_ALLOWED"
+
+
+def test_a_cancellation_allows_no_fee_beyond_all_money(world: World) -> None:
+    cancel = world.order(CancelWithdraw(order_hash=world.pay(VAULT, 100_000), max_fee=21_000_000 * 100_000_000 + 1))
+    assert refusal_of(world, world.order_entry(cancel, "shop")) == "AMOUNT_INVALID"
 
 
 def test_only_a_withdrawal_is_cancelled(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
-from ledger_world import BTC, DAY_MS, HOUR_MS, World
+from ledger_world import BTC, DAY_MS, HOUR_MS, Coin, World
 from refusals import refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
@@ -334,6 +334,17 @@ def test_a_bump_shares_an_input_with_every_earlier_plan_of_every_order(world: Wo
     only_second = world.plan([order], [second_coin], fee_sat=3_000, bumps=second)
     assert refusal_of(world, only_second) == "PLAN_CONFLICT"
     world.log_plan([order], [first_coin], fee_sat=3_000, bumps=first)
+
+
+def test_a_bump_may_not_lean_on_a_plan_in_between(world: World) -> None:
+    """A new plan may exclude the earlier one by spending what came in between; a bump must share the coin itself."""
+    order, other, coin = world.pay(VAULT, 50_000), world.pay(VAULT, 60_000), world.coin(200_000)
+    first = world.log_plan([order], [coin])
+    between = world.planned([other], [coin])
+    change_coin = Coin(between.txid, 1, 139_000, branch=1)
+    bump = world.plan([order], [change_coin], fee_sat=2_000, bumps=first, change_index=1)
+    assert refusal_of(world, bump) == "BUMP_MISMATCH"
+    world.log(replace(bump, bumps=b""))
 
 
 def test_a_freeze_stops_bumps_too(world: World) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ledger_world import DAY_MS, HOUR_MS, World
 from strongroom.ledger.judge import judge_order, judge_release, vault_of
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Tick, Unfreeze, Verb
-from strongroom.ledger.reasons import REASONS
+from strongroom.ledger.messages import CancelWithdraw, Tick, Unfreeze, Verb
+from strongroom.ledger.reasons import REASONS, StateDamaged
 from strongroom.ledger.records import OrderRecord, PlanRecord
 from strongroom.ledger.state import decode_order
 
@@ -153,6 +155,16 @@ def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: Wo
     draft.add(world.entry(world.endorse("carol", Verb.REJECT, order)))
     assert judge_release(draft.state, plan, world.time_ms).code is Code.REJECTED
     assert released(world, plan) is Code.ALLOWED
+
+
+def test_a_state_that_lost_an_order_stops_whatever_names_it(world: World) -> None:
+    order = world.pay(VAULT, 100_000)
+    plan = world.planned([order], [world.coin(200_000)])
+    with pytest.raises(StateDamaged, match="which has no record"):
+        judge_release(world.state, replace(plan, order_hashes=(order, bytes(32))), world.time_ms)
+    cancel = decode_order(world.order(CancelWithdraw(order_hash=bytes(32), max_fee=1)))
+    with pytest.raises(StateDamaged, match="which has no record"):
+        vault_of(world.state, cancel)
 
 
 def test_every_code_of_a_judgement_is_a_reason_with_a_remedy() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from charter_builder import ADDRESS, BTC, COIN, HOUR_MS, charter, paying_only, person, rule, signing_key, with_rules
@@ -116,8 +118,28 @@ def test_only_whom_the_rule_names_may_initiate() -> None:
     assert judge(started("shop"), said("alice"), said("bob"), book=book).code is Code.INITIATOR_NOT_ALLOWED
     assert judge(started("dave"), said("alice"), said("bob"), book=book).allowed
     assert judge(said("alice"), said("bob")).code is Code.INITIATOR_NOT_ALLOWED
+    assert judge(started("shop"), book=book).missing[0] == "initiated by shop, but only person:dave may"
     assert may_initiate(book, "dave", PAYMENT)
     assert not may_initiate(book, "shop", PAYMENT)
+
+
+def test_a_person_and_a_group_of_one_name_are_not_taken_for_each_other() -> None:
+    namesake = Group(name="shop", members=("dave",))
+    of_group = charter(groups=(*charter().groups, namesake), rules=(rule(initiated=("group:shop",)),))
+    of_person = charter(groups=(*charter().groups, namesake), rules=(rule(initiated=("person:shop",)),))
+    assert [may_initiate(of_group, who, PAYMENT) for who in ("dave", "shop")] == [True, False]
+    assert [may_initiate(of_person, who, PAYMENT) for who in ("dave", "shop")] == [False, True]
+
+
+def test_a_name_that_is_nobodys_in_the_charter_initiates_nothing() -> None:
+    assert not may_initiate(with_rules(rule(initiated=("person:ghost",))), "ghost", PAYMENT)
+
+
+@pytest.mark.parametrize("parts", [{"vaults": ("treasury",)}, {"to": paying_only("elsewhere")}])
+def test_a_rule_about_another_vault_or_destination_gives_nobody_a_say(parts: dict[str, Any]) -> None:
+    book = with_rules(rule(**parts))
+    assert not may_initiate(book, "shop", PAYMENT)
+    assert not named_approver(book, "alice", PAYMENT)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +155,12 @@ def test_only_whom_the_rule_names_may_initiate() -> None:
 )
 def test_what_no_rule_allows_is_denied(payment: Withdrawal, code: Code) -> None:
     assert judge(started(), said("alice"), said("bob"), payment=payment).code is code
+
+
+def test_an_asset_that_the_rule_does_not_list_is_told_as_that_alone() -> None:
+    payment = Withdrawal(vault="customer-1", asset="eip155:1/slip44:60", amount=1, destination=ADDRESS)
+    judgement = judge(started(), said("alice"), said("bob"), payment=payment)
+    assert judgement.missing == ("the rule does not allow eip155:1/slip44:60",)
 
 
 def test_the_maximum_itself_is_allowed() -> None:
@@ -181,11 +209,24 @@ def test_a_rejection_by_someone_no_matching_rule_names_changes_nothing() -> None
     assert named_approver(with_rules(smaller, rule()), "dave", PAYMENT)
 
 
+def test_a_rejection_never_counts_as_an_approval() -> None:
+    """Above the maximum nobody is an approver whose word ends the order, and still it counts for nothing."""
+    payment = Withdrawal(vault="customer-1", asset=BTC, amount=5 * COIN, destination=ADDRESS)
+    judgement = judge(started(), said("alice"), said("bob", Verb.REJECT), payment=payment)
+    assert judgement.missing == ("maximum per order: 5 BTC of 2.5 BTC", "1 more approval from group treasury")
+
+
 def test_a_limit_counts_what_was_planned_before_and_this_order() -> None:
     assert judge(started(), said("alice"), said("bob"), used=39 * COIN).allowed
     judgement = judge(started(), said("alice"), said("bob"), used=39 * COIN + 1)
     assert judgement.code is Code.OVER_LIMIT
     assert judgement.missing == ("limit 24h: 40.00000001 BTC of 40 BTC",)
+
+
+def test_a_limit_that_names_other_assets_only_does_not_bind_the_payment() -> None:
+    other = Limit(window_ms=HOUR_MS, amounts=(AssetAmount(asset="eip155:1/slip44:60", amount=1),))
+    book = with_rules(rule(limits=(other, *rule().limits)))
+    assert judge(started(), said("alice"), said("bob"), book=book).allowed
 
 
 def test_each_window_is_asked_for_with_the_globs_of_the_rule() -> None:
@@ -310,6 +351,8 @@ def test_a_quorum_of_nobody_is_never_met_and_machines_never_count() -> None:
         ("customer-1", "customer-10", False),
         ("*", "", True),
         ("*-eu-*", "hot-eu-1", True),
+        ("customer-*", "treasury-10", False),
+        ("*-eu", "hot-us-1", False),
         ("*-eu-*", "hot-us-1", False),
         ("a*a", "a", False),
         ("a*a", "aa", True),
