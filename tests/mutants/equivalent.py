@@ -7,4 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-EQUIVALENT: Final[dict[str, str]] = {}
+EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.ledger.plans:_orders_of_one_vault: part or not isinstance(paid, Withdraw)": (
+        "narrows the type: a cancellation is only ever accepted for a withdrawal"
+    ),
+    "strongroom.ledger.handlers.actions:_Pay.check: part or least is None": (
+        "narrows the type: an address decodes to one of the five kinds of script, each with its least amount"
+    ),
+    "strongroom.ledger.handlers.actions:_Cancel.may_initiate: part and one.verb is Verb.INITIATE": (
+        "whoever approved or rejected the payment is an approver whom a rule names, who may cancel it as well"
+    ),
+}
