@@ -94,8 +94,6 @@ def decode_claimed(cls: type[M], kind: str, signed: SignedBody) -> M:
     Raises:
         BadSignedBody: it is not canonical; whoever sent it is at fault.
     """
-    if len(signed.body) > MAX_BODY_BYTES:
-        raise BadSignedBody(f"a {kind} of {len(signed.body)} bytes is above {MAX_BODY_BYTES}", signed_kind=kind)
     try:
         return codec.decode(cls, signed.body, max_size=MAX_BODY_BYTES)
     except codec.NotCanonical as error:

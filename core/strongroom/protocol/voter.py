@@ -155,8 +155,9 @@ def open_term(
         vote_keys=vote_keys,
         witness_quorum=witness_quorum,
     )
-    own = next((item.signed for item in verified if item.signer == state.signer), None)
-    if own is not None and (term != state.term or state.promise is None or own.body != state.promise.body):
+    own = next((item.signed.body for item in verified if item.signer == state.signer), None)
+    # A promise names its term, so one of an earlier term is another statement as well.
+    if own is not None and (state.promise is None or own != state.promise.body):
         return raise_alarm(state, Alarm.OWN_STATEMENT_UNKNOWN, f"statement for term {term}")
     if base_certificate is not None:
         inspected = inspect_certificate(state, base_certificate)
@@ -180,12 +181,12 @@ def open_term(
     )
 
 
-def missing(state: VoterState, target: Head | None, log: LogView, *, keep: Keep = Keep.ALL) -> Missing | None:
+def missing(state: VoterState, target: Head, log: LogView, *, keep: Keep = Keep.ALL) -> Missing | None:
     """Say which entries the own log lacks below a certified head (the base of a term, or a certificate's).
 
     Args:
         state: The current state.
-        target: A head whose certificate was verified; None for the empty log.
+        target: A head whose certificate was verified.
         log: The own stored log.
         keep: How much of it to build on.
 
@@ -194,8 +195,8 @@ def missing(state: VoterState, target: Head | None, log: LogView, *, keep: Keep 
         `take_certificate` then decides. A log with the same entries in other batches, none of which ends at the head,
         lacks it: a leader that split a batch differently for this signer must not keep it out.
     """
-    end = 0 if target is None else target.size
-    if target is None or (log.size >= end and log.root_at(end) == target.root and log.digest_at(end) is not None):
+    end = target.size
+    if log.root_at(end) == target.root and log.digest_at(end) is not None:
         return None
     start = log.final_size
     if keep is not Keep.FINAL and state.held is not None and state.held.head.size <= end:
@@ -230,7 +231,7 @@ def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarme
     if size < log.final_size:
         return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"base at {size}, final at {log.final_size}")
     if base is not None:
-        if log.size < size or (log.root_at(size) != base.head.root and size > log.final_size):
+        if log.root_at(size) != base.head.root and size > log.final_size:
             raise BaseNotStored(f"the log does not hold the base at {size} yet", size=str(size))
         problem = _compare(state, base.head, log)
         if problem is not None:
