@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 import protocol_world as world
-from strongroom.ledger.messages import Certificate, Head
+from strongroom.ledger.messages import Certificate, CertificateVote, Head, Vote
+from strongroom.ledger.pae import pae
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     BadCertificate,
@@ -23,7 +24,7 @@ from strongroom.protocol.certificates import (
     verify_certificate,
     verify_vote,
 )
-from strongroom.protocol.signed import BadSignedBody
+from strongroom.protocol.signed import MAX_BODY_BYTES, BadSignedBody, SignedBody, decode_claimed
 
 HEAD = world.head_at([b"a", b"b"], term=2)
 
@@ -91,6 +92,22 @@ def test_a_vote_that_names_an_impossible_certificate_is_refused(bad: Held) -> No
         vote_of("s1", held=bad)
 
 
+@pytest.mark.parametrize("head", [replace(HEAD, term=0), replace(HEAD, size=0)], ids=["term 0", "size 0"])
+def test_a_vote_before_the_first_term_or_for_an_empty_log_is_refused(head: Head) -> None:
+    with pytest.raises(BadVote, match="start at 1"):
+        vote_of("s1", head)
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "not signed"])
+def test_a_body_above_the_maximum_is_refused_before_its_signature_is_looked_at(signed: bool) -> None:
+    body = bytes(MAX_BODY_BYTES + 1)
+    signature = world.KEYS["s1"].sign(pae("vote", body)) if signed else bytes(64)
+    with pytest.raises(BadSignedBody, match="above 131072"):
+        verify_vote("s1", SignedBody(body=body, signature=signature), log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+    with pytest.raises(BadSignedBody, match="more than 131072"):
+        decode_claimed(Vote, "vote", SignedBody(body=body, signature=signature))
+
+
 def test_votes_for_different_heads_make_no_certificate() -> None:
     other = world.head_at([b"a", b"x"], term=2)
     with pytest.raises(BadCertificate):
@@ -124,6 +141,34 @@ def test_votes_for_another_head_do_not_certify_this_one() -> None:
         verify(
             replace(good, votes=(good.votes[0], replace(good.votes[1], held_term=1, held_size=1, held_head=b"h" * 32)))
         )
+
+
+def certificate_signed_by(head: Head, held: Held) -> Certificate:
+    """A certificate whose votes are truly signed, whatever they say."""
+    return Certificate(
+        head=head,
+        votes=tuple(
+            CertificateVote(
+                signer=name,
+                held_term=held.term,
+                held_size=held.size,
+                held_head=held.head_hash,
+                signature=sign_vote(world.KEYS[name], head, held).signature,
+            )
+            for name in ("s1", "s2")
+        ),
+    )
+
+
+def test_a_certificate_truly_signed_for_another_log_is_refused() -> None:
+    verify(certificate_signed_by(HEAD, NO_CERTIFICATE))
+    with pytest.raises(BadCertificate, match="another log"):
+        verify(certificate_signed_by(replace(HEAD, log_id=bytes(32)), NO_CERTIFICATE))
+
+
+def test_a_certificate_of_votes_that_no_honest_signer_casts_is_refused() -> None:
+    with pytest.raises(BadCertificate, match="not below the head"):
+        verify(certificate_signed_by(HEAD, held(2, 9)))
 
 
 def test_a_certificate_makes_final_what_its_least_vote_names_in_the_same_term() -> None:

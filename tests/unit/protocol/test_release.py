@@ -187,6 +187,25 @@ def test_a_share_out_of_range_is_blamed_too() -> None:
     assert [item.signer for item in caught.value.evidence] == ["s1"]
 
 
+def test_a_wrong_share_is_no_evidence_against_another_signer() -> None:
+    chosen, shares = signing_round("s1", "s2")
+    wrong = resigned(shares[SignerName("s2")], lambda m: replace(m, shares=(m.shares[0], bytes(31) + b"\x01")))
+    commitments = tuple(item.signed for item in chosen.commitments)
+    assert evidence_holds(
+        ShareEvidence(signer=SignerName("s2"), shares=wrong, commitments=commitments), task=TASK, vote_keys=KEYS
+    )
+    assert not evidence_holds(
+        ShareEvidence(signer=SignerName("s1"), shares=wrong, commitments=commitments), task=TASK, vote_keys=KEYS
+    )
+
+
+def test_shares_of_a_holder_outside_the_set_are_refused() -> None:
+    chosen, shares = signing_round("s1", "s2")
+    intruder = replace(shares[SignerName("s1")].message, signer="s3")
+    with pytest.raises(BadContribution, match="another signer set"):
+        verify_shares(chosen, sign_body("shares", intruder, OWNERS.vote_keys["s3"]), vote_keys=KEYS)
+
+
 @pytest.mark.attack(
     line="coordinator",
     title="blame by other commitments than the signer saw",

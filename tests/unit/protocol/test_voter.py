@@ -11,9 +11,9 @@ import protocol_world as world
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate
 from strongroom.protocol import voter
-from strongroom.protocol.certificates import BadCertificate, VerifiedVote, held_of, verify_vote
+from strongroom.protocol.certificates import BadCertificate, Held, VerifiedVote, held_of, verify_vote
 from strongroom.protocol.signed import SignedBody
-from strongroom.protocol.terms import MAX_TERM_STEP, BadStatements, sign_new_term, verify_new_term
+from strongroom.protocol.terms import MAX_TERM_STEP, BadStatements, highest_held, sign_new_term, verify_new_term
 from strongroom.protocol.voter_state import (
     Adopted,
     Alarm,
@@ -90,6 +90,20 @@ def joined(term: int, base: Certificate | None, log: world.ToyLog) -> VoterState
     adopted, outcome = voter.adopt(opened, log)
     assert isinstance(outcome, Adopted)
     return adopted
+
+
+class ForgetfulLog(world.ToyLog):
+    """A log that has all its entries, but neither roots nor batch ends below its last one."""
+
+    def root_at(self, size: int) -> bytes | None:
+        return super().root_at(size) if size == self.size else None
+
+
+class OneBatchLog(world.ToyLog):
+    """A log that was sent all its entries in one batch: it has a state at its end only."""
+
+    def digest_at(self, size: int) -> bytes | None:
+        return super().digest_at(size) if size == self.size else None
 
 
 FRESH = initial_state(world.LOG_ID, "s1")
@@ -175,6 +189,51 @@ def test_one_base_a_term_and_the_same_statements_again_change_nothing() -> None:
         open_term(state, 3, [statement("s2", 3), statement("s4", 3)], None)
 
 
+def test_a_term_is_not_opened_by_one_statement_too_many_though_it_repeats_a_signer() -> None:
+    first, second = statement("s2", 3), statement("s3", 3)
+    with pytest.raises(BadStatements, match="exactly 2"):
+        open_term(FRESH, 3, [first, second, second], None)
+
+
+def test_a_statement_by_no_signer_of_the_charter_opens_nothing() -> None:
+    stranger = sign_new_term(
+        S1, log_id=world.LOG_ID, signer="zed", term=3, leader=world.LEADER, boot_id=world.BOOT, held=held_of(None)
+    )
+    with pytest.raises(BadStatements, match="no signer of this charter"):
+        open_term(FRESH, 3, [statement("s2", 3), stranger], None)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        Held(term=1, size=0, head_hash=b"h" * 32),
+        Held(term=1, size=1, head_hash=b""),
+        Held(term=0, size=1, head_hash=b""),
+        Held(term=0, size=0, head_hash=b"h" * 32),
+        Held(term=3, size=1, head_hash=b"h" * 32),
+        Held(term=4, size=1, head_hash=b"h" * 32),
+    ],
+    ids=["no size", "no head", "size without term", "head without term", "of the new term", "of a later term"],
+)
+def test_a_statement_that_names_an_impossible_certificate_is_refused(held: Held) -> None:
+    signed = sign_new_term(
+        world.KEYS["s2"],
+        log_id=world.LOG_ID,
+        signer="s2",
+        term=3,
+        leader=world.LEADER,
+        boot_id=world.BOOT,
+        held=held,
+    )
+    with pytest.raises(BadStatements, match="impossible certificate"):
+        verify_new_term(signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, term=3, leader=world.LEADER)
+
+
+def test_no_statements_make_no_base() -> None:
+    with pytest.raises(BadStatements):
+        highest_held([])
+
+
 def test_an_opening_below_the_own_term_is_refused() -> None:
     state, _ = promise(FRESH, 5)
     with pytest.raises(StaleTerm):
@@ -192,6 +251,34 @@ def test_a_base_is_adopted_only_when_it_is_stored() -> None:
         voter.vote(state, S1, world.head_at([b"a", b"b", b"c"], term=2), world.ToyLog((b"a", b"b", b"c")))
     adopted, outcome = voter.adopt(state, world.ToyLog((b"a", b"b", b"old")))
     assert (adopted.held, outcome) == (base, Adopted(truncate_to=2))
+
+
+def test_nothing_is_missing_below_a_head_that_the_log_holds() -> None:
+    log = world.ToyLog((b"a", b"b"))
+    for keep in Keep:
+        assert voter.missing(FRESH, world.head_at([b"a"], term=1), log, keep=keep) is None
+
+
+def test_a_base_is_not_adopted_while_no_own_batch_ends_there() -> None:
+    base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
+    state, _ = open_term(FRESH, 2, [statement("s2", 2, base), statement("s3", 2)], base)
+    with pytest.raises(BaseNotStored):
+        voter.adopt(state, OneBatchLog((b"a", b"b")))
+
+
+def test_nothing_is_adopted_before_a_base_was_accepted() -> None:
+    promised, _ = promise(FRESH, 3)
+    for state in (FRESH, promised):
+        with pytest.raises(TermNotOpen):
+            voter.adopt(state, EMPTY)
+
+
+def test_a_base_adopted_again_drops_nothing_that_was_stored_since() -> None:
+    base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
+    state = joined(2, base, world.ToyLog((b"a",)))
+    log = world.ToyLog((b"a", b"b"))
+    state, _ = voter.vote(state, S1, world.head_at(log.batches, term=2), log)
+    assert voter.adopt(state, log) == (state, Adopted(truncate_to=None))
 
 
 def test_what_a_lower_base_leaves_out_is_no_longer_held() -> None:
@@ -266,6 +353,16 @@ def test_a_vote_is_only_for_the_own_head_in_the_own_term() -> None:
         voter.vote(promised, S1, replace(head, term=3), log)
 
 
+def test_a_vote_of_an_earlier_term_binds_nobody_to_its_batch() -> None:
+    lost = world.ToyLog((b"x", b"y"))
+    state, _ = voter.vote(joined(2, None, EMPTY), S1, world.head_at(lost.batches, term=2), lost)
+    state, _ = open_term(state, 3, [statement("s2", 3), statement("s3", 3)], None)
+    state, _ = voter.adopt(state, lost)
+    log = world.ToyLog((b"a",))
+    _, signed = voter.vote(state, S1, world.head_at(log.batches, term=3), log)
+    assert seen_by_others(signed).head == world.head_at(log.batches, term=3)
+
+
 def test_a_vote_names_the_certificate_held() -> None:
     base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     log = world.ToyLog((b"a", b"b"))
@@ -299,6 +396,35 @@ def test_a_certificate_is_held_only_with_its_entries() -> None:
     assert take(after, certificate, world.ToyLog((b"a", b"b"))) == (after, Known())
 
 
+def test_a_forged_certificate_is_not_taken() -> None:
+    good = world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"])
+    forged = replace(good, votes=(replace(good.votes[0], signature=bytes(64)), good.votes[1]))
+    with pytest.raises(BadCertificate):
+        take(joined(2, None, EMPTY), forged, world.ToyLog((b"a",)))
+
+
+def test_certificates_of_a_term_that_extend_each_other_are_taken_in_turn() -> None:
+    first = world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"])
+    second = world.certificate(world.head_at([b"a", b"b"], term=2), ["s2", "s3"])
+    log = world.ToyLog((b"a", b"b"))
+    state, _ = take(joined(2, None, EMPTY), first, log)
+    state, outcome = take(state, second, log)
+    assert (state.held, outcome) == (second, Taken(truncate_to=None))
+
+
+def test_a_certificate_where_no_own_batch_ends_is_not_held_and_its_batches_are_fetched() -> None:
+    certificate = world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"])
+    state, log = joined(2, None, EMPTY), OneBatchLog((b"a", b"b"))
+    assert take(state, certificate, log) == (state, Behind())
+    assert voter.missing(state, certificate.head, log) == Missing(keep=0, end=1)
+
+
+def test_an_older_certificate_of_the_term_is_known_though_its_root_is_not_at_hand() -> None:
+    log = ForgetfulLog((b"a", b"b"))
+    state, _ = take(joined(2, None, EMPTY), world.certificate(world.head_at(log.batches, term=2), ["s2", "s3"]), log)
+    assert take(state, world.certificate(world.head_at([b"a"], term=2), ["s2", "s3"]), log) == (state, Known())
+
+
 def test_a_certificate_below_the_own_term_is_refused() -> None:
     state, _ = promise(FRESH, 3)
     with pytest.raises(StaleTerm):
@@ -325,7 +451,11 @@ def test_joining_by_certificate_drops_what_lies_beyond_it_and_the_base_may_follo
     log = world.ToyLog((b"a", b"b"))
     state, _ = voter.vote(state, S1, world.head_at(log.batches, term=5), log)
     other_base = world.certificate(world.head_at([b"x"], term=1), ["s2", "s3"])
+    own_base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     late, _ = take(joined(2, None, EMPTY), certificate, world.ToyLog((b"a",)))
+    agreed, _ = open_term(late, 5, [statement("s2", 5, own_base), statement("s3", 5)], own_base)
+    agreed, adopted = voter.adopt(agreed, world.ToyLog((b"a",)))
+    assert (agreed.held, adopted) == (certificate, Adopted(truncate_to=None))
     late, _ = open_term(late, 5, [statement("s2", 5, other_base), statement("s3", 5)], other_base)
     with pytest.raises(NotAnExtension):
         voter.adopt(late, world.ToyLog((b"a",)))
@@ -426,6 +556,16 @@ def test_a_signer_that_sees_a_vote_of_its_own_it_does_not_hold_stops() -> None:
     assert isinstance(outcome, Alarmed)
 
 
+def test_own_votes_below_the_last_one_are_no_surprise() -> None:
+    state, log = joined(2, None, EMPTY), world.ToyLog((b"a",))
+    state, first = voter.vote(state, S1, world.head_at(log.batches, term=2), log)
+    log = world.ToyLog((b"a", b"b"))
+    state, _ = voter.vote(state, S1, world.head_at(log.batches, term=2), log)
+    certificate = world.certificate(world.head_at([b"a"], term=2), ["s1", "s2"])
+    assert voter.inspect_vote(state, seen_by_others(first)) is None
+    assert take(state, certificate, log)[1] == Taken(truncate_to=None)
+
+
 def test_a_signer_that_sees_a_promise_of_its_own_it_does_not_hold_stops() -> None:
     state, own = promise(FRESH, 3)
     _, outcome = open_term(state, 3, [own, statement("s2", 3)], None)
@@ -433,6 +573,21 @@ def test_a_signer_that_sees_a_promise_of_its_own_it_does_not_hold_stops() -> Non
     stopped, outcome = open_term(FRESH, 3, [own, statement("s2", 3)], None)
     assert isinstance(outcome, Alarmed)
     assert (outcome.alarm, stopped.alarm) == (Alarm.OWN_STATEMENT_UNKNOWN, "OWN_STATEMENT_UNKNOWN")
+
+
+def test_a_signer_that_sees_another_promise_of_its_own_for_the_same_term_stops() -> None:
+    state, _ = promise(FRESH, 3)
+    other = [statement("s1", 3, leader=OTHER_LEADER), statement("s2", 3, leader=OTHER_LEADER)]
+    _, outcome = open_term(state, 3, other, None, leader=OTHER_LEADER)
+    assert isinstance(outcome, Alarmed)
+    assert outcome.alarm is Alarm.OWN_STATEMENT_UNKNOWN
+
+
+def test_a_signer_that_sees_a_later_promise_of_its_own_than_it_holds_stops() -> None:
+    state, _ = promise(FRESH, 3)
+    _, outcome = open_term(state, 4, [statement("s1", 4), statement("s2", 4)], None)
+    assert isinstance(outcome, Alarmed)
+    assert outcome.alarm is Alarm.OWN_STATEMENT_UNKNOWN
 
 
 def test_the_first_alarm_stays() -> None:
