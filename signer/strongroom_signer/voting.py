@@ -179,9 +179,10 @@ class Voting:
             state, outcome = voter.adopt(self._voter, self._copy.view())
         except BaseNotStored:
             opened = self._voter.opened
-            if opened is None or opened.base is None:
+            base = None if opened is None else opened.base
+            if base is None:
                 raise
-            raise EntriesMissing(opened.base) from None
+            raise EntriesMissing(base) from None
         held = state.held if isinstance(outcome, Adopted) else None
         truncate_to = outcome.truncate_to if isinstance(outcome, Adopted) else None
         self._save(state, certificate=held, truncate_to=truncate_to)
@@ -269,21 +270,21 @@ class Voting:
 
     # --- certificates ------------------------------------------------------------------------------------------------
 
-    def take(self, certificate: Certificate, also: Callable[[Writer], None] | None = None) -> None:
-        """Hold a certificate; what it makes final is folded. `also` is written in the same commit.
+    def take(self, certificate: Certificate) -> None:
+        """Hold a certificate; what it makes final is folded.
 
         Raises:
             EntriesMissing: entries below it must be fetched first.
             BadCertificate, VoterRefused: it is refused.
         """
-        if certificate == self._voter.held and self._voter.adopted and also is None:
+        if certificate == self._voter.held and self._voter.adopted:
             return
         state, outcome = voter.take_certificate(
             self._voter, certificate, self._copy.view(), vote_keys=self._vote_keys, witness_quorum=self._quorum
         )
         taken = isinstance(outcome, Taken)
         truncate_to = outcome.truncate_to if isinstance(outcome, Taken) else None
-        self._save(state, certificate=certificate if taken else None, truncate_to=truncate_to, also=also)
+        self._save(state, certificate=certificate if taken else None, truncate_to=truncate_to)
         self._require_no_alarm(outcome)
         if isinstance(outcome, Behind):
             raise EntriesMissing(certificate)
@@ -363,7 +364,6 @@ class Voting:
         certificate: Certificate | None = None,
         proof: Certificate | None = None,
         truncate_to: int | None = None,
-        also: Callable[[Writer], None] | None = None,
     ) -> None:
         """One commit of a voter state with all that goes with it; then the same in memory."""
         replica = self._copy.replica
@@ -388,8 +388,6 @@ class Voting:
                 write.remove_inbox(settled)
             if state is not self._voter:
                 write.set_voter(codec.encode(state))
-            if also is not None:
-                also(write)
         self._applied(state, truncate_to, before, final)
 
     def _applied(self, state: VoterState, truncate_to: int | None, before: int, final: int) -> None:
