@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,7 @@ from strongroom.ledger.records import OrderState
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
+from strongroom.model.log_allowance import LogAllowance
 from strongroom.protocol import evidence_records
 from strongroom.protocol.evidence import Proven, verify_evidence
 from strongroom.protocol.release import ShareEvidence
@@ -78,6 +80,7 @@ class EvidenceBook:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: list[Callable[[str], None]] = []
+        self._allowances: dict[str, LogAllowance] = {}
         self._orders: dict[bytes, ReinstateSigner] = {}
         self._looked_at: int | None = None
         self._term = 0
@@ -211,7 +214,7 @@ class EvidenceBook:
 
     async def operator_says(self, signer: str, statements: Iterable[SignedBody]) -> None:
         """Take what a signer's operator signed: that what its evidence shows is mended."""
-        for signed in list(statements)[:MAX_STATEMENTS]:
+        for signed in islice(statements, MAX_STATEMENTS):
             try:
                 said = open_body(
                     "reinstate",
@@ -221,7 +224,8 @@ class EvidenceBook:
                     public_key=self._electorate.vote_keys[signer],
                 )
             except StrongroomError as error:
-                log.warning("reinstatement.refused", signer=signer, reason=error.reason, message=error.message)
+                if self._allowances.setdefault(signer, LogAllowance()).take(self._clock.monotonic()) >= 0:
+                    log.warning("reinstatement.refused", signer=signer, reason=error.reason, message=error.message)
                 continue
             row = self._open.get(said.evidence_hash)
             # What is settled, or never was here, is said again at every connection: nothing to do.

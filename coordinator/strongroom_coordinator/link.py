@@ -20,6 +20,7 @@ from cryptography import x509
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.model.errors import StrongroomError
+from strongroom.model.log_allowance import LogAllowance
 from strongroom.wire.revocation import CertificateRevoked, RevocationListExpired
 from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved, SignerSilent
 from strongroom_coordinator.identity import NotIdentified, PeerIdentity, identity_of, peer_certificate
@@ -34,6 +35,8 @@ MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 MAX_OPEN_REQUESTS: Final = 1_024
 MAX_SIGNER_REQUESTS: Final = 8
 HELLO_S: Final = 10.0
+MAX_REMEMBERED: Final = 4_096
+"""Callers whose refusals are counted, so that none of them can fill the log."""
 
 SignerRequestHandler = Callable[["SignerLink", pb.LinkRequest], Awaitable[Any | None]]
 """Serves a request of a signer; returns the body of the reply, or None when there is none."""
@@ -51,8 +54,14 @@ class _Open:
 class SignerLink:
     """One connected signer. Every method belongs to the event loop's thread."""
 
-    def __init__(self, hello: SignerHello, certificate: x509.Certificate | None = None) -> None:
+    def __init__(
+        self,
+        hello: SignerHello,
+        certificate: x509.Certificate | None = None,
+        allowance: LogAllowance | None = None,
+    ) -> None:
         self.signer = hello.signer
+        self._allowance = allowance or LogAllowance()
         self.certificate = certificate
         self.hello = hello
         self.given: tuple[int, int] = (0, 0)
@@ -187,7 +196,8 @@ class SignerLink:
             self._answered_at = asyncio.get_running_loop().time()
             self._answered = max(self._answered, frame.reply_to)
         if waiting is None:
-            log.info("link.late_reply_dropped", signer=self.signer, kind=kind)
+            if self._may_log():
+                log.info("link.late_reply_dropped", signer=self.signer, kind=kind)
             return
         if kind == "failed":
             del self._open[frame.reply_to]
@@ -215,7 +225,8 @@ class SignerLink:
         try:
             reply = await serve(self, frame)
         except StrongroomError as error:
-            log.warning("link.request_failed", signer=self.signer, reason=error.reason, message=error.message)
+            if self._may_log():
+                log.warning("link.request_failed", signer=self.signer, reason=error.reason, message=error.message)
             reply = pb.Failed(reason=error.reason, message=error.message[:400])
         except Exception as error:
             # A defect here; the signer is told at once instead of waiting for an answer that will not come.
@@ -223,6 +234,10 @@ class SignerLink:
             reply = pb.Failed(reason="INTERNAL_ERROR", message="a defect of the coordinator; its log says more")
         if reply is not None and self.is_open:
             self._enqueue(reply, reply_to=frame.seq)
+
+    def _may_log(self) -> bool:
+        """Whether what this signer did unasked may be another line of the log."""
+        return _may_log(self._allowance, signer=self.signer)
 
     def _enqueue(self, body: Any, *, reply_to: int) -> pb.LinkResponse:
         self._sent += 1
@@ -239,6 +254,13 @@ class SignerLink:
         for task in tuple(self._serving):
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+
+def _may_log(allowance: LogAllowance, **who: str) -> bool:
+    left = allowance.take(asyncio.get_running_loop().time())
+    if left == 0:
+        log.warning("link.muted", for_s=allowance.window_s, **who)
+    return left > 0
 
 
 def _failure(signer: str, request: str, failed: pb.Failed) -> StrongroomError:
@@ -273,6 +295,10 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         self._signers = signers
         self._revocations: Revocations | None = None
         self._links: dict[str, SignerLink] = {}
+        self._allowances: dict[str, LogAllowance] = {}
+        """Of signers by name: a new connection brings no new allowance."""
+        self._refused: dict[int, LogAllowance] = {}
+        """Of refused callers by the serial number of their certificates."""
         self._handler: SignerRequestHandler | None = None
         self._watchers: list[Callable[[SignerLink, bool], None]] = []
         self._stopping = False
@@ -340,17 +366,28 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
             if hello.signer != peer.name:
                 raise SignerMisbehaved(f"the certificate is {peer.name}'s, Hello says {hello.signer}")
         except NotIdentified as error:
-            log.warning("link.refused", reason=error.reason, message=error.message)
+            self._note_refused(context, error)
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
         except (CertificateRevoked, RevocationListExpired) as error:
-            log.warning("link.refused", signer=peer.name, reason=error.reason, message=error.message, **error.facts)
+            self._note_refused(context, error, signer=peer.name, **error.facts)
             await context.abort(grpc.StatusCode[error.kind.name], f"{error.reason}: {error.message}")
         except SignerMisbehaved as error:
-            log.warning("link.refused", signer=peer.name, reason=error.reason, message=error.message)
+            self._note_refused(context, error, signer=peer.name)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the coordinator is stopping")
-        return self._join(SignerLink(hello, certificate))
+        allowance = self._allowances.setdefault(hello.signer, LogAllowance())
+        return self._join(SignerLink(hello, certificate, allowance))
+
+    def _note_refused(self, context: Any, error: StrongroomError, **facts: Any) -> None:
+        try:
+            serial = peer_certificate(context).serial_number
+        except NotIdentified:
+            serial = 0
+        if len(self._refused) >= MAX_REMEMBERED:
+            self._refused.clear()
+        if _may_log(self._refused.setdefault(serial, LogAllowance(lines=10)), serial=f"{serial:x}"):
+            log.warning("link.refused", reason=error.reason, message=error.message, **facts)
 
     def _require_not_revoked(self, certificate: x509.Certificate | None) -> None:
         if self._revocations is not None and certificate is not None:

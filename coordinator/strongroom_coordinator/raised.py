@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Final
 
 import structlog
 
@@ -13,6 +15,7 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Endorse, OrderEntry, Signed, SignerFreeze
 from strongroom.model.errors import StrongroomError
+from strongroom.model.log_allowance import LogAllowance
 from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
@@ -24,6 +27,11 @@ __all__ = ["SignerRequests"]
 
 log = structlog.get_logger()
 
+MAX_WORDS: Final = 10_000
+"""Taken from one frame: more than an inbox holds. A frame has room for millions, and each would cost work."""
+MAX_MALFORMED: Final = 16
+"""Words of one frame that may be malformed; a sound signer sends none, so nothing is read behind them."""
+
 
 class SignerRequests:
     """Serves the requests of all signer links."""
@@ -32,6 +40,7 @@ class SignerRequests:
         self._ledger = ledger
         self._sequencer = sequencer
         self._evidence = evidence
+        self._allowances: dict[str, LogAllowance] = {}
 
     async def serve(self, link: SignerLink, frame: pb.LinkRequest) -> Any | None:
         """Answer one request.
@@ -41,34 +50,49 @@ class SignerRequests:
         """
         if frame.WhichOneof("body") == "fetch_batches":
             return await serve_batches(self._ledger, frame.fetch_batches)
-        statements = [signed_of(item) for item in frame.raised.reinstatements]
-        await self._evidence.operator_says(link.signer, statements)
+        await self._evidence.operator_says(link.signer, map(signed_of, frame.raised.reinstatements))
         await self._log_words(link.signer, frame.raised)
         return None
 
     async def _log_words(self, signer: str, raised: pb.Raised) -> None:
         """Log each word on its own: one that is refused, or known already, must not hold back another."""
-        outcomes = await self._sequencer.submit_many(_bodies(signer, raised))
+        bodies, problems = _bodies(raised)
+        if problems and self._may_log(signer):
+            log.warning("raised.malformed", signer=signer, words=len(problems), message=problems[0])
+        outcomes = await self._sequencer.submit_many(bodies)
         for outcome in outcomes:
             if isinstance(outcome, StrongroomError):
-                log.warning("raised.refused", signer=signer, reason=outcome.reason, message=outcome.message)
-            else:
+                if self._may_log(signer):
+                    log.warning("raised.refused", signer=signer, reason=outcome.reason, message=outcome.message)
+            elif not outcome.already_known or self._may_log(signer):
                 log.info("raised.logged", signer=signer, entry=outcome.index, already_known=outcome.already_known)
 
+    def _may_log(self, signer: str) -> bool:
+        """Whether what the log did not take up from this signer may be another line."""
+        allowance = self._allowances.setdefault(signer, LogAllowance())
+        left = allowance.take(asyncio.get_running_loop().time())
+        if left == 0:
+            log.warning("raised.muted", signer=signer, for_s=allowance.window_s)
+        return left > 0
 
-def _bodies(signer: str, raised: pb.Raised) -> list[Any]:
-    makers: list[Callable[[], Any]] = [
-        *(partial(_freeze, item) for item in raised.freezes),
-        *(partial(_order_entry, item) for item in raised.orders),
-        *(partial(_endorse, item) for item in raised.endorsements),
-    ]
-    bodies = []
-    for make in makers:
+
+def _bodies(raised: pb.Raised) -> tuple[list[Any], list[str]]:
+    """Entry bodies of the words in a frame, and what is wrong with those that are malformed."""
+    makers: Iterable[Callable[[], Any]] = chain(
+        (partial(_freeze, item) for item in raised.freezes),
+        (partial(_order_entry, item) for item in raised.orders),
+        (partial(_endorse, item) for item in raised.endorsements),
+    )
+    bodies: list[Any] = []
+    problems: list[str] = []
+    for make in islice(makers, MAX_WORDS):
         try:
             bodies.append(make())
         except NotCanonical as error:
-            log.warning("raised.malformed", signer=signer, message=error.message)
-    return bodies
+            problems.append(error.message)
+            if len(problems) >= MAX_MALFORMED:
+                break
+    return bodies, problems
 
 
 def _freeze(item: types_pb2.SignedBody) -> SignerFreeze:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -193,3 +194,28 @@ async def test_a_defect_while_reading_is_logged_and_ends_the_link(
             await call.write(pb.LinkRequest(seq=2, raised=pb.Raised()))
             assert await call.code() is grpc.StatusCode.UNAVAILABLE
     assert [item["signer"] for item in logs if item["event"] == "link.defect"] == ["s1"]
+
+
+async def test_neither_refused_callers_nor_signers_that_talk_nonsense_fill_the_log(served: Served) -> None:
+    with capture_logs() as events:
+        for _ in range(3):
+            async with served.dial("person", "alice") as call:
+                assert await refusal(call, hello()) is grpc.StatusCode.UNAUTHENTICATED
+        key, certificate = served.authority.issue("person", "bob")
+        credentials = grpc.ssl_channel_credentials(served.authority.pem, key, certificate)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{served.port}", credentials) as channel:
+            for _ in range(30):
+                call = pb_grpc.SignerLinkServiceStub(channel).Link()
+                assert await refusal(call, hello()) is grpc.StatusCode.UNAUTHENTICATED
+        async with served.dial() as call:
+            await call.write(hello())
+            await call.read()
+            for seq in range(2, 402):
+                # Nobody serves requests here, and the Welcome asked for nothing.
+                await call.write(pb.LinkRequest(seq=seq, reply_to=1, certified=pb.Certified()))
+            await call.write(pb.LinkRequest(seq=402, fetch_batches=pb.FetchBatches(end_index=1)))
+            assert (await call.read()).failed.reason == "NOT_READY"
+    said = Counter(event["event"] for event in events)
+    assert 3 < said["link.refused"] < 20
+    assert 0 < said["link.late_reply_dropped"] < 150
+    assert said["link.muted"] == 2
