@@ -16,6 +16,7 @@ from typing import Any, Final
 import grpc
 import structlog
 from cryptography import x509
+from google.protobuf.message import DecodeError
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
@@ -358,6 +359,10 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
                 first = await anext(aiter(frames))
         except (TimeoutError, StopAsyncIteration):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no Hello came")
+        except DecodeError:
+            # Unread here, gRPC would log each with its stack, whoever sent it.
+            self._note_refused(context, SignerMisbehaved("the first frame is no message of this service"))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no Hello came")
         try:
             certificate = peer_certificate(context)
             peer = self._require_signer(identity_of(certificate))
@@ -437,6 +442,9 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         except SignerMisbehaved as error:
             log.error("link.misbehaviour", signer=link.signer, message=error.message)
             link.close(error.message)
+        except DecodeError:
+            log.error("link.misbehaviour", signer=link.signer, message="it sent bytes that are no frame")
+            link.close("bytes came that are no frame")
         except grpc.RpcError as error:
             link.close(f"the stream broke: {type(error).__name__}")
 

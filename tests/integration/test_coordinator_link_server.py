@@ -219,3 +219,28 @@ async def test_neither_refused_callers_nor_signers_that_talk_nonsense_fill_the_l
     assert 3 < said["link.refused"] < 20
     assert 0 < said["link.late_reply_dropped"] < 150
     assert said["link.muted"] == 2
+
+
+async def test_bytes_that_are_no_frame_end_the_call_without_a_stack_in_the_log(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    for role in ("person", "signer"):
+        key, certificate = served.authority.issue(role, "s1")
+        credentials = grpc.ssl_channel_credentials(served.authority.pem, key, certificate)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{served.port}", credentials) as channel:
+            method = channel.stream_stream("/strongroom.api.signer.v1.SignerLinkService/Link")
+            with capture_logs() as events:
+                first = method()
+                await first.write(b"\xff\xff\xff")
+                assert await first.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert [event["event"] for event in events] == ["link.refused"]
+            if role == "signer":
+                later = method()
+                with capture_logs() as events:
+                    await later.write(hello().SerializeToString())
+                    await later.read()
+                    await later.write(b"\xff\xff\xff")
+                    assert await later.code() is grpc.StatusCode.UNAVAILABLE
+                assert "link.misbehaviour" in [event["event"] for event in events]
+                assert "link.defect" not in [event["event"] for event in events]
+    assert "DecodeError" not in caplog.text
