@@ -2,24 +2,31 @@
 
 Event names are static and dotted, `noun.past_verb`; facts are keywords. A secret among the facts is a defect: it is
 replaced before anything is written, and raises where the caller asked for that (as the tests do).
+
+Most lines are about what a coordinator asked for, and one in an attacker's hands must not fill the disk with them:
+below the floor of free disk the signer would stop to vote. So of each event there are so many lines a minute at most.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, MutableMapping
-from typing import Any, TextIO
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final, TextIO
 
 import structlog
 
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.model.log_allowance import LogAllowance
 
 __all__ = ["Log", "SecretInLog", "open_log"]
 
 Log = structlog.typing.FilteringBoundLogger
 
+LINES_A_MINUTE: Final = 300
+"""Of one event; debug lines, for which an operator asked, are all written."""
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -28,9 +35,26 @@ class SecretInLog(TypeError):
 
 
 def open_log(
-    *, level: str = "info", signer: str = "", stream: TextIO | None = None, raise_on_secret: bool = False
+    *,
+    level: str = "info",
+    signer: str = "",
+    stream: TextIO | None = None,
+    raise_on_secret: bool = False,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Log:
     """Return a logger that writes JSON lines to `stream` (standard error by default)."""
+    allowances: dict[Any, LogAllowance] = {}
+
+    def bound(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if method == "debug":
+            return event
+        allowance = allowances.setdefault(event.get("event"), LogAllowance(lines=LINES_A_MINUTE))
+        left = allowance.take(monotonic())
+        if left < 0:
+            raise structlog.DropEvent
+        if left == 0:
+            event["muted_s"] = allowance.window_s
+        return event
 
     def guard(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
@@ -45,6 +69,7 @@ def open_log(
         processors=[
             structlog.processors.add_log_level,
             guard,
+            bound,
             _readable,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.JSONRenderer(sort_keys=False),
