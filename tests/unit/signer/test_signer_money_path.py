@@ -14,7 +14,7 @@ from ledger_world import BTC
 from signer_world import VAULT, Cluster, refusal_of, session_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Freeze, Plan, Scope, Tick, Verb
+from strongroom.ledger.messages import Entry, Freeze, Plan, Refusal, Scope, Tick, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import plan_hash, resolve
 from strongroom.ledger.view import Overlay
@@ -24,12 +24,12 @@ from strongroom.protocol.commitments import verify_commitments
 from strongroom.protocol.release import aggregate, open_set, verify_shares
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.signing_task import task_of
-from strongroom_signer import money_path
+from strongroom_signer import money_path, requests
 from strongroom_signer.alarms import ClockDrift
 from strongroom_signer.config import Limit, SignerConfig
-from strongroom_signer.frames import BadFrame, signed_to_pb
+from strongroom_signer.frames import BadFrame, request_of, signed_to_pb
 from strongroom_signer.money_path import group_of
-from strongroom_signer.refusals import WrongEpoch
+from strongroom_signer.refusals import NonceElsewhere, PlanNotAccepted, WrongEpoch
 from strongroom_signer.store import StoreFailed
 
 
@@ -162,6 +162,17 @@ def test_plan_that_was_accepted_elsewhere_in_the_log_gets_no_nonce(cluster: Clus
         moved = with_check(b"entry/%d" % second, store.entry(first) or b"")
         write._db.execute("UPDATE entry SET data = ? WHERE idx = ?", (moved, second))
     assert refusal_of(cluster.commit("s1", second)).reason == "PLAN_NOT_ACCEPTED"
+
+
+def test_plan_or_order_of_nothing_in_the_state_is_refused(cluster: Cluster) -> None:
+    """No accepted plan is so; a signer that met one would refuse and not crash."""
+    plan, path, state = plan_at(cluster, cluster.plan()), cluster.signers["s1"].money_path, cluster.world.state
+    record = state.plan(plan_hash(codec.encode(plan)))
+    assert record is not None
+    with pytest.raises(PlanNotAccepted, match="no vault"):
+        path.vault_of(state, replace(plan, vault="nowhere"))
+    with pytest.raises(PlanNotAccepted, match="no order"):
+        path.check_not_rejected_by_hand(state, replace(record, order_hashes=(bytes(32),)))
 
 
 @pytest.mark.attack(
@@ -381,6 +392,17 @@ def test_nonces_die_with_the_process(cluster: Cluster) -> None:
     assert reason_of_release(cluster, index, chosen) == "NONCE_UNKNOWN"
 
 
+def test_nonces_of_another_boot_do_not_sign(cluster: Cluster) -> None:
+    index = cluster.plan()
+    (own,) = cluster.commitments(index, "s1")
+    signer = cluster.signers["s1"]
+    nonces = signer.nonces.find(session_of(own))
+    assert nonces is not None
+    signer.money_path.check_nonces_for(nonces, nonces.task)
+    with pytest.raises(NonceElsewhere):
+        signer.money_path.check_nonces_for(replace(nonces, boot_id=bytes(16)), nonces.task)
+
+
 def test_nonces_of_one_plan_do_not_sign_another(cluster: Cluster) -> None:
     first, second = cluster.plan(), cluster.plan(200_000)
     for_first, for_second = cluster.commitments(first, "s1", "s2"), cluster.commitments(second, "s1", "s2")
@@ -437,6 +459,29 @@ def test_mark_is_there_when_the_share_is(cluster: Cluster) -> None:
     chosen = cluster.commitments(index, "s1", "s2")
     assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
     assert cluster.signers["s1"].store.nonce_is_marked(session_of(chosen[0]))
+
+
+def test_release_that_gives_nothing_writes_nothing(cluster: Cluster) -> None:
+    index = cluster.plan()
+    cluster.deliver()
+    chosen = cluster.commitments(index, "s2", "s3")
+    written = cluster.signers["s1"].store._db.total_changes
+    assert reason_of_release(cluster, index, chosen) == "COMMITMENTS_INVALID"
+    assert cluster.signers["s1"].store._db.total_changes == written
+
+
+def test_term_that_begins_between_mark_and_share_gets_no_share(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    path = cluster.signers["s1"].money_path
+    request = request_of(pb.LinkResponse(seq=1, release=cluster.release_request(index, chosen)))
+    assert isinstance(request, requests.Release)
+    ready, _ = path._spend(request)
+    cluster.ask("s1", pb.Promise(term=cluster.term + 1, leader=cluster.leader))
+    released = path._sign(ready[0])
+    assert released.shares is None
+    assert released.refusal is not None
+    assert codec.decode(Refusal, released.refusal.body).reason == "NOT_CERTIFIED"
 
 
 def test_open_nonces_of_a_plan_are_bounded_and_free_up(cluster: Cluster) -> None:

@@ -22,6 +22,7 @@ from strongroom.protocol.certificates import (
     BadCertificate,
     certificate_from_votes,
     final_size,
+    held_of,
     sign_vote,
     verify_vote,
 )
@@ -230,6 +231,35 @@ def test_fenced_leader_gets_nothing(cluster: Cluster) -> None:
         cluster.ask("s1", pb.Commit(term=1, entry_indexes=[0]))
 
 
+def test_fenced_leader_learns_so_though_its_batch_does_not_follow(cluster: Cluster) -> None:
+    append = next_append(cluster, certificate=b"")
+    later = next_append(cluster, certificate=b"")
+    cluster.ask("s1", pb.Promise(term=2, leader=bytes(16)))
+    for batch in (append, later, pb.Append(**{**_fields(append, list(append.entries)), "root": bytes(32)})):
+        with pytest.raises(StaleTerm):
+            cluster.ask("s1", batch)
+
+
+def test_batch_beyond_a_gap_does_not_follow(cluster: Cluster) -> None:
+    next_append(cluster)
+    with pytest.raises(NotOurBatch, match="entries are stored here"):
+        cluster.ask("s1", next_append(cluster, certificate=b""))
+
+
+def test_certificate_held_means_nothing_once_a_later_term_is_promised(cluster: Cluster) -> None:
+    cluster.deliver()
+    assert cluster.certificate is not None
+    request = pb.Certify(certificate=codec.encode(cluster.certificate))
+    held = cluster.ask("s1", request).certified_size
+    cluster.ask("s1", pb.Promise(term=cluster.term + 1, leader=cluster.leader))
+    with pytest.raises(StaleTerm):
+        cluster.ask("s1", request)
+    cluster.open_term()
+    # The base of the new term is held there as well, so it is no news.
+    assert cluster.certificate is not None
+    assert cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate))).certified_size == held
+
+
 def test_promise_survives_a_kill(cluster: Cluster) -> None:
     statement = cluster.ask("s1", pb.Promise(term=7, leader=bytes(16))).statement
     cluster.restart("s1")
@@ -375,6 +405,29 @@ def test_base_below_what_is_final_stops_the_signer_for_good(cluster: Cluster) ->
     assert cluster.signers["s1"].copy.size == size
 
 
+def test_own_statement_that_is_not_remembered_stops_the_signer_and_says_what_that_means(cluster: Cluster) -> None:
+    leader, term = bytes(range(16)), cluster.term + 1
+    held = cluster.signers["s1"].voting.state.held
+    statements = [
+        sign_new_term(
+            signing_key(f"{name} vote"),
+            log_id=cluster.world.log_id,
+            signer=name,
+            term=term,
+            leader=leader,
+            boot_id=BootId(bytes(16)),
+            held=held_of(held),
+        )
+        for name in ("s1", "s2")
+    ]
+    cluster.leader = leader
+    base = b"" if held is None else codec.encode(held)
+    opening = pb.OpenTerm(term=term, statements=[signed_to_pb(one) for one in statements], base_certificate=base)
+    with pytest.raises(VoterStopped, match="a newterm statement of this signer exists"):
+        cluster.ask("s1", opening)
+    assert cluster.signers["s1"].alarm()[0] == "OWN_STATEMENT_UNKNOWN"
+
+
 def _certificate_of_liars(cluster: Cluster, preview: Any) -> Certificate:
     """A certificate of s2 and s3 for the same entries with another state."""
     head = Head(
@@ -409,6 +462,20 @@ def test_restored_signer_that_sees_its_own_later_vote_stops(cluster: Cluster, tm
     assert cluster.signers["s1"].hello().alarm == "OWN_VOTE_UNKNOWN"
     with pytest.raises(VoterStopped):
         cluster.ask("s1", pb.Promise(term=9, leader=bytes(16)))
+
+
+def test_restored_signer_that_meets_its_own_later_vote_while_it_fetches_stops(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.signers["s1"].close()
+    shutil.copytree(cluster.folders["s1"], tmp_path / "backup")
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+    cluster.tick(names=("s1", "s2"))
+    assert cluster.certificate is not None
+    cluster.signers["s1"].close()
+    cluster.signers["s1"] = open_folder(tmp_path / "backup", cluster.clock)
+    voting = cluster.signers["s1"].voting
+    with pytest.raises(VoterStopped):
+        voting.settle(cluster.certificate)
+    assert voting.state.alarm == "OWN_VOTE_UNKNOWN"
 
 
 def test_forged_certificate_is_refused(cluster: Cluster) -> None:
