@@ -8,12 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
-    "strongroom_signer.voting:Voting.adopt: guard base is None": (
-        "narrows the type: a base is never found missing where the term starts from the empty log"
-    ),
-    "strongroom.protocol.voter:vote: part and state.last_vote is not None": (
-        "narrows the type: the vote beside it was decoded from this one"
-    ),
     "strongroom.ledger.plans:_orders_of_one_vault: part or not isinstance(paid, Withdraw)": (
         "narrows the type: a cancellation is only ever accepted for a withdrawal"
     ),
@@ -22,5 +16,11 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "strongroom.ledger.handlers.actions:_Cancel.may_initiate: part and one.verb is Verb.INITIATE": (
         "whoever approved or rejected the payment is an approver whom a rule names, who may cancel it as well"
+    ),
+    "strongroom.protocol.voter:vote: part and state.last_vote is not None": (
+        "narrows the type: the vote beside it was decoded from this one"
+    ),
+    "strongroom_signer.voting:Voting.adopt: guard base is None": (
+        "narrows the type: a base is never found missing where the term starts from the empty log"
     ),
 }
