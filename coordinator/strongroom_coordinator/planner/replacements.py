@@ -32,7 +32,8 @@ __all__ = [
 LOCAL_LIMIT: Final = "LOCAL_LIMIT"
 """How a holder names its operator's own maximum."""
 MAX_SPLITS: Final = 16
-"""An order with so many plans is taken out of no further one: the ledger allows only so many plans of an order."""
+"""An order with so many plans is taken out of no further one, nor planned again because a node calls the last invalid:
+the ledger allows only so many plans of an order."""
 Refusals = Callable[[bytes], Sequence[str]]
 """Why holders last gave a plan no signature, one line each, `signer: REASON detail`; empty while none was refused."""
 
@@ -111,7 +112,7 @@ def replan_groups(
             continue
         action = decode_order(record.order).action
         dead = all(name in chain.plans.conflicted or name in unsignable or name in hopeless for name in record.plans)
-        if dead and order_hash not in left_out and _has_room(record) and isinstance(action, Withdraw):
+        if dead and order_hash not in left_out and _has_room(chain, record) and isinstance(action, Withdraw):
             groups.setdefault((action.vault, record.plans), []).append(record)
     for (vault, _), records in sorted(groups.items()):
         yield vault, sorted(records, key=lambda record: (record.accepted_ms, record.hash))
@@ -123,7 +124,7 @@ def cancellations_again(round_: Round, chain: ChainView) -> list[OrderRecord]:
     found = {}
     for plan in hopeless.values():
         record = round_.state.order(plan.record.order_hashes[0])
-        if record is not None and plan.record.is_cancel and _has_room(record):
+        if record is not None and plan.record.is_cancel and _has_room(chain, record):
             if all(name in chain.plans.conflicted or name in hopeless for name in record.plans):
                 found[record.hash] = record
     return [found[name] for name in sorted(found)]
@@ -134,9 +135,12 @@ def _without_coins(chain: ChainView) -> dict[bytes, TrackedPlan]:
     return {plan.hash: plan for plan in chain.plans if plan.is_dead}
 
 
-def _has_room(record: OrderRecord) -> bool:
-    """Whether the ledger takes one more plan of the order."""
-    return len(record.plans) < MAX_PLANS_PER_ORDER
+def _has_room(chain: ChainView, record: OrderRecord) -> bool:
+    """Whether the ledger takes one more plan of the order, and there is a point in making it."""
+    newest = chain.plans.get(record.plans[-1])
+    # Where the node's word alone speaks against a plan, the next one of the same coins may fare no better.
+    by_word = newest is not None and newest.is_invalid and not newest.claims.false
+    return len(record.plans) < (MAX_SPLITS if by_word else MAX_PLANS_PER_ORDER)
 
 
 def coins_for_left_out(
