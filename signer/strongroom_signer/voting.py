@@ -311,10 +311,10 @@ class Voting:
 
     def _cosign(self, size: int) -> str:
         """Cosign the final head of this size, which is noted on disk, unless it or a larger one was cosigned before."""
-        root = self._copy.replica.root_at(size)
-        if size <= self._cosigned or root is None:
+        if size <= self._cosigned:
             return ""
         self._cosigned = size
+        root, _ = self._copy.replica.head(size)
         origin = checkpoint.log_origin(self._copy.log_id)
         signature = checkpoint.cosign(
             checkpoint.Checkpoint(origin=origin, size=size, root=root),
