@@ -261,13 +261,15 @@ class EvidenceBook:
         for sequence in range(self._looked_at, end):
             record = state.order_at(sequence)
             action = decode_order(record.order).action
-            if isinstance(action, ReinstateSigner):
+            # Anybody may make orders without end for evidence that nobody has; a new record is looked for anew.
+            if isinstance(action, ReinstateSigner) and action.evidence_hash in self._open:
                 self._orders[record.hash] = action
         self._looked_at = max(end, self._looked_at)
 
     def _settle(self, row: EvidenceRow) -> None:
         if row.is_settled:
             del self._open[row.hash]
+            self._orders = {name: one for name, one in self._orders.items() if one.evidence_hash in self._open}
             log.info("signer.reinstated", signer=row.signer, evidence=row.hash.hex())
         else:
             self._open[row.hash] = row

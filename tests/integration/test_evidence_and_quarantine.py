@@ -211,6 +211,18 @@ async def test_a_quarantined_signer_still_votes_and_returns_by_its_operator_and_
         assert settled.is_settled
 
 
+async def test_orders_about_evidence_that_nobody_has_are_not_remembered(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        for number in range(3):
+            await site.submit(ReinstateSigner(signer="s1", evidence_hash=bytes([number]) * 32), "carol")
+        await site.submit(ReinstateSigner(signer="s1", evidence_hash=row.hash), "carol", "alice", "bob")
+        await site.until(lambda: (site.side.evidence.quarantined("s1") or row).order_hash != b"")
+        assert {order.evidence_hash for order in site.side.evidence._orders.values()} == {row.hash}
+
+
 async def test_a_plan_that_nobody_else_can_sign_is_offered_to_a_quarantined_holder(tmp_path: Path) -> None:
     async with started(tmp_path) as site:
         await site.make_vault("customer-1")
