@@ -20,9 +20,9 @@ from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 from strongroom_client.audit_chain import DEFAULT_GAP, BitcoinRpc, ChainSummary, verify_chain
 from strongroom_client.cli.blame import blame
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
-from strongroom_client.cli.shared import BadOption, profile_option, run, session
+from strongroom_client.cli.shared import BadOption, pinned_log_id, profile_option, run, session
 from strongroom_client.files import FileExists, FileProblem
-from strongroom_client.profile import load_profile, log_id_from_hex
+from strongroom_client.profile import load_profile
 
 __all__ = ["audit"]
 
@@ -56,7 +56,7 @@ def verify(
         raise BadOption("--bitcoin-rpc and --bitcoin-cookie go together")
     if log_id is not None and from_file is None:
         raise BadOption("--log-id goes with --from-file: a coordinator is asked with the profile's log")
-    pinned = log_id_from_hex(log_id) if log_id is not None else load_profile(profile).log_id
+    pinned = load_profile(profile).log_id if from_file is None else pinned_log_id(log_id, profile)
     started = time.monotonic()
     with _progress() as progress:
         task = progress.add_task("replaying the log", total=None)

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from strongroom.protocol.evidence import Proven, verify_evidence
-from strongroom.protocol.evidence_file import MAX_FILE_BYTES, read_evidence_file
+from strongroom.protocol.evidence_file import MAX_FILE_BYTES, EvidenceFileInvalid, read_evidence_file
 from strongroom_client.cli.output import PathArgument, emit, json_option
-from strongroom_client.cli.shared import profile_option
+from strongroom_client.cli.shared import pinned_log_id, profile_option
 from strongroom_client.evidence import FAULT_TEXTS, headline, not_proven
 from strongroom_client.files import read_bytes
-from strongroom_client.profile import load_profile, log_id_from_hex
 
 __all__ = ["blame"]
 
@@ -25,10 +24,14 @@ __all__ = ["blame"]
 def blame(*, file: Path, log_id: str | None, profile: Path) -> None:
     """Check evidence against a signer from its file and the log id alone; asks nobody.
 
-    Exit code 4 when the record does not hold: it is then evidence against nobody.
+    Exit code 0 when the record holds; 4 when it does not: it is then evidence against nobody; 1 when the file could
+    not be read as a record.
     """
-    pinned = log_id_from_hex(log_id) if log_id is not None else load_profile(profile).log_id
-    data = read_evidence_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
+    pinned = pinned_log_id(log_id, profile)
+    try:
+        data = read_evidence_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
+    except EvidenceFileInvalid as error:
+        raise EvidenceFileInvalid(f"{file}: {error.message}", path=str(file)) from error
     proven = verify_evidence(data, log_id=pinned)
     emit(
         {

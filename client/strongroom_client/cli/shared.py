@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 import click
 
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.model.ids import OrderHash
+from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus
 from strongroom_client.cli.output import PathArgument
-from strongroom_client.errors import NotFound, NotProven
+from strongroom_client.errors import NotFound, NotProven, ProfileProblem
 from strongroom_client.orders import Seen
-from strongroom_client.profile import Memory, Profile, default_profile, load_profile
+from strongroom_client.profile import Memory, Profile, default_profile, load_profile, log_id_from_hex
 from strongroom_client.treasury import TreasuryClient
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "mine",
     "now_ms",
     "patiently",
+    "pinned_log_id",
     "profile_option",
     "run",
     "session",
@@ -56,6 +57,20 @@ class BadOption(StrongroomError):
 
     reason = "BAD_OPTION"
     kind = Kind.INVALID_ARGUMENT
+
+
+def pinned_log_id(typed: str | None, profile: Path) -> LogId:
+    """The log id that was typed, else the one in the profile, for what asks no coordinator.
+
+    Raises:
+        ProfileProblem: what was typed is no log id, or nothing was and there is no profile.
+    """
+    if typed is not None:
+        return log_id_from_hex(typed)
+    try:
+        return load_profile(profile).log_id
+    except ProfileProblem as error:
+        raise ProfileProblem(f"{error.message}, or give the log id with --log-id", file=str(profile)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,11 @@ async def _evidence(profile: Path, out: Path | None) -> list[dict[str, Any]]:
 def _settled_text(item: dict[str, Any]) -> str:
     if item["operator_cleared"] and item["order"]:
         return "settled"
-    lacking = ("" if item["operator_cleared"] else "its operator's word", "" if item["order"] else "an order")
-    return f"quarantined until there is {' and '.join(filter(None, lacking))}"
+    lacking = (
+        "" if item["operator_cleared"] else "its operator's word",
+        "" if item["order"] else "an order of the unfreeze quorum",
+    )
+    return f"quarantined, still missing: {' and '.join(filter(None, lacking))}"
 
 
 def _quarantine_text(signer: pb.SignerStatus) -> str:

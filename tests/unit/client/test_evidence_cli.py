@@ -72,6 +72,14 @@ def test_a_file_of_another_kind_is_another_failure(tmp_path: Path, case: Case) -
     refused = CliRunner().invoke(main, words)
     assert refused.exit_code == 1
     assert "EVIDENCE_FILE_INVALID" in refused.stderr
+    assert "other.json: the file must hold" in refused.stderr
+
+
+def test_without_a_profile_the_log_id_can_be_typed(tmp_path: Path) -> None:
+    words = ["audit", "blame", str(tmp_path / "other.json"), "--profile", str(tmp_path / "none")]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 1
+    assert "--log-id" in refused.stderr
 
 
 def test_evidence_is_listed_checked_and_written(office: Office, case: Case) -> None:
@@ -79,7 +87,7 @@ def test_evidence_is_listed_checked_and_written(office: Office, case: Case) -> N
     listed = json.loads(act(office, "alice", "signers", "evidence", "--json").stdout)["evidence"]
     assert [(one["signer"], one["fault"]) for one in listed] == [("s2", "two-votes"), ("s1", "two-votes")]
     shown = act(office, "alice", "signers", "evidence", "--out", "found").output
-    assert "quarantined until there is its operator's word and an order" in shown
+    assert "quarantined, still missing: its operator's word and an order of the unfreeze quorum" in shown
     for data in office.treasury.evidence:
         file = Path("found") / f"{evidence_hash(data).hex()}.json"
         kept = read_evidence_file(file.read_bytes())
