@@ -264,13 +264,17 @@ class Authority:
         """Return the serial number of a certificate that this authority issued.
 
         Raises:
-            CertificateRefused: it is no certificate, or another authority's.
+            CertificateRefused: it is no certificate, another authority's, or the authority's own.
         """
         try:
             certificate = x509.load_pem_x509_certificate(pem)
             certificate.verify_directly_issued_by(self._certificate)
         except (*MALFORMED, InvalidSignature) as error:
             raise CertificateRefused("this is no certificate in PEM that this authority issued") from error
+        if certificate == self._certificate:
+            raise CertificateRefused(
+                "this is the authority's own certificate, which no list of its own can end: make a new authority"
+            )
         return certificate.serial_number
 
     def _earlier(self, path: Path, now: datetime) -> x509.CertificateRevocationList:

@@ -124,8 +124,9 @@ def _emit_list(folder: Path, revoked: Revoked) -> None:
     facts = {"revoked": revoked.count, "number": revoked.number, "next_update": revoked.next_update.isoformat()}
     emit(
         {**facts, "list": str(path)},
-        f"{path} lists {revoked.count} revoked certificates, valid until {revoked.next_update:%Y-%m-%d}. "
-        "Copy it to the coordinator and to every signer that is configured with one.",
+        f"{path} lists {revoked.count} revoked certificate{'' if revoked.count == 1 else 's'}, valid until "
+        f"{revoked.next_update:%Y-%m-%d}.\n"
+        "Copy it to the coordinator and to every signer whose settings name a list (`revoked`): no others look at it.",
     )
 
 

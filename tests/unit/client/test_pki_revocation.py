@@ -255,5 +255,5 @@ def test_the_commands_revoke_renew_and_replace_a_stolen_key(tmp_path: Path) -> N
     found.check(new, datetime.now(UTC))
     with pytest.raises(CertificateRevoked):
         found.check(old, datetime.now(UTC))
-    for bad in ((), ("--serial", "xyz"), ("--cert", str(tmp_path / "pki" / "ca.key"))):
+    for bad in ((), ("--serial", "xyz"), ("--cert", str(tmp_path / "pki" / "ca.key")), ("--cert", f"{folder}/ca.pem")):
         assert CliRunner().invoke(pki, ["revoke", folder, *bad]).exit_code != 0
