@@ -76,11 +76,14 @@ def render() -> str:
     text = INTRODUCTION
     for line, (who, holds) in LINES.items():
         rows = list(_rows(marks, line))
-        text += f"\n## {who[0].upper()}{who[1:]}\n\nWhat holds: {holds}.\n"
+        verb = "holds" if rows else "is to hold"
+        text += f"\n## {who[0].upper()}{who[1:]}\n\nWhat {verb}: {holds}.\n"
         if rows:
+            real = sum("| daemons |" in row for row in rows)
+            text += f"\n{len(rows)} attacks, {real} of them on daemons.\n"
             text += "\n| Attack | Where it comes from | How | Test |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
         else:
-            text += f"\nNot attacked yet: {NOT_BUILT[line]}.\n"
+            text += f"\nNot attacked: {NOT_BUILT[line]}.\n"
     points = list(_points(marks))
     text += (
         "\n## Killed at any moment\n\nA daemon is killed (SIGKILL) on each side of every place where it writes and\n"

@@ -17,6 +17,7 @@ fails a run that tried fewer than A attacks on real daemons or C crash points. T
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,10 +61,11 @@ LINES: Final = {
 """Every line of the promise: who or what is compromised, and what still holds."""
 
 NOT_BUILT: Final = {
-    "admin-quorum": "charter amendments are not in rule set 1: there is nothing yet that this quorum could loosen",
+    "admin-quorum": "this version has no charter amendments, so that there is nothing this quorum could loosen",
 }
 """Lines that nothing can attack yet, and why."""
 
+_WIDTH: Final = 1 + max(len(who) for who, _ in LINES.values())
 _ATTACK: Final = {"line", "title", "origin"}
 _CRASH: Final = {"daemon", "point", "side"}
 
@@ -166,23 +168,31 @@ def tallies(reports: Iterable[pytest.TestReport]) -> dict[tuple[str, str], Tally
 
 def lines_of_table(found: dict[tuple[str, str], Tally]) -> Iterator[str]:
     """The table as text lines."""
-    yield f"{'In the attacker' + chr(39) + 's hands':<52}{'tried':>7}{'held':>7}{'on daemons':>12}"
+    head = "In the attacker's hands"
+    yield f"{head:<{_WIDTH}}{'tried':>7}{'held':>7}{'on daemons':>12}"
     for line, (who, what) in LINES.items():
         tally = found.get(("attack", line), Tally())
         verdict = "" if len(tally.held) == len(tally.tried) else "  BROKEN"
-        yield f"{who:<52}{len(tally.tried):>7}{len(tally.held):>7}{len(tally.real):>12}{verdict}"
-        yield f"    holds: {what}"
-        if line in NOT_BUILT and not tally.tried:
-            yield f"    not tried: {NOT_BUILT[line]}"
+        yield f"{who:<{_WIDTH}}{len(tally.tried):>7}{len(tally.held):>7}{len(tally.real):>12}{verdict}"
+        untried = line in NOT_BUILT and not tally.tried
+        yield from _wrapped(f"{'is to hold' if untried else 'holds'}: {what}")
+        if untried:
+            yield from _wrapped(f"not tried: {NOT_BUILT[line]}")
+        elif not tally.outcomes:
+            yield "    nothing of it was run this time"
         yield from (f"    BROKEN: {title}" for title in tally.tried if title not in tally.held)
         yield from (f"    skipped: {title}: {tally.reasons.get(title, 'no reason given')}" for title in tally.skipped)
     for kind, daemon in sorted(key for key in found if key[0] == "crash_point"):
         tally = found[kind, daemon]
         verdict = "" if len(tally.held) == len(tally.tried) else "  BROKEN"
         who = f"killed while it writes and acts: the {daemon}"
-        yield f"{who:<52}{len(tally.tried):>7}{len(tally.held):>7}{len(tally.real):>12}{verdict}"
+        yield f"{who:<{_WIDTH}}{len(tally.tried):>7}{len(tally.held):>7}{len(tally.real):>12}{verdict}"
         yield from (f"    BROKEN: {point}" for point in tally.tried if point not in tally.held)
         yield from (f"    skipped: {point}: {tally.reasons.get(point, 'no reason given')}" for point in tally.skipped)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, width=100, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False)
 
 
 def _totals(found: dict[tuple[str, str], Tally]) -> tuple[int, int, int, bool]:
