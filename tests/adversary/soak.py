@@ -130,10 +130,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long trouble lasts (default 10)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats the order of the troubles")
     options = parser.parse_args()
-    sys.stdout.write(f"seed {options.seed}\n")
+    sys.stdout.write(f"seed {options.seed}; starting a coordinator and five signers\n")
+    sys.stdout.flush()
     with bad_network("soak") as network:
         try:
             asyncio.run(soak(network, options.seed, options.minutes))
+        except KeyboardInterrupt:
+            sys.stdout.write("interrupted: no verdict\n")
+            return 130
         except BaseException:
             sys.stderr.write(network.cluster.logs(lines=200))
             raise

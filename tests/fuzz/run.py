@@ -1,6 +1,6 @@
 """Fuzz the parsers of bytes from outside, guided by coverage.
 
-    python tests/fuzz/run.py                         every target, 10 seconds each
+    python tests/fuzz/run.py                         every target, 30 seconds each
     python tests/fuzz/run.py --seconds 600 card      one target, ten minutes
     python tests/fuzz/run.py --list                  the targets, and what each reaches
     python tests/fuzz/run.py --write-seeds           make the corpus of targets that have none
@@ -219,7 +219,7 @@ def main() -> int:
         return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="by default all")
-    parser.add_argument("--seconds", type=int, default=10, help="for each target (default 10)")
+    parser.add_argument("--seconds", type=int, default=30, help="for each target (default 30)")
     parser.add_argument("--list", action="store_true", help="list the targets and end")
     parser.add_argument("--write-seeds", action="store_true", help="write seeds for targets without a corpus and end")
     options = parser.parse_args()
@@ -237,7 +237,11 @@ def main() -> int:
         for name in names:
             say(name, *fuzz_targets.TARGETS[name].parsers)
         return 0
-    return run_all(names, options.seconds)
+    try:
+        return run_all(names, options.seconds)
+    except KeyboardInterrupt:
+        say("interrupted: what was found so far is kept in build/fuzz; no verdict on the rest")
+        return 130
 
 
 if __name__ == "__main__":
