@@ -29,6 +29,7 @@ from strongroom.wire.revocation import (
     RevocationListExpired,
     RevocationLists,
 )
+from strongroom.wire.x509_faults import MALFORMED
 from strongroom_signer.logs import Log
 
 __all__ = ["CoordinatorCheck", "CoordinatorRefused", "pem_of"]
@@ -90,6 +91,8 @@ class CoordinatorCheck:
         except (OSError, TimeoutError) as error:
             # ssl.SSLError is an OSError: another name, authority or time than the certificate's.
             raise CoordinatorRefused(f"no certificate of the coordinator could be checked: {error}") from None
+        except MALFORMED:
+            raise CoordinatorRefused("the coordinator's certificate, or ca.pem, is malformed") from None
         names = _uris(certificate)
         if len(names) != 1 or not names[0].startswith(f"spiffe://{self._organisation}/coordinator/"):
             raise CoordinatorRefused(f"who answers is {names or 'nobody'}, not a coordinator of {self._organisation}")
@@ -110,7 +113,9 @@ class CoordinatorCheck:
     async def _fetched(self) -> x509.Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=self._authority.decode("ascii"))
+        # Not as text: a PEM file may have words in any language around its certificates.
+        trusted = x509.load_pem_x509_certificates(self._authority)
+        context.load_verify_locations(cadata=b"".join(one.public_bytes(Encoding.DER) for one in trusted))
         context.load_cert_chain(*self._identity)
         context.set_alpn_protocols(["h2"])
         _, writer = await asyncio.open_connection(self._host, self._port, ssl=context, server_hostname=self._host)
@@ -156,6 +161,6 @@ def pem_of(certificate: x509.Certificate) -> bytes:
 def _uris(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*MALFORMED, x509.ExtensionNotFound):
         return []
     return names.get_values_for_type(x509.UniformResourceIdentifier)

@@ -81,6 +81,14 @@ async def test_a_good_certificate_is_the_one_that_is_trusted(desk: Desk) -> None
         assert pem_of(await desk.check(port).verified()) == identity.certificate
 
 
+async def test_words_around_the_authoritys_certificate_may_be_of_any_language(desk: Desk) -> None:
+    identity = desk.coordinator()
+    async with listening(desk, identity) as port:
+        check = desk.check(port)
+        check._authority = "# Zertifizierungsstelle Zürich\n".encode() + check._authority
+        assert pem_of(await check.verified()) == identity.certificate
+
+
 async def test_a_revoked_certificate_is_refused_before_and_after_dialling(desk: Desk) -> None:
     identity = desk.coordinator()
     async with listening(desk, identity) as port:
