@@ -542,12 +542,14 @@ def test_share_of_another_key_is_refused(cluster: Cluster) -> None:
 # --- alarms ---
 
 
-def test_signer_with_drifted_clocks_gives_no_share(cluster: Cluster) -> None:
+def test_signer_with_drifted_clocks_gives_neither_share_nor_nonce(cluster: Cluster) -> None:
     index = cluster.plan()
     chosen = cluster.commitments(index, "s1", "s2")
     cluster.clock.wall += 31_000
     with pytest.raises(ClockDrift):
         cluster.release("s1", index, chosen)
+    with pytest.raises(ClockDrift):
+        cluster.commit("s1", index)
 
 
 def test_refusals_are_signed_and_name_the_plan(cluster: Cluster) -> None:
