@@ -17,7 +17,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.row_check import verified
 from strongroom_signer.rows import Alarm, Identity, InboxItem, LocalFreeze, Pin
 from strongroom_signer.schema import APPLICATION_ID, SCHEMA, VERSION
-from strongroom_signer.write_ahead import problem_of_wal
+from strongroom_signer.write_ahead import FIRST_FRAME_BYTES, problem_of_wal
 from strongroom_signer.writer import KNOWN_VALUE_BYTES, Writer
 
 __all__ = ["Alarm", "DiskFull", "Identity", "InboxItem", "LocalFreeze", "Pin", "Store", "StoreFailed", "Writer"]
@@ -109,13 +109,13 @@ class Store:
         with _translated(path):
             store = cls(path, _connect(path))
             try:
-                store._check(log if log_size == 0 else None)
+                store._check(log, log_size)
             except BaseException:
                 store._db.close()
                 raise
         return store
 
-    def _check(self, missing_log: Path | None) -> None:
+    def _check(self, log: Path, log_size: int) -> None:
         kind = self._value("PRAGMA application_id")
         version = self._value("PRAGMA user_version")
         if kind != APPLICATION_ID or version != VERSION:
@@ -123,9 +123,11 @@ class Store:
         problem = self._value("PRAGMA quick_check(1)")
         if problem != "ok":
             raise StoreFailed(f"{self.path} is damaged ({' '.join(problem.split())}): {_REBUILD}")
-        if missing_log is not None and self.counter(_LOG_FOLLOWS):
+        # Nor does a file that ends before its first frame hold the note that takes this one back.
+        holds_none = log_size < FIRST_FRAME_BYTES + self._value("PRAGMA page_size")
+        if holds_none and self.counter(_LOG_FOLLOWS):
             raise StoreFailed(
-                f"{missing_log} is missing or empty, and newest commits with it: if it was moved, put it back beside "
+                f"{log} is missing or empty, and newest commits with it: if it was moved, put it back beside "
                 f"the database; else {_REBUILD}"
             )
         self._move_log()

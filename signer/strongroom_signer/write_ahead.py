@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["problem_of_wal"]
+__all__ = ["FIRST_FRAME_BYTES", "problem_of_wal"]
 
 _WAL_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
+FIRST_FRAME_BYTES: Final = _WAL_HEADER + _FRAME_HEADER
+"""Before the page of the first frame."""
 _MAGIC_LITTLE: Final = 0x377F0682
 _MAGIC_BIG: Final = 0x377F0683
 _MASK: Final = 0xFFFFFFFF

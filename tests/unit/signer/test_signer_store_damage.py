@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -108,7 +109,10 @@ def test_a_kill_is_recovered_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commits", [0, 3])
-@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "how",
+    [Path.unlink, *(lambda path, left=left: os.truncate(path, left) for left in (0, 1, 31, 32, 56, 4_151))],
+)
 def test_a_lost_write_ahead_file_is_noticed(tmp_path: Path, how: Callable[[Path], object], commits: int) -> None:
     """SQLite would open the database as it was at the last checkpoint, and the signer would vote a second time."""
     path, log = killed(tmp_path / "signer.db", commits=commits)
