@@ -82,7 +82,8 @@ class RevocationLists:
             now: The time, aware. A list may be expired: `check` says so.
 
         Raises:
-            BadRevocationList: a list is malformed, unsigned, from the future, of a stranger, twice there or missing.
+            BadRevocationList: a list is malformed, unsigned, from the future, of a stranger, twice there or missing; or
+                two authorities with different keys have one name, so that nobody can say whose list is whose.
         """
         try:
             return cls._parsed(data, authorities, now)
@@ -91,7 +92,7 @@ class RevocationLists:
 
     @classmethod
     def _parsed(cls, data: bytes, authorities: bytes, now: datetime) -> Self:
-        trusted = {one.subject.public_bytes(): one for one in _authorities(authorities)}
+        trusted = _by_name(_authorities(authorities))
         lists: dict[bytes, _List] = {}
         for crl in _crls(data):
             issuer = crl.issuer.public_bytes()
@@ -151,6 +152,16 @@ def _authorities(pem: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
     except MALFORMED:
         raise BadRevocationList("ca.pem holds no certificate in PEM") from None
+
+
+def _by_name(authorities: list[x509.Certificate]) -> dict[bytes, x509.Certificate]:
+    found: dict[bytes, x509.Certificate] = {}
+    for one in authorities:
+        # Else the list of one key would speak for what the other issued, and clear what its own list revokes.
+        if found.setdefault(one.subject.public_bytes(), one).public_key() != one.public_key():
+            who = one.subject.rfc4514_string()
+            raise BadRevocationList(f"ca.pem holds two authorities named {who}: no list can cover both")
+    return found
 
 
 def _crls(data: bytes) -> list[x509.CertificateRevocationList]:

@@ -257,3 +257,17 @@ def test_the_commands_revoke_renew_and_replace_a_stolen_key(tmp_path: Path) -> N
         found.check(old, datetime.now(UTC))
     for bad in ((), ("--serial", "xyz"), ("--cert", str(tmp_path / "pki" / "ca.key")), ("--cert", f"{folder}/ca.pem")):
         assert CliRunner().invoke(pki, ["revoke", folder, *bad]).exit_code != 0
+
+
+def test_an_authority_that_takes_over_anothers_name_clears_nobody(authority: Authority, tmp_path: Path) -> None:
+    """Both trusted, the list of the newer key alone would be taken, and the older key's revocations forgotten."""
+    revoked = certificate(authority).serial_number
+    older = authority.revoke(tmp_path, [revoked], now=NOW).pem
+    (tmp_path / "next").mkdir()
+    successor = Authority.create(tmp_path / "next", "acme", now=NOW)
+    newer = successor.revoke(tmp_path / "next", [], now=NOW).pem
+    for both in (authority.certificate + successor.certificate, successor.certificate + authority.certificate):
+        for pem in (older, newer, older + newer):
+            with pytest.raises(BadRevocationList, match="two authorities named"):
+                RevocationLists.parse(pem, authorities=both, now=NOW)
+    assert RevocationLists.parse(older, authorities=authority.certificate * 2, now=NOW).count == 1
