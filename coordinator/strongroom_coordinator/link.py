@@ -391,7 +391,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
             serial = 0
         if len(self._refused) >= MAX_REMEMBERED:
             self._refused.clear()
-        if _may_log(self._refused.setdefault(serial, LogAllowance(lines=10)), serial=f"{serial:x}"):
+        if _may_log(self._refused.setdefault(serial, LogAllowance(lines=30)), serial=f"{serial:x}"):
             log.warning("link.refused", reason=error.reason, message=error.message, **facts)
 
     def _require_not_revoked(self, certificate: x509.Certificate | None) -> None:
