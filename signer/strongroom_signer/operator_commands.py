@@ -15,7 +15,7 @@ from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom_signer.operator import socket_address
+from strongroom_signer.operator import BadRequest, socket_address
 
 __all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "parse_hand_in"]
 
@@ -184,10 +184,7 @@ def _freeze(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
 
 
 def _thaw(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    try:
-        identifier = bytes.fromhex(options.freeze_id)
-    except ValueError:
-        raise BadHandInFile("a freeze id is 64 hex digits: `status` lists them") from None
+    identifier = _hash_of(options.freeze_id, "a freeze id is 64 hex digits: `status` lists them")
     stub.Thaw(pb.ThawRequest(freeze_id=identifier), timeout=TIMEOUT_S)
     return (
         {"thawed": options.freeze_id},
@@ -203,16 +200,27 @@ def _hand_in(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> 
 
 
 def _reinstate(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    try:
-        evidence = bytes.fromhex(options.evidence_hash)
-    except ValueError:
-        raise BadHandInFile("the hash of evidence is 64 hex digits: `status` shows it") from None
+    evidence = _hash_of(options.evidence_hash, "the hash of evidence is 64 hex digits: `status` shows it")
     stub.Reinstate(pb.ReinstateRequest(evidence_hash=evidence), timeout=TIMEOUT_S)
-    return (
-        {"evidence": evidence.hex()},
+    status = stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
+    is_told = status.HasField("quarantine") and status.quarantine.evidence_hash == evidence
+    text = (
         "Stated, and kept. The coordinator asks this signer for shares again once an order to reinstate it has acted\n"
-        f"too: strongroom signers reinstate NAME {evidence.hex()}",
+        f"too: strongroom signers reinstate {status.signer} {evidence.hex()}"
     )
+    if not is_told:
+        text += "\nThe coordinator has told this signer of no such evidence: compare the hash with `status`."
+    return {"evidence": evidence.hex(), "told_by_coordinator": is_told}, text
+
+
+def _hash_of(text: str, problem: str) -> bytes:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise BadRequest(problem)
+    return found
 
 
 def parse_hand_in(data: bytes) -> pb.HandInRequest:

@@ -95,4 +95,5 @@ async def _ask(file: Path, log_id: LogId) -> tuple[bool, str]:
                 return True, f"The coordinator serves this log; {error.message}"
     except RemoteError as error:
         return False, f"Not verified yet that the coordinator serves this log: {error.message} ({error.remote_reason})"
-    return True, f"The coordinator serves the log of {trust.charter.organisation}: {seen.size} entries are final."
+    count = "1 entry is" if seen.size == 1 else f"{seen.size} entries are"
+    return True, f"The coordinator serves the log of {trust.charter.organisation}: {count} final."
