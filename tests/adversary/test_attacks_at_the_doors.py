@@ -215,7 +215,10 @@ async def test_silent_connections_keep_nobody_out(site: Cluster) -> None:
 
 @pytest.mark.parametrize(
     "role",
-    [pytest.param(role, marks=attack(f"every method of every service called with a certificate of role {role}")) for role in ROLES],
+    [
+        pytest.param(role, marks=attack(f"every method of every service called with a certificate of role {role}"))
+        for role in ROLES
+    ],
 )
 async def test_each_service_refuses_callers_of_another_kind(site: Cluster, role: str) -> None:
     """All methods of all services: a caller gets through to exactly those that its role may call."""
