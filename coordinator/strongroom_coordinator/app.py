@@ -30,15 +30,18 @@ __all__ = ["serve", "server_options"]
 log = structlog.get_logger()
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+MAX_CALLS_AT_ONCE: Final = 256
+"""On one connection; further calls wait. Each may hold a message that is still arriving."""
 DRAIN_S: Final = 5.0
 STOPPED, FAILED = 0, 1
 
 
 def server_options() -> list[tuple[str, Any]]:
-    """Options of the gRPC server: message bounds, and pings that notice a dead peer."""
+    """Options of the gRPC server: bounds on messages and calls, and pings that notice a dead peer."""
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_concurrent_streams", MAX_CALLS_AT_ONCE),
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
