@@ -18,7 +18,7 @@ from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = ["Daemon", "DaemonFailed", "program", "run_program"]
 
-START_TIMEOUT_S: Final = 30.0
+START_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 15.0
 
 
