@@ -51,17 +51,28 @@ FIVE: Final = Shape(signers=("north", "south", "west", "east", "middle"), witnes
 _THRESHOLD: Final = {THREE: 2, FIVE: 3}
 
 
-@cache
 def enrolled(shape: Shape = THREE) -> Deployment:
     """An enrolled deployment that was never started; use a copy."""
+    return _enrolled(shape)
+
+
+def funded(shape: Shape = THREE) -> Deployment:
+    """A stopped deployment with one final vault (2-of-3, or 3-of-5) and a few confirmed coins; use a copy."""
+    return _funded(shape)
+
+
+# A cache keeps calls with and without the default apart, which would make a template twice.
+
+
+@cache
+def _enrolled(shape: Shape) -> Deployment:
     deployment = Deployment(root=session_folder() / f"enrolled-{len(shape.signers)}", shape=shape)
     deployment.enrol()
     return deployment
 
 
 @cache
-def funded(shape: Shape = THREE) -> Deployment:
-    """A stopped deployment with one final vault (2-of-3, or 3-of-5) and a few confirmed coins; use a copy."""
+def _funded(shape: Shape) -> Deployment:
     return prepared(copied(enrolled(shape), session_folder() / f"funded-{len(shape.signers)}"), _fund)
 
 
