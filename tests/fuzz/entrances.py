@@ -51,6 +51,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.inbox:_rejection_in": "own rows, checked when they were handed in",
     "strongroom_signer.inbox:Inbox.to_raise": "own rows, checked when they were handed in",
     "strongroom_signer.word_life:handed_freeze": "own rows, checked when they were handed in",
+    "strongroom_signer.operator_commands:_hash_of": "an operator's own command line, 64 hex digits",
     "strongroom_signer.keygen:KeyGeneration._entry_of": "an entry of the own log",
     "strongroom_signer.money_path:MoneyPath.load_plan": "an entry of the own log",
     "strongroom_signer.money_path:MoneyPath.own_commitments": "commitments that it made itself",
@@ -72,9 +73,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_client.audit:Auditor._plans_of": "entries that the replay took",
     "strongroom_coordinator.link:SignerLink.post": "a frame of its own",
     # What the person at the terminal types or keeps.
-    "strongroom_signer.operator_commands:_thaw": "an option on the command line",
     "strongroom_client.cli.signers:_hash_of": "an option on the command line",
-    "strongroom_signer.operator_commands:_reinstate": "an option on the command line",
     "strongroom_client.cli.login:_check_files": "the person's own certificate files",
     "strongroom_client.cli.shared:Session.find": "an argument on the command line",
     "strongroom_client.cli.shared_orders:_reject_offline": "an argument on the command line",

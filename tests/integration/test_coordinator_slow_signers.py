@@ -55,15 +55,18 @@ async def test_a_holder_that_lags_is_asked_again_and_not_left_out(tmp_path: Path
         await site.make_vault("customer-1")
         await site.stop_signer("s1")
         lagging = site.signers["s3"].signer
-        honest = lagging.service._handlers[requests.Append]
+        handlers = lagging.service._handlers
+        votes, commits = handlers[requests.Append], handlers[requests.Commit]
         refused: list[int] = []
 
-        def behind(asked: requests.Append) -> Any:
-            voted = honest(asked)
-            for result in voted.commitments if isinstance(voted, pb.Voted) else ():
+        def refuse_once(results: Any, term: int) -> None:
+            """The first time that it is asked for a plan, whether with the batch or by itself, it knows of none."""
+            for result in results:
+                if result.entry_index in refused:
+                    continue
                 refusal = Refusal(
                     log_id=site.world.log_id,
-                    term=asked.term,
+                    term=term,
                     entry_index=result.entry_index,
                     subject=bytes(32),
                     reason="NO_PLAN_AT_INDEX",
@@ -72,9 +75,18 @@ async def test_a_holder_that_lags_is_asked_again_and_not_left_out(tmp_path: Path
                 )
                 result.refusal.CopyFrom(signed_pb(sign_body("refusal", refusal, lagging.keys.vote)))
                 refused.append(result.entry_index)
+
+        def behind(asked: requests.Append) -> Any:
+            voted = votes(asked)
+            refuse_once(voted.commitments if isinstance(voted, pb.Voted) else (), asked.term)
             return voted
 
-        lagging.service._handlers[requests.Append] = behind
+        def behind_alone(asked: requests.Commit) -> Any:
+            committed = commits(asked)
+            refuse_once(committed.results, asked.term)
+            return committed
+
+        handlers[requests.Append], handlers[requests.Commit] = behind, behind_alone
         with capture_logs() as events:
             await site.signed(await site.pay("customer-1", 50_000))
         assert refused
