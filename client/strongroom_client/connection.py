@@ -73,6 +73,7 @@ class Client:
         await self._channel.close()
 
     async def _ledger(self) -> LedgerResponse:
+        # Abstract: the subclass of each service answers; this class alone is never opened.
         raise NotImplementedError("each service asks in its own words")
 
     async def trust(self) -> Trust:

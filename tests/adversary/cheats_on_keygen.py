@@ -191,7 +191,7 @@ def _message_cheat(name: str, text: str, change: Callable[[Attempt], bytes]) -> 
 
 
 def _changed(attempt: Attempt, **parts: Sequence[object]) -> bytes:
-    return replace(attempt.parsed(), **{key: tuple(value) for key, value in parts.items()}).encode()  # type: ignore[arg-type]
+    return replace(attempt.parsed(), **{key: tuple(value) for key, value in parts.items()}).encode()  # type: ignore[arg-type] - by name
 
 
 def _rogue_key(attempt: Attempt) -> bytes:

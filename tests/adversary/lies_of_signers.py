@@ -177,7 +177,7 @@ def _remember(liar: Liar, request: Any, body: Any) -> None:
 def corrupt(signer: Signer, chosen: Callable[[], str]) -> Signer:
     """A real signer whose answers pass through a liar; `chosen` names the lie in force, "" for none."""
     _install()
-    return replace(signer, service=LyingService(Liar(signer, chosen)))  # type: ignore[arg-type]
+    return replace(signer, service=LyingService(Liar(signer, chosen)))  # type: ignore[arg-type] - stands in for it
 
 
 def _install() -> None:
@@ -193,9 +193,9 @@ def _install() -> None:
     def hello_or_lie(self: Signer) -> Any:
         return self.service.hello() if isinstance(self.service, LyingService) else hello(self)
 
-    send_or_perform.performs_deeds = True  # type: ignore[attr-defined]
+    send_or_perform.performs_deeds = True  # type: ignore[attr-defined] - a mark of ours
     session._send = send_or_perform
-    Signer.hello = hello_or_lie  # type: ignore[method-assign]
+    Signer.hello = hello_or_lie  # type: ignore[method-assign] - that is the lie
 
 
 # --- silence, slowness, hanging up, and failures that say too much, at every kind of request ---

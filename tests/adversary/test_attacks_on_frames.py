@@ -95,7 +95,7 @@ def before(siege: Cluster) -> dict[str, int]:
 def outcomes(siege: Cluster, before: dict[str, int]) -> dict[str, Cheated]:
     """Every cheat, each in a term of its own, by one cheater."""
     assert before
-    cuts = [str(case.values[0]) for case in CUTS]  # type: ignore[attr-defined]
+    cuts = [str(case.values[0]) for case in CUTS]  # type: ignore[attr-defined] - pytest hides its type
     return attacked_together(siege, sorted({*cheats_of(CASES), *cuts, "flood", "heavy-flood"}))
 
 

@@ -36,6 +36,7 @@ from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_commands import CLIENT_RUNNING
 from crash_points_coordinator import COORDINATOR
 from crash_scenes import PATIENCE_S, Scene, deployment, ended, patiently, people_of
+from crash_sides import sides_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import derive_address
@@ -312,16 +313,7 @@ SLICE = {
 """What every run of the tests tries; `make adversary` tries all."""
 
 
-def every_side() -> Iterator[Any]:
-    for point in COORDINATOR:
-        for side in (BEFORE, AFTER):
-            marks = [pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side)]
-            if (point.name, side) not in SLICE:
-                marks.append(pytest.mark.campaign)
-            yield pytest.param(point, side, marks=marks, id=f"{side}: {point.name}".replace(" ", "-"))
-
-
-@pytest.mark.parametrize(("point", "side"), list(every_side()))
+@pytest.mark.parametrize(("point", "side"), sides_of(COORDINATOR, SLICE))
 async def test_a_killed_coordinator_takes_up_again_what_was_under_way(
     scene: Scene, point: CrashPoint, side: str
 ) -> None:

@@ -14,6 +14,7 @@ from crash_acts import People
 from crash_points import AFTER, BEFORE, CrashPoint
 from crash_points_coordinator import EVIDENCE
 from crash_scenes import PATIENCE_S, Scene, deployment, ended, people_of
+from crash_sides import sides_of
 from rogue import turn_rogue
 from strongroom_client.demo.processes import Daemon
 
@@ -101,14 +102,7 @@ class Story:
         await until(probe, timeout_s=PATIENCE_S)
 
 
-def every_side() -> Iterator[Any]:
-    for point in EVIDENCE:
-        for side in (BEFORE, AFTER):
-            mark = pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side)
-            yield pytest.param(point, side, marks=mark, id=f"{side}: {point.name}".replace(" ", "-"))
-
-
-@pytest.mark.parametrize(("point", "side"), list(every_side()))
+@pytest.mark.parametrize(("point", "side"), sides_of(EVIDENCE))
 async def test_what_is_proven_of_a_signer_and_said_for_it_outlives_a_kill(
     scene: Scene, point: CrashPoint, side: str
 ) -> None:

@@ -31,6 +31,7 @@ from crash_acts import (
 from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_signer import SIGNER
 from crash_scenes import Scene, deployment, ended, people_of
+from crash_sides import sides_of
 from strongroom.ledger.messages import Verb
 from strongroom_client.cli.shared_signing import hand_in_text
 
@@ -230,16 +231,7 @@ SLICE = {
 """What every run of the tests tries; `make adversary` tries all."""
 
 
-def every_side() -> Iterator[Any]:
-    for point in SIGNER:
-        for side in (BEFORE, AFTER):
-            marks = [pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side)]
-            if (point.name, side) not in SLICE:
-                marks.append(pytest.mark.campaign)
-            yield pytest.param(point, side, marks=marks, id=f"{side}: {point.name}".replace(" ", "-"))
-
-
-@pytest.mark.parametrize(("point", "side"), list(every_side()))
+@pytest.mark.parametrize(("point", "side"), sides_of(SIGNER, SLICE))
 async def test_a_killed_signer_comes_back_and_finishes_what_was_begun(
     scene: Scene, point: CrashPoint, side: str
 ) -> None:

@@ -217,6 +217,7 @@ def _failing_alone(results: Results, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # Whatever a suite fails on, the others still have figures to give.
         results.failures[name] = f"{type(error).__name__}: {error}"
 
 

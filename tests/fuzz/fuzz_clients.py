@@ -76,8 +76,8 @@ class Desk:
     def __init__(self) -> None:
         world = certified_world()
         self.line = Line()
-        self.people = TreasuryClient(self.line, world.log_id)  # type: ignore[arg-type]
-        self.shop = IntegrationClient(self.line, world.log_id)  # type: ignore[arg-type]
+        self.people = TreasuryClient(self.line, world.log_id)  # type: ignore[arg-type] - a line that is fuzzed
+        self.shop = IntegrationClient(self.line, world.log_id)  # type: ignore[arg-type] - a line that is fuzzed
         self.trust = Trust.from_genesis_entry(world.batches[0].entries[0], pinned=world.log_id)
         self.order = OrderHash(world.state.order_at(1).hash)
         entries = [entry for batch in world.batches for entry in batch.entries]

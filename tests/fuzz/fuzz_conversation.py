@@ -179,7 +179,7 @@ async def carry(
             continue
         sent += 1
         try:
-            link.receive(said, side.links._handler)  # type: ignore[arg-type]
+            link.receive(said, side.links._handler)  # type: ignore[arg-type] - set by now
         except SignerMisbehaved as error:
             link.close(error.message)
     await link.closed()

@@ -126,7 +126,7 @@ def test_authority() -> TestAuthority:
     return TestAuthority()
 
 
-test_authority.__test__ = False  # type: ignore[attr-defined]
+test_authority.__test__ = False  # type: ignore[attr-defined] - pytest's own switch
 
 
 def certificate_seeds() -> Iterator[bytes]:

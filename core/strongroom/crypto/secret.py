@@ -141,6 +141,7 @@ class _Secret:
 
     def wipe(self) -> None:
         """Overwrite the secret; every later use raises SecretWiped. Wiping twice is harmless."""
+        # Abstract: a secret that could not be wiped must fail, not pass silently.
         raise NotImplementedError(type(self).__name__)
 
 

@@ -238,8 +238,18 @@ class _Stop(_ByThoseNamed):
         return record
 
 
+class _ByUnfreezeQuorum(_WaitsWhileOpen):
+    """Ends a precaution: anyone may ask for it, and the charter's unfreeze quorum decides."""
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return True
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return person in quorum_members(state.charter, state.charter.unfreeze)
+
+
 @dataclass(frozen=True, slots=True)
-class _Lift(_WaitsWhileOpen):
+class _Lift(_ByUnfreezeQuorum):
     action: Unfreeze
 
     def check(self, state: State, at: Position) -> None:
@@ -247,12 +257,6 @@ class _Lift(_WaitsWhileOpen):
             raise refused("FREEZE_UNKNOWN", f"there is no freeze {self.action.freeze.hex()}")
         if not any(record.id == self.action.freeze for record in state.standing_freezes(at.time_ms)):
             raise refused("FREEZE_OVER", "the freeze was lifted or has lapsed")
-
-    def may_initiate(self, state: State, person: str) -> bool:
-        return True
-
-    def is_approver(self, state: State, person: str) -> bool:
-        return person in quorum_members(state.charter, state.charter.unfreeze)
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
@@ -264,7 +268,7 @@ class _Lift(_WaitsWhileOpen):
 
 
 @dataclass(frozen=True, slots=True)
-class _Reinstate(_WaitsWhileOpen):
+class _Reinstate(_ByUnfreezeQuorum):
     """Like an unfreeze it ends a precaution: whoever may let a vault go may let a signer sign again."""
 
     action: ReinstateSigner
@@ -274,12 +278,6 @@ class _Reinstate(_WaitsWhileOpen):
             raise refused(
                 "SIGNER_UNKNOWN", f"the charter has no signer {self.action.signer}", signer=self.action.signer
             )
-
-    def may_initiate(self, state: State, person: str) -> bool:
-        return True
-
-    def is_approver(self, state: State, person: str) -> bool:
-        return person in quorum_members(state.charter, state.charter.unfreeze)
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
