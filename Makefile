@@ -91,7 +91,8 @@ lock: ## resolve the dependencies anew and write the locks with hashes
 	$(LOCK) --output-file requirements/signer.lock
 	$(LOCK) --extra coordinator --output-file requirements/coordinator.lock
 	$(LOCK) --extra client --output-file requirements/client.lock
-	$(LOCK) --extra coordinator --extra client --extra regtest --group dev --output-file requirements/dev.lock
+	$(LOCK) --extra pkcs11 --output-file requirements/signer-pkcs11.lock
+	$(LOCK) --extra coordinator --extra client --extra regtest --extra pkcs11 --group dev --output-file requirements/dev.lock
 
 bench: setup ## measure latency, throughput, replay and key generation; prints a table, writes bench-results.json
 	$(BIN)/python tests/bench/main.py --out bench-results.json

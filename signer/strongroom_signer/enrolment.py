@@ -14,7 +14,7 @@ from typing import Final
 
 from strongroom.crypto.chilldkg_params import SessionParams, params_hash
 from strongroom.crypto.sealed import Cost
-from strongroom.crypto.secret import SecretBytes
+from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import Charter, CharterSigner, decode_charter, log_id_of
 from strongroom.ledger.codec import NotCanonical
 from strongroom.model.errors import Kind, StrongroomError
@@ -74,8 +74,25 @@ class Enrolled:
     """ChillDKG's params hash for a vault of all signers, by threshold."""
 
 
-def initialise(folder: Path, name: str, passphrase: SecretBytes, *, cost: Cost, random: Callable[[int], bytes]) -> Path:
+def initialise(
+    folder: Path,
+    name: str,
+    passphrase: SecretBytes,
+    *,
+    confirm: Callable[[SecretScalar], None],
+    cost: Cost,
+    random: Callable[[int], bytes],
+) -> Path:
     """Make a new signer in `folder` and return the path of its card, which the operator hands to the administrators.
+
+    Args:
+        folder: The data folder, made when it is not there.
+        name: The signer's name, for ever.
+        passphrase: Opens `signer.sealed` from then on.
+        confirm: Shows the host secret as words and raises unless its operator has them on paper. Until it returns,
+            nothing is written: no signer is ever without a backup.
+        cost: What one guess of the passphrase costs.
+        random: Keys and salts.
 
     Raises:
         BadName: the name is not `[a-z0-9-]{1,40}`.
@@ -90,10 +107,12 @@ def initialise(folder: Path, name: str, passphrase: SecretBytes, *, cost: Cost, 
                 raise AlreadyInitialised(
                     f"{folder / file} exists: this folder holds a signer, or an interrupted `init`; choose a new folder"
                 )
+        host = SecretScalar.generate(random)
+        confirm(host)
         store = Store.create(folder / DATABASE_FILE)
         try:
             request = create_tls_key(folder, name)
-            keys = create_keys(folder, store, name, passphrase, cost=cost, random=random)
+            keys = create_keys(folder, store, name, passphrase, host=host, cost=cost, random=random)
             try:
                 card = cards.make_signer_card(
                     name,

@@ -59,11 +59,14 @@ def create_keys(
     name: str,
     passphrase: SecretBytes,
     *,
+    host: SecretScalar,
     cost: sealed.Cost,
     random: Callable[[int], bytes],
 ) -> SignerKeys:
-    """Make all keys of a new signer but the TLS key; write the database rows first and `signer.sealed` last."""
-    host = SecretScalar.generate(random)
+    """Make the other keys of a signer with this host key; write the database rows first and `signer.sealed` last.
+
+    The host key is what the words on paper say. The vote, witness and storage keys are new and have no backup.
+    """
     storage = SecretBytes.generate(KEY_SIZE, random)
     vote, witness = SigningKey.generate(random), SigningKey.generate(random)
     with store.commit() as write:

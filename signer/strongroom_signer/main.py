@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from strongroom.crypto.sealed import SIGNER, Cost, WrongPassphrase
-from strongroom.crypto.secret import SecretBytes
+from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer import daemon, operator_commands
@@ -27,6 +27,7 @@ from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
 from strongroom_signer.passphrase import NoPassphrase, read_passphrase
 from strongroom_signer.process import FolderLock, harden
+from strongroom_signer.seed_words import show_words
 from strongroom_signer.store import DiskFull, Store, StoreFailed
 from strongroom_signer.tls import check_certificate
 
@@ -130,15 +131,24 @@ class _Command:
         self._err.write(f"strongroom-signer: {error.reason}: {error.message}\n")
 
     def _init(self) -> int:
-        passphrase = self._passphrase(new=True)
-        with passphrase:
-            card = initialise(self._folder, self._options.name, passphrase, cost=self._cost, random=self._random)
+        with self._passphrase(new=True) as passphrase:
+            card = initialise(
+                self._folder,
+                self._options.name,
+                passphrase,
+                confirm=self._show_words,
+                cost=self._cost,
+                random=self._random,
+            )
         self._show(
             {"name": self._options.name, "card": str(card)},
             f"Signer {self._options.name} is ready in {self._folder}.\n"
             f"Hand {card} to the administrators; nothing in it is secret. Keep the passphrase: nobody can recover it.",
         )
         return OK
+
+    def _show_words(self, host: SecretScalar) -> None:
+        show_words(host, descriptor=self._options.words_fd, random=self._random)
 
     def _enrol(self) -> int:
         options = self._options
@@ -291,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
 
     init = command("init", "make the keys of a new signer and its card", passphrase=True)
     init.add_argument("--name", required=True, help="1 to 40 of a-z, 0-9 and '-'; for ever")
+    init.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
     join = command("enrol", "pin the log by its charter's fingerprint", passphrase=True)
     join.add_argument("--charter", type=Path, required=True, help="canonical charter (`strongroom charter build`)")
     join.add_argument("--fingerprint", help="the log id as you compared it, 64 hex digits; asked for when left out")

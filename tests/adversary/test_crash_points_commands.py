@@ -72,7 +72,8 @@ def test_a_killed_signer_init_leaves_no_signer_that_is_half_made(
     phrase = ["--passphrase-file", str(place.deployment.passphrase_file)]
 
     def init(folder: str) -> list[str]:
-        return ["init", "--name", "east", "--data", str(tmp_path / folder), *phrase]
+        # The test's own standard output is a pipe of subprocess.run, and takes the words.
+        return ["init", "--name", "east", "--data", str(tmp_path / folder), *phrase, "--words-fd", "1"]
 
     killed("signer_launcher.py", point, side, *init("first"), options=("--cheap",))
     launcher = [sys.executable, str(SUPPORT / "signer_launcher.py"), "--cheap", "--"]

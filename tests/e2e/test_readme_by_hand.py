@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from paper import CONFIRMS
 from strongroom_client.demo.deployment import free_port
 from strongroom_client.demo.processes import Daemon
+from terminal import Terminal
 
 pytestmark = pytest.mark.process
 
@@ -66,6 +68,11 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path, monkeypatch:
                 daemon = Daemon(block.terminal, command, tmp_path / f"{block.terminal}.log")
                 daemon.start(ready=READY.get(block.terminal, "daemon.ready"))
                 daemons.append(daemon)
+                continue
+            if "strongroom-signer init" in commands:
+                # The one step for a person at a terminal: each sheet of words is written down and asked back.
+                person = Terminal(commands, tmp_path / "acme", dict(os.environ), CONFIRMS)
+                assert person.finish() == 0, person.shown[-3000:]
                 continue
             # The environment is active already, and a test has no checkout's virtual environment to enter.
             commands = commands.replace("source .venv/bin/activate\n", "")

@@ -14,6 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+WORDS = ("--words-fd", "1")
+"""The words go into the pipe that the command's standard output is here."""
+
 BLOCKED = """
 import sys
 
@@ -51,7 +54,7 @@ def test_signer_runs_where_nothing_of_the_other_roles_can_be_imported(tmp_path: 
     program = BLOCKED.format(names=OTHERS)
     for arguments in (
         ["--help"],
-        ["init", "--name", "s1", "--data", str(tmp_path / "s1"), "--passphrase-file", str(phrase)],
+        ["init", "--name", "s1", "--data", str(tmp_path / "s1"), "--passphrase-file", str(phrase), *WORDS],
     ):
         code = program + f"sys.argv[1:] = {arguments!r}\nmain()"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -96,7 +99,7 @@ def test_signer_installs_and_starts_from_its_base_dependencies_alone(tmp_path: P
     command = str(home / "bin" / "strongroom-signer")
     for arguments in (
         ["--help"],
-        ["init", "--name", "s1", "--data", str(tmp_path / "s1"), "--passphrase-file", str(phrase)],
+        ["init", "--name", "s1", "--data", str(tmp_path / "s1"), "--passphrase-file", str(phrase), *WORDS],
     ):
         subprocess.run([command, *arguments], check=True, cwd=tmp_path, env=environment, capture_output=True)
     absent = "import importlib.util as u; assert not [n for n in ('click', 'sqlalchemy', 'httpx') if u.find_spec(n)]"

@@ -21,6 +21,7 @@ import pytest
 import charter_builder as builder
 from ledger_world import START_MS, World
 from link_leader import Authority
+from paper import words_pipe
 from signer_world import CHEAP, PASSPHRASE, FakeClock
 from strongroom.ledger.charter import Charter, CharterSigner, encode_charter, log_id_of
 from strongroom.ledger.messages import Verb
@@ -40,15 +41,23 @@ class Terminal:
         self.phrase.write_bytes(PASSPHRASE + b"\n")
         self.clock = FakeClock()
         self.out = self.err = ""
+        self.words: list[str] = []
 
     def run(self, *arguments: str, phrase: Path | None = None) -> int:
         out, err = io.StringIO(), io.StringIO()
         extra = ["--data", str(self.folder)]
         if arguments[0] in {"init", "enrol", "run"}:
             extra += ["--passphrase-file", str(phrase or self.phrase)]
-        code = run([*arguments, *extra], clock=self.clock, random=os.urandom, cost=CHEAP, out=out, err=err)
+        if arguments[0] == "init":
+            with words_pipe() as (pipe, self.words):
+                code = self._run([*arguments, *extra, "--words-fd", str(pipe)], out, err)
+        else:
+            code = self._run([*arguments, *extra], out, err)
         self.out, self.err = out.getvalue(), err.getvalue()
         return code
+
+    def _run(self, arguments: list[str], out: io.StringIO, err: io.StringIO) -> int:
+        return run(arguments, clock=self.clock, random=os.urandom, cost=CHEAP, out=out, err=err)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import pytest
 from actor import Actor, actors, burn_address, until
 from cluster import VAULT, Cluster, funded, running
 from docs_text import ROOT, Block, blocks
-from terminal import Terminal
+from paper import CONFIRMS
+from terminal import Answer, Terminal
 
 TYPED = ("sh", "console")
 
@@ -43,7 +44,7 @@ class Stage:
         return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "COLUMNS": "120"}
 
     @property
-    def answers(self) -> list[tuple[str, str]]:
+    def answers(self) -> list[tuple[str, Answer]]:
         """What a person types when asked."""
         phrase = self.cluster.deployment.passphrase_file.read_text().strip()
         return [
@@ -51,6 +52,7 @@ class Stage:
             (r"(?i)(?:the same again|repeat for confirmation): ?$", phrase),
             (r"fingerprint[^\n]*: ?$", self.cluster.deployment.log_id.hex()),
             (r"\[y/N\]: ?$", "y"),
+            *CONFIRMS,
         ]
 
     def put(self, source: Path, name: str) -> None:

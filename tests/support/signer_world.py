@@ -21,7 +21,7 @@ import charter_builder as builder
 from ledger_world import START_MS, World
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.sealed import Cost
-from strongroom.crypto.secret import SecretBytes
+from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Commitments, Refusal, Tick
 from strongroom.ledger.replica import Preview
@@ -71,10 +71,9 @@ def make_folder(root: Path, world: World, name: str) -> Path:
     folder = root / name
     folder.mkdir(parents=True)
     store = Store.create(folder / "signer.db")
-    random = scripted(
-        builder.seed(f"{name} host"), os.urandom(32), builder.seed(f"{name} vote"), builder.seed(f"{name} witness")
-    )
-    create_keys(folder, store, name, SecretBytes(PASSPHRASE), cost=CHEAP, random=random).wipe()
+    random = scripted(os.urandom(32), builder.seed(f"{name} vote"), builder.seed(f"{name} witness"))
+    host = SecretScalar.from_bytes(builder.seed(f"{name} host"))
+    create_keys(folder, store, name, SecretBytes(PASSPHRASE), host=host, cost=CHEAP, random=random).wipe()
     with store.commit() as write:
         write.set_pin(Pin(log_id=world.log_id, charter=world.charter_bytes, since_ms=START_MS))
     store.close()

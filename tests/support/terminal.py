@@ -10,10 +10,11 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 TIMEOUT_S = 60.0
+Answer = str | Callable[[str], str]
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -24,11 +25,12 @@ class Terminal:
         text: What is typed, for bash; the first command that fails ends it.
         folder: Where.
         environment: The whole environment.
-        answers: What is typed when the shown text ends with a match of the pattern.
+        answers: What is typed when the shown text ends with a match of the pattern: a text, or what follows from
+            everything that was shown.
     """
 
     def __init__(
-        self, text: str, folder: Path, environment: Mapping[str, str], answers: Sequence[tuple[str, str]] = ()
+        self, text: str, folder: Path, environment: Mapping[str, str], answers: Sequence[tuple[str, Answer]] = ()
     ) -> None:
         self._answers = [(re.compile(pattern), answer) for pattern, answer in answers]
         self._unanswered = ""
@@ -96,6 +98,7 @@ class Terminal:
         self._unanswered += text
         for pattern, answer in self._answers:
             if pattern.search(self._unanswered):
-                os.write(self._master, answer.encode() + b"\n")
+                typed = answer if isinstance(answer, str) else answer(self.shown)
+                os.write(self._master, typed.encode() + b"\n")
                 self._unanswered = ""
                 return

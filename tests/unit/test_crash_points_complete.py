@@ -28,6 +28,7 @@ EXEMPT: Final = {
     "coordinator.data_folder:FolderLock.__enter__ open": "an empty file that the kernel's lock is on",
     "signer.operator:*": "the operator's socket: made anew at each start, and its answers are points of the inbox",
     "signer.enrolment:initialise mkdir": "an empty folder: `init` takes it as it is",
+    "signer.seed_words:_open_terminal open": "a terminal: no file",
     "coordinator.main:_init mkdir": "an empty folder: `init` takes it as it is",
     "coordinator.app:_Daemon._start write_text": "the port that is listened on now: written anew at each start",
     # --- reads that look like writes ---------------------------------------------------------------------------------

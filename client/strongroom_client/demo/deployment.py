@@ -1,7 +1,7 @@
 """One organisation on one machine: its files, its enrolment through the real commands, and its processes.
 
 Everything an operator does by hand in the README is done here by the same programs: cards, charter, adoption,
-certificates, enrolment. Nothing is prepared behind their back, except that pass phrases stand in files.
+certificates, enrolment. Nothing is prepared behind their back, except that pass phrases and words stand in files.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from strongroom.model.ids import LogId
 from strongroom_client.channel import Endpoint
-from strongroom_client.demo.processes import Daemon, DaemonFailed, program, run_program
+from strongroom_client.demo.processes import Daemon, DaemonFailed, program, run_program, run_with_words
 
 __all__ = ["Deployment", "Shape", "free_port"]
 
@@ -62,6 +63,10 @@ class Deployment:
     def passphrase_file(self) -> Path:
         """One pass phrase for everybody; a demonstration's shortcut."""
         return self.root / "passphrase"
+
+    def sheet(self, name: str) -> Path:
+        """What stands here for the sheet of paper with a signer's words; a demonstration's shortcut as well."""
+        return self.root / "paper" / name
 
     def person(self, name: str) -> Path:
         """Folder of a person's or a machine's key, certificate and profile."""
@@ -121,9 +126,20 @@ class Deployment:
         for name in (*self.shape.treasury, *self.shape.machines):
             machine = ["--machine"] if name in self.shape.machines else []
             commands.append([strongroom, "init", "--name", name, "--out", str(self.person(name)), *phrase, *machine])
-        for name in self.shape.signers:
-            commands.append([signer, "init", "--name", name, "--data", str(self.signer_folder(name)), *phrase])
         _run_together(commands)
+
+        def init_signer(name: str) -> None:
+            command = [signer, "init", "--name", name, "--data", str(self.signer_folder(name)), *phrase]
+            self.write_down(name, run_with_words(command))
+
+        _do_together([partial(init_signer, name) for name in self.shape.signers])
+
+    def write_down(self, name: str, words: str) -> None:
+        """Keep a signer's words where `sheet` says."""
+        sheet = self.sheet(name)
+        sheet.parent.mkdir(mode=0o700, exist_ok=True)
+        sheet.touch(mode=0o600)
+        sheet.write_text(words + "\n")
 
     def _make_charter(self) -> None:
         people = [str(self.person(name) / "card.json") for name in (*self.shape.treasury, *self.shape.machines)]
@@ -268,9 +284,13 @@ def _run_together(commands: Sequence[Sequence[str]]) -> None:
     Raises:
         DaemonFailed: one of them refused.
     """
+    _do_together([partial(run_program, command) for command in commands])
+
+
+def _do_together(work: Sequence[Callable[[], object]]) -> None:
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        for _ in pool.map(run_program, commands):
-            pass
+        for future in [pool.submit(task) for task in work]:
+            future.result()
 
 
 def free_port() -> int:

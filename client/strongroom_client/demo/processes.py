@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["Daemon", "DaemonFailed", "program", "run_program"]
+__all__ = ["Daemon", "DaemonFailed", "program", "run_program", "run_with_words"]
 
 START_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 15.0
@@ -40,7 +40,41 @@ def run_program(command: Sequence[str], *, timeout_s: float = 120.0) -> str:
     Raises:
         DaemonFailed: its exit code is not 0.
     """
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603 - ours
+    return _run(command, timeout_s=timeout_s)
+
+
+def run_with_words(command: Sequence[str], words: str = "", *, timeout_s: float = 120.0) -> str:
+    """Run a program that shows a signer's words, or asks for them, with a pipe in the place of a terminal.
+
+    Args:
+        command: Program and arguments; `--words-fd` is added.
+        words: What is typed in; empty when the program shows the words.
+        timeout_s: How long the program may take.
+
+    Returns:
+        The words shown, or what it printed when it asked for them.
+
+    Raises:
+        DaemonFailed: its exit code is not 0.
+    """
+    reader, writer = os.pipe()
+    theirs, ours = (reader, writer) if words else (writer, reader)
+    with os.fdopen(ours, "w" if words else "r", encoding="ascii") as pipe:
+        try:
+            if words:
+                # A pipe holds far more than a sheet of words, so this never waits for the program.
+                pipe.write(words + "\n")
+                pipe.close()
+            printed = _run([*command, "--words-fd", str(theirs)], timeout_s=timeout_s, pass_fds=(theirs,))
+        finally:
+            os.close(theirs)
+        return printed if words else pipe.read().strip()
+
+
+def _run(command: Sequence[str], *, timeout_s: float, pass_fds: tuple[int, ...] = ()) -> str:
+    done = subprocess.run(  # noqa: S603 - programs of this project
+        command, capture_output=True, text=True, timeout=timeout_s, check=False, pass_fds=pass_fds
+    )
     if done.returncode != 0:
         raise DaemonFailed(
             f"{Path(command[0]).name} {' '.join(command[1:3])} ended with code {done.returncode}: "

@@ -29,7 +29,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def keys(store: Store, tmp_path: Path) -> SignerKeys:
-    return create_keys(tmp_path, store, "s1", SecretBytes(PASSPHRASE), cost=CHEAP, random=os.urandom)
+    return create_keys(
+        tmp_path,
+        store,
+        "s1",
+        SecretBytes(PASSPHRASE),
+        host=SecretScalar.generate(os.urandom),
+        cost=CHEAP,
+        random=os.urandom,
+    )
 
 
 def test_keys_open_with_the_passphrase_they_were_made_with(store: Store, keys: SignerKeys, tmp_path: Path) -> None:
@@ -58,7 +66,15 @@ def test_sealed_file_of_another_signer_is_refused(store: Store, keys: SignerKeys
     other = tmp_path / "other"
     other.mkdir()
     other_store = Store.create(other / "signer.db")
-    create_keys(other, other_store, "s1", SecretBytes(PASSPHRASE), cost=CHEAP, random=os.urandom)
+    create_keys(
+        other,
+        other_store,
+        "s1",
+        SecretBytes(PASSPHRASE),
+        host=SecretScalar.generate(os.urandom),
+        cost=CHEAP,
+        random=os.urandom,
+    )
     other_store.close()
     (tmp_path / "signer.sealed").unlink()
     (tmp_path / "signer.sealed").write_bytes((other / "signer.sealed").read_bytes())
