@@ -5,7 +5,7 @@ Bytes that come from a signer are believed once they replay to a head that w sig
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import structlog
@@ -16,7 +16,7 @@ from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.electorate import Electorate
-from strongroom_coordinator.errors import SignerMisbehaved
+from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of
@@ -39,8 +39,13 @@ class CatchUp:
         self._links = links
         self._electorate = electorate
 
-    async def reach(self, base: Certificate, holders: Iterable[str]) -> bool:
+    async def reach(self, base: Certificate, holders: Collection[str], others: Iterable[str]) -> bool:
         """End the own log exactly at a verified certificate's head, with the help of signers that hold it.
+
+        Args:
+            base: The certificate.
+            holders: Signers that stated it, and so store every entry below it.
+            others: Signers that may have the entries all the same; they are asked last.
 
         Returns:
             False when no holder gave bytes that replay to it; the own log then ends at its newest certificate.
@@ -56,21 +61,25 @@ class CatchUp:
             return True
         if size <= ledger.final_size:
             raise FinalContradicted(f"w signers hold another log of {size} entries than the final one here: stop")
-        for holder in holders:
-            for keep in sorted({ledger.certified_size, ledger.final_size}, reverse=True):
-                # The newest entries here may be of a branch that no term took up; what is final never is.
-                if keep < size and await self._try(base, holder, keep):
-                    return True
+        for holder in (*holders, *others):
+            owes = holder in holders
+            if await self._try(base, holder, ledger.certified_size, owes):
+                return True
+            # The newest entries here may be of a branch that no term took up; what is final never is. A try that
+            # failed may have brought genuine entries, so that more is final now than before it.
+            await ledger.stored()
+            if ledger.final_size < ledger.certified_size and await self._try(base, holder, ledger.final_size, owes):
+                return True
         return False
 
-    async def _try(self, base: Certificate, holder: str, keep: int) -> bool:
+    async def _try(self, base: Certificate, holder: str, keep: int, owes: bool) -> bool:
         link = self._links.links.get(holder)
-        if link is None:
+        if link is None or keep >= base.head.size:
             return False
         if keep < self._ledger.certified_size:
             await self._ledger.cut(keep, await self._ledger.certificate_at(keep))
         try:
-            await self._fetch(link, base)
+            await self._fetch(link, base, owes)
         except FinalContradicted:
             raise
         except StrongroomError as error:
@@ -85,14 +94,17 @@ class CatchUp:
         log.info("catch_up.done", signer=holder, size=base.head.size)
         return True
 
-    async def _fetch(self, link: SignerLink, base: Certificate) -> None:
+    async def _fetch(self, link: SignerLink, base: Certificate, owes: bool) -> None:
         end = base.head.size
         while (size := self._ledger.replica.size) < end:
             reply = await link.request(pb.FetchBatches(first_index=size, end_index=end), timeout_s=FETCH_TIMEOUT_S)
             for batch in reply.batches.batches:
                 self._take(link, batch, end)
-            if self._ledger.replica.size == size:
+            if self._ledger.replica.size == size and owes:
                 raise SignerMisbehaved(f"{link.signer} sent no batch from {size} on", signer=link.signer)
+            if self._ledger.replica.size == size:
+                code = "ENTRIES_MISSING"
+                raise SignerFailed(f"{link.signer} does not have the entries from {size} on", code=code)
 
     def _take(self, link: SignerLink, received: types_pb2.LogBatch, end: int) -> None:
         batch = Batch(first_index=received.first_index, entries=tuple(received.entries))

@@ -296,6 +296,8 @@ class _Attempt:
             self._events.put_nowait(event)
 
         task = asyncio.create_task(carry())
+        # An attempt that ends at once cancels tasks that have not begun.
+        task.add_done_callback(lambda _: work.close())
         self._tasks.add(task)
 
     async def _ask(self, name: str, body: Any) -> pb.LinkRequest:

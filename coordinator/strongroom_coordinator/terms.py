@@ -7,7 +7,7 @@ base covers is fetched from the signers first where it is missing here, so an em
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -16,7 +16,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol.certificates import Held, held_of
+from strongroom.protocol.certificates import held_of
 from strongroom.protocol.leader import NewTermCollection, TermOpening, next_term
 from strongroom_coordinator.catch_up import CatchUp
 from strongroom_coordinator.electorate import Electorate
@@ -177,8 +177,9 @@ class Terms:
             await self._ledger.cut(0, None)
             return True
         named = held_of(base)
-        holders = _names_with(collection, named)
-        return await self._catch_up.reach(base, holders)
+        holders = [name for name, item in collection.statements.items() if item.held == named]
+        others = [name for name in collection.statements if name not in holders]
+        return await self._catch_up.reach(base, holders, others)
 
     # --- adoption --------------------------------------------------------------------------------------------------
 
@@ -267,9 +268,3 @@ class Terms:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _names_with(collection: NewTermCollection, held: Held) -> Iterable[str]:
-    """Signers that stated this certificate, and so store every entry below it; the others after them."""
-    first = [name for name, item in collection.statements.items() if item.held == held]
-    return [*first, *(name for name in collection.statements if name not in first)]

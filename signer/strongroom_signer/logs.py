@@ -4,7 +4,8 @@ Event names are static and dotted, `noun.past_verb`; facts are keywords. A secre
 replaced before anything is written, and raises where the caller asked for that (as the tests do).
 
 Most lines are about what a coordinator asked for, and one in an attacker's hands must not fill the disk with them:
-below the floor of free disk the signer would stop to vote. So of each event there are so many lines a minute at most.
+below the floor of free disk the signer would stop to vote. So of each event with the same reason there are so many
+lines a minute at most: a flood of one kind of refusal mutes that kind, and cannot hide another one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["Log", "SecretInLog", "open_log"]
 Log = structlog.typing.FilteringBoundLogger
 
 LINES_A_MINUTE: Final = 300
-"""Of one event; debug lines, for which an operator asked, are all written."""
+"""Of one event with one reason; debug lines, for which an operator asked, are all written."""
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -43,12 +44,14 @@ def open_log(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Log:
     """Return a logger that writes JSON lines to `stream` (standard error by default)."""
-    allowances: dict[Any, LogAllowance] = {}
+    # Reasons are names in this program, so there are only so many.
+    allowances: dict[tuple[Any, Any], LogAllowance] = {}
 
     def bound(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if method == "debug":
             return event
-        allowance = allowances.setdefault(event.get("event"), LogAllowance(lines=LINES_A_MINUTE))
+        kind = (event.get("event"), event.get("reason"))
+        allowance = allowances.setdefault(kind, LogAllowance(lines=LINES_A_MINUTE))
         left = allowance.take(monotonic())
         if left < 0:
             raise structlog.DropEvent

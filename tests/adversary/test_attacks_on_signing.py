@@ -121,7 +121,7 @@ def siege() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def outcomes(siege: Cluster) -> dict[str, Cheated]:
     """Every cheat, each in a term of its own, by one cheater."""
-    return attacked_together(siege, cheats_of(CASES))
+    return attacked_together(siege, cheats_of(CASES, floods=["many-sessions"]))
 
 
 @pytest.mark.parametrize("case", CASES)

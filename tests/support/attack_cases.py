@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,16 @@ def attack(
     return pytest.param(case, id=f"{cheat}-{step}", marks=mark)
 
 
-def cheats_of(cases: Iterable[Any]) -> list[str]:
-    """The cheats that these parameters look at, each once."""
-    return sorted({case.values[0].cheat for case in cases})
+def cheats_of(cases: Iterable[Any], *others: str, floods: Sequence[str] = ()) -> list[str]:
+    """The cheats that these parameters look at, and others, each once.
+
+    Args:
+        cases: parameters made by `attack`.
+        others: further cheats.
+        floods: those after which signers may mute one kind of refusal for a minute; they come last.
+    """
+    named = {case.values[0].cheat for case in cases} | set(others)
+    return [*sorted(named - set(floods)), *floods]
 
 
 async def helped(cluster: Cluster, cheat: str, help_it: Callable[[], None]) -> Cheated:

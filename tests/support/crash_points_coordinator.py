@@ -283,6 +283,7 @@ COORDINATOR: Final = (
         sites=(
             "coordinator.tracker.tracker:Tracker.watch_index run",
             "coordinator.tracker.tracker:Tracker._watch_vault run",
+            "coordinator.tracker.tracker:Tracker._watch_change run",
         ),
     ),
     # --- what watchers are told --------------------------------------------------------------------------------------

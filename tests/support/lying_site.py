@@ -101,12 +101,33 @@ class LyingSite(Site):
 
     async def lead_anew(self, folder: str = "coordinator") -> None:
         """Stop the coordinator and start one on this folder at the same address, so that a term is opened."""
+        await self._start_anew(folder)
+        await self._leads()
+
+    async def lead_anew_with_the_liars_log(self) -> None:
+        """Start a coordinator without a database that must ask the liar first: nobody else there has the newest head.
+
+        One honest signer was away when that was certified, the other one comes back when the lie has been told.
+        """
+        behind, away = HONEST
+        await self.stop_signer(behind)
+        await self.pay_one()
+        await self.stop_signer(away)
+        await self._start_anew("empty")
+        self.start_signer(behind)
+        await self.until(lambda: self.told > 0)
+        self.start_signer(away)
+        await self._leads()
+
+    async def _start_anew(self, folder: str) -> None:
         port = self.coordinator.port
         earlier = self.coordinators[-1]
         await earlier.stop()
         self.coordinators.remove(earlier)
         await self.start_coordinator(folder, port=port)
         self.coordinator.signed.update(earlier.signed)
+
+    async def _leads(self) -> None:
         sequencer = self.side.sequencer
         await self.until(lambda: sequencer.certificate is not None and sequencer.term > 0, 90)
 

@@ -101,14 +101,16 @@ def refused(outcome: Cheated, step: str, reason: str, *, signed: bool = True, by
 
 
 def _logged(daemon: Daemon, mark: int, signer: str, outcome: Cheated) -> None:
-    """The signer's log has one warning for each refusal, with its reason and a message for people, and no other."""
+    """The signer's log has one warning for each refusal, with its reason and a message for people."""
     wanted = Counter(line["reason"] for line in outcome.all_refusals() if line["signer"] == signer)
     # The line is written before the answer is sent; only the reader of the log may be behind.
     deadline = time.monotonic() + LOGGED_WITHIN_S
     while not wanted <= _warnings(daemon.events[mark:], outcome) and time.monotonic() < deadline:
         time.sleep(0.01)
     found = _warnings(daemon.events[mark:], outcome)
-    assert {reason: found[reason] for reason in wanted} == dict(wanted), f"{outcome.cheat}: the log of {signer}"
+    muted = [line for line in daemon.events[mark:] if "muted_s" in line]
+    logged = {reason: found[reason] for reason in wanted}
+    assert logged == dict(wanted), f"{outcome.cheat}: the log of {signer} has {logged}; muted: {muted}"
 
 
 def _warnings(lines: Sequence[dict[str, Any]], outcome: Cheated) -> Counter[str]:

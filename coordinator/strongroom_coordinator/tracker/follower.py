@@ -64,6 +64,10 @@ class Follower:
         for row in await self._storage.run(partial(rows.settled_from, height=first)):
             self._recent.setdefault(row.height, []).extend(self._tracker.orders_of(row.plan_hash))
 
+    def note_settled(self, height: int, orders: Iterable[bytes]) -> None:
+        """Orders whose plan was settled by a block that is followed already."""
+        self._recent.setdefault(height, []).extend(orders)
+
     async def _load_coins(self) -> None:
         coins = await self._storage.run(rows.unspent)
         self._tracker.coins_known.clear()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
@@ -16,6 +17,7 @@ from strongroom.ledger.replica import Batch
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
+from strongroom_coordinator.storage import events
 from strongroom_coordinator.storage import ledger as ledger_rows
 from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.chain import OutcomeRow
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from strongroom_coordinator.tracker.tracker import Tracker
 
 __all__ = ["PlanLoader"]
+
+log = structlog.get_logger()
 
 
 class PlanLoader:
@@ -63,9 +67,11 @@ class PlanLoader:
         return True
 
     def _is_there(self, outpoint: Outpoint) -> bool:
-        """Whether a coin is unspent in the chain, or change of an unsettled plan."""
+        """Whether a coin is unspent in the chain, or change of a plan that no block is known or likely to hold."""
         tracker = self._tracker
-        return outpoint in tracker.coins_known or tracker.plans.by_txid(outpoint[0]) is not None
+        parent = tracker.plans.by_txid(outpoint[0])
+        # Blocks that were read before either plan was known may hold both.
+        return outpoint in tracker.coins_known or (parent is not None and parent.hash not in self._doubtful)
 
     async def load_settled(self) -> None:
         """Load which plans a block excludes, and find the orders that this leaves without any other plan."""
@@ -138,16 +144,28 @@ class PlanLoader:
         return [(plan, outcomes[parent]) for plan, parent in found if parent in outcomes]
 
     async def _settle(self, outcomes: dict[bytes, OutcomeRow], own: set[bytes]) -> None:
-        book = self._tracker.plans
-        now_ms = self._clock.wall_ms()
-        settle = partial(rows.add_outcomes, found=list(outcomes.values()), own=own, now_ms=now_ms)
-        await self._storage.run(settle)
+        tracker, now_ms = self._tracker, self._clock.wall_ms()
+        orders = {name: tracker.orders_of(name) for name in outcomes}
+
+        def work(connection: Connection) -> None:
+            rows.add_outcomes(connection, list(outcomes.values()), own=own, now_ms=now_ms)
+            for kind, names in (("confirmed", own), ("excluded", outcomes.keys() - own)):
+                about = sorted({order for name in names for order in orders[name]})
+                events.append(connection, about, kind=kind, time_ms=now_ms)
+
+        await self._storage.run(work)
         for name, row in outcomes.items():
-            settled = book.get(name)
-            book.remove(name)
-            if name not in own and settled is not None:
-                book.conflicted[name] = row.txid
-                self._tracker.displaced.update(settled.record.order_hashes)
+            settled = tracker.plans.get(name)
+            tracker.plans.remove(name)
+            tracker.note_settled(row.height, orders[name])
+            if settled is not None and name in own:
+                tracker.displaced.difference_update(settled.record.order_hashes)
+                log.info("plan.confirmed", plan=name.hex(), height=row.height)
+            elif settled is not None:
+                tracker.plans.conflicted[name] = row.txid
+                tracker.displaced.update(settled.record.order_hashes)
+                log.warning("plan.excluded", plan=name.hex(), height=row.height)
+        tracker.order_bell.ring()
 
 
 def _plan_in(entry: bytes) -> Plan | None:

@@ -263,6 +263,10 @@ class Tracker:
             for _ in self.scripts.derive(vault, branch):
                 await asyncio.sleep(0)
 
+    def note_settled(self, height: int, orders: Iterable[bytes]) -> None:
+        """A block that was followed earlier turns out to settle these orders' plans: tell of its depth from now on."""
+        self._follower.note_settled(height, orders)
+
     def rescan(self) -> None:
         """Read the whole chain again, from the next poll on."""
         self._follower.rescan_wanted = True
@@ -328,7 +332,16 @@ class Tracker:
         for vault in tuple(self._reader.newest_state().vaults()):
             if vault.name not in self.scripts:
                 await self._watch_vault(vault)
-            await self.note_index(vault.name, CHANGE_BRANCH, vault.highest_change - 1)
+            await self._watch_change(vault.name, vault.highest_change - 1)
+
+    async def _watch_change(self, vault: str, index: int) -> None:
+        """Watch change up to an index; blocks that were read while it was too far ahead are read again."""
+        is_late = self.height >= 0 and not self.scripts.is_covered(vault, CHANGE_BRANCH, max(index, 0))
+        await self.note_index(vault, CHANGE_BRANCH, index)
+        if is_late:
+            highest = {(vault, CHANGE_BRANCH): index}
+            await self._storage.run(partial(rows.set_watched, highest=highest, rescan=True))
+            self.rescan()
 
     async def _watch_vault(self, vault: VaultRecord) -> None:
         highest = await self._storage.run(rows.watched)

@@ -243,6 +243,12 @@ def _take_nonce(state: KeygenState, event: TrialNonceArrived) -> tuple[KeygenSta
     key = (event.subset, event.signer)
     if not _in_trials(state, event.subset, event.signer) or key in state.nonces:
         return state, ()
+    try:
+        # Sent on, it would make honest holders fail, and the first of them to say so would be suspected.
+        frost.nonce_agg([event.nonce])
+    except frost.InvalidContribution:
+        problem = "its trial nonce is no pair of points"
+        return _fail(state, problem, (event.signer,), fault=Fault.HOLDER)
     state = replace(state, nonces={**state.nonces, key: event.nonce}, since_ms=event.now_ms)
     members = state.members(event.subset)
     if any((event.subset, name) not in state.nonces for name in members):

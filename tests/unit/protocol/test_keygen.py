@@ -17,7 +17,7 @@ from strongroom.crypto.errors import InvalidContribution, InvalidInput
 from strongroom.ledger.handlers.vaults import trial_message
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
-from strongroom.protocol.keygen import SILENCE_MS, KeygenRefused, session_id, trial_sets
+from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenRefused, session_id, trial_sets
 
 E = TypeVar("E", bound=coordinator.Event)
 
@@ -156,6 +156,16 @@ def test_a_wrong_trial_share_names_its_sender() -> None:
         "s2", coordinator.TrialShareArrived, lambda event: replace(event, share=bytes(31) + b"\x01")
     )
     assert generation.failed().suspects == ("s2",)
+
+
+@pytest.mark.parametrize("nonce", [bytes(66), b"\x02" + b"\xff" * 65, b"\x02" * 65, b""])
+def test_a_trial_nonce_that_is_no_pair_of_points_names_its_sender_and_is_not_sent_on(nonce: bytes) -> None:
+    generation = Generation()
+    generation.tamper = from_holder("s3", coordinator.TrialNonceArrived, lambda event: replace(event, nonce=nonce))
+    failed = generation.failed()
+    assert (failed.suspects, failed.fault) == (("s3",), Fault.HOLDER)
+    sent_on = [command for command in generation.commands_seen if isinstance(command, coordinator.AskTrialShares)]
+    assert all(2 not in command.subset for command in sent_on)
 
 
 def test_strangers_repetitions_and_early_messages_change_nothing() -> None:

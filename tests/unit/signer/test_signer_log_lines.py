@@ -22,6 +22,16 @@ def test_an_event_without_end_is_muted_for_the_rest_of_its_minute() -> None:
     assert [index for index, line in enumerate(lines) if "muted_s" in line] == [LINES_A_MINUTE - 1]
 
 
+def test_a_flood_of_one_refusal_does_not_hide_another() -> None:
+    stream = io.StringIO()
+    log = open_log(stream=stream, monotonic=lambda: 0.0)
+    for _ in range(2 * LINES_A_MINUTE):
+        log.warning("request.refused", reason="FRAME_MALFORMED")
+    log.warning("request.refused", reason="TERM_STALE")
+    reasons = [json.loads(line)["reason"] for line in stream.getvalue().splitlines()]
+    assert reasons == ["FRAME_MALFORMED"] * LINES_A_MINUTE + ["TERM_STALE"]
+
+
 def test_debug_lines_are_all_written() -> None:
     stream = io.StringIO()
     log = open_log(stream=stream, level="debug", monotonic=lambda: 0.0)
