@@ -9,28 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Final
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.judge import endorsed, rejected_by, withdrawal_of
 from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
     CancelWithdraw,
     CreateVault,
     Freeze,
     Order,
     ReinstateSigner,
+    RemoveDestination,
     Scope,
     Unfreeze,
     Verb,
     Verdict,
     Withdraw,
 )
-from strongroom.ledger.records import EndorsementRecord, FreezeRecord, OrderState
+from strongroom.ledger.records import DestinationRecord, EndorsementRecord, FreezeRecord, OrderState
 from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus
+from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
 from strongroom_client.orders import fingerprint
 from strongroom_client.trust import Trust
 
@@ -58,6 +63,9 @@ _KINDS: Final = {
     Freeze: "freeze",
     Unfreeze: "unfreeze",
     ReinstateSigner: "reinstate",
+    AddDestination: "add-destination",
+    RemoveDestination: "remove-destination",
+    BreakGlass: "break-glass",
 }
 
 
@@ -156,10 +164,25 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
         case ReinstateSigner() as action:
             yield Fact(key="signer", label="Signs again", text=action.signer)
             yield Fact(key="evidence", label="Settles evidence", text=action.evidence_hash.hex())
+        case AddDestination() | RemoveDestination() | BreakGlass() as action:
+            yield from starmap(_fact, recovery_facts(action, charter))
 
 
-def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
-    """Judge an order by the pinned charter and its proven record; limits over time are left out."""
+def _fact(key: str, label: str, text: str) -> Fact:
+    return Fact(key=key, label=label, text=text)
+
+
+def judged_here(
+    trust: Trust, status: OrderStatus, now_ms: int, destination: DestinationRecord | None = None
+) -> Judgement:
+    """Judge an order by the pinned charter and proven records; limits over time are left out.
+
+    Args:
+        trust: The pinned charter.
+        status: The order with its proven record.
+        now_ms: Unix milliseconds.
+        destination: For a withdrawal, the proven entry of its destination in the address book.
+    """
     record, charter = status.proven.record, trust.charter
     person = rejected_by(record)
     if person is not None or record.state is OrderState.REJECTED:
@@ -172,12 +195,15 @@ def judged_here(trust: Trust, status: OrderStatus, now_ms: int) -> Judgement:
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
     match status.order.action:
         case Withdraw() as action:
-            return judge_withdrawal(charter, withdrawal_of(action), endorsed(record), at_ms=now_ms, window_total=None)
+            payment = withdrawal_of(action, destination)
+            return judge_withdrawal(charter, payment, endorsed(record), at_ms=now_ms, window_total=None)
         case CreateVault():
             return judge_quorum(charter, charter.vault_creation, endorsed(record), at_ms=now_ms)
         case Unfreeze() | Freeze() | ReinstateSigner():
             return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
-        case CancelWithdraw():
+        case AddDestination() | BreakGlass() as action:
+            return judged_recovery(charter, action, record, now_ms)
+        case CancelWithdraw() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
 
@@ -223,6 +249,7 @@ def make_sheet(
     others: Iterable[OrderStatus] = (),
     target: Order | None = None,
     newest_size: int = 0,
+    destination: DestinationRecord | None = None,
 ) -> OrderSheet:
     """Put together what is known of an order.
 
@@ -235,6 +262,7 @@ def make_sheet(
         others: Orders among which one with the same payment is looked for.
         target: The order that a cancellation ends, out of its own proven record.
         newest_size: Size of the newest certified head that the coordinator showed, after the signers' views.
+        destination: The proven entry of a withdrawal's destination in the address book.
     """
     record = status.proven.record
     standing = tuple(freeze for freeze in freezes if freeze_holds(freeze, now_ms) and _concerns(freeze, status.order))
@@ -242,12 +270,15 @@ def make_sheet(
         hash=status.hash,
         fingerprint=fingerprint(status.hash),
         kind=kind_of(status.order),
-        facts=facts_of(status.order, trust.charter, target=target),
+        facts=(
+            *facts_of(status.order, trust.charter, target=target),
+            *_book_facts(status.order, destination, now_ms),
+        ),
         initiator=next((said.person for said in record.endorsements if said.verb is Verb.INITIATE), ""),
         approvals=tuple(said for said in record.endorsements if said.verb is Verb.APPROVE),
         rejected_by=rejected_by(record) or "",
         state=record.state,
-        judgement=_with_freezes(judged_here(trust, status, now_ms), standing),
+        judgement=_with_freezes(judged_here(trust, status, now_ms, destination), standing),
         final=status.proven.final,
         certified_size=status.proven.certified_size,
         state_time_ms=status.proven.state_time_ms,
@@ -259,6 +290,14 @@ def make_sheet(
     )
     warnings = tuple(_warnings(sheet, trust, now_ms, max(newest_size, sheet.certified_size)))
     return OrderSheet(**{**{name: getattr(sheet, name) for name in OrderSheet.__slots__}, "warnings": warnings})
+
+
+def _book_facts(order: Order, destination: DestinationRecord | None, now_ms: int) -> Iterable[Fact]:
+    """What the address book says of the address that a withdrawal pays."""
+    if isinstance(order.action, Withdraw) and destination is not None:
+        yield Fact(
+            key="address_book", label="Address book", text=f"{destination.label}: {entry_text(destination, now_ms)}"
+        )
 
 
 def twins_of(order: Order, others: Iterable[OrderStatus], now_ms: int) -> tuple[OrderStatus, ...]:
@@ -303,6 +342,9 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> 
         yield f"it expires in {duration_text(left)}" if left else "it has expired"
     for freeze in sheet.freezes:
         yield _freeze_text(freeze)
+    box = box_line(trust.charter, sheet.status.proven.record, now_ms) if sheet.kind == "break-glass" else ""
+    if box:
+        yield box
     if not sheet.final:
         yield "what is shown is certified but not final yet"
     yield from _signer_warnings(sheet, trust, now_ms, shown_size)

@@ -9,12 +9,15 @@ from typing import Final
 
 from strongroom.ledger import codec
 from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
     CancelWithdraw,
     CreateVault,
     Endorsement,
     Freeze,
     Order,
     ReinstateSigner,
+    RemoveDestination,
     Unfreeze,
     Verb,
     Withdraw,
@@ -23,7 +26,17 @@ from strongroom.model.ids import LogId, OrderHash
 
 __all__ = ["ENDORSEMENT_LIFE_MS", "Action", "DraftedOrder", "Seen", "draft", "endorsement", "fingerprint", "order_hash"]
 
-Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner
+Action = (
+    Withdraw
+    | CancelWithdraw
+    | CreateVault
+    | Freeze
+    | Unfreeze
+    | ReinstateSigner
+    | AddDestination
+    | RemoveDestination
+    | BreakGlass
+)
 
 ENDORSEMENT_LIFE_MS: Final = 6 * 24 * 3_600_000
 """Six days: inside the seven that the ledger allows, with room for clocks."""

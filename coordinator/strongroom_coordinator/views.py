@@ -12,7 +12,18 @@ from sqlalchemy import Connection
 from strongroom.chains.bitcoin.policy import fee_rate
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger.judge import judge_order, rejected_by
-from strongroom.ledger.messages import CancelWithdraw, CreateVault, Freeze, Order, ReinstateSigner, Unfreeze, Withdraw
+from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
+    CancelWithdraw,
+    CreateVault,
+    Freeze,
+    Order,
+    ReinstateSigner,
+    RemoveDestination,
+    Unfreeze,
+    Withdraw,
+)
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.state import State, decode_order
@@ -211,8 +222,10 @@ class Views:
 
     def _status(self, record: OrderRecord, order: Order, plans: Sequence[PlanOverview], *, expired: bool) -> Status:
         match order.action:
-            case CreateVault() | Freeze() | Unfreeze() | ReinstateSigner():
+            case CreateVault() | Freeze() | Unfreeze() | ReinstateSigner() | AddDestination() | RemoveDestination():
                 return self._ledger_status(record, expired)
+            case BreakGlass():
+                return self._recovery_status(record, plans, expired)
             case CancelWithdraw():
                 return self._cancel_status(record, plans, expired)
             case Withdraw():
@@ -233,6 +246,17 @@ class Views:
         # Another plan can take the place of one with false coins, as long as the order has not expired.
         ended = all(plan.excluded_depth >= depth or (expired and plan.can_never_confirm) for plan in plans)
         return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
+
+    def _recovery_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
+        """Open until coins move; payable while one of its transactions may confirm; paid once all that may, have."""
+        depth = self._tracker.confirmations
+        confirmed = [plan for plan in plans if plan.confirmations >= depth]
+        under_way = [plan for plan in plans if plan.confirmations < depth and plan.excluded_depth < depth]
+        if any(not plan.can_never_confirm for plan in under_way):
+            return Status.PAYABLE
+        if confirmed:
+            return Status.PAID
+        return Status.NEVER_WILL_BE_PAID if expired or record.state is not OrderState.OPEN else Status.OPEN
 
     def _payment_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
         depth = self._tracker.confirmations

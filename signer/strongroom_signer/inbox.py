@@ -21,6 +21,8 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.judge import withdrawal_of
 from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
     CreateVault,
     Endorse,
     Endorsement,
@@ -188,14 +190,21 @@ class Inbox:
         )
 
     def _may_reject(self, person: str, order: Order) -> bool:
-        charter = self._copy.newest().charter
+        state = self._copy.newest()
+        charter = state.charter
         match order.action:
             case Withdraw():
-                return named_approver(charter, person, withdrawal_of(order.action))
+                payment = withdrawal_of(order.action, state.destination_of(order.action))
+                return named_approver(charter, person, payment)
             case CreateVault():
                 return person in quorum_members(charter, charter.vault_creation)
             case Unfreeze() | ReinstateSigner():
                 return person in quorum_members(charter, charter.unfreeze)
+            case AddDestination():
+                return charter.destinations is not None and person in quorum_members(charter, charter.destinations)
+            case BreakGlass():
+                rules = charter.break_glass
+                return rules is not None and person in quorum_members(charter, rules.quorum)
             case _:
                 return False
 

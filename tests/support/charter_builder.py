@@ -10,9 +10,11 @@ from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import (
+    AddressBook,
     AnyDestination,
     Asset,
     AssetAmount,
+    BreakGlassRules,
     Charter,
     CharterSigner,
     Destinations,
@@ -23,6 +25,7 @@ from strongroom.ledger.charter import (
     Person,
     PersonKey,
     Quorum,
+    RecoveryAddress,
     Rule,
 )
 from strongroom.ledger.messages import KeyType
@@ -32,6 +35,10 @@ COIN = 100_000_000
 HOUR_MS = 3_600_000
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 """A regtest address: P2WPKH of the key that BIP-173 uses."""
+
+
+RECOVERY = "bcrt1pqqqqp399et2xygdj5xreqhjjvcmzhxw4aywxecjdzew6hylgvsesyga46z"
+"""A regtest address of the taproot output script that BIP-350 uses."""
 
 
 def seed(label: str) -> bytes:
@@ -74,6 +81,38 @@ def rule(**parts: Any) -> Rule:
         "delay_ms": 0,
     }
     return Rule(**{**defaults, **parts})
+
+
+def book_rule(**parts: Any) -> Rule:
+    """One of group treasury approves a payment to the address book from any customer vault."""
+    defaults: dict[str, Any] = {
+        "name": "known destinations",
+        "to": AddressBook(),
+        "approvals": (Quorum(group="treasury", count=1),),
+    }
+    return rule(**{**defaults, **parts})
+
+
+def break_glass(**parts: Any) -> BreakGlassRules:
+    """Three of treasury, one hour to object, six hours for the customers' vaults."""
+    defaults: dict[str, Any] = {
+        "quorum": Quorum(group="treasury", count=3),
+        "delay_ms": HOUR_MS,
+        "box_ms": 6 * HOUR_MS,
+        "addresses": (RecoveryAddress(vault="customer-*", address=RECOVERY),),
+    }
+    return BreakGlassRules(**{**defaults, **parts})
+
+
+def recovery_parts(**parts: Any) -> dict[str, Any]:
+    """Parts of a charter with an address book that two of admins add to, and with break-glass."""
+    defaults: dict[str, Any] = {
+        "rules": (book_rule(),),
+        "destinations": Quorum(group="admins", count=2),
+        "destination_cooling_ms": 24 * HOUR_MS,
+        "break_glass": break_glass(),
+    }
+    return {**defaults, **parts}
 
 
 def paying_only(*addresses: str) -> Destinations:

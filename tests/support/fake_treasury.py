@@ -43,7 +43,7 @@ from strongroom.ledger.messages import (
     View,
 )
 from strongroom.ledger.record_proof import RecordProofData
-from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.records import TABLES, OrderRecord, OrderState
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
@@ -380,7 +380,7 @@ def evidence_pb(world: CertifiedWorld, data: bytes) -> Any:
 
 
 def _tables(roots: Any) -> list[types_pb2.TableRoot]:
-    names = ("charter", "freezes", "vaults", "orders", "plans", "quotas")
+    names = tuple(table.decode() for table in TABLES)
     return [
         types_pb2.TableRoot(table=name, count=one.count, root=one.root) for name, one in zip(names, roots, strict=True)
     ]

@@ -27,7 +27,9 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter, log_id_of
 from strongroom.ledger.handlers.vaults import trial_message
 from strongroom.ledger.messages import (
+    AddDestination,
     Adopt,
+    BreakGlass,
     CancelWithdraw,
     Change,
     CreateVault,
@@ -44,7 +46,9 @@ from strongroom.ledger.messages import (
     Plan,
     PlanInput,
     PlanOutput,
+    Recovery,
     ReinstateSigner,
+    RemoveDestination,
     Scheme,
     Scope,
     Signed,
@@ -73,7 +77,17 @@ BTC = builder.BTC
 DESTINATION = builder.ADDRESS
 
 Body = Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick
-Action = Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner
+Action = (
+    Withdraw
+    | CancelWithdraw
+    | CreateVault
+    | Freeze
+    | Unfreeze
+    | ReinstateSigner
+    | AddDestination
+    | RemoveDestination
+    | BreakGlass
+)
 
 
 def randomness(label: str, size: int = 32) -> bytes:
@@ -312,6 +326,44 @@ class World:
             why=why,
         )
         return SignerFreeze(statement=sign("freeze", statement, f"{signer} vote"))
+
+    # --- the address book and break-glass --------------------------------------------------------------------------
+
+    def addition(self, address: str = DESTINATION, **parts: Any) -> AddDestination:
+        defaults: dict[str, Any] = {"chain": REGTEST.caip2, "address": address, "label": "exchange", "proof": b""}
+        return AddDestination(**{**defaults, **parts})
+
+    def add_destination(self, address: str = DESTINATION, *approvers: str, **parts: Any) -> bytes:
+        """Log an approved addition to the address book, initiated by dave; return its order's hash."""
+        return self.submit(self.addition(address, **parts), "dave", *(approvers or ("alice", "bob")))
+
+    def removal(self, address: str = DESTINATION) -> RemoveDestination:
+        return RemoveDestination(chain=REGTEST.caip2, address=address, why="not ours")
+
+    def remove_destination(self, address: str = DESTINATION, person: str = "alice") -> bytes:
+        return self.submit(self.removal(address), person)
+
+    def recovery(self, vault: str = "customer-1", **parts: Any) -> BreakGlass:
+        defaults: dict[str, Any] = {"vault": vault, "destination": builder.RECOVERY, "max_fee": 50_000}
+        return BreakGlass(**{**defaults, **parts})
+
+    def break_glass(self, vault: str = "customer-1", *approvers: str, **parts: Any) -> bytes:
+        """Log an order to break the glass, initiated by dave and approved by all the others; return its hash."""
+        return self.submit(self.recovery(vault), "dave", *(approvers or ("alice", "bob", "carol")), **parts)
+
+    def sweep(
+        self, order: bytes, coins: Sequence[Coin], *, vault: str = "customer-1", fee_sat: int = 1_000, **parts: Any
+    ) -> Plan:
+        """A plan that moves the coins to the order's recovery address."""
+        amount = sum(coin.amount_sat for coin in coins) - fee_sat
+        defaults: dict[str, Any] = {
+            "vault": vault,
+            "order_hashes": (order,),
+            "inputs": tuple(coin.as_input() for coin in coins),
+            "outputs": (PlanOutput(target=Recovery(amount_sat=amount)),),
+            "bumps": b"",
+        }
+        return Plan(**{**defaults, **parts})
 
     # --- vaults ----------------------------------------------------------------------------------------------------
 

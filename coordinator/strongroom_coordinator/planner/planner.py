@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from strongroom.ledger.messages import CancelWithdraw, Plan, Withdraw
+from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Plan, Withdraw
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.planner.builder import CannotPlan, FeeTooHigh, Payable, build, payable_of
@@ -27,6 +27,7 @@ from strongroom_coordinator.planner.replacements import (
     replan_groups,
     unsignable_plans,
 )
+from strongroom_coordinator.planner.sweeps import plan_sweeps
 from strongroom_coordinator.planner.waiting import Waiting
 
 __all__ = ["ChainView", "Planner"]
@@ -67,6 +68,8 @@ class Planner:
         round_ = Round(state=state, now_ms=now_ms)
         candidates = self._waiting.look(state, now_ms, self._chain.version)
         plans: list[Plan] = []
+        for record in candidates.recoveries:
+            plans += self._recover(round_, record)
         if candidates.cancellations:
             plans += self._cancel(round_, candidates.cancellations)
         if self._chain.displaced or len(self._chain.plans):
@@ -164,6 +167,19 @@ class Planner:
         if not order.record.planned_ms:
             round_.count(vault.name, order.action.asset, -order.action.amount)
         self._waiting.hold(round_, order.record, why, self._chain.version)
+
+    # --- break-glass -----------------------------------------------------------------------------------------------
+
+    def _recover(self, round_: Round, record: OrderRecord) -> list[Plan]:
+        """Move what the vault holds to its recovery address, while the box is open."""
+        action = decode_order(record.order).action
+        if not isinstance(action, BreakGlass) or not self._waiting.passes(round_, record):
+            return []
+        try:
+            return plan_sweeps(round_, self._chain, record, action)
+        except CannotPlan as error:
+            self._waiting.hold(round_, record, error.message, self._chain.version)
+            return []
 
     # --- cancellations, and plans instead of excluded ones ---------------------------------------------------------
 

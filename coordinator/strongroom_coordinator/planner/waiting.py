@@ -7,7 +7,7 @@ from typing import Final
 
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import CancelWithdraw, Withdraw
+from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.planner.draft import Round
@@ -18,7 +18,7 @@ SOON_MS: Final = 500
 """Delays end and windows slide with time alone."""
 LATER_MS: Final = 10_000
 """Approvals change the record itself; the look after this is for rules that other things delay."""
-_SOON: Final = frozenset({Code.DELAY_RUNNING, Code.OVER_LIMIT, Code.FROZEN})
+_SOON: Final = frozenset({Code.DELAY_RUNNING, Code.COOLING_OFF, Code.OVER_LIMIT, Code.FROZEN})
 
 
 @dataclass(slots=True)
@@ -34,10 +34,11 @@ class _Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Open orders that deserve a look: withdrawals by vault and cancellations, each oldest first."""
+    """Open orders that deserve a look: withdrawals by vault, cancellations and break-glass, each oldest first."""
 
     withdrawals: dict[str, list[OrderRecord]] = field(default_factory=dict)
     cancellations: list[OrderRecord] = field(default_factory=list)
+    recoveries: list[OrderRecord] = field(default_factory=list)
 
 
 class Waiting:
@@ -69,6 +70,8 @@ class Waiting:
                 found.withdrawals.setdefault(action.vault, []).append(record)
             elif isinstance(action, CancelWithdraw):
                 found.cancellations.append(record)
+            elif isinstance(action, BreakGlass):
+                found.recoveries.append(record)
         for order_hash, look in before.items():
             # Orders with a plan are no open orders, but may wait for another plan.
             if look.record.planned_ms and order_hash not in self._looks and now_ms < look.again_ms + LATER_MS:

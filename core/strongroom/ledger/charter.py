@@ -102,22 +102,27 @@ class Destinations:
 
 
 @message
+class AddressBook:
+    """`to = "address-book"`: entries of the ledger's address book that have cooled off and were not removed."""
+
+
+@message
 class Rule:
     """One rule. An order passes if one rule passes entirely; the first in order is the one shown."""
 
     name: str = codec.text(1, max_length=80)
     vaults: tuple[str, ...] = codec.repeated_text(2, max_length=40, minimum=1, maximum=64)
     """Globs over vault names: letters, digits, dashes, and `*`."""
-    to: AnyDestination | Destinations = codec.oneof({3: AnyDestination, 4: Destinations})
-    maximum: tuple[AssetAmount, ...] = codec.repeated(5, AssetAmount, minimum=1, maximum=64)
+    to: AnyDestination | Destinations | AddressBook = codec.oneof({3: AnyDestination, 4: Destinations, 5: AddressBook})
+    maximum: tuple[AssetAmount, ...] = codec.repeated(6, AssetAmount, minimum=1, maximum=64)
     """Per order; an asset not listed is not allowed."""
-    limits: tuple[Limit, ...] = codec.repeated(6, Limit, minimum=0, maximum=8)
-    initiated: tuple[str, ...] = codec.repeated_text(7, max_length=48, minimum=1, maximum=64)
+    limits: tuple[Limit, ...] = codec.repeated(7, Limit, minimum=0, maximum=8)
+    initiated: tuple[str, ...] = codec.repeated_text(8, max_length=48, minimum=1, maximum=64)
     """`group:<name>` or `person:<name>`."""
-    approvals: tuple[Quorum, ...] = codec.repeated(8, Quorum, minimum=0, maximum=16)
-    delay_ms: int = codec.u64(9)
+    approvals: tuple[Quorum, ...] = codec.repeated(9, Quorum, minimum=0, maximum=16)
+    delay_ms: int = codec.u64(10)
     """From the last needed approval."""
-    machine: bool = codec.boolean(10)
+    machine: bool = codec.boolean(11)
     """The approvers may be machines."""
 
 
@@ -152,6 +157,28 @@ class LogQuotas:
 
 
 @message
+class RecoveryAddress:
+    """Where break-glass may move the coins of the vaults that a glob names, and nowhere else."""
+
+    vault: str = codec.text(1, max_length=40)
+    """A glob over vault names."""
+    address: str = codec.text(2, max_length=128)
+
+
+@message
+class BreakGlassRules:
+    """Who may move a vault to its recovery address, freeze or not, and for how long."""
+
+    quorum: Quorum = codec.embedded(1, Quorum)
+    delay_ms: int = codec.u64(2)
+    """From the last needed approval until the box opens."""
+    box_ms: int = codec.u64(3)
+    """How long it stays open."""
+    addresses: tuple[RecoveryAddress, ...] = codec.repeated(4, RecoveryAddress, minimum=1, maximum=100)
+    """The first whose glob matches is the vault's recovery address."""
+
+
+@message
 class Charter:
     """The whole rule book."""
 
@@ -176,6 +203,14 @@ class Charter:
     loosening_delay_ms: int = codec.u64(17)
     fees: Fees = codec.embedded(18, Fees)
     log: LogQuotas = codec.embedded(19, LogQuotas)
+    unfreeze_delay_ms: int = codec.u64(20)
+    """From the last needed approval of an unfreeze until the freeze is lifted."""
+    destinations: Quorum | None = codec.optional(21, Quorum)
+    """Who adds to the address book; absent: nobody. Any one of the group removes."""
+    destination_cooling_ms: int = codec.u64(22)
+    """From the last needed approval until an entry of the address book may be paid."""
+    break_glass: BreakGlassRules | None = codec.optional(23, BreakGlassRules)
+    """Absent: nobody may break the glass."""
 
 
 def encode_charter(charter: Charter) -> bytes:

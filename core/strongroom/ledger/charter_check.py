@@ -15,6 +15,7 @@ from strongroom.crypto.curve import Point
 from strongroom.crypto.errors import InvalidPoint
 from strongroom.ledger.charter import MAX_CHARTER_BYTES, RULE_SET, Charter, encode_charter
 from strongroom.ledger.charter_book import book_of
+from strongroom.ledger.charter_check_recovery import check_address_book, check_break_glass, check_unfreeze_delay
 from strongroom.ledger.charter_check_rules import (
     check_deny,
     check_quorum,
@@ -59,6 +60,9 @@ def check_charter(charter: Charter, *, networks_allowed: Sequence[str] = DEFAULT
         *(finding for rule in charter.rules for finding in check_rule(rule, charter)),
         *check_shadowed_rules(charter),
         *(finding for deny in charter.denies for finding in check_deny(deny, charter)),
+        *check_address_book(charter),
+        *check_break_glass(charter),
+        *check_unfreeze_delay(charter),
         *_settings(charter),
     ]
     return Report(findings=tuple(findings), facts=_facts(charter))

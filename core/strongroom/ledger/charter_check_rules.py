@@ -14,7 +14,17 @@ from strongroom.ledger.matching import Quota, seat
 from strongroom.ledger.rules import glob_match
 from strongroom.model.quantities import duration_text
 
-__all__ = ["check_deny", "check_quorum", "check_rule", "check_shadowed_rules", "network_of"]
+__all__ = [
+    "WEEK_MS",
+    "address_problem",
+    "check_deny",
+    "check_globs",
+    "check_quorum",
+    "check_rule",
+    "check_shadowed_rules",
+    "globs_may_meet",
+    "network_of",
+]
 
 WEEK_MS: Final = 7 * 24 * 3_600_000
 """The longest life of an endorsement: a delay must end before the endorsements do."""
@@ -40,12 +50,13 @@ def check_rule(rule: Rule, charter: Charter) -> Iterator[Finding]:
     """Everything about one rule."""
     book = book_of(charter)
     where = f'rule "{rule.name}"'
-    yield from _globs(where, rule.vaults)
+    yield from check_globs(where, rule.vaults)
     yield from _rule_amounts(where, rule, book)
     if rule.delay_ms >= WEEK_MS:
         what = f"has a delay of {duration_text(rule.delay_ms)}, and endorsements live at most 7 days"
         yield error(where, what, "choose a delay below 7 days")
-    yield from _destinations(where, rule.to, charter)
+    if isinstance(rule.to, Destinations):
+        yield from _destinations(where, rule.to, charter)
     initiators, unknown = _initiators(rule, book)
     for who in unknown:
         yield error(where, f"{who} may initiate, but does not exist", "write group:<name> or person:<name>")
@@ -130,25 +141,30 @@ def _can_be_met(quotas: Sequence[Quota], approvers: frozenset[str], initiators: 
     return any(seat(sorted(approvers - {who}), quotas).complete for who in sorted(initiators))
 
 
-def _globs(where: str, globs: Sequence[str]) -> Iterator[Finding]:
+def check_globs(where: str, globs: Sequence[str]) -> Iterator[Finding]:
+    """Globs must be able to match a vault's name."""
     for glob in globs:
         if not glob or glob.strip("abcdefghijklmnopqrstuvwxyz0123456789-*"):
             do = "use lower case letters, digits, dashes and *"
             yield error(where, f'no vault name can match "{glob}"', do)
 
 
-def _destinations(where: str, to: AnyDestination | Destinations, charter: Charter) -> Iterator[Finding]:
+def _destinations(where: str, to: Destinations, charter: Charter) -> Iterator[Finding]:
     """Every listed address must be a canonical one of a network the charter has an asset of."""
-    if isinstance(to, AnyDestination):
-        return
-    networks = {network.name: network for asset in charter.assets if (network := network_of(asset.id))}
     for address in to.addresses:
-        problems = [problem for network in networks.values() if (problem := _address_problem(address, network))]
-        if problems and len(problems) == len(networks):
-            yield error(where, f"{address} is no address: {problems[0]}", "correct it; a payment to it can never match")
+        problem = address_problem(address, charter)
+        if problem:
+            yield error(where, f"{address} is no address: {problem}", "correct it; a payment to it can never match")
 
 
-def _address_problem(address: str, network: Network) -> str:
+def address_problem(address: str, charter: Charter) -> str:
+    """Why the text is no canonical address of any network the charter has an asset of; empty if it is one."""
+    networks = {network.name: network for asset in charter.assets if (network := network_of(asset.id))}
+    problems = [problem for network in networks.values() if (problem := _problem_on(address, network))]
+    return problems[0] if problems and len(problems) == len(networks) else ""
+
+
+def _problem_on(address: str, network: Network) -> str:
     try:
         script_of(address, network)
     except BadAddress as error:
@@ -181,8 +197,9 @@ def _covers_destinations(deny: Deny, rule: Rule) -> bool:
 def check_deny(deny: Deny, charter: Charter) -> Iterator[Finding]:
     """Everything about one prohibition."""
     where = f'deny "{deny.name}"'
-    yield from _globs(where, deny.vaults)
-    yield from _destinations(where, deny.to, charter)
+    yield from check_globs(where, deny.vaults)
+    if isinstance(deny.to, Destinations):
+        yield from _destinations(where, deny.to, charter)
     known = {asset.id for asset in charter.assets}
     allowed = {item.asset for rule in charter.rules for item in rule.maximum}
     for asset in deny.assets:
@@ -195,13 +212,13 @@ def check_deny(deny: Deny, charter: Charter) -> Iterator[Finding]:
 
 
 def _may_meet(deny: Deny, rule: Rule) -> bool:
-    vaults = any(_globs_may_meet(one, other) for one in deny.vaults for other in rule.vaults)
+    vaults = any(globs_may_meet(one, other) for one in deny.vaults for other in rule.vaults)
     if isinstance(deny.to, Destinations) and isinstance(rule.to, Destinations):
         return vaults and bool(set(deny.to.addresses) & set(rule.to.addresses))
     return vaults
 
 
-def _globs_may_meet(one: str, other: str) -> bool:
+def globs_may_meet(one: str, other: str) -> bool:
     """Whether some name matches both globs: walk both at once, a star standing for any run."""
     reached = {(0, 0)}
     frontier = [(0, 0)]

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from strongroom.ledger.charter import (
+    AddressBook,
     AnyDestination,
     Asset,
     AssetAmount,
+    BreakGlassRules,
     Charter,
     CharterSigner,
     Deny,
@@ -25,6 +27,7 @@ from strongroom.ledger.charter import (
     Person,
     PersonKey,
     Quorum,
+    RecoveryAddress,
     Rule,
 )
 from strongroom.ledger.charter_text import charter_to_toml
@@ -38,7 +41,7 @@ _KEY: Final = re.compile(r"ed25519:[0-9a-f]{64}")
 _GLOB: Final = re.compile(r"[a-z0-9*-]{1,40}")
 _WHO: Final = re.compile(r"(group|person):[a-z0-9-]{1,40}")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
-_NOT_IN_RULE_SET: Final = {"address-book", "own-vaults"}
+_NOT_IN_RULE_SET: Final = {"own-vaults"}
 _WINDOW: Final = "window"
 
 Message = TypeVar("Message")
@@ -80,6 +83,7 @@ def parse_charter_toml(text: str, *, salt: bytes) -> Charter:
         loosening_delay_ms=amendments and amendments.duration("loosening_delay"),
         fees=_fees(top.table("fees")),
         log=_log(top.table("log")),
+        **_optional_parts(top, freeze),
     )
     for table in (quorums, freeze, amendments):
         if table is not None:
@@ -88,6 +92,41 @@ def parse_charter_toml(text: str, *, salt: bytes) -> Charter:
     if charter is None:
         raise SourceInvalid([Problem(where="", line=0, what="is incomplete")])
     return charter
+
+
+def _optional_parts(top: Table, freeze: Table | None) -> dict[str, Any]:
+    """What a charter may leave out; a part that is there and wrong is None, and its problem is noted."""
+    parts: dict[str, Any] = {}
+    if freeze is not None and freeze.has("unfreeze_delay"):
+        parts["unfreeze_delay_ms"] = freeze.duration("unfreeze_delay")
+    if top.has("address_book"):
+        table = top.table("address_book")
+        parts["destinations"] = table and _quorum(table.table("add"))
+        parts["destination_cooling_ms"] = table and table.duration("cooling_off")
+        if table is not None:
+            table.close()
+    if top.has("break_glass"):
+        parts["break_glass"] = _break_glass(top.table("break_glass"))
+    return parts
+
+
+def _break_glass(table: Table | None) -> BreakGlassRules | None:
+    if table is None:
+        return None
+    return table.make(
+        BreakGlassRules,
+        quorum=_quorum(table.table("quorum")),
+        delay_ms=table.duration("delay"),
+        box_ms=table.duration("box"),
+        addresses=_complete([_recovery_address(entry) for entry in table.tables("addresses", 100)]),
+    )
+
+
+def _recovery_address(table: Table) -> RecoveryAddress | None:
+    vault = table.text("vault", 40)
+    if vault is not None and not _GLOB.fullmatch(vault):
+        table.fail("vault", f'"{vault}" has not the form it needs: {_GLOB.pattern}')
+    return table.make(RecoveryAddress, vault=vault, address=table.text("address", 128))
 
 
 def _complete(parts: Sequence[Message | None]) -> tuple[Message, ...] | None:
@@ -132,7 +171,7 @@ def _rule(table: Table, symbols: Symbols) -> Rule | None:
         Rule,
         name=table.text("name", 80),
         vaults=table.texts("vaults", 40, 64, form=_GLOB),
-        to=_destinations(table),
+        to=_rule_destinations(table),
         maximum=maximum and _amounts(maximum, maximum.rest(), symbols),
         limits=_complete(limits),
         initiated=table.texts("initiated", 48, 64, form=_WHO),
@@ -151,19 +190,24 @@ def _deny(table: Table, symbols: Symbols) -> Deny | None:
         Deny,
         name=table.text("name", 80),
         vaults=table.texts("vaults", 40, 64, form=_GLOB),
-        to=_destinations(table),
+        to=_destinations(table, table.take("to", str, "") if table.holds("to", str) else None, 'write "any"'),
         assets=tuple(symbols[symbol].id for symbol in listed if symbol in symbols),
     )
 
 
-def _destinations(table: Table) -> AnyDestination | Destinations | None:
+def _rule_destinations(table: Table) -> AnyDestination | Destinations | AddressBook | None:
+    """`to = "any"`, `to = "address-book"`, or a list of addresses."""
+    word = table.take("to", str, "") if table.holds("to", str) else None
+    return AddressBook() if word == "address-book" else _destinations(table, word, 'write "any", "address-book"')
+
+
+def _destinations(table: Table, word: str | None, do: str) -> AnyDestination | Destinations | None:
     """`to = "any"`, or a list of addresses."""
-    if table.holds("to", str):
-        word = table.take("to", str, "")
+    if word is not None:
         if word == "any":
             return AnyDestination()
-        known = f'"{word}" is not in rule set 1' if word in _NOT_IN_RULE_SET else f'"{word}" is not known'
-        table.fail("to", f'{known}: write "any" or a list of addresses')
+        known = f'"{word}" is not in rule set 1' if word in _NOT_IN_RULE_SET else f'"{word}" is not known here'
+        table.fail("to", f"{known}: {do} or a list of addresses")
         return None
     addresses = table.texts("to", 128, 500)
     return Destinations(addresses=addresses) if addresses else None

@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from strongroom.ledger.charter import AssetAmount, Charter, Deny, Destinations, Quorum, Rule
+from strongroom.ledger.charter import (
+    AddressBook,
+    AssetAmount,
+    BreakGlassRules,
+    Charter,
+    Deny,
+    Destinations,
+    Quorum,
+    RecoveryAddress,
+    Rule,
+)
 from strongroom.ledger.charter_book import CharterBook, book_of
 from strongroom.model.quantities import decimal_text, duration_text
 
@@ -103,7 +113,11 @@ def _settings(charter: Charter) -> list[list[str]]:
             "[freeze]",
             f"officers = {_quoted(charter.officers)}",
             f"lapse = {_quoted(duration_text(charter.freeze_lapse_ms))}",
+            *[f"unfreeze_delay = {_quoted(duration_text(charter.unfreeze_delay_ms))}"]
+            * (charter.unfreeze_delay_ms > 0),
         ],
+        *_address_book_lines(charter),
+        *([] if charter.break_glass is None else [_break_glass_lines(charter.break_glass)]),
         ["[amendments]", f"loosening_delay = {_quoted(duration_text(charter.loosening_delay_ms))}"],
         [
             "[fees]",
@@ -120,8 +134,31 @@ def _settings(charter: Charter) -> list[list[str]]:
     ]
 
 
+def _address_book_lines(charter: Charter) -> list[list[str]]:
+    if charter.destinations is None:
+        return []
+    cooling = _quoted(duration_text(charter.destination_cooling_ms))
+    return [["[address_book]", f"add = {_quorum(charter.destinations)}", f"cooling_off = {cooling}"]]
+
+
+def _break_glass_lines(rules: BreakGlassRules) -> list[str]:
+    return [
+        "[break_glass]",
+        f"quorum = {_quorum(rules.quorum)}",
+        f"delay = {_quoted(duration_text(rules.delay_ms))}",
+        f"box = {_quoted(duration_text(rules.box_ms))}",
+        f"addresses = [{', '.join(_recovery_address(entry) for entry in rules.addresses)}]",
+    ]
+
+
+def _recovery_address(entry: RecoveryAddress) -> str:
+    return f"{{ vault = {_quoted(entry.vault)}, address = {_quoted(entry.address)} }}"
+
+
 def _to_line(rule: Rule | Deny) -> str:
-    return f"to = {_listed(rule.to.addresses)}" if isinstance(rule.to, Destinations) else 'to = "any"'
+    if isinstance(rule.to, Destinations):
+        return f"to = {_listed(rule.to.addresses)}"
+    return 'to = "address-book"' if isinstance(rule.to, AddressBook) else 'to = "any"'
 
 
 def _quorum(quorum: Quorum) -> str:

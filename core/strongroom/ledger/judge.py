@@ -6,30 +6,69 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from strongroom.ledger.address_book import listing_of
+from strongroom.ledger.break_glass import judge_break_glass
+from strongroom.ledger.charter import Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
 from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
     CancelWithdraw,
     CreateVault,
     Freeze,
     Order,
     ReinstateSigner,
+    RemoveDestination,
     Unfreeze,
     Verb,
     Withdraw,
 )
 from strongroom.ledger.reasons import StateDamaged
-from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
+from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
 from strongroom.ledger.state import State, decode_order
 
-__all__ = ["endorsed", "judge_order", "judge_release", "rejected_by", "vault_of", "withdrawal_of"]
+__all__ = [
+    "breaks_glass",
+    "endorsed",
+    "judge_addition",
+    "judge_order",
+    "judge_release",
+    "rejected_by",
+    "vault_of",
+    "withdrawal_of",
+]
 
 
-def withdrawal_of(action: Withdraw) -> Withdrawal:
-    """Return a withdrawal as the rules look at it."""
-    return Withdrawal(vault=action.vault, asset=action.asset, amount=action.amount, destination=action.destination)
+def withdrawal_of(action: Withdraw, destination: DestinationRecord | None) -> Withdrawal:
+    """Return a withdrawal as the rules look at it.
+
+    Args:
+        action: what the order asks for.
+        destination: what the address book has of its destination, `State.destination_of`.
+    """
+    return Withdrawal(
+        vault=action.vault,
+        asset=action.asset,
+        amount=action.amount,
+        destination=action.destination,
+        listing=listing_of(destination),
+    )
+
+
+def judge_addition(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> Judgement:
+    """Judge an order to add to the address book by its quorum."""
+    if charter.destinations is None:
+        return _no(Code.NO_RULE_MATCHES, "the charter lets nobody add to the address book")
+    return judge_quorum(charter, charter.destinations, endorsements, at_ms=at_ms)
+
+
+def breaks_glass(state: State, plan: PlanRecord) -> bool:
+    """Whether a plan moves a vault to its recovery address; such a plan has one order, and passes every freeze."""
+    record = state.order(plan.order_hashes[0])
+    return record is not None and isinstance(decode_order(record.order).action, BreakGlass)
 
 
 def endorsed(record: OrderRecord) -> tuple[Endorsed, ...]:
@@ -48,7 +87,7 @@ def rejected_by(record: OrderRecord) -> str | None:
 def vault_of(state: State, order: Order) -> str | None:
     """Return the vault whose coins an order is about; None for orders that act in the ledger itself."""
     match order.action:
-        case Withdraw():
+        case Withdraw() | BreakGlass():
             return order.action.vault
         case CancelWithdraw():
             target = state.order(order.action.order_hash)
@@ -83,20 +122,23 @@ def judge_order(
         return ended
     if order.expires_ms <= now_ms:
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
+    if isinstance(order.action, BreakGlass):
+        return judge_break_glass(state.charter, order.action, endorsed(record), at_ms=now_ms)
     frozen = _frozen(state, vault_of(state, order), now_ms)
     if frozen is not None:
         return frozen
     match order.action:
         case Withdraw():
             total = (window_total or _window_total(state, now_ms)) if windows and not record.planned_ms else None
-            return judge_withdrawal(
-                state.charter, withdrawal_of(order.action), endorsed(record), at_ms=now_ms, window_total=total
-            )
+            payment = withdrawal_of(order.action, state.destination_of(order.action))
+            return judge_withdrawal(state.charter, payment, endorsed(record), at_ms=now_ms, window_total=total)
+        case AddDestination():
+            return judge_addition(state.charter, endorsed(record), at_ms=now_ms)
         case CreateVault():
             return judge_quorum(state.charter, state.charter.vault_creation, endorsed(record), at_ms=now_ms)
         case Unfreeze() | ReinstateSigner():
             return judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=now_ms)
-        case CancelWithdraw() | Freeze():
+        case CancelWithdraw() | Freeze() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
 
@@ -105,14 +147,15 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
 
     Windows are left out, because they were judged at the plan's position. Rules are judged at the state's log time. An
     order has expired, and a freeze holds, as soon as either log time or the own clock says so. A bump pays what an
-    earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it.
+    earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it. A plan that breaks the
+    glass passes every freeze, but its box closes as soon as either log time or the own clock says so.
 
     Args:
         state: the newest state, entries not yet certified and words handed in directly included.
         plan: the plan whose shares are asked for.
         clock_ms: the own clock, Unix milliseconds.
     """
-    for now_ms in (state.time_ms, clock_ms):
+    for now_ms in () if breaks_glass(state, plan) else (state.time_ms, clock_ms):
         frozen = _frozen(state, plan.vault, now_ms)
         if frozen is not None:
             return frozen
@@ -129,6 +172,8 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
         if decode_order(record.order).expires_ms <= clock_ms:
             return _no(Code.ORDER_EXPIRED, f"order {order_hash.hex()} has expired by this clock")
         judgement = judge_order(state, record, state.time_ms, windows=False)
+        if judgement.allowed and breaks_glass(state, plan):
+            judgement = judge_order(state, record, max(state.time_ms, clock_ms))
         if not judgement.allowed:
             return judgement
     return judgement

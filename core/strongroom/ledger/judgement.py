@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from strongroom.ledger.messages import Verb
 
-__all__ = ["Code", "Endorsed", "Judgement", "Withdrawal"]
+__all__ = ["Code", "Endorsed", "Judgement", "Listing", "Withdrawal"]
 
 
 class Code(StrEnum):
@@ -28,6 +28,12 @@ class Code(StrEnum):
     """The closest rule's limit for a window leaves too little; later it may pass."""
     APPROVALS_MISSING = "APPROVALS_MISSING"
     DELAY_RUNNING = "DELAY_RUNNING"
+    COOLING_OFF = "COOLING_OFF"
+    """The closest rule pays the address book, whose entry has not cooled off."""
+    RECOVERY_ADDRESS = "RECOVERY_ADDRESS"
+    """The charter registers no recovery address for the vault, or another one."""
+    BOX_CLOSED = "BOX_CLOSED"
+    """The time for which the glass was to be broken is over."""
     ORDER_EXPIRED = "ORDER_EXPIRED"
     FROZEN = "FROZEN"
     """A freeze is in force for the order's vault."""
@@ -49,13 +55,31 @@ class Endorsed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the address book says of a destination on the chain of the asset.
+
+    Attributes:
+        usable_ms: log time from which it may be paid.
+        is_removed: it was taken out: it is never paid, but those who watched over it may still end payments to it.
+    """
+
+    usable_ms: int
+    is_removed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """What an order to pay asks for: amount in the asset's smallest unit, asset as CAIP-19 id."""
+    """What an order to pay asks for: amount in the asset's smallest unit, asset as CAIP-19 id.
+
+    `listing` is None when the address book never had the destination, or nobody looked: then no rule that pays the
+    address book is about it.
+    """
 
     vault: str
     asset: str
     amount: int
     destination: str
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

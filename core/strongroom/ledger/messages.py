@@ -19,6 +19,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_PLANS_PER_ORDER = 64
 MAX_ORDERS_PER_PLAN = 1_000
 MAX_INPUTS_PER_PLAN = 1_700
+MAX_OWNERSHIP_PROOF = 256
 
 
 class Verb(IntEnum):
@@ -128,6 +129,40 @@ class ReinstateSigner:
 
 
 @message
+class AddDestination:
+    """Add an address to the address book; the charter's quorum for destinations, then the cooling-off."""
+
+    chain: str = codec.text(1, max_length=64)
+    """CAIP-2 chain id."""
+    address: str = codec.text(2, max_length=128)
+    """Canonical address text of that chain."""
+    label: str = codec.text(3, max_length=80)
+    """What people call it."""
+    proof: bytes = codec.data(4, max_length=MAX_OWNERSHIP_PROOF, optional=True)
+    """BIP-322 simple signature by the address's owner over `address_book.ownership_message`: the witness stack."""
+
+
+@message
+class RemoveDestination:
+    """Take an address out of the address book, at once. Any one who may add, and any one officer, may."""
+
+    chain: str = codec.text(1, max_length=64)
+    address: str = codec.text(2, max_length=128)
+    why: str = codec.text(3, max_length=200)
+
+
+@message
+class BreakGlass:
+    """Move a whole vault to the recovery address that the charter registers for it, whatever freeze is in force."""
+
+    vault: str = codec.name(1)
+    destination: str = codec.text(2, max_length=128)
+    """The recovery address, so that people sign where the coins go; void once the charter registers another."""
+    max_fee: int = codec.amount(3)
+    """Most of network fees for each transaction, in satoshi."""
+
+
+@message
 class Order:
     """The exact bytes people sign (through their hash)."""
 
@@ -136,8 +171,28 @@ class Order:
     """Random; for people and idempotency. Same id and same bytes: the same order. Other bytes: refused."""
     expires_ms: int = codec.u64(3)
     note: str = codec.text(4, max_length=200, optional=True)
-    action: Withdraw | CancelWithdraw | CreateVault | Freeze | Unfreeze | ReinstateSigner = codec.oneof(
-        {10: Withdraw, 11: CancelWithdraw, 12: CreateVault, 13: Freeze, 14: Unfreeze, 15: ReinstateSigner}
+    action: (
+        Withdraw
+        | CancelWithdraw
+        | CreateVault
+        | Freeze
+        | Unfreeze
+        | ReinstateSigner
+        | AddDestination
+        | RemoveDestination
+        | BreakGlass
+    ) = codec.oneof(
+        {
+            10: Withdraw,
+            11: CancelWithdraw,
+            12: CreateVault,
+            13: Freeze,
+            14: Unfreeze,
+            15: ReinstateSigner,
+            19: AddDestination,
+            20: RemoveDestination,
+            21: BreakGlass,
+        }
     )
 
 
@@ -432,15 +487,22 @@ class Change:
 
 
 @message
+class Recovery:
+    """The one output of a plan that breaks the glass; its script comes from the order itself."""
+
+    amount_sat: int = codec.u64(1)
+
+
+@message
 class PlanOutput:
     """One output of a plan, in transaction order."""
 
-    target: OrderPayment | Change = codec.oneof({1: OrderPayment, 2: Change})
+    target: OrderPayment | Change | Recovery = codec.oneof({1: OrderPayment, 2: Change, 3: Recovery})
 
 
 @message
 class Plan:
-    """An unsigned Bitcoin transaction paying approved withdrawals of one vault, or executing one cancellation."""
+    """An unsigned Bitcoin transaction that pays withdrawals of one vault, or executes a cancellation or break-glass."""
 
     vault: str = codec.name(1)
     order_hashes: tuple[bytes, ...] = codec.repeated_fixed(2, 32, minimum=1, maximum=MAX_ORDERS_PER_PLAN)

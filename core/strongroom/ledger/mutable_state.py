@@ -7,9 +7,11 @@ from typing import Any
 from strongroom.ledger import codec, log_tree, merkle, open_orders, tree_table, windows
 from strongroom.ledger import state as keys
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.messages import BreakGlass
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import (
     CharterRecord,
+    DestinationRecord,
     FreezeRecord,
     OrderRecord,
     OrderState,
@@ -17,7 +19,7 @@ from strongroom.ledger.records import (
     QuotaRecord,
     VaultRecord,
 )
-from strongroom.ledger.state import CHARTER, FREEZES, ORDERS, PLANS, QUOTAS, VAULTS, State
+from strongroom.ledger.state import CHARTER, DESTINATIONS, FREEZES, ORDERS, PLANS, QUOTAS, VAULTS, State
 from strongroom.ledger.view import Overlay
 from strongroom.model.ids import LogId
 
@@ -78,6 +80,8 @@ class MutableState(State):
         if record.state is OrderState.OPEN:
             self._drop_expired(now_ms)
             open_orders.add(self.overlay, sequence)
+            if isinstance(keys.decode_order(record.order).action, BreakGlass):
+                self._break_glass([*self._breaking(now_ms), sequence])
 
     def change_order(self, record: OrderRecord) -> None:
         """Write a changed order."""
@@ -85,6 +89,19 @@ class MutableState(State):
         self._write(ORDERS, sequence, record)
         if record.state is not OrderState.OPEN:
             open_orders.remove(self.overlay, sequence)
+            if isinstance(keys.decode_order(record.order).action, BreakGlass):
+                self._break_glass([other for other in self._breaking(0) if other != sequence])
+
+    def _breaking(self, now_ms: int) -> list[int]:
+        """Sequence numbers of the orders to break the glass, without those that expired."""
+        return [
+            self._known(keys.ORDER_BY_HASH, record.hash)
+            for record in self.break_glass_orders()
+            if now_ms < keys.decode_order(record.order).expires_ms
+        ]
+
+    def _break_glass(self, sequences: list[int]) -> None:
+        self.overlay.put(keys.BREAK_GLASS_KEY, b"".join(sequence.to_bytes(8, "big") for sequence in sequences))
 
     def _drop_expired(self, now_ms: int) -> None:
         for _ in range(_EXPIRED_REMOVED_AT_ONCE):
@@ -138,6 +155,16 @@ class MutableState(State):
     def count_fee(self, vault: str, time_ms: int, fee_sat: int) -> None:
         """Count what a plan adds to a vault's network fees."""
         windows.add(self.overlay, windows.fee_series(vault), time_ms, fee_sat)
+
+    def add_destination(self, record: DestinationRecord) -> None:
+        """Record an entry of the address book; from now on it is the newest of its address."""
+        sequence = self._append(DESTINATIONS, record).to_bytes(8, "big")
+        self.overlay.put(keys.DESTINATION_BY_ADDRESS.key(keys.destination_name(record.chain, record.address)), sequence)
+
+    def change_destination(self, record: DestinationRecord) -> None:
+        """Write the changed newest entry of an address."""
+        name = keys.destination_name(record.chain, record.address)
+        self._write(DESTINATIONS, self._known(keys.DESTINATION_BY_ADDRESS, name), record)
 
     def set_quota(self, record: QuotaRecord) -> None:
         """Write what an author used."""

@@ -16,7 +16,7 @@ from strongroom.chains.bitcoin.address import BadAddress, script_of
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.chains.bitcoin.networks import BY_CAIP2, Network
 from strongroom.chains.bitcoin.spend import Spend, SpendInput, SpendOutput, SpendRefused
-from strongroom.ledger.messages import CancelWithdraw, Change, OrderPayment, Plan, Withdraw
+from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Change, OrderPayment, Plan, Recovery, Withdraw
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
@@ -41,9 +41,10 @@ class ResolvedPlan:
     Attributes:
         vault: the vault whose coins it spends.
         records: its orders, in plan order.
-        payments: what each order asks for, in plan order; empty for a cancellation's plan.
+        payments: what each order asks for, in plan order; empty unless it pays withdrawals.
         max_fees: the most each order may bear of the fee, in satoshi, in plan order.
-        target: the order that a cancellation's plan excludes; None for a plan that pays.
+        target: the order that a cancellation's plan excludes; None for any other plan.
+        recovery: the order to break the glass that it executes; None for any other plan.
         spend: the transaction.
     """
 
@@ -52,6 +53,7 @@ class ResolvedPlan:
     payments: tuple[Withdraw, ...]
     max_fees: tuple[int, ...]
     target: OrderRecord | None
+    recovery: BreakGlass | None
     spend: Spend
 
 
@@ -92,24 +94,39 @@ def resolve(state: State, plan: Plan) -> ResolvedPlan:
     if len(set(plan.order_hashes)) != len(plan.order_hashes):
         raise refused("PLAN_ORDERS", "the plan names an order twice")
     records = tuple(_order(state, order_hash) for order_hash in plan.order_hashes)
-    payments, max_fees, target = _orders_of_one_vault(state, plan, records)
+    recovery = _recovery_of(plan, records)
+    if recovery is None:
+        payments, max_fees, target = _orders_of_one_vault(state, plan, records)
+    else:
+        payments, max_fees, target = (), (recovery.max_fee,), None
     _check_change(plan, vault)
-    spend = transaction_of(plan, vault, payments)
-    return ResolvedPlan(vault=vault, records=records, payments=payments, max_fees=max_fees, target=target, spend=spend)
+    spend = transaction_of(plan, vault, payments, recovery=recovery)
+    return ResolvedPlan(
+        vault=vault,
+        records=records,
+        payments=payments,
+        max_fees=max_fees,
+        target=target,
+        recovery=recovery,
+        spend=spend,
+    )
 
 
-def transaction_of(plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw]) -> Spend:
+def transaction_of(
+    plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw], *, recovery: BreakGlass | None = None
+) -> Spend:
     """Return the transaction of a plan from the records themselves; no state is asked, so its rules are not judged.
 
     Args:
         plan: the plan.
         vault: the record of the vault that it names.
-        payments: what its orders ask for, in plan order; empty for a cancellation's plan.
+        payments: what its orders ask for, in plan order; empty unless it pays withdrawals.
+        recovery: the one order of a plan that breaks the glass; None for any other plan.
 
     Raises:
         Refused: the plan's form is wrong; whoever made it is at fault.
     """
-    outputs = _outputs(plan, vault, payments)
+    outputs = _outputs(plan, vault, payments) if recovery is None else _recovery_outputs(plan, vault, recovery)
     inputs = tuple(
         SpendInput(txid=item.txid, vout=item.vout, amount_sat=item.amount_sat, branch=item.branch, index=item.index)
         for item in plan.inputs
@@ -125,6 +142,26 @@ def _order(state: State, order_hash: bytes) -> OrderRecord:
     if record is None:
         raise refused("ORDER_UNKNOWN", f"the ledger has no order {order_hash.hex()}", order=order_hash.hex())
     return record
+
+
+def _recovery_of(plan: Plan, records: Sequence[OrderRecord]) -> BreakGlass | None:
+    """Return the order to break the glass that the plan executes, alone and never as a bump; None if it has none."""
+    orders = [action for record in records if isinstance(action := decode_order(record.order).action, BreakGlass)]
+    if not orders:
+        return None
+    if len(records) != 1 or plan.bumps:
+        raise refused("PLAN_ORDERS", "a plan executes one order to break the glass, alone, and bumps nothing")
+    if orders[0].vault != plan.vault:
+        raise refused("PLAN_VAULT", f"the plan is of vault {plan.vault} and moves coins of vault {orders[0].vault}")
+    return orders[0]
+
+
+def _recovery_outputs(plan: Plan, vault: VaultRecord, recovery: BreakGlass) -> tuple[SpendOutput, ...]:
+    """Return the one output: everything to the recovery address, and nothing back to the vault."""
+    if len(plan.outputs) != 1 or not isinstance(target := plan.outputs[0].target, Recovery):
+        raise refused("PLAN_OUTPUTS", "a plan that breaks the glass has one output, to the recovery address")
+    script = payee_script(recovery.destination, BY_CAIP2[vault.chain])
+    return (SpendOutput(amount_sat=target.amount_sat, script=script),)
 
 
 def _orders_of_one_vault(
@@ -178,6 +215,8 @@ def _outputs(plan: Plan, vault: VaultRecord, payments: Sequence[Withdraw]) -> tu
                 outputs.append(
                     SpendOutput(amount_sat=amount_sat, script=key.derive(policy.CHANGE_BRANCH, index).script)
                 )
+            case Recovery():
+                raise refused("PLAN_OUTPUTS", "only a plan that breaks the glass pays the recovery address")
     if len(paid) != len(payments):
         raise refused("PLAN_OUTPUTS", f"{len(payments) - len(paid)} orders of the plan are not paid by it")
     return tuple(outputs)

@@ -109,6 +109,15 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "FREEZE_UNKNOWN": Reason(_MISSING, "The ledger has no such freeze.", "Check its id."),
         "FREEZE_OVER": Reason(_STATE, "The freeze was lifted or has lapsed.", "Nothing: it no longer holds."),
         "FREEZES_FULL": Reason(_EXHAUSTED, "This author has many freezes in force already.", "They hold; wait."),
+        # the address book
+        "ADDRESS_BOOK_CLOSED": Reason(
+            _STATE, "The charter lets nobody add to the address book.", "Amend the charter first."
+        ),
+        "DESTINATION_KNOWN": Reason(_EXISTS, "The address book has this address.", "Nothing: it is there."),
+        "DESTINATION_UNKNOWN": Reason(_MISSING, "The address book has no such address.", "Check the address."),
+        "OWNERSHIP_NOT_PROVEN": Reason(
+            _ARGUMENT, "The proof is no signature by the owner of the address.", "Let the owner sign the text again."
+        ),
         # vaults
         "VAULT_ORDER_MISMATCH": Reason(_ARGUMENT, "The order does not ask for a vault.", "Name the right order."),
         "VAULT_TRANSCRIPT": Reason(
@@ -148,6 +157,11 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "OVER_LIMIT": Reason(_DENIED, "The rule's limit for a window leaves too little.", "Wait, or order less."),
         "APPROVALS_MISSING": Reason(_DENIED, "Approvals are missing.", "Ask those who are named."),
         "DELAY_RUNNING": Reason(_STATE, "The rule's delay has not passed yet.", "Wait."),
+        "COOLING_OFF": Reason(_STATE, "The address book's entry has not cooled off yet.", "Wait."),
+        "RECOVERY_ADDRESS": Reason(
+            _DENIED, "It is not the recovery address that the charter registers.", "Make an order for that address."
+        ),
+        "BOX_CLOSED": Reason(_STATE, "The time for which the glass was to be broken is over.", _NEW_ORDER),
     }
 )
 

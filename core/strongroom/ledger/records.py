@@ -1,7 +1,7 @@
 """The records of the replayed state, whose canonical bytes the state digest covers.
 
-Tables in digest order: charter, freezes, vaults, orders, plans, quotas. Records of a table have dense sequence numbers
-in the order of their creation.
+Tables in digest order: charter, freezes, vaults, orders, plans, quotas, destinations. Records of a table have dense
+sequence numbers in the order of their creation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.codec import message
 from strongroom.ledger.messages import CustodyClass, Scheme, Scope, Verb
 
-TABLES: tuple[bytes, ...] = (b"charter", b"freezes", b"vaults", b"orders", b"plans", b"quotas")
+TABLES: tuple[bytes, ...] = (b"charter", b"freezes", b"vaults", b"orders", b"plans", b"quotas", b"destinations")
 
 
 @message
@@ -145,3 +145,22 @@ class QuotaRecord:
     day: int = codec.u64(2)
     """Days of log time since the Unix epoch."""
     used_bytes: int = codec.u64(3)
+
+
+@message
+class DestinationRecord:
+    """One entry of the address book, standing or removed; added again after its removal, it has another record."""
+
+    order_hash: bytes = codec.fixed(1, 32)
+    """The order that added it."""
+    chain: str = codec.text(2, max_length=64)
+    address: str = codec.text(3, max_length=128)
+    label: str = codec.text(4, max_length=80)
+    added_ms: int = codec.u64(5)
+    usable_ms: int = codec.u64(6)
+    """Log time from which it may be paid: the end of its cooling-off."""
+    is_proven: bool = codec.boolean(7)
+    """Its owner signed for it."""
+    removed_ms: int = codec.u64(8)
+    """0 while it stands."""
+    removed_by: str = codec.name(9, optional=True)

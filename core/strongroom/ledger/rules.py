@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from strongroom.ledger.charter import Charter, Deny, Destinations, Quorum, Rule
+from strongroom.ledger.charter import AddressBook, Charter, Deny, Destinations, Quorum, Rule
 from strongroom.ledger.charter_book import CharterBook, book_of
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
 from strongroom.ledger.matching import Quota, Seating, seat
@@ -107,7 +107,10 @@ def person_key_known(charter: Charter, person: str, key: bytes) -> bool:
 def may_initiate(charter: Charter, person: str, payment: Withdrawal) -> bool:
     """Say whether some rule about this payment lets this person initiate it."""
     book = book_of(charter)
-    return any(_covers(rule, payment) and _may_initiate_under(book, rule, person) for rule in charter.rules)
+    return any(
+        _covers(rule, payment) and not _is_removed(rule, payment) and _may_initiate_under(book, rule, person)
+        for rule in charter.rules
+    )
 
 
 def why_not_initiated(charter: Charter, person: str, payment: Withdrawal) -> Judgement:
@@ -204,6 +207,7 @@ def _attempt(case: _Case, rule: Rule) -> _Attempt:
     """Hold the order against one rule; the order of the checks is the order in which problems are told."""
     foreign = _mismatches(case, rule)
     over_maximum = _over_maximum(case, rule)
+    cooling_ms = 0 if any(foreign) else _cooling_ms(case, rule)
     initiator = _initiator_problem(case, rule)
     over_limits = [] if any(foreign) else _over_limits(case, rule)
     seating = _seating(case, rule)
@@ -216,6 +220,9 @@ def _attempt(case: _Case, rule: Rule) -> _Attempt:
         *(_Problem(Code.OVER_LIMIT, line) for line in over_limits),
         *(_Problem(Code.APPROVALS_MISSING, line) for line in approvals),
     ]
+    if cooling_ms:
+        until = time_text(case.at_ms + cooling_ms)
+        problems.append(_Problem(Code.COOLING_OFF, f"wait until {until}: the address book's entry cools off"))
     delay = duration_text(rule.delay_ms)
     if wait_ms:
         problems.append(_Problem(Code.DELAY_RUNNING, f"wait until {time_text(case.at_ms + wait_ms)} (delay {delay})"))
@@ -228,7 +235,7 @@ def _attempt(case: _Case, rule: Rule) -> _Attempt:
         len(initiator),
         len(over_limits),
         sum(seating.open_places) or len(approvals),
-        wait_ms,
+        max(wait_ms, cooling_ms),
     )
     return _Attempt(rule, tuple(problems), distance)
 
@@ -238,7 +245,9 @@ def _mismatches(case: _Case, rule: Rule) -> tuple[str, str, str]:
     payment = case.payment
     vault = "" if _names_vault(rule, payment) else f"vault {payment.vault} is not among {', '.join(rule.vaults)}"
     destination = ""
-    if not _names_destination(rule, payment):
+    if isinstance(rule.to, AddressBook) and (payment.listing is None or _is_removed(rule, payment)):
+        destination = f"{payment.destination} is not in the address book"
+    elif not _names_destination(rule, payment):
         destination = f"{payment.destination} is not among the rule's destinations"
     asset = "" if _most(rule, payment.asset) else f"the rule does not allow {case.book.symbol(payment.asset)}"
     return vault, destination, asset
@@ -250,6 +259,13 @@ def _over_maximum(case: _Case, rule: Rule) -> list[str]:
         return []
     asked, allowed = (case.book.amount(payment.asset, amount) for amount in (payment.amount, most))
     return [f"maximum per order: {asked} of {allowed}"]
+
+
+def _cooling_ms(case: _Case, rule: Rule) -> int:
+    """How long the entry of the address book still cools off; an entry nobody knows of never does."""
+    if not isinstance(rule.to, AddressBook) or case.payment.listing is None:
+        return 0
+    return max(0, case.payment.listing.usable_ms - case.at_ms)
 
 
 def _initiator_problem(case: _Case, rule: Rule) -> list[str]:
@@ -346,7 +362,19 @@ def _names_vault(rule: Rule | Deny, payment: Withdrawal) -> bool:
 
 
 def _names_destination(rule: Rule | Deny, payment: Withdrawal) -> bool:
-    return not isinstance(rule.to, Destinations) or payment.destination in rule.to.addresses
+    """Whether a rule is about the destination; an entry that was removed stays one for who may say no to paying it."""
+    match rule.to:
+        case Destinations(addresses=addresses):
+            return payment.destination in addresses
+        case AddressBook():
+            return payment.listing is not None
+        case _:
+            return True
+
+
+def _is_removed(rule: Rule, payment: Withdrawal) -> bool:
+    """Whether the rule pays the address book, from which the destination was taken out."""
+    return isinstance(rule.to, AddressBook) and payment.listing is not None and payment.listing.is_removed
 
 
 def _prohibits(deny: Deny, payment: Withdrawal) -> bool:

@@ -14,13 +14,14 @@ from typing import Any, Final, TypeVar
 from strongroom.ledger import codec, log_tree, tree_table, windows
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Order, Scope
+from strongroom.ledger.messages import Order, Scope, Withdraw
 from strongroom.ledger.open_orders import open_sequences
 from strongroom.ledger.reasons import StateDamaged, refused
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest
 from strongroom.ledger.records import (
     TABLES,
     CharterRecord,
+    DestinationRecord,
     FreezeRecord,
     OrderRecord,
     PlanRecord,
@@ -35,7 +36,7 @@ __all__ = ["State", "decode_order", "forget_decoded"]
 
 M = TypeVar("M")
 
-CHARTER, FREEZES, VAULTS, ORDERS, PLANS, QUOTAS = TABLES
+CHARTER, FREEZES, VAULTS, ORDERS, PLANS, QUOTAS, DESTINATIONS = TABLES
 
 MAX_RECORD_BYTES: Final = 1 << 20
 RECORD_PREFIX: Final = b"r/"
@@ -129,6 +130,13 @@ PLAN_BY_HASH: Final = Index(b"i/plan/")
 PLAN_BY_TXID: Final = Index(b"i/txid/")
 PLANS_BY_OUTPOINT: Final = Index(b"i/outpoint/")
 QUOTA_BY_AUTHOR: Final = Index(b"i/quota/")
+DESTINATION_BY_ADDRESS: Final = Index(b"i/destination/")
+BREAK_GLASS_KEY: Final = b"m/break-glass"
+
+
+def destination_name(chain: str, address: str) -> bytes:
+    """Name an address of a chain in an index; a chain id holds no blank."""
+    return f"{chain} {address}".encode()
 
 
 def outpoint_name(txid: bytes, vout: int) -> bytes:
@@ -250,6 +258,26 @@ class State:
                 return record
         return None
 
+    # --- the address book and break-glass --------------------------------------------------------------------------
+
+    def destination(self, chain: str, address: str) -> DestinationRecord | None:
+        """Return the newest entry of the address book for an address of a chain (CAIP-2), standing or removed."""
+        return self._find(DESTINATION_BY_ADDRESS, destination_name(chain, address), DESTINATIONS, DestinationRecord)
+
+    def destination_of(self, action: Withdraw) -> DestinationRecord | None:
+        """Return what the address book has of the destination that a withdrawal pays, on its asset's own chain."""
+        return self.destination(action.asset.partition("/")[0], action.destination)
+
+    def destination_at(self, sequence: int) -> DestinationRecord:
+        """Return the entry made as number `sequence`, from 0, below `count(DESTINATIONS)`."""
+        return self._read(DESTINATIONS, DestinationRecord, sequence)
+
+    def break_glass_orders(self) -> Iterator[OrderRecord]:
+        """Orders to break the glass that have not ended by a word, in order of acceptance; some may have expired."""
+        stored = self._view.get(BREAK_GLASS_KEY) or b""
+        for start in range(0, len(stored), 8):
+            yield self.order_at(int.from_bytes(stored[start : start + 8], "big"))
+
     # --- plans -----------------------------------------------------------------------------------------------------
 
     def plan(self, plan_hash: bytes) -> PlanRecord | None:
@@ -320,7 +348,8 @@ class State:
 
         Args:
             table: one of `TABLES`.
-            name: order hash, plan hash, freeze id, or a vault's name in ASCII; empty for the charter.
+            name: order hash, plan hash, freeze id, a vault's name in ASCII, or `destination_name`; empty for the
+                charter.
 
         Raises:
             StateDamaged: there is no such record. The caller asks only for what it found before.
@@ -328,6 +357,10 @@ class State:
         sequence = 0 if table == CHARTER else self._sequence(_INDEX_OF[table], name)
         if sequence is None or sequence >= self.count(table):
             raise StateDamaged(f"table {table.decode()} has no record {name.hex()} to prove")
+        return self.record_proof_at(table, sequence)
+
+    def record_proof_at(self, table: bytes, sequence: int) -> RecordProofData:
+        """Return the record number `sequence` of a table, below its count, with its path to the state digest."""
         return RecordProofData(
             table=table,
             record=self._bytes(table, sequence),
@@ -375,4 +408,5 @@ _INDEX_OF: Final = {
     VAULTS: VAULT_BY_NAME,
     ORDERS: ORDER_BY_HASH,
     PLANS: PLAN_BY_HASH,
+    DESTINATIONS: DESTINATION_BY_ADDRESS,
 }

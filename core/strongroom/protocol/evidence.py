@@ -26,6 +26,7 @@ from strongroom.crypto import frost
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.messages import (
+    BreakGlass,
     CancelWithdraw,
     Change,
     Commitments,
@@ -332,6 +333,8 @@ def _transaction(plan: Plan, vault: VaultRecord, orders: Sequence[OrderBytes]) -
     actions = [decode_order(item.order).action for item in orders]
     if len(actions) == 1 and isinstance(actions[0], CancelWithdraw):
         return transaction_of(plan, vault, ())
+    if len(actions) == 1 and isinstance(actions[0], BreakGlass):
+        return transaction_of(plan, vault, (), recovery=actions[0])
     payments = tuple(action for action in actions if isinstance(action, Withdraw))
     if len(payments) != len(actions):
         raise EvidenceInvalid("the plan names orders that pay nobody")

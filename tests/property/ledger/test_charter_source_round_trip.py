@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from charter_builder import ADDRESS, BTC, charter, person, rule
 from strongroom.ledger.charter import (
+    AddressBook,
     AnyDestination,
     Asset,
     AssetAmount,
+    BreakGlassRules,
     Charter,
     Deny,
     Destinations,
@@ -21,6 +23,7 @@ from strongroom.ledger.charter import (
     Limit,
     LogQuotas,
     Quorum,
+    RecoveryAddress,
 )
 from strongroom.ledger.charter_source import SourceInvalid, charter_to_toml, parse_charter_toml
 
@@ -57,7 +60,7 @@ rules = st.builds(
     rule,
     name=texts(80),
     vaults=globs,
-    to=targets,
+    to=st.one_of(targets, st.just(AddressBook())),
     maximum=amounts,
     limits=st.lists(st.builds(Limit, window_ms=u64, amounts=amounts), max_size=2).map(tuple),
     initiated=several(st.builds("{}:{}".format, st.sampled_from(["group", "person"]), names)),
@@ -68,8 +71,25 @@ rules = st.builds(
 denies = st.builds(
     Deny, name=texts(80), vaults=globs, to=targets, assets=several(st.sampled_from([a.id for a in ASSETS]), 0)
 )
+glass = st.builds(
+    BreakGlassRules,
+    quorum=quorums,
+    delay_ms=u64,
+    box_ms=u64,
+    addresses=several(
+        st.builds(RecoveryAddress, vault=st.text(alphabet="ab1-*", min_size=1, max_size=40), address=texts(128))
+    ),
+)
+books = st.one_of(st.just((None, 0)), st.tuples(quorums, u64))
+
+
+def with_book(book: tuple[Quorum | None, int], **parts: Any) -> Charter:
+    return charter(destinations=book[0], destination_cooling_ms=book[1], **parts)
+
+
 charters = st.builds(
-    charter,
+    with_book,
+    books,
     salt=st.binary(min_size=32, max_size=32),
     version=st.integers(1, 2**64 - 1),
     organisation=names,
@@ -85,6 +105,8 @@ charters = st.builds(
     loosening_delay_ms=u64,
     fees=st.builds(Fees, per_vbyte=u64, per_plan=u64, window_ms=u64, per_vault=u64),
     log=st.builds(LogQuotas, coordinator_bytes_per_day=u64, person_bytes_per_day=u64),
+    unfreeze_delay_ms=u64,
+    break_glass=st.one_of(st.none(), glass),
 )
 
 

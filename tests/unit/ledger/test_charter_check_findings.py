@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from charter_builder import ADDRESS, BTC, COIN, HOUR_MS, charter, paying_only, person, rule, signer
+from charter_builder import (
+    ADDRESS,
+    BTC,
+    COIN,
+    HOUR_MS,
+    RECOVERY,
+    book_rule,
+    break_glass,
+    charter,
+    paying_only,
+    person,
+    recovery_parts,
+    rule,
+    signer,
+)
 from strongroom.chains.bitcoin.networks import MAINNET, SIGNET
 from strongroom.ledger.charter import (
     AnyDestination,
@@ -20,6 +34,7 @@ from strongroom.ledger.charter import (
     Limit,
     LogQuotas,
     Quorum,
+    RecoveryAddress,
 )
 from strongroom.ledger.charter_check import Level, check_charter, default_witness_quorum
 
@@ -46,6 +61,22 @@ def test_a_sound_charter_has_no_findings() -> None:
     report = check_charter(charter())
     assert report.ok
     assert report.findings == ()
+
+
+def recovering(**parts: Any) -> Charter:
+    return charter(**recovery_parts(**parts))
+
+
+def glass(denies: tuple[Deny, ...] = (), **parts: Any) -> Charter:
+    return recovering(denies=denies, break_glass=break_glass(**parts))
+
+
+def registered(*entries: tuple[str, str]) -> Charter:
+    return glass(addresses=tuple(RecoveryAddress(vault=vault, address=address) for vault, address in entries))
+
+
+def test_an_address_book_and_break_glass_are_sound() -> None:
+    assert check_charter(recovering(unfreeze_delay_ms=HOUR_MS)).findings == ()
 
 
 ALICE, BOB, CAROL, DAVE, SHOP = charter().people
@@ -146,6 +177,25 @@ ERRORS: list[tuple[str, Charter]] = [
     ("fees.window: is 0", charter(fees=Fees(per_vbyte=1, per_plan=1, window_ms=0, per_vault=1))),
     ("log.person_bytes_per_day: is 0", charter(log=LogQuotas(coordinator_bytes_per_day=1, person_bytes_per_day=0))),
     ("freeze.lapse: is 0", charter(freeze_lapse_ms=0)),
+    ('rule "known destinations": pays the address book, to which nobody', charter(rules=(book_rule(),))),
+    ("address_book: has a cooling-off, and nobody", charter(destination_cooling_ms=HOUR_MS)),
+    ("address_book.cooling_off: is 0", recovering(destination_cooling_ms=0)),
+    ("address_book.add: nobody is not a group", recovering(destinations=Quorum(group="nobody", count=2))),
+    ("address_book.add: asks for 4 of group admins", recovering(destinations=Quorum(group="admins", count=4))),
+    (
+        "break_glass.quorum: asks for 4 of group treasury, in which 3",
+        glass(quorum=Quorum(group="treasury", count=4)),
+    ),
+    (
+        "break_glass.quorum: is 2, no more than the 2 who lift a freeze",
+        glass(quorum=Quorum(group="treasury", count=2)),
+    ),
+    ("break_glass.box: is 0", glass(box_ms=0)),
+    ("break_glass.box: ends 7d after", glass(delay_ms=24 * HOUR_MS, box_ms=6 * 24 * HOUR_MS)),
+    ("bcrt1qnot is no address", registered(("customer-*", "bcrt1qnot"))),
+    ("break_glass.addresses: Cold: no vault name", registered(("Cold", RECOVERY))),
+    ("is never used", registered(("customer-*", RECOVERY), ("customer-1", ADDRESS))),
+    ("is prohibited by this charter", glass(denies=(deny(to=paying_only(RECOVERY)),))),
 ]
 
 
@@ -171,6 +221,16 @@ WARNINGS: list[tuple[str, Charter]] = [
         ),
     ),
     ("is below per_plan", charter(fees=replace(charter().fees, per_vault=1))),
+    ("address_book.add: is one person", recovering(destinations=Quorum(group="admins", count=1))),
+    ("address_book: is paid by no rule", recovering(rules=(rule(),))),
+    ("break_glass.delay: is 0", glass(delay_ms=0)),
+    ("no shorter than the time after which a freeze", charter(unfreeze_delay_ms=24 * HOUR_MS)),
+    (
+        'fewer than rule "known destinations" asks for',
+        recovering(
+            rules=(book_rule(approvals=(Quorum(group="treasury", count=4),), initiated=("person:shop",)),),
+        ),
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
+import charter_builder as builder  # noqa: E402
 from ledger_world import Body, Coin, World  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
 from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, ReinstateSigner, Scope, Tick, Unfreeze, Verb  # noqa: E402
@@ -32,7 +33,10 @@ class Recorder:
     """Logs into a world and writes down what happened."""
 
     def __init__(self) -> None:
-        self.world = World(label="golden log")
+        # Rules as they were, and one for the address book; with the quorums that it and break-glass ask for.
+        rules = (builder.rule(), builder.book_rule())
+        charter = builder.charter(**builder.recovery_parts(rules=rules))
+        self.world = World(label="golden log", charter=charter)
         self.refused: list[dict[str, Any]] = []
 
     def refuse(self, body: Body) -> None:
@@ -92,6 +96,8 @@ def record() -> dict[str, Any]:
     _cancellation(recorder)
     _freezes(recorder)
     _reinstatement(recorder)
+    _address_book(recorder)
+    _break_glass(recorder)
     return recorder.document()
 
 
@@ -164,6 +170,42 @@ def _reinstatement(recorder: Recorder) -> None:
     recorder.refuse(world.order_entry(world.order(ReinstateSigner(signer="s9", evidence_hash=bytes(32))), "dave"))
     order = world.submit(ReinstateSigner(signer="s2", evidence_hash=bytes(range(32))), "dave", "alice")
     world.approve(order, "carol")
+
+
+def _address_book(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    listed = world.submit(world.addition(builder.RECOVERY), "dave", "alice")
+    paying = world.submit(world.withdrawal(VAULT, 30_000, destination=builder.RECOVERY), "shop", "carol")
+    world.approve(listed, "bob")
+    recorder.refuse(world.order_entry(world.order(world.addition(builder.RECOVERY)), "dave"))
+    recorder.refuse(world.order_entry(world.order(world.addition("bcrt1qwrong")), "dave"))
+    recorder.refuse(world.plan([paying], [world.coin(100_000)]))
+    world.later(24 * 60 * MINUTE_MS)
+    world.log(world.plan([paying], [world.coin(100_000)]))
+    late = world.submit(world.withdrawal(VAULT, 31_000, destination=builder.RECOVERY), "shop", "carol")
+    world.remove_destination(builder.RECOVERY, "dave")
+    recorder.refuse(world.plan([late], [world.coin(100_000)]))
+    recorder.refuse(world.order_entry(world.order(world.removal(builder.RECOVERY)), "dave"))
+
+
+def _break_glass(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    frozen = world.freeze("dave", why="an attack")
+    recorder.refuse(world.order_entry(world.order(world.recovery(destination=builder.ADDRESS)), "dave"))
+    order = world.submit(world.recovery(), "dave", "alice", "bob")
+    recorder.refuse(world.sweep(order, [world.coin(500_000)]))
+    world.approve(order, "carol")
+    recorder.refuse(world.sweep(order, [world.coin(500_000)]))
+    world.later(60 * MINUTE_MS)
+    recorder.refuse(world.plan([order], [world.coin(500_000)]))
+    world.log(world.sweep(order, [world.coin(500_000), world.coin(20_000, branch=1)]))
+    world.log(world.sweep(order, [world.coin(70_000)], fee_sat=2_000))
+    world.later(6 * 60 * MINUTE_MS)
+    recorder.refuse(world.sweep(order, [world.coin(80_000)]))
+    lifting = world.submit(Unfreeze(freeze=frozen), "dave", "alice")
+    world.approve(lifting, "carol")
 
 
 def text() -> str:

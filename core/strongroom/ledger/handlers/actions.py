@@ -7,15 +7,21 @@ from typing import Protocol
 
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.ledger.handlers.breaking import BreakTheGlass
+from strongroom.ledger.handlers.destinations import AddToBook, TakeOutOfBook
 from strongroom.ledger.handlers.freezing import check_scope, freeze_record
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed, withdrawal_of
+from strongroom.ledger.judgement import Withdrawal
 from strongroom.ledger.messages import (
+    AddDestination,
+    BreakGlass,
     CancelWithdraw,
     CreateVault,
     Freeze,
     Order,
     ReinstateSigner,
+    RemoveDestination,
     Unfreeze,
     Verb,
     Withdraw,
@@ -70,6 +76,12 @@ def act_of(order: Order) -> Act:
             return _Lift(order.action)
         case ReinstateSigner():
             return _Reinstate(order.action)
+        case AddDestination():
+            return AddToBook(order.action)
+        case RemoveDestination():
+            return TakeOutOfBook(order.action)
+        case BreakGlass():
+            return BreakTheGlass(order.action)
 
 
 class _ByThoseNamed:
@@ -112,14 +124,17 @@ class _Pay(_WaitsWhileOpen):
             raise refused("AMOUNT_INVALID", f"{self.action.max_fee} sat is no maximum of a fee")
 
     def may_initiate(self, state: State, person: str) -> bool:
-        return may_initiate(state.charter, person, withdrawal_of(self.action))
+        return may_initiate(state.charter, person, self._payment(state))
 
     def not_initiated(self, state: State, person: str) -> Refused:
-        why = why_not_initiated(state.charter, person, withdrawal_of(self.action))
+        why = why_not_initiated(state.charter, person, self._payment(state))
         return refused(why.code.value, f"{person} may not initiate this order: {why.missing[0]}", person=person)
 
     def is_approver(self, state: State, person: str) -> bool:
-        return named_approver(state.charter, person, withdrawal_of(self.action))
+        return named_approver(state.charter, person, self._payment(state))
+
+    def _payment(self, state: State) -> Withdrawal:
+        return withdrawal_of(self.action, state.destination_of(self.action))
 
     def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
         # With a plan, approvals still help a later plan that is judged in full, and a rejection prevents one.
@@ -142,7 +157,8 @@ class _Cancel(_WaitsWhileOpen):
         target = self._target(state)
         if any(one.person == person and one.verb is Verb.INITIATE for one in target.endorsements):
             return True
-        return named_approver(state.charter, person, withdrawal_of(self._payment(target)))
+        paid = self._payment(target)
+        return named_approver(state.charter, person, withdrawal_of(paid, state.destination_of(paid)))
 
     def is_approver(self, state: State, person: str) -> bool:
         return False

@@ -55,6 +55,8 @@ def _check_transaction_new(state: State, resolved: ResolvedPlan) -> None:
 
 
 def _check_not_frozen(state: State, resolved: ResolvedPlan, at: Position) -> None:
+    if resolved.recovery is not None:
+        return  # what the ordinary ways can no longer be trusted with is what the glass is broken for
     freeze = state.active_freeze(resolved.vault.name, at.time_ms)
     if freeze is not None:
         raise refused("FROZEN", f"freeze {freeze.id.hex()} is in force: {freeze.why}", freeze=freeze.id.hex())
@@ -143,7 +145,12 @@ def _check_still_wanted(record: OrderRecord) -> None:
 
 
 def _check_at_most_once(state: State, plan: Plan, resolved: ResolvedPlan) -> None:
-    """Check the conflict rule for each order with earlier plans, and for the order that a cancellation excludes."""
+    """Check the conflict rule for each order with earlier plans, and for the order that a cancellation excludes.
+
+    An order to break the glass asks for no amount that could be paid twice, so its plans need not exclude each other.
+    """
+    if resolved.recovery is not None:
+        return
     new = NewPlan.of(state, _spent(plan))
     about = resolved.records if resolved.target is None else (*resolved.records, resolved.target)
     for record in about:
@@ -221,10 +228,12 @@ def _record(state: MutableState, plan: Plan, resolved: ResolvedPlan, fee: _Fee, 
         if resolved.payments and not record.planned_ms:
             payment = resolved.payments[position]
             state.count_payment(vault.name, payment.asset, at.time_ms, payment.amount)
+        # The box stays open for what the vault still receives.
+        stage = OrderState.PLANNED if resolved.recovery is None else record.state
         state.change_order(
             replace(
                 record,
-                state=OrderState.PLANNED,
+                state=stage,
                 plans=(*record.plans, name),
                 planned_ms=record.planned_ms or at.time_ms,
             )

@@ -1,0 +1,58 @@
+"""Orders to break the glass: who may make and approve them, and until when they take approvals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strongroom.chains.bitcoin import policy
+from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.ledger.break_glass import quorum_is_complete, recovery_address
+from strongroom.ledger.charter_book import book_of
+from strongroom.ledger.handlers.acts import WaitsWhileOpen
+from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.judge import endorsed
+from strongroom.ledger.messages import BreakGlass, Verb
+from strongroom.ledger.plans import payee_script
+from strongroom.ledger.reasons import refused
+from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.state import State
+
+__all__ = ["BreakTheGlass"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakTheGlass(WaitsWhileOpen):
+    """Opens a box of time in which plans move the vault's coins; the order stays open for it."""
+
+    action: BreakGlass
+
+    def check(self, state: State, at: Position) -> None:
+        """Refuse every destination but the one that the charter registers for the vault."""
+        action = self.action
+        vault = state.vault(action.vault)
+        if vault is None:
+            raise refused("VAULT_UNKNOWN", f"there is no vault {action.vault}", vault=action.vault)
+        address = recovery_address(state.charter, action.vault)
+        if address is None:
+            raise refused("RECOVERY_ADDRESS", f"the charter registers no recovery address for vault {action.vault}")
+        if action.destination != address:
+            raise refused("RECOVERY_ADDRESS", f"the recovery address of vault {action.vault} is {address}")
+        payee_script(action.destination, BY_CAIP2[vault.chain])
+        if action.max_fee > policy.MAX_MONEY_SAT:
+            raise refused("AMOUNT_INVALID", f"{action.max_fee} sat is no maximum of a fee")
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        """Any person of the charter may; a machine may not."""
+        return person not in book_of(state.charter).machines
+
+    def is_approver(self, state: State, person: str) -> bool:
+        """The members of the charter's quorum for break-glass are."""
+        rules = state.charter.break_glass
+        return rules is not None and person in quorum_members(state.charter, rules.quorum)
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        """Approvals until the quorum stands, so that none can move the box; rejections as long as it is open."""
+        if record.state is not OrderState.OPEN:
+            return False
+        return verb is Verb.REJECT or not quorum_is_complete(state.charter, endorsed(record), at_ms=at.time_ms)
