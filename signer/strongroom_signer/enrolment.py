@@ -5,7 +5,6 @@ Order of the files: whatever a half-finished `init` leaves behind is refused, ne
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import Charter, CharterSigner, decode_charter, log_id_of
 from strongroom.ledger.codec import NotCanonical
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.wire import cards
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import SignerConfig, render_config
@@ -145,7 +145,8 @@ def enrol(
     Args:
         folder: The signer's data folder.
         charter: Canonical bytes of the genesis charter.
-        fingerprint: The log id as the operator compared it on a second channel: 64 hex digits.
+        fingerprint: The log id as the operator compared it on a second channel: all its hex digits, or all the digits
+            that are read aloud.
         certificate: The signer's TLS certificate, PEM.
         authority: The organisation's certificate authority, PEM.
         coordinator: HOST:PORT.
@@ -157,7 +158,7 @@ def enrol(
         AlreadyEnrolled: it is pinned to another log.
     """
     log_id = log_id_of(charter)
-    if not hmac.compare_digest(_typed(fingerprint).encode("utf-8", "replace"), log_id.hex().encode("ascii")):
+    if not is_fingerprint(fingerprint, Compared.CHARTER, log_id):
         raise WrongCharter(
             f"the charter's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the other "
             "operators before you go on"
@@ -191,11 +192,6 @@ def enrol(
         finally:
             store.close()
     return _enrolled(decoded, identity, log_id)
-
-
-def _typed(fingerprint: str) -> str:
-    """People copy fingerprints in groups and in capitals."""
-    return re.sub(r"[\s:-]", "", fingerprint).lower()
 
 
 def _decode(charter: bytes) -> Charter:

@@ -19,6 +19,7 @@ from strongroom.crypto.sealed import SIGNER, Cost, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom_signer import daemon, operator_commands
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, load_config
@@ -176,7 +177,7 @@ class _Command:
 
     def _ask_fingerprint(self) -> str:
         if not sys.stdin.isatty():
-            raise BadConfig("give --fingerprint: the 64 hex digits you compared with the other operators")
+            raise BadConfig("give --fingerprint: the digits you compared with the other operators")
         return input("Charter fingerprint, as compared on a second channel: ")
 
     def _run(self) -> int:
@@ -264,6 +265,7 @@ def _enrolled_facts(enrolled: Enrolled) -> dict[str, Any]:
         "name": enrolled.name,
         "organisation": enrolled.organisation,
         "log_id": enrolled.log_id.hex(),
+        "read_aloud": spoken(Compared.CHARTER, enrolled.log_id),
         "signers": list(enrolled.signers),
         "witness_quorum": enrolled.witness_quorum,
         "params_hashes": {str(t): value.hex() for t, value in enrolled.params_hashes.items()},
@@ -275,10 +277,13 @@ def _enrolled_text(enrolled: Enrolled) -> str:
     lines = [
         f"{enrolled.name} is enrolled in {enrolled.organisation}.",
         f"  log id          {enrolled.log_id.hex()}",
+        f"    read aloud    {spoken(Compared.CHARTER, enrolled.log_id)}",
         f"  signers         {', '.join(enrolled.signers)}; {enrolled.witness_quorum} votes make a certificate",
     ]
-    lines += [f"  host keys {t:>2}/{n:<2} {value.hex()}" for t, value in enrolled.params_hashes.items()]
-    lines.append("Compare the log id and the line of your vaults' t/n with the other operators on a second channel.")
+    for t, value in enrolled.params_hashes.items():
+        lines.append(f"  host keys {t:>2}/{n:<2} {value.hex()}")
+        lines.append(f"    read aloud    {spoken(Compared.KEY_PARAMETERS, value)}")
+    lines.append("Compare the log id and the lines of your vaults' t/n with the other operators on a second channel.")
     return "\n".join(lines)
 
 
@@ -304,7 +309,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
     join = command("enrol", "pin the log by its charter's fingerprint", passphrase=True)
     join.add_argument("--charter", type=Path, required=True, help="canonical charter (`strongroom charter build`)")
-    join.add_argument("--fingerprint", help="the log id as you compared it, 64 hex digits; asked for when left out")
+    join.add_argument(
+        "--fingerprint", help="the log id as you compared it, in hex or as read aloud; asked for when left out"
+    )
     join.add_argument("--cert", type=Path, required=True, help="this signer's TLS certificate, PEM")
     join.add_argument("--ca", type=Path, required=True, help="the organisation's certificate authority, PEM")
     join.add_argument("--coordinator", required=True, metavar="HOST:PORT", help="where to dial")

@@ -13,6 +13,7 @@ from strongroom.ledger.charter import Charter, decode_charter, encode_charter, l
 from strongroom.ledger.charter_check import Report, check_charter
 from strongroom.ledger.charter_source import charter_to_toml, parse_charter_toml
 from strongroom.ledger.rules import person_key_known
+from strongroom.model.fingerprints import Compared, is_fingerprint, spoken
 from strongroom.wire.cards import parse_card
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.charter_template import charter_template
@@ -73,9 +74,9 @@ def build(source: Path, out: Path) -> None:
     _refuse_errors(source, check_charter(built))
     data = encode_charter(built)
     write_new(out, data, mode=0o644)
-    log_id = log_id_of(data).hex()
+    log_id = log_id_of(data)
     emit(
-        {"charter": str(out), "log_id": log_id, "bytes": len(data)},
+        {"charter": str(out), "bytes": len(data), **_fingerprint_facts(log_id)},
         f"Wrote {out}, {len(data)} bytes. Its fingerprint, which is the log id, to compare on another channel:\n"
         f"{fingerprint_text(log_id)}",
     )
@@ -88,8 +89,8 @@ def show(file: Path) -> None:
     """Show what a canonical charter says, and its fingerprint."""
     data = read_bytes(file)
     shown = decode_charter(data)
-    log_id = log_id_of(data).hex()
-    content = {"log_id": log_id, "source": charter_to_toml(shown), **_report_data(check_charter(shown))}
+    log_id = log_id_of(data)
+    content = {**_fingerprint_facts(log_id), "source": charter_to_toml(shown), **_report_data(check_charter(shown))}
     emit(content, charter_tables(shown, log_id))
 
 
@@ -97,17 +98,19 @@ def show(file: Path) -> None:
 @click.argument("file", type=PathArgument)
 @json_option
 def fingerprint(file: Path) -> None:
-    """Print the fingerprint of a canonical charter: its SHA-256, which is the log id."""
+    """Print the fingerprint of a canonical charter: its SHA-256, which is the log id, and digits to read aloud."""
     data = read_bytes(file)
     decode_charter(data)
-    log_id = log_id_of(data).hex()
-    emit({"log_id": log_id}, log_id)
+    log_id = log_id_of(data)
+    # Scripts take the hex from the output; the digits are for the person who runs them.
+    click.echo(f"Read aloud: {spoken(Compared.CHARTER, log_id)}", err=True)
+    emit(_fingerprint_facts(log_id), log_id.hex())
 
 
 @charter.command()
 @click.argument("file", type=PathArgument)
 @click.option("--key", "folder", required=True, type=PathArgument, help="The folder of your key.")
-@click.option("--fingerprint", "expected", help="Refuse any charter but the one with this fingerprint (64 hex digits).")
+@click.option("--fingerprint", "expected", help="Refuse any charter but the one with this fingerprint.")
 @_out
 @passphrase_option
 @json_option
@@ -117,9 +120,9 @@ def adopt(file: Path, folder: Path, expected: str | None, out: Path, passphrase_
     adopted = decode_charter(data)
     _refuse_errors(file, check_charter(adopted))
     log_id = log_id_of(data)
-    if expected is not None and "".join(expected.split()).lower() != log_id.hex():
+    if expected is not None and not is_fingerprint(expected, Compared.CHARTER, log_id):
         raise Refused(f"{file} has the fingerprint {log_id.hex()}, not the one given: get the right charter")
-    click.echo(f"Adopting the charter of {adopted.organisation}: {fingerprint_text(log_id.hex())}", err=True)
+    click.echo(f"Adopting the charter of {adopted.organisation}:\n{fingerprint_text(log_id)}", err=True)
     with (
         read_passphrase(passphrase_file, what=f"the key in {folder}") as passphrase,
         PersonKey.open(folder, passphrase) as key,
@@ -145,11 +148,15 @@ def genesis(file: Path, adoptions: tuple[Path, ...], out: Path) -> None:
     signed = [(str(path), parse_adoption(read_text(path), str(path))) for path in adoptions]
     made, names = make_genesis(data, signed)
     write_new(out, codec.encode(made), mode=0o644)
-    log_id = log_id_of(data).hex()
+    log_id = log_id_of(data)
     emit(
-        {"genesis": str(out), "log_id": log_id, "adopted_by": list(names)},
+        {"genesis": str(out), "adopted_by": list(names), **_fingerprint_facts(log_id)},
         f"Wrote {out}, adopted by {', '.join(names)}. Log id:\n{fingerprint_text(log_id)}",
     )
+
+
+def _fingerprint_facts(log_id: bytes) -> dict[str, str]:
+    return {"log_id": log_id.hex(), "read_aloud": spoken(Compared.CHARTER, log_id)}
 
 
 def _read(file: Path) -> Charter:

@@ -11,14 +11,15 @@ from rich.table import Table
 from strongroom.ledger.charter import Charter, Deny, Destinations, Limit, Quorum, Rule
 from strongroom.ledger.charter_book import CharterBook, book_of
 from strongroom.ledger.charter_check import Level, Report
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import duration_text
 
 __all__ = ["charter_tables", "fingerprint_text", "report_parts"]
 
 
-def fingerprint_text(hex_text: str) -> str:
-    """Write 64 hex digits in groups of four, to be read aloud."""
-    return " ".join(hex_text[i : i + 4] for i in range(0, len(hex_text), 4))
+def fingerprint_text(log_id: bytes) -> str:
+    """The digits to read aloud, and the same 32 bytes in hex for copying."""
+    return f"{spoken(Compared.CHARTER, log_id)}  (read aloud)\n{log_id.hex()}"
 
 
 def report_parts(report: Report) -> list[RenderableType]:
@@ -33,7 +34,7 @@ def report_parts(report: Report) -> list[RenderableType]:
     return parts
 
 
-def charter_tables(charter: Charter, log_id: str) -> list[RenderableType]:
+def charter_tables(charter: Charter, log_id: bytes) -> list[RenderableType]:
     """The whole charter, in tables."""
     book = book_of(charter)
     people = (
@@ -47,7 +48,7 @@ def charter_tables(charter: Charter, log_id: str) -> list[RenderableType]:
     )
     parts: list[str | Table] = [
         f"Charter of {charter.organisation}, version {charter.version}, rule set {charter.rule_set}",
-        f"Fingerprint (log id): {fingerprint_text(log_id)}",
+        f"Fingerprint (log id):\n{fingerprint_text(log_id)}",
         _table("Rules", ("rule", "what it allows"), ((rule.name, _rule_text(rule, book)) for rule in charter.rules)),
         _table("Prohibitions", ("name", "what it forbids"), ((d.name, _deny_text(d, book)) for d in charter.denies)),
         _table("People", ("name", "kind", "keys"), people),
