@@ -20,8 +20,9 @@ from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of
+from strongroom_coordinator.recovery import MAX_ASKED
 
-__all__ = ["CatchUp", "serve_batches"]
+__all__ = ["CatchUp", "serve_batches", "serve_recovery"]
 
 log = structlog.get_logger()
 
@@ -58,7 +59,7 @@ class CatchUp:
         if ledger.holds(base.head):
             await ledger.cut(size, base)
             ledger.certify(base)
-            return True
+            return await self._complete((*holders, *others))
         if size <= ledger.final_size:
             raise FinalContradicted(f"w signers hold another log of {size} entries than the final one here: stop")
         for holder in (*holders, *others):
@@ -71,6 +72,28 @@ class CatchUp:
             if ledger.final_size < ledger.certified_size and await self._try(base, holder, ledger.final_size, owes):
                 return True
         return False
+
+    async def _complete(self, holders: Iterable[str]) -> bool:
+        """Get the recovery data that the newest state lacks; returns whether somebody gave all of it."""
+        for link in (self._links.links.get(holder) for holder in holders if self._lacking()):
+            if link is None:
+                continue
+            try:
+                await self._fetch_recovery(link)
+            except StrongroomError as error:
+                log.warning("catch_up.failed", signer=link.signer, reason=error.reason, message=error.message)
+        return not self._lacking()
+
+    def _lacking(self) -> tuple[bytes, ...]:
+        return self._ledger.recovery.lacking(self._ledger.replica.state())
+
+    async def _fetch_recovery(self, link: SignerLink) -> None:
+        while missing := self._lacking()[:MAX_ASKED]:
+            reply = await link.request(pb.FetchRecovery(hashes=missing), timeout_s=FETCH_TIMEOUT_S)
+            found = self._ledger.recovery.take(missing, reply.recovery_data.recovery_data)
+            if not found:
+                raise SignerMisbehaved(f"{link.signer} lacks recovery data of its own head", signer=link.signer)
+            self._ledger.keep_recovery(found)
 
     async def _try(self, base: Certificate, holder: str, keep: int, owes: bool) -> bool:
         link = self._links.links.get(holder)
@@ -105,6 +128,8 @@ class CatchUp:
             if self._ledger.replica.size == size:
                 code = "ENTRIES_MISSING"
                 raise SignerFailed(f"{link.signer} does not have the entries from {size} on", code=code)
+        if self._ledger.holds(base.head):
+            await self._fetch_recovery(link)
 
     def _take(self, link: SignerLink, received: types_pb2.LogBatch, end: int) -> None:
         batch = Batch(first_index=received.first_index, entries=tuple(received.entries))
@@ -118,6 +143,11 @@ class CatchUp:
         if not self._ledger.holds(certificate.head) or certificate.head.size != batch.size:
             raise SignerMisbehaved(f"{link.signer} sent a certificate of another head", signer=link.signer)
         self._ledger.certify(certificate)
+
+
+def serve_recovery(ledger: LedgerCopy, request: pb.FetchRecovery) -> pb.RecoveryData:
+    """Answer a signer that lacks recovery data, at most about 1 MiB at once."""
+    return pb.RecoveryData(recovery_data=ledger.recovery.answer(request.hashes))
 
 
 async def serve_batches(ledger: LedgerCopy, request: pb.FetchBatches) -> pb.Batches | pb.Failed:

@@ -19,7 +19,7 @@ import structlog
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.messages import Certificate, CreateVault, OrderEntry, Vault
+from strongroom.ledger.messages import Certificate, CreateVault, OrderEntry
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.state import State, decode_order
@@ -157,13 +157,17 @@ class KeyGeneration:
             log.info("keygen.started", order=record.hash.hex(), vault=create.name, attempt=attempt)
             self._phases[record.hash] = f"attempt {attempt} is under way"
             try:
-                vault = await self._attempt(self._terms_of(record, create, attempt))
+                made = await self._attempt(self._terms_of(record, create, attempt))
             except AttemptOver as error:
                 self._note_failure(record.hash, attempt, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)
                 continue
-            await self._sequencer.submit(vault)
+            name = self._ledger.recovery.offer(made.recovery)
+            try:
+                await self._sequencer.submit(made.vault)
+            finally:
+                self._ledger.recovery.settle(name)
             log.info("keygen.done", order=record.hash.hex(), vault=create.name, attempt=attempt)
             return
 
@@ -208,11 +212,11 @@ class KeyGeneration:
             threshold=create.threshold,
         )
 
-    async def _attempt(self, terms: KeygenTerms) -> Vault:
+    async def _attempt(self, terms: KeygenTerms) -> machine.Generated:
         run = _Attempt(terms, dict(self._terms.ready), self._ledger, self._electorate, self._clock)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await run.vault()
+                return await run.generated()
         except TimeoutError:
             raise AttemptOver(f"no key within {self._timeout_s:g} s") from None
         finally:
@@ -238,7 +242,7 @@ class _Attempt:
         self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def vault(self) -> Vault:
+    async def generated(self) -> machine.Generated:
         """Run to the end.
 
         Raises:
@@ -251,7 +255,7 @@ class _Attempt:
         while True:
             for command in commands:
                 if isinstance(command, machine.Generated):
-                    return command.vault
+                    return command
                 if isinstance(command, machine.AttemptFailed):
                     raise AttemptOver(f"{', '.join(command.suspects) or 'somebody'}: {command.failure}", command)
                 self._perform(command)

@@ -21,6 +21,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
 from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import DAMAGED, StorageFailed
+from strongroom_coordinator.recovery import RecoveryBook
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans
 from strongroom_coordinator.storage.engine import Storage
@@ -57,6 +58,7 @@ class LedgerCopy:
         replica: Everything replayed, a batch in flight included.
         certificate: Of the newest certified head; None for the empty log.
         final_certificate: The newest certificate whose votes made a head final.
+        recovery: The recovery data beside the log.
     """
 
     def __init__(self, storage: Storage, electorate: Electorate) -> None:
@@ -71,6 +73,7 @@ class LedgerCopy:
         self._writes: asyncio.Queue[_Write] = asyncio.Queue()
         self._unstored: list[Batch] = []
         self._dropped: list[bytes] = []
+        self.recovery = RecoveryBook({})
         self.replica = Replica(storage.key_value(), log_id=electorate.log_id)
         self.certificate: Certificate | None = None
         self.final_certificate: Certificate | None = None
@@ -87,6 +90,7 @@ class LedgerCopy:
         try:
             for stored in rows.all_batches(connection, self.replica.folded_size):
                 self.replica.push(self.replica.preview(Batch(first_index=stored.first_index, entries=stored.entries)))
+            self.recovery = RecoveryBook(rows.all_recovery(connection))
             self.certificate = _decoded(rows.newest_certificate(connection))
             self.final_certificate = _decoded(rows.read_meta(connection, _FINAL_CERTIFICATE))
         except StorageFailed:
@@ -165,6 +169,8 @@ class LedgerCopy:
             self.final_certificate = certificate
         encoded = codec.encode(certificate)
         planned = self._planned(batches)
+        recovery = self.recovery.named_in(entry for batch in batches for entry in batch.entries)
+        stale = self.recovery.drop_stale(self.replica, final) if advances else ()
 
         def work(connection: Connection) -> None:
             for batch in batches:
@@ -175,6 +181,8 @@ class LedgerCopy:
                     subjects=subjects_in(batch.first_index, batch.entries),
                 )
             plans.add(connection, planned)
+            rows.save_recovery(connection, recovery)
+            rows.drop_recovery(connection, stale)
             rows.save_certificate(connection, size=size, term=certificate.head.term, certificate=encoded)
             if advances:
                 rows.save_folded(connection, folded)
@@ -187,6 +195,10 @@ class LedgerCopy:
 
         self._writes.put_nowait(_Write(work, done))
         return self.decided_final_size
+
+    def keep_recovery(self, recovery: Mapping[bytes, bytes]) -> None:
+        """Store recovery data that was fetched, by its SHA-256."""
+        self.enqueue(lambda connection: rows.save_recovery(connection, recovery))
 
     def _planned(self, batches: list[Batch]) -> list[plans.NewPlan]:
         """Every plan of these batches, as its progress begins."""
@@ -232,6 +244,7 @@ class LedgerCopy:
         self.certificate = certificate
         if end > size:
             self._dropped += await self._storage.run(partial(_drop_from, size))
+            self.recovery.put_back(self._dropped)
 
     def take_dropped(self) -> list[Any]:
         """What people and signers said in entries that term changes dropped here: to be logged again, once."""

@@ -43,10 +43,11 @@ ANSWERS: Final[dict[str, frozenset[str]]] = {
     "trial_sign": frozenset({"trial_sign"}),
     "explain": frozenset({"explain"}),
     "fetch_batches": frozenset({"batches"}),
+    "fetch_recovery": frozenset({"recovery_data"}),
 }
 """Request of the coordinator -> frames that may answer it, beside `failed`."""
 
-SIGNER_REQUESTS: Final = frozenset({"fetch_batches", "raised"})
+SIGNER_REQUESTS: Final = frozenset({"fetch_batches", "fetch_recovery", "raised"})
 """What a signer may send without being asked."""
 
 _BODIES: Any = pb.LinkResponse.DESCRIPTOR.oneofs[0]

@@ -16,7 +16,7 @@ from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Endorse, OrderEntry, Signed, SignerFreeze
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
-from strongroom_coordinator.catch_up import serve_batches
+from strongroom_coordinator.catch_up import serve_batches, serve_recovery
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
@@ -50,6 +50,8 @@ class SignerRequests:
         """
         if frame.WhichOneof("body") == "fetch_batches":
             return await serve_batches(self._ledger, frame.fetch_batches)
+        if frame.WhichOneof("body") == "fetch_recovery":
+            return serve_recovery(self._ledger, frame.fetch_recovery)
         await self._evidence.operator_says(link.signer, map(signed_of, frame.raised.reinstatements))
         await self._log_words(link.signer, frame.raised)
         return None

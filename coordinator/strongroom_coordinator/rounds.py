@@ -185,6 +185,7 @@ class VotingRounds:
             root=current.votes.head.root,
             certificate=carried,
             commit_for=commit_for,
+            recovery_data=self._ledger.recovery.of_batch(current.batch.preview),
         )
         current.asked.add(link.signer)
         self._unanswered[link] = self._unanswered.get(link, 0) + 1

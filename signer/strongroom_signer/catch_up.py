@@ -11,30 +11,43 @@ Spec: design, "Terms"; the three ways to begin are `protocol.voter_state.Keep`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Head
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import verify_certificate
 from strongroom.protocol.voter_state import Keep, VoterState
 from strongroom_signer.frames import MAX_CERTIFICATE_BYTES, BadFrame
 from strongroom_signer.log_copy import LogCopy, rebuild
+from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.requests import LogBatch
 from strongroom_signer.store import Writer
 from strongroom_signer.voting import Voting
 
-__all__ = ["CannotCatchUp", "CatchUp", "Fetch"]
+__all__ = ["CannotCatchUp", "CatchUp", "Source"]
 
 MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
 """Most that is kept in memory before a certificate covers it."""
 
-Fetch = Callable[[int, int], Awaitable[tuple[LogBatch, ...]]]
-"""Asks the coordinator for the batches of entries `first` to `end - 1`; it may answer with the first ones only."""
+MAX_ASKED: Final = 100
+"""Recovery data asked for at once."""
+
+
+class Source(Protocol):
+    """The coordinator, asked for what is missing here; it may answer with a part."""
+
+    async def batches(self, first: int, end: int) -> tuple[LogBatch, ...]:
+        """Return the batches of entries `first` to `end - 1`, or the first ones of them."""
+
+    async def recovery(self, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Return recovery data by its SHA-256, or some of it."""
 
 
 class CannotCatchUp(StrongroomError):
@@ -47,10 +60,10 @@ class CannotCatchUp(StrongroomError):
 class CatchUp:
     """Brings the own log up to a certified head."""
 
-    def __init__(self, copy: LogCopy, voting: Voting, fetch: Fetch) -> None:
+    def __init__(self, copy: LogCopy, voting: Voting, source: Source) -> None:
         self._copy = copy
         self._voting = voting
-        self._fetch = fetch
+        self._source = source
 
     async def run(self, certificate: Certificate) -> None:
         """Fetch and store every entry below the head of a certificate that was verified.
@@ -64,13 +77,14 @@ class CatchUp:
         for keep in Keep:
             missing = voter.missing(self._voting.state, target, self._copy.view(), keep=keep)
             if missing is None:
+                self._voting.add_recovery(await self._lacking(self._copy.newest()))
                 return
             try:
                 if missing.keep == self._copy.size:
                     await self._extend(target, begun)
                 else:
                     await self._replace(certificate, missing.keep, begun)
-            except (CannotCatchUp, Refused, BadFrame):
+            except (CannotCatchUp, RecoveryMissing, Refused, BadFrame):
                 if keep is Keep.FINAL or self._voting.state is not begun:
                     raise
 
@@ -136,9 +150,15 @@ class CatchUp:
                 previews.append(preview)
         if replica.root_at(target.size) != target.root:
             raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
-        if replica.folded_size != self._copy.final_size:
-            raise CannotCatchUp("the log became final beyond the place from which entries were fetched")
-        self._voting.replace_copy(replica, lambda write: _write_all(write, batches, previews), keep, certificate)
+        recovery = await self._lacking(replica.state())
+        if replica.folded_size != self._copy.final_size or self._voting.state is not begun:
+            raise CannotCatchUp("this signer went on from the place from which entries were fetched")
+
+        def write_all(write: Writer) -> None:
+            _write_all(write, batches, previews)
+            self._copy.recovery.add(write, recovery)
+
+        self._voting.replace_copy(replica, write_all, keep, certificate)
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -147,12 +167,25 @@ class CatchUp:
 
         Otherwise a branch of an earlier term could take the place of what is certified in this one.
         """
-        batches = await self._fetch(first, end)
+        batches = await self._source.batches(first, end)
         if self._voting.state is not begun:
             raise CannotCatchUp("this signer went on while entries were fetched: it asks again for what it lacks now")
         if not batches or batches[0].first_index != first or batches[-1].size > end:
             raise CannotCatchUp(f"the coordinator did not send the entries from {first} on, up to {end}")
         return batches
+
+    async def _lacking(self, state: State) -> dict[bytes, bytes]:
+        """The recovery data that a state needs and is not stored here, by its SHA-256."""
+        found: dict[bytes, bytes] = {}
+        missing = self._copy.recovery.lacking(state)
+        while missing:
+            given = await self._source.recovery(missing[:MAX_ASKED])
+            wanted = frozenset(missing) & {recovery_hash(data) for data in given}
+            if not wanted:
+                raise CannotCatchUp(f"the coordinator gave none of {len(missing)} pieces of recovery data")
+            found |= self._copy.recovery.checked(wanted, given)
+            missing = tuple(one for one in missing if one not in wanted)
+        return found
 
     def _certificate_of(self, batch: LogBatch) -> Certificate | None:
         """The batch's own certificate, verified; None when it has none."""

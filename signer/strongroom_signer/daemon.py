@@ -18,7 +18,7 @@ from strongroom.ledger.charter import RULE_SET, Charter, decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_signer.alarms import CLOCK_DRIFT
-from strongroom_signer.catch_up import CatchUp, Fetch
+from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, SignerConfig
 from strongroom_signer.coordinator_check import CoordinatorCheck
@@ -71,9 +71,9 @@ class Signer:
     money_path: MoneyPath
     service: Service
 
-    def catch_up(self, fetch: Fetch) -> CatchUp:
+    def catch_up(self, source: Source) -> CatchUp:
         """What brings the log up to a certified head, with `fetch` to ask the coordinator."""
-        return CatchUp(self.copy, self.voting, fetch)
+        return CatchUp(self.copy, self.voting, source)
 
     def hello(self) -> link_pb.Hello:
         """How this signer introduces itself."""

@@ -11,7 +11,13 @@ from typing import Any, Final, TypeVar
 from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Certificate
+from strongroom.ledger.messages import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ENTRIES,
+    MAX_ENTRY_BYTES,
+    MAX_RECOVERY_BYTES,
+    Certificate,
+)
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 from strongroom_signer import requests
@@ -24,6 +30,7 @@ __all__ = [
     "decode_certificate",
     "notice_of",
     "open_signed",
+    "recovery_of",
     "request_of",
     "signed_to_pb",
 ]
@@ -34,6 +41,8 @@ MAX_SETS: Final = 4_096
 MAX_HOLDERS: Final = 100
 MAX_KEYGEN_BYTES: Final = 65_536
 MAX_CATCH_UP_BYTES: Final = 9 * 1024 * 1024
+MAX_FETCHED_RECOVERY: Final = 100
+MAX_ALL_RECOVERY: Final = 4 * 1024 * 1024
 MAX_WORD: Final = 40
 MAX_LINE: Final = 400
 MAX_INDEX: Final = 2**62
@@ -133,6 +142,15 @@ def batches_of(pb: link_pb.Batches) -> tuple[requests.LogBatch, ...]:
     return tuple(batches)
 
 
+def recovery_of(pb: link_pb.RecoveryData) -> tuple[bytes, ...]:
+    """Recovery data that the coordinator sent, of bounded size; whether it is what was asked for is not looked at.
+
+    Raises:
+        BadFrame: an item is empty or too large, or they are too many.
+    """
+    return _recovery(pb.recovery_data, "recovery_data")
+
+
 def _sized(value: bytes, size: int, where: str) -> bytes:
     if len(value) != size:
         raise BadFrame(f"{where}: must be {size} bytes, not {len(value)}")
@@ -192,6 +210,7 @@ def _append(pb: link_pb.Append) -> requests.Append:
         root=_sized(pb.root, 32, "append.root"),
         certificate=decode_certificate(pb.certificate, "append.certificate"),
         commit_for=_places(pb.commit_for, "append.commit_for"),
+        recovery_data=_recovery(pb.recovery_data, "append.recovery_data"),
     )
 
 
@@ -270,6 +289,17 @@ def _fetch_batches(pb: link_pb.FetchBatches) -> requests.FetchBatches:
     return requests.FetchBatches(first_index=first_index, end_index=pb.end_index)
 
 
+def _fetch_recovery(pb: link_pb.FetchRecovery) -> requests.FetchRecovery:
+    hashes = _at_most(pb.hashes, MAX_FETCHED_RECOVERY, "fetch_recovery.hashes", least=1)
+    return requests.FetchRecovery(hashes=tuple(_sized(one, 32, "fetch_recovery.hashes") for one in hashes))
+
+
+def _recovery(values: Sequence[bytes], where: str) -> tuple[bytes, ...]:
+    if any(not 1 <= len(data) <= MAX_RECOVERY_BYTES for data in values) or sum(map(len, values)) > MAX_ALL_RECOVERY:
+        raise BadFrame(f"{where}: 1 to {MAX_RECOVERY_BYTES} bytes each, {MAX_ALL_RECOVERY} together")
+    return tuple(values)
+
+
 _READERS: Final[dict[str, Callable[[Any], requests.Request]]] = {
     "promise": _promise,
     "open_term": _open_term,
@@ -285,4 +315,5 @@ _READERS: Final[dict[str, Callable[[Any], requests.Request]]] = {
     "trial_sign": _trial_sign,
     "explain": _explain,
     "fetch_batches": _fetch_batches,
+    "fetch_recovery": _fetch_recovery,
 }

@@ -1,7 +1,7 @@
 """This signer's part in key generations, and the shares that come out of them.
 
 A key is generated only for an order that is final in the own log with its quorum. Attempts live in memory; when the
-vault's entry is final, the share is computed again from the host key and the recovery data in that entry, and sealed.
+vault's entry is final, the share is computed again from the host key and the recovery data beside the log, and sealed.
 So a kill at any step loses nothing.
 """
 
@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from strongroom.crypto import chilldkg
 from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
-from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.messages import CreateVault, Entry, Vault
+from strongroom.ledger.messages import CreateVault
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError
@@ -23,6 +21,7 @@ from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_participant as participant
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms, proven
 from strongroom.protocol.keygen_participant import Attempt, Finding
+from strongroom.protocol.share_recovery import share_of
 from strongroom_signer import requests
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
@@ -35,7 +34,6 @@ from strongroom_signer.voting import Voting
 __all__ = ["Disputed", "KeyGeneration", "NotOrdered"]
 
 MAX_ATTEMPTS: Final = 8
-_SCAN: Final = 1_000
 
 
 class NotOrdered(StrongroomError):
@@ -272,15 +270,14 @@ class KeyGeneration:
 
     # --- the share ---------------------------------------------------------------------------------------------------
 
-    def became_final(self, before: int, after: int) -> None:
+    def became_final(self, _before: int, _after: int) -> None:
         """Seal the share of every vault that was born in these entries."""
-        for vault in self._lacking():
-            self._recover(vault, before, after)
+        self.recover_missing()
 
     def recover_missing(self) -> None:
-        """Seal the share of every final vault that has none here, wherever its entry is."""
+        """Seal the share of every final vault that has none here."""
         for vault in self._lacking():
-            self._recover(vault, 0, self._copy.final_size)
+            self._recover(vault)
 
     def _lacking(self) -> list[VaultRecord]:
         if not self._copy.final_size:
@@ -291,19 +288,16 @@ class KeyGeneration:
             if self._name in vault.signers and not self._shares.has(vault.name, vault.epoch)
         ]
 
-    def _recover(self, vault: VaultRecord, first: int, end: int) -> None:
-        body = self._entry_of(vault, first, end)
-        if body is None:
+    def _recover(self, vault: VaultRecord) -> None:
+        data = self._copy.store.recovery(vault.recovery_hash)
+        if data is None:
+            self._log.error("share.missing", vault=vault.name)
             return
         try:
-            output, _ = chilldkg.recover(self._keys.host, body.recovery_data)
+            share = share_of(self._keys.host, data)
         except StrongroomError as error:
             # One vault's share: the money path refuses for it, and everything else this signer does goes on.
             self._log.error("share.unrecoverable", vault=vault.name, reason=error.reason, message=error.message)
-            return
-        share = output.secshare
-        if share is None:
-            self._log.error("share.missing", vault=vault.name)
             return
         with share:
             if share.public() != vault.public_shares[vault.signers.index(self._name)]:
@@ -313,17 +307,6 @@ class KeyGeneration:
                 self._shares.put(write, vault.name, vault.epoch, share)
         self._drop(vault.order_hash)
         self._log.info("share.sealed", vault=vault.name, epoch=vault.epoch)
-
-    def _entry_of(self, vault: VaultRecord, first: int, end: int) -> Vault | None:
-        """The entry in which a vault was born, searched from the newest on."""
-        while end > first:
-            start = max(first, end - _SCAN)
-            for data in reversed(self._copy.store.entries(start, end)):
-                body = codec.decode(Entry, data).body
-                if isinstance(body, Vault) and body.order_hash == vault.order_hash:
-                    return body
-            end = start
-        return None
 
 
 def _named(attempt: Attempt) -> str:

@@ -8,7 +8,7 @@ with growing pauses; nothing that matters lives in the connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,9 +21,9 @@ from strongroom.ledger.messages import Certificate
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer import requests
-from strongroom_signer.catch_up import CatchUp, Fetch
+from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.coordinator_check import CoordinatorCheck, CoordinatorRefused, pem_of
-from strongroom_signer.frames import BadFrame, batches_of, notice_of, request_of
+from strongroom_signer.frames import BadFrame, batches_of, notice_of, recovery_of, request_of
 from strongroom_signer.logs import Log
 from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
@@ -98,7 +98,7 @@ class Link:
         endpoint: Endpoint,
         *,
         service: Service,
-        catch_up: Callable[[Fetch], CatchUp],
+        catch_up: Callable[[Source], CatchUp],
         hello: Callable[[], pb.Hello],
         random: Callable[[int], bytes],
         log: Log,
@@ -188,10 +188,10 @@ class Link:
 class _Session:
     """One stream, from Hello to its end."""
 
-    def __init__(self, call: Any, service: Service, catch_up: Callable[[Fetch], CatchUp], log: Log) -> None:
+    def __init__(self, call: Any, service: Service, catch_up: Callable[[Source], CatchUp], log: Log) -> None:
         self._call = call
         self._service = service
-        self._catch_up = catch_up(self._fetch)
+        self._catch_up = catch_up(self)
         self._log = log
         self._sent = 0
         self._received = 0
@@ -412,25 +412,47 @@ class _Session:
             for item in waiting:
                 await self._requests.put(item)
 
-    async def _fetch(self, first: int, end: int) -> tuple[requests.LogBatch, ...]:
+    async def batches(self, first: int, end: int) -> tuple[requests.LogBatch, ...]:
+        """Ask the coordinator for batches.
+
+        Raises:
+            LinkFailed: it does not answer, or has none.
+            BadFrame: its answer is malformed.
+        """
+        answer = await self._fetch(pb.FetchBatches(first_index=first, end_index=end), "batches")
+        return batches_of(answer.batches)
+
+    async def recovery(self, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Ask the coordinator for recovery data.
+
+        Raises:
+            LinkFailed: it does not answer, or fails.
+            BadFrame: its answer is malformed.
+        """
+        answer = await self._fetch(pb.FetchRecovery(hashes=hashes), "recovery_data")
+        return recovery_of(answer.recovery_data)
+
+    async def _fetch(self, wanted: pb.FetchBatches | pb.FetchRecovery, kind: str) -> pb.LinkResponse:
         future: asyncio.Future[pb.LinkResponse] = asyncio.get_running_loop().create_future()
         # The answer is read by another task, which may run before this one after the write: register first.
         async with self._sending:
             self._sent += 1
             seq = self._sent
             self._answers[seq] = future
-            frame = pb.LinkRequest(seq=seq, fetch_batches=pb.FetchBatches(first_index=first, end_index=end))
+            frame = pb.LinkRequest(seq=seq)
+            getattr(frame, _FIELD_OF[type(wanted)]).CopyFrom(wanted)
             await self._write(frame)
         try:
             async with asyncio.timeout(FETCH_S):
                 answer = await future
         except TimeoutError:
-            raise LinkFailed(f"the coordinator did not answer FetchBatches within {FETCH_S:g} s") from None
+            name = type(wanted).__name__
+            raise LinkFailed(f"the coordinator did not answer {name} within {FETCH_S:g} s") from None
         finally:
             self._answers.pop(seq, None)
-        if answer.WhichOneof("body") != "batches":
-            raise LinkFailed(f"the coordinator gave no batches: {answer.failed.reason[:64]}")
-        return batches_of(answer.batches)
+        if answer.WhichOneof("body") != kind:
+            raise LinkFailed(f"the coordinator gave no {kind}: {answer.failed.reason[:64]}")
+        return answer
 
     # --- words handed in ---------------------------------------------------------------------------------------------
 
@@ -467,6 +489,9 @@ _FIELD_OF: Final = {
     pb.TrialSignReply: "trial_sign",
     pb.ExplainReply: "explain",
     pb.Batches: "batches",
+    pb.FetchBatches: "fetch_batches",
+    pb.FetchRecovery: "fetch_recovery",
+    pb.RecoveryData: "recovery_data",
     pb.Raised: "raised",
     pb.Failed: "failed",
 }

@@ -12,6 +12,7 @@ from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.ledger.view import KeyValue
 from strongroom.model.ids import LogId
+from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.store import Store, StoreFailed
 
 __all__ = ["LogCopy", "View", "rebuild"]
@@ -59,6 +60,8 @@ class LogCopy:
         self.store = store
         self.log_id = log_id
         self.replica = rebuild(store, store, log_id, store.size())
+        self.recovery = RecoveryBook(store)
+        self._is_complete = False
 
     @property
     def size(self) -> int:
@@ -81,6 +84,20 @@ class LogCopy:
     def final(self) -> State:
         """The state after everything final."""
         return self.replica.state(self.replica.folded_size)
+
+    def lacking(self, size: int | None = None) -> tuple[bytes, ...]:
+        """Hashes of the recovery data that the state at `size`, by default the newest, needs and is not stored here."""
+        if size is not None and size != self.size:
+            return self.recovery.lacking(self.replica.state(size))
+        if not self._is_complete:
+            missing = self.recovery.lacking(self.newest())
+            self._is_complete = not missing
+            return missing
+        return ()
+
+    def changed(self) -> None:
+        """Entries were stored, or dropped, without a look at the recovery data that they name."""
+        self._is_complete = False
 
     def preview(self, first_index: int, entries: Sequence[bytes]) -> Preview:
         """Replay a batch without taking it.

@@ -13,6 +13,7 @@ __all__ = [
     "Commit",
     "Explain",
     "FetchBatches",
+    "FetchRecovery",
     "KeygenFinish",
     "KeygenInvestigate",
     "KeygenRound1",
@@ -69,6 +70,7 @@ class Append:
     root: bytes
     certificate: Certificate | None
     commit_for: tuple[int, ...]
+    recovery_data: tuple[bytes, ...] = ()
 
     @property
     def size(self) -> int:
@@ -176,6 +178,13 @@ class FetchBatches:
     end_index: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRecovery:
+    """Asks for recovery data by its SHA-256."""
+
+    hashes: tuple[bytes, ...]
+
+
 Request = (
     Promise
     | OpenTerm
@@ -191,4 +200,5 @@ Request = (
     | TrialSign
     | Explain
     | FetchBatches
+    | FetchRecovery
 )

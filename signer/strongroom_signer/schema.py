@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 3
+VERSION: Final = 4
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
@@ -75,6 +75,12 @@ CREATE TABLE share (
   epoch  INTEGER NOT NULL,
   sealed BLOB NOT NULL,
   PRIMARY KEY (vault, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- Recovery data of current epochs, by its SHA-256; that of an epoch that is over is deleted.
+CREATE TABLE recovery (
+  hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+  data BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Nonces that were spent, written before their share was computed.

@@ -69,6 +69,7 @@ class Service:
             requests.TrialSign: self._trial_sign,
             requests.Explain: self._explain,
             requests.FetchBatches: self._fetch_batches,
+            requests.FetchRecovery: self._fetch_recovery,
         }
 
     def answer(self, request: requests.Request, leader: bytes) -> Any:
@@ -231,3 +232,14 @@ class Service:
             )
             at = store.batch_at(at[1])
         return batches_to_pb(batches)
+
+    def _fetch_recovery(self, request: requests.FetchRecovery) -> pb.RecoveryData:
+        """What is held here of what is asked for, at most about 1 MiB of it."""
+        found: list[bytes] = []
+        total = 0
+        for one in request.hashes:
+            data = self._copy.store.recovery(one)
+            if data is not None and (not found or total + len(data) <= MAX_ANSWER_BYTES):
+                found.append(data)
+                total += len(data)
+        return pb.RecoveryData(recovery_data=found)

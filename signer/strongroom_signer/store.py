@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -339,6 +340,21 @@ class Store:
         sealed: bytes | None = self._value("SELECT sealed FROM share WHERE vault = ? AND epoch = ?", vault, epoch)
         return sealed
 
+    def recovery(self, recovery_hash: bytes) -> bytes | None:
+        """Recovery data by its SHA-256.
+
+        Raises:
+            StoreFailed: what is stored has another hash.
+        """
+        data: bytes | None = self._value("SELECT data FROM recovery WHERE hash = ?", recovery_hash)
+        if data is not None and sha256(data).digest() != recovery_hash:
+            raise StoreFailed(f"{self.path} is damaged (a row of recovery is not what was written): {_REBUILD}")
+        return data
+
+    def recovery_hashes(self) -> frozenset[bytes]:
+        """Hashes of all recovery data that is stored."""
+        return frozenset(row[0] for row in self._rows("SELECT hash FROM recovery"))
+
     def nonce_is_marked(self, session: bytes) -> bool:
         """Whether a share was already made with this nonce session."""
         return self._row("SELECT 1 FROM nonce_mark WHERE session = ?", session) is not None
@@ -397,4 +413,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StoreFailed(f"{path} lies on a file system without write-ahead logging ({mode}): use a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
+    # What is deleted is overwritten: sealed shares and recovery data of an epoch that is over.
+    connection.execute("PRAGMA secure_delete = ON")
     return connection

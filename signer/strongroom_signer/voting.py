@@ -39,6 +39,7 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
 from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.refusals import printable
 from strongroom_signer.store import InboxItem, Writer
 from strongroom_signer.vote_outcomes import BatchRefused, EntriesMissing, NotOurBatch, Voted
@@ -185,6 +186,8 @@ class Voting:
             raise EntriesMissing(base) from None
         held = state.held if isinstance(outcome, Adopted) else None
         truncate_to = outcome.truncate_to if isinstance(outcome, Adopted) else None
+        if held is not None and self._copy.lacking(truncate_to):
+            raise EntriesMissing(held)
         self._save(state, certificate=held, truncate_to=truncate_to)
         self._require_no_alarm(outcome)
 
@@ -205,17 +208,22 @@ class Voting:
             self.take(request.certificate)
         if request.term < self._voter.term:
             raise StaleTerm(f"term {request.term} is below the own term {self._voter.term}", term=str(self._voter.term))
+        if self._copy.lacking():
+            raise RecoveryMissing(
+                "this signer lacks recovery data of vaults in its log: it votes when it has caught up"
+            )
         if request.size == self._copy.size:
             return self._repeat(request)
         if request.first_index != self._copy.size:
             raise NotOurBatch(f"the batch begins at {request.first_index}, {self._copy.size} entries are stored here")
         check_free_disk(self._store, self._floor)
-        preview = self._checked(request)
+        preview, recovery = self._checked(request)
         head = self._head(request.term, preview.size, preview.root, preview.state_digest)
         state, signed = voter.vote(self._voter, self._keys.vote, head, self._copy.view(preview))
         final = self._copy.final_size
         with self._store.commit() as write:
             write.add_batch(request.first_index, request.entries, preview.root, preview.state_digest)
+            self._copy.recovery.add(write, recovery)
             write.set_voter(codec.encode(state))
             if final > self._cosigned:
                 write.set_counter(_COSIGNED, final)
@@ -237,8 +245,12 @@ class Voting:
             self._guard.voted()
         return Voted(vote=signed, cosignature=self.cosignature())
 
-    def _checked(self, request: requests.Append) -> Preview:
-        """Replay a batch and judge it by what is this signer's to judge: form, time, and words withheld."""
+    def _checked(self, request: requests.Append) -> tuple[Preview, dict[bytes, bytes]]:
+        """Replay a batch and judge it by what is this signer's to judge: form, time, recovery data, and words withheld.
+
+        Returns:
+            The batch replayed, and the recovery data to store with it.
+        """
         try:
             preview = self._copy.preview(request.first_index, request.entries)
         except (Refused, NotCanonical) as error:
@@ -249,9 +261,11 @@ class Voting:
         try:
             self._guard.check_batch_time(preview.time_ms)
             self._inbox.check_not_withheld(State(preview.overlay, self._copy.log_id))
-        except (BatchTimeOff, WordsWithheld) as error:
+            book = self._copy.recovery
+            recovery = book.checked(book.lacking_of(preview), request.recovery_data)
+        except (BatchTimeOff, WordsWithheld, RecoveryMissing) as error:
             raise self._refusal(request, 0, error) from error
-        return preview
+        return preview, recovery
 
     def _refusal(self, request: requests.Append, offset: int, error: StrongroomError) -> BatchRefused:
         refusal = Refusal(
@@ -284,6 +298,8 @@ class Voting:
         )
         taken = isinstance(outcome, Taken)
         truncate_to = outcome.truncate_to if isinstance(outcome, Taken) else None
+        if taken and self._copy.lacking(truncate_to):
+            raise EntriesMissing(certificate)
         self._save(state, certificate=certificate if taken else None, truncate_to=truncate_to)
         self._require_no_alarm(outcome)
         if isinstance(outcome, Behind):
@@ -341,6 +357,7 @@ class Voting:
                 write.truncate(keep)
                 write_batches(write)
             self._copy.replica = replica
+            self._copy.changed()
             self._inbox.reload()
             opened = self._voter.opened
             if opened is not None and not self._voter.adopted and opened.base == certificate:
@@ -354,6 +371,14 @@ class Voting:
             write_batches(write)
         for preview in previews:
             self._copy.replica.push(preview)
+        self._copy.changed()
+
+    def add_recovery(self, recovery: dict[bytes, bytes]) -> None:
+        """Store fetched recovery data."""
+        if not recovery:
+            return
+        with self._store.commit() as write:
+            self._copy.recovery.add(write, recovery)
 
     # --- committing --------------------------------------------------------------------------------------------------
 
@@ -375,6 +400,8 @@ class Voting:
             final = max(before, self._copy.border_up_to(bound))
         salvaged = () if truncate_to is None else self._salvaged(truncate_to)
         folded = replica.fold(final) if final > before else {}
+        end = replica.size if truncate_to is None else truncate_to
+        kept = [replica.state(border) for border in replica.batch_borders() if final <= border <= end]
         settled = self._inbox.settled(replica.state(final)) if final > before else ()
         with self._store.commit() as write:
             for item in salvaged:
@@ -386,6 +413,8 @@ class Voting:
             if folded:
                 write.put_state(folded)
                 write.remove_inbox(settled)
+            if final > before or truncate_to is not None:
+                self._copy.recovery.remove_stale(write, kept)
             if state is not self._voter:
                 write.set_voter(codec.encode(state))
         self._applied(state, truncate_to, before, final)
@@ -396,6 +425,7 @@ class Voting:
         self._voter = state
         if truncate_to is not None:
             replica.truncate(truncate_to)
+            self._copy.changed()
         if final > before:
             replica.folded(final)
         if truncate_to is not None or final > before:

@@ -82,6 +82,14 @@ class Writer:
         """Store a sealed share; one that is there is never overwritten."""
         self._db.execute("INSERT INTO share (vault, epoch, sealed) VALUES (?, ?, ?)", (vault, epoch, sealed))
 
+    def add_recovery(self, recovery: Mapping[bytes, bytes]) -> None:
+        """Keep recovery data under its SHA-256; what is there already stays."""
+        self._db.executemany("INSERT OR IGNORE INTO recovery (hash, data) VALUES (?, ?)", list(recovery.items()))
+
+    def remove_recovery(self, hashes: Iterable[bytes]) -> None:
+        """Overwrite and forget recovery data."""
+        self._db.executemany("DELETE FROM recovery WHERE hash = ?", [(one,) for one in hashes])
+
     def mark_nonce(
         self, session: bytes, *, boot_id: bytes, term: int, entry_index: int, plan_hash: bytes, time_ms: int
     ) -> None:

@@ -21,7 +21,7 @@ from strongroom.ledger.messages import CreateVault, Entry, Trial, Vault, VaultSi
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.ids import OrderHash
-from strongroom.protocol.keygen import KeygenTerms, trial_session, trial_sets
+from strongroom.protocol.keygen import KeygenTerms, MadeKey, trial_session, trial_sets
 
 ORDERED, UNAPPROVED = "customer-cold", "customer-warm"
 """Vaults that the tests order: one with its approvals, one whose last approval only the cheater has."""
@@ -296,8 +296,7 @@ class Made:
     """A key that the signers hold shares of, before it is logged."""
 
     attempt: Attempt
-    output: chilldkg.DKGOutput
-    recovery_data: bytes
+    key: MadeKey
     statements: tuple[VaultSignature, ...]
 
 
@@ -307,14 +306,16 @@ async def made_honestly(rogue: RogueLeader) -> Made:
     dealt, message = attempt.dealt()
     names = attempt.terms.signers
     given = await second_round(rogue, attempt, dict.fromkeys(names, message))
-    certificate, output, recovery_data = chilldkg.coordinator_finalize(dealt, [given[name] for name in names])
+    certificate, output, data = chilldkg.coordinator_finalize(dealt, [given[name] for name in names])
+    key = MadeKey.of(output, attempt.terms.params, data)
+    rogue.recovery.append(key.recovery)
     statements = []
     for signer in names:
         reply = await rogue.ask(signer, pb.KeygenFinish(**attempt.place(), message=certificate), "keygen")
         if reply is None:
             raise NothingToCheatWith(f"{signer} finished no key generation")
         statements.append(VaultSignature(signer=signer, signature=reply.keygen_finish.statement_signature))
-    return Made(attempt=attempt, output=output, recovery_data=recovery_data, statements=tuple(statements))
+    return Made(attempt=attempt, key=key, statements=tuple(statements))
 
 
 async def trial_nonce(rogue: RogueLeader, made: Made, subset: tuple[int, ...], identifier: int, step: str) -> bytes:
@@ -339,7 +340,7 @@ async def tried(rogue: RogueLeader, made: Made) -> tuple[Trial, ...]:
     for subset in trial_sets(len(terms.signers), terms.threshold):
         nonces = [await trial_nonce(rogue, made, subset, item, "keygen") for item in subset]
         shares = [await trial_share(rogue, made, subset, nonces, item, "keygen") for item in subset]
-        session = trial_session(terms, made.output, made.recovery_data, subset, nonces)
+        session = trial_session(made.key, subset, nonces)
         trials.append(Trial(signers=subset, signature=frost.aggregate(shares, session)))
     return tuple(trials)
 
@@ -367,8 +368,8 @@ async def misused_trials(rogue: RogueLeader) -> None:
         rogue.report.believed("1", "it gave a trial share under a nonce that was used")
 
 
-def _of_the_cheaters_own(made: Made) -> bytes:
-    """Recovery data of a key that the cheater generated alone, all three parts in its hands."""
+def _of_the_cheaters_own(rogue: RogueLeader, made: Made) -> MadeKey:
+    """A key that the cheater generated alone, all three parts in its hands."""
     terms = made.attempt.terms
     keys = [SecretScalar.generate(os.urandom) for _ in terms.signers]
     params = chilldkg.SessionParams(hostpubkeys=tuple(key.public() for key in keys), t=terms.threshold)
@@ -378,7 +379,10 @@ def _of_the_cheaters_own(made: Made) -> bytes:
         chilldkg.participant_step2(key, state, message, os.urandom(32))[1]
         for key, (state, _) in zip(keys, first, strict=True)
     ]
-    return chilldkg.coordinator_finalize(dealt, second)[2]
+    _, output, data = chilldkg.coordinator_finalize(dealt, second)
+    key = MadeKey.of(output, params, data)
+    rogue.recovery.append(key.recovery)
+    return key
 
 
 def _logged_vault(rogue: RogueLeader) -> Vault:
@@ -396,17 +400,19 @@ async def forged_vault(rogue: RogueLeader) -> None:
     made = await made_honestly(rogue)
     genuine = Vault(
         order_hash=made.attempt.terms.order_hash,
-        recovery_data=made.recovery_data,
+        key=made.key.key,
+        recovery_hash=made.key.recovery_hash,
         statements=made.statements,
         trials=await tried(rogue, made),
     )
     first, *_, last = genuine.statements
-    other = _logged_vault(rogue)
+    other, own = _logged_vault(rogue), _of_the_cheaters_own(rogue, made)
     forged = {
-        "cheaters-key": replace(genuine, recovery_data=_of_the_cheaters_own(made)),
-        "another-vaults-key": replace(genuine, recovery_data=other.recovery_data),
-        "earlier-key": replace(genuine, recovery_data=earlier.recovery_data),
-        "junk-key": replace(genuine, recovery_data=os.urandom(len(genuine.recovery_data))),
+        "cheaters-key": replace(genuine, key=own.key, recovery_hash=own.recovery_hash),
+        "cheaters-shares": replace(genuine, recovery_hash=own.recovery_hash),
+        "another-vaults-key": replace(genuine, key=other.key, recovery_hash=other.recovery_hash),
+        "earlier-key": replace(genuine, key=earlier.key.key, recovery_hash=earlier.key.recovery_hash),
+        "junk-key": replace(genuine, key=replace(genuine.key, commitments=(os.urandom(33), os.urandom(33)))),
         "statement-missing": replace(genuine, statements=genuine.statements[:-1]),
         "statement-twice": replace(genuine, statements=(*genuine.statements[:-1], first)),
         "statement-of-another-order": replace(genuine, statements=(*genuine.statements[:-1], other.statements[-1])),

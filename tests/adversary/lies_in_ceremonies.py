@@ -81,6 +81,7 @@ def keygen_false_statement(liar: Liar, request: Any, answer: Any) -> Any:
         log_id=liar.signer.copy.log_id,
         order_hash=request.order_hash,
         recovery_hash=answer.recovery_hash,
+        key_hash=os.urandom(32),
         signer=liar.name,
     )
     signed = sign_body("vault", statement, liar.stranger())
@@ -91,7 +92,11 @@ def keygen_false_statement(liar: Liar, request: Any, answer: Any) -> Any:
 def keygen_other_vault(liar: Liar, request: Any, answer: Any) -> Any:
     recovery_hash = hashlib.sha256(b"another key").digest()
     statement = VaultStatement(
-        log_id=liar.signer.copy.log_id, order_hash=request.order_hash, recovery_hash=recovery_hash, signer=liar.name
+        log_id=liar.signer.copy.log_id,
+        order_hash=request.order_hash,
+        recovery_hash=recovery_hash,
+        key_hash=os.urandom(32),
+        signer=liar.name,
     )
     signed = sign_body("vault", statement, liar.key)
     return pb.KeygenFinishReply(statement_signature=signed.signature, recovery_hash=recovery_hash)

@@ -81,6 +81,8 @@ class RogueLeader:
         self.term = 0
         self.entries: list[bytes] = []
         self.batches: list[types_pb2.LogBatch] = []
+        self.recovery: list[bytes] = []
+        """Recovery data that it hands out with every batch, and to every signer that asks."""
         self.replica = Replica(MemoryStore(), log_id=self.log_id)
         self.certificate: Certificate | None = None
         stolen = folder.parent / "stolen"
@@ -173,6 +175,10 @@ class RogueLeader:
             reply = await holder.request(ask, timeout_s=PATIENCE_S)
             for batch in reply.batches.batches:
                 self._take(batch)
+        hashes = [vault.recovery_hash for vault in self.state.vaults()]
+        if hashes:
+            given = await holder.request(pb.FetchRecovery(hashes=hashes), timeout_s=PATIENCE_S)
+            self.recovery = list(given.recovery_data.recovery_data)
 
     def cut(self, size: int) -> None:
         """Drop the entries from `size` on from the cheater's own copy of the log."""
@@ -187,7 +193,9 @@ class RogueLeader:
         self.batches.append(batch)
 
     async def _serve(self, link: SignerLink, frame: pb.LinkRequest) -> Any | None:
-        """Give batches to signers that lack them; keep what they raise to itself."""
+        """Give batches and recovery data to signers that lack them; keep what they raise to itself."""
+        if frame.WhichOneof("body") == "fetch_recovery":
+            return pb.RecoveryData(recovery_data=self.recovery)
         if frame.WhichOneof("body") != "fetch_batches":
             return None
         wanted = frame.fetch_batches
@@ -228,6 +236,7 @@ class RogueLeader:
             root=merkle.root_of(leaves),
             certificate=b"" if self.certificate is None else codec.encode(self.certificate),
             commit_for=list(commit_for),
+            recovery_data=self.recovery,
         )
         answers: dict[str, Answer] = {}
         for signer, reply in (await self._ask_all(frame, step, to=to)).items():

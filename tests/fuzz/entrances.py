@@ -52,7 +52,6 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.inbox:Inbox.to_raise": "own rows, checked when they were handed in",
     "strongroom_signer.word_life:handed_freeze": "own rows, checked when they were handed in",
     "strongroom_signer.operator_commands:_hash_of": "an operator's own command line, 64 hex digits",
-    "strongroom_signer.keygen:KeyGeneration._entry_of": "an entry of the own log",
     "strongroom_signer.money_path:MoneyPath.load_plan": "an entry of the own log",
     "strongroom_signer.money_path:MoneyPath.own_commitments": "commitments that it made itself",
     "strongroom_signer.money_path:MoneyPath._refusal": "a refusal that it made itself",

@@ -92,6 +92,11 @@ def take_investigation(data: bytes) -> None:
     exact(InvestigationMessage.decode, data, generation()["params"])
 
 
+def take_stored_recovery(data: bytes) -> None:
+    exact(decode_recovery, data)
+    total(share_of, generation()["keys"][0], data)
+
+
 STEPS: Final[list[Any]] = [
     take_first,
     take_coordinator_first,
@@ -99,6 +104,7 @@ STEPS: Final[list[Any]] = [
     take_certificate,
     take_recovery,
     take_investigation,
+    take_stored_recovery,
 ]
 
 
@@ -110,6 +116,7 @@ def generation_seeds() -> Iterator[bytes]:
     yield b"\3" + made["cmsg2"]
     yield b"\4" + made["recovery"]
     yield b"\5" + made["investigation"][0]
+    yield b"\6" + recovery_of_generation(made["recovery"])
 
 
 @target(
@@ -122,6 +129,8 @@ def generation_seeds() -> Iterator[bytes]:
     "strongroom.crypto.chilldkg_messages:CoordinatorMessage1.decode",
     "strongroom.crypto.chilldkg_messages:InvestigationMessage.decode",
     "strongroom.crypto.chilldkg_messages:parse_recovery_data",
+    "strongroom.ledger.recovery:decode_recovery",
+    "strongroom.protocol.share_recovery:share_of",
     seeds=generation_seeds,
     max_bytes=1_024,
 )

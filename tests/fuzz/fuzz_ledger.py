@@ -203,7 +203,7 @@ def body_seeds() -> Iterator[bytes]:
     "strongroom.ledger.apply:apply",
     "strongroom.ledger.state:decode_order",
     "strongroom.ledger.handlers.endorsing:read_endorsement",
-    "strongroom.crypto.chilldkg_messages:parse_recovery_data",
+    "strongroom.ledger.key_material:public_shares",
     seeds=body_seeds,
 )
 def entry_body(data: bytes) -> None:

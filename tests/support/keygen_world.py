@@ -8,7 +8,6 @@ from collections.abc import Callable
 from protocol_group import deterministic, host_key
 from protocol_world import LOG_ID, signing_key
 from strongroom.crypto.chilldkg_errors import UnknownFaultyParticipantOrCoordinatorError
-from strongroom.ledger.messages import Vault
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
@@ -119,10 +118,10 @@ class Generation:
             )
         return coordinator.Round2Arrived(signer=name, message=signature, now_ms=self.now)
 
-    def generated(self) -> Vault:
+    def generated(self) -> coordinator.Generated:
         self.run()
         assert isinstance(self.state.outcome, coordinator.Generated)
-        return self.state.outcome.vault
+        return self.state.outcome
 
     def failed(self) -> coordinator.AttemptFailed:
         self.run()

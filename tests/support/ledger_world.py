@@ -25,7 +25,7 @@ from strongroom.crypto import chilldkg, frost
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter, log_id_of
-from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.key_material import key_hash, trial_message
 from strongroom.ledger.messages import (
     AddDestination,
     Adopt,
@@ -65,10 +65,12 @@ from strongroom.ledger.messages import (
 from strongroom.ledger.pae import pae
 from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.records import PlanRecord
+from strongroom.ledger.recovery import hashes_written
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
+from strongroom.protocol.keygen import MadeKey, trial_sets
 
 START_MS = 1_750_000_000_000
 HOUR_MS = builder.HOUR_MS
@@ -103,17 +105,31 @@ def sign(kind: str, message: Any, key_label: str) -> Signed:
 
 @dataclass(frozen=True)
 class Generated:
-    """What a real key generation gave: recovery data, all shares, public output, trial signatures."""
+    """What a real key generation gave: its public side, all shares, public output."""
 
-    recovery_data: bytes
+    made: MadeKey
     shares: tuple[SecretScalar, ...]
     output: chilldkg.DKGOutput
-    trials: tuple[Trial, ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Trial signatures by subsets that cover all holders."""
+        return self.tried(self.made.recovery_hash)
+
+    def tried(self, recovery_hash: bytes) -> tuple[Trial, ...]:
+        """Trial signatures over this hash of recovery data."""
+        return tuple(
+            Trial(
+                signers=subset,
+                signature=group_sign(self.shares, self.output, subset, trial_message(recovery_hash, subset), ()),
+            )
+            for subset in trial_sets(len(self.shares), self.made.key.threshold)
+        )
 
 
 @lru_cache(maxsize=32)
 def generate(signers: tuple[str, ...], threshold: int, label: str) -> Generated:
-    """Run ChillDKG among the signers, then trial signatures by subsets that cover them all."""
+    """Run ChillDKG among the signers."""
     secrets = [builder.host_secret(name) for name in signers]
     params = chilldkg.SessionParams(hostpubkeys=tuple(secret.public() for secret in secrets), t=threshold)
     firsts = [
@@ -128,15 +144,9 @@ def generate(signers: tuple[str, ...], threshold: int, label: str) -> Generated:
     cmsg2, _, recovery_data = chilldkg.coordinator_finalize(coordinator, [message for _, message in seconds])
     outputs = [chilldkg.participant_finalize(state, cmsg2)[0] for state, _ in seconds]
     shares = tuple(output.secshare for output in outputs if output.secshare is not None)
-    output = chilldkg.recover(None, recovery_data)[0]
-    n = len(signers)
-    starts = [*range(0, n - threshold, threshold), n - threshold]
-    subsets = [tuple(range(start, start + threshold)) for start in starts]
-    trials = tuple(
-        Trial(signers=subset, signature=group_sign(shares, output, subset, trial_message(recovery_data, subset), ()))
-        for subset in subsets
-    )
-    return Generated(recovery_data, shares, output, trials)
+    output, _ = chilldkg.recover(None, recovery_data)
+    made = MadeKey.of(output, params, recovery_data)
+    return Generated(made, shares, output)
 
 
 def group_sign(
@@ -193,6 +203,7 @@ class World:
         self.replica = Replica(self.base, log_id=self.log_id)
         self.previews: list[Preview] = []
         self.generated: dict[str, Generated] = {}
+        self.recovery: dict[bytes, bytes] = {}
         self._numbers = count()
 
     @classmethod
@@ -377,27 +388,44 @@ class World:
             threshold=threshold,
         )
 
-    def vault_entry(self, order_hash: bytes, *, label: str = "") -> Vault:
-        """The entry that gives birth to the vault an order asks for, by a real key generation."""
+    def vault_entry(self, order_hash: bytes, *, label: str = "", recovery_hash: bytes = b"") -> Vault:
+        """The entry that gives birth to the vault an order asks for, by a real key generation.
+
+        With `recovery_hash` the holders state that other recovery data than that of the generation belongs to it.
+        """
         record = self.state.order(order_hash)
         assert record is not None
         wanted = decode_order(record.order).action
         assert isinstance(wanted, CreateVault)
-        made = generate(wanted.signers, wanted.threshold, label or wanted.name)
-        self.generated[wanted.name] = made
-        recovery_hash = hashlib.sha256(made.recovery_data).digest()
+        generated = generate(wanted.signers, wanted.threshold, label or wanted.name)
+        self.generated[wanted.name] = generated
+        made = generated.made
+        self.recovery[made.recovery_hash] = made.recovery
+        named = recovery_hash or made.recovery_hash
         statements = tuple(
             VaultSignature(
                 signer=name,
                 signature=sign(
                     "vault",
-                    VaultStatement(log_id=self.log_id, order_hash=order_hash, recovery_hash=recovery_hash, signer=name),
+                    VaultStatement(
+                        log_id=self.log_id,
+                        order_hash=order_hash,
+                        recovery_hash=named,
+                        key_hash=key_hash(made.key),
+                        signer=name,
+                    ),
                     f"{name} vote",
                 ).signature,
             )
             for name in wanted.signers
         )
-        return Vault(order_hash=order_hash, recovery_data=made.recovery_data, statements=statements, trials=made.trials)
+        trials = generated.trials if named == made.recovery_hash else generated.tried(named)
+        return Vault(order_hash=order_hash, key=made.key, recovery_hash=named, statements=statements, trials=trials)
+
+    def recovery_of(self, preview: Preview) -> list[bytes]:
+        """The recovery data that signers must be given with a batch."""
+        wanted = sorted(hashes_written(preview.overlay.writes))
+        return [self.recovery[name] for name in wanted if name in self.recovery]
 
     def make_vault(self, name: str, signers: tuple[str, ...] = ("s1", "s2", "s3"), threshold: int = 2) -> None:
         """Order, approve and generate a vault."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,13 @@ from strongroom.ledger.replica import Preview
 from strongroom.protocol.certificates import VerifiedVote, certificate_from_votes, verify_vote
 from strongroom.protocol.leader import NewTermCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
+from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import Signer, open_signer
-from strongroom_signer.frames import request_of, signed_to_pb
+from strongroom_signer.frames import recovery_of, request_of, signed_to_pb
 from strongroom_signer.keys import create_keys
 from strongroom_signer.logs import open_log
+from strongroom_signer.requests import LogBatch
 from strongroom_signer.store import Pin, Store
 
 CHEAP = Cost(memory_kib=8, passes=1)
@@ -92,6 +94,24 @@ def open_folder(folder: Path, clock: FakeClock, config: SignerConfig | None = No
     )
 
 
+Fetch = Callable[[int, int], Awaitable[tuple[LogBatch, ...]]]
+
+
+@dataclass
+class Donor:
+    """What a signer catches up from: batches by a function of the test, recovery data from another signer."""
+
+    cluster: Cluster
+    fetch: Fetch
+    name: str = "s2"
+
+    async def batches(self, first: int, end: int) -> tuple[LogBatch, ...]:
+        return await self.fetch(first, end)
+
+    async def recovery(self, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
+        return recovery_of(self.cluster.ask(self.name, pb.FetchRecovery(hashes=hashes)))
+
+
 @dataclass
 class Cluster:
     """Signers, the log as the leader built it, and what the leader knows."""
@@ -138,6 +158,10 @@ class Cluster:
     def close(self) -> None:
         for signer in self.signers.values():
             signer.close()
+
+    def catch_up(self, name: str, fetch: Fetch, *, donor: str = "s2") -> CatchUp:
+        """A catch-up of one signer that gets its batches from this function."""
+        return CatchUp(self.signers[name].copy, self.signers[name].voting, Donor(self, fetch, donor))
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -194,6 +218,7 @@ class Cluster:
             "size": preview.size,
             "root": preview.root,
             "certificate": b"" if known is None else codec.encode(known),
+            "recovery_data": self.world.recovery_of(preview),
         }
         return pb.Append(**{**fields, **parts})
 

@@ -34,6 +34,7 @@ EXEMPT: Final = {
     # --- reads that look like writes ---------------------------------------------------------------------------------
     "signer.link:_Session._fetch send": "asks for entries: nothing was written, and it is asked again after a start",
     "signer.link:_Session._read_all send": "refuses a frame that is malformed: nothing was written",
+    "coordinator.catch_up:CatchUp._fetch_recovery request": "asks for recovery data: nothing was written",
     "coordinator.ledger_copy:LedgerCopy.batches run": "a read",
     "coordinator.ledger_copy:LedgerCopy.certificate_at run": "a read",
     "coordinator.ledger_copy:LedgerCopy.entry_of_subject run": "a read",
@@ -67,6 +68,8 @@ EXEMPT: Final = {
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
     "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
     "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log with the next certified batch",
+    "signer.voting:Voting.add_recovery commit": "what is not there is asked for again, and nothing is held until it is",
+    "coordinator.ledger_copy:LedgerCopy.keep_recovery enqueue": "what is not there is asked for at the next opening",
     "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
     # --- many at once: the same path as one --------------------------------------------------------------------------

@@ -31,8 +31,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
     cursor = dbapi_connection.cursor()
-    # FULL makes every commit durable before it returns; WAL lets the state be read meanwhile.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    # FULL makes every commit durable before it returns; WAL lets the state be read meanwhile; what is deleted is
+    # overwritten, because recovery data of an epoch that is over must not outlive it.
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "busy_timeout=5000")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

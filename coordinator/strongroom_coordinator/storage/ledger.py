@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from sqlalchemy import Connection, delete, select
 
@@ -18,16 +19,19 @@ from strongroom_coordinator.storage.schema import (
     ledger_certificate,
     ledger_entry,
     ledger_meta,
+    ledger_recovery,
     ledger_state,
     ledger_subject,
 )
 
 __all__ = [
     "StoredBatch",
+    "all_recovery",
     "batches",
     "border_before",
     "certificate_at",
     "drop_from",
+    "drop_recovery",
     "entries",
     "entry_of_subject",
     "newest_certificate",
@@ -35,6 +39,7 @@ __all__ = [
     "save_batch",
     "save_certificate",
     "save_folded",
+    "save_recovery",
     "write_meta",
 ]
 
@@ -70,6 +75,31 @@ def save_folded(connection: Connection, writes: Mapping[bytes, bytes]) -> None:
     """Write state that became final."""
     rows = [{"key": key, "value": with_check(b"state/" + key, value)} for key, value in writes.items()]
     upsert(connection, ledger_state, rows)
+
+
+def save_recovery(connection: Connection, recovery: Mapping[bytes, bytes]) -> None:
+    """Store recovery data by its SHA-256."""
+    upsert(connection, ledger_recovery, [{"hash": key, "data": data} for key, data in recovery.items()])
+
+
+def drop_recovery(connection: Connection, hashes: Sequence[bytes]) -> None:
+    """Forget recovery data that nothing needs any more."""
+    for one in hashes:
+        connection.execute(delete(ledger_recovery).where(ledger_recovery.c.hash == one))
+
+
+def all_recovery(connection: Connection) -> dict[bytes, bytes]:
+    """All recovery data by its SHA-256.
+
+    Raises:
+        StorageFailed: one piece is not what was written.
+    """
+    found: dict[bytes, bytes] = {}
+    for key, data in connection.execute(select(ledger_recovery.c.hash, ledger_recovery.c.data)):
+        if sha256(data).digest() != key:
+            raise StorageFailed(f"recovery data {key.hex()} in the database is not what was written; {DAMAGED}")
+        found[key] = data
+    return found
 
 
 def drop_from(connection: Connection, size: int) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "ledger_certificate",
     "ledger_entry",
     "ledger_meta",
+    "ledger_recovery",
     "ledger_state",
     "ledger_subject",
     "metadata",
@@ -80,6 +81,14 @@ ledger_meta = Table(
     Column("value", LargeBinary, nullable=False),
 )
 """Single values: log id, highest term seen, newest final certificate."""
+
+ledger_recovery = Table(
+    "ledger_recovery",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Recovery data of the vaults' current epochs by its SHA-256."""
 
 plan_progress = Table(
     "plan_progress",

@@ -30,12 +30,12 @@ class GroupPoints(NamedTuple):
 
     Attributes:
         tweak: What the unspendable script path adds to every share.
-        threshold: Threshold public key, tweaked.
+        commitments: To the coefficients of the group polynomial, tweaked; the first is the threshold public key.
         pubshares: Public share of each participant, tweaked; may be infinity until `output` has checked it.
     """
 
     tweak: int
-    threshold: Point
+    commitments: tuple[Point, ...]
     pubshares: tuple[Point, ...]
 
     def output(self, secshare: SecretScalar | None) -> DKGOutput:
@@ -50,8 +50,9 @@ class GroupPoints(NamedTuple):
                 raise FaultyParticipantOrCoordinatorError(participant, "its public share is the point at infinity")
         return DKGOutput(
             secshare=secshare,
-            threshold_pubkey=self.threshold.serialise(),
+            threshold_pubkey=self.commitments[0].serialise(),
             pubshares=tuple(pubshare.serialise() for pubshare in self.pubshares),
+            commitments=tuple(commitment.serialise() for commitment in self.commitments),
         )
 
 
@@ -59,4 +60,4 @@ def group_points(transcript: Transcript) -> GroupPoints:
     """Compute the public points. Raises FaultyCoordinatorError when the constant term is infinity."""
     commitments, tweak = commit_to_no_script(transcript.commitments)
     pubshares = tuple(evaluate_commitments(commitments, participant) for participant in range(transcript.params.n))
-    return GroupPoints(tweak, commitments[0], pubshares)
+    return GroupPoints(tweak, tuple(commitments), pubshares)

@@ -118,11 +118,14 @@ class DKGOutput:
         secshare: The participant's share; None for who takes no part. The holder of the output wipes it.
         threshold_pubkey: Threshold public key, 33 bytes; it commits to no script path.
         pubshares: Public share of each participant, 33 bytes, by id.
+        commitments: Commitments to the coefficients of the group polynomial in effect, t of 33 bytes; the first is the
+            threshold public key. Every public share follows from them.
     """
 
     secshare: SecretScalar | None
     threshold_pubkey: bytes
     pubshares: tuple[bytes, ...]
+    commitments: tuple[bytes, ...]
 
 
 def chain_code(eq_input: bytes) -> bytes:

@@ -20,6 +20,9 @@ MAX_PLANS_PER_ORDER = 64
 MAX_ORDERS_PER_PLAN = 1_000
 MAX_INPUTS_PER_PLAN = 1_700
 MAX_OWNERSHIP_PROOF = 256
+MAX_HOLDERS = 100
+MAX_RECOVERY_BYTES = 40_000
+"""Of the recovery data of one epoch of a vault, which lies beside the log."""
 
 
 class Verb(IntEnum):
@@ -297,14 +300,28 @@ class Shares:
 
 
 @message
+class KeyMaterial:
+    """The public side of a vault's key in one epoch. The public shares follow from the commitments."""
+
+    threshold: int = codec.u64(1)
+    commitments: tuple[bytes, ...] = codec.repeated_fixed(2, 33, minimum=1, maximum=MAX_HOLDERS)
+    """To the coefficients of the group polynomial in effect, as many as the threshold; the first is the group key."""
+    host_keys: tuple[bytes, ...] = codec.repeated_fixed(3, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Of the holders, in participant order: the keys with which the recovery data gives their shares back."""
+    chain_code: bytes = codec.fixed(4, 32)
+
+
+@message
 class VaultStatement:
-    """Kind `vault`: its author holds a share of the key that this transcript generated, for this order."""
+    """Kind `vault`: its author holds a share of the key that was generated for this order, and can recover it."""
 
     log_id: bytes = codec.fixed(1, 32)
     order_hash: bytes = codec.fixed(2, 32)
     recovery_hash: bytes = codec.fixed(3, 32)
-    """SHA-256 of the ChillDKG recovery data."""
-    signer: str = codec.name(4)
+    """SHA-256 of the recovery data, as it lies beside the log."""
+    key_hash: bytes = codec.fixed(4, 32)
+    """SHA-256 of the canonical KeyMaterial."""
+    signer: str = codec.name(5)
 
 
 @message
@@ -450,12 +467,17 @@ class Trial:
 
 @message
 class Vault:
-    """A vault is born: ChillDKG's recovery data, n statements, and trial signatures that cover all holders."""
+    """A vault is born: its public key material, n statements, and trial signatures that cover all holders.
+
+    The recovery data is beside the log: every signer stores it before it votes for the entry.
+    """
 
     order_hash: bytes = codec.fixed(1, 32)
-    recovery_data: bytes = codec.data(2, max_length=40_000)
-    statements: tuple[VaultSignature, ...] = codec.repeated(3, VaultSignature, minimum=1, maximum=100)
-    trials: tuple[Trial, ...] = codec.repeated(4, Trial, minimum=1, maximum=100)
+    key: KeyMaterial = codec.embedded(2, KeyMaterial)
+    recovery_hash: bytes = codec.fixed(3, 32)
+    """SHA-256 of the recovery data."""
+    statements: tuple[VaultSignature, ...] = codec.repeated(4, VaultSignature, minimum=1, maximum=MAX_HOLDERS)
+    trials: tuple[Trial, ...] = codec.repeated(5, Trial, minimum=1, maximum=MAX_HOLDERS)
 
 
 @message

@@ -120,8 +120,8 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         # vaults
         "VAULT_ORDER_MISMATCH": Reason(_ARGUMENT, "The order does not ask for a vault.", "Name the right order."),
-        "VAULT_TRANSCRIPT": Reason(
-            _ARGUMENT, "The key generation is not certified, or not by the ordered holders.", "Generate again."
+        "VAULT_KEY": Reason(
+            _ARGUMENT, "The key material is malformed, or not that of the ordered holders.", "Generate again."
         ),
         "VAULT_STATEMENTS": Reason(_ARGUMENT, "The holders' statements are not complete.", "Collect all of them."),
         "VAULT_TRIALS": Reason(_ARGUMENT, "The trial signatures do not cover all holders.", "Try more subsets."),

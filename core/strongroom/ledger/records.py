@@ -60,6 +60,10 @@ class VaultRecord:
     highest_change: int = codec.u64(13)
     """One more than the highest branch 1 index of any accepted plan; 0 before the first."""
     born_ms: int = codec.u64(14)
+    host_keys: tuple[bytes, ...] = codec.repeated_fixed(15, 33, minimum=1, maximum=100)
+    """Of the holders, in participant order, as they were when the epoch began."""
+    key_hash: bytes = codec.fixed(16, 32)
+    """SHA-256 of the epoch's canonical KeyMaterial."""
 
 
 class OrderState(IntEnum):

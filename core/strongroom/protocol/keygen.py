@@ -2,7 +2,7 @@
 
 All holders take part, and all must answer: a failure, or 30 s of silence, ends the attempt, and the next one has a
 higher number and fresh randomness. Nothing of an attempt is stored. When the vault's entry is final, every holder
-computes its share again from its host key and the public recovery data in the entry, so that a kill at any step is
+computes its share again from its host key and the public recovery data beside the log, so that a kill at any step is
 harmless.
 
 The trial signature is the only signature a holder gives without a plan. Its message follows from the transcript and the
@@ -24,8 +24,9 @@ from typing import Final
 from strongroom.crypto import frost
 from strongroom.crypto.chilldkg import DKGOutput, SessionParams
 from strongroom.crypto.errors import InvalidInput
-from strongroom.ledger.handlers.vaults import trial_message
-from strongroom.ledger.messages import VaultStatement
+from strongroom.ledger.key_material import key_hash, public_shares, trial_message
+from strongroom.ledger.messages import KeyMaterial, VaultStatement
+from strongroom.ledger.recovery import key_of_generation, recovery_hash, recovery_of_generation
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 
@@ -34,8 +35,8 @@ __all__ = [
     "Fault",
     "KeygenRefused",
     "KeygenTerms",
+    "MadeKey",
     "proven",
-    "recovery_hash",
     "session_id",
     "trial_session",
     "trial_sets",
@@ -120,16 +121,42 @@ class KeygenTerms:
         """ChillDKG's session parameters."""
         return SessionParams(hostpubkeys=self.host_keys, t=self.threshold)
 
-    def statement(self, signer: str, recovery_data: bytes) -> VaultStatement:
+    def statement(self, signer: str, made: MadeKey) -> VaultStatement:
         """The statement of one holder about the generated key."""
         return VaultStatement(
-            log_id=self.log_id, order_hash=self.order_hash, recovery_hash=recovery_hash(recovery_data), signer=signer
+            log_id=self.log_id,
+            order_hash=self.order_hash,
+            recovery_hash=made.recovery_hash,
+            key_hash=key_hash(made.key),
+            signer=signer,
         )
 
 
-def recovery_hash(recovery_data: bytes) -> bytes:
-    """SHA-256 of the recovery data, 32 bytes: what statements and trials are about."""
-    return hashlib.sha256(recovery_data).digest()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeKey:
+    """What a key generation gave, without anybody's share.
+
+    Attributes:
+        key: The public side of the key.
+        recovery: The recovery data, as it lies beside the log.
+    """
+
+    key: KeyMaterial
+    recovery: bytes
+
+    @classmethod
+    def of(cls, output: DKGOutput, params: SessionParams, data: bytes) -> MadeKey:
+        """From what ChillDKG gives; `data` is its recovery data.
+
+        Raises:
+            RecoveryDataError: the recovery data is not certified.
+        """
+        return cls(key=key_of_generation(output, params, data), recovery=recovery_of_generation(data))
+
+    @property
+    def recovery_hash(self) -> bytes:
+        """SHA-256 of the recovery data, 32 bytes: what statements and trials are about."""
+        return recovery_hash(self.recovery)
 
 
 def session_id(terms: KeygenTerms) -> bytes:
@@ -150,9 +177,7 @@ def trial_sets(n: int, t: int) -> tuple[tuple[int, ...], ...]:
 
 
 def trial_session(
-    terms: KeygenTerms,
-    output: DKGOutput,
-    recovery_data: bytes,
+    made: MadeKey,
     subset: tuple[int, ...],
     nonces: Sequence[bytes],
 ) -> frost.Session:
@@ -162,11 +187,12 @@ def trial_session(
         InvalidInput: the number of nonces is not that of the subset.
         InvalidContribution: the nonce at `signer_index` is no pair of points.
     """
+    shares = public_shares(made.key)
     context = frost.SignersContext(
-        n=len(terms.signers),
-        t=terms.threshold,
+        n=len(shares),
+        t=made.key.threshold,
         ids=subset,
-        pubshares=tuple(output.pubshares[identifier] for identifier in subset),
-        thresh_pk=output.threshold_pubkey,
+        pubshares=tuple(shares[identifier] for identifier in subset),
+        thresh_pk=made.key.commitments[0],
     )
-    return frost.Session.from_public_nonces(nonces, context, (), trial_message(recovery_data, subset))
+    return frost.Session.from_public_nonces(nonces, context, (), trial_message(made.recovery_hash, subset))

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from strongroom.crypto import chilldkg, ed25519, frost
-from strongroom.crypto.chilldkg import CoordinatorState, DKGOutput
+from strongroom.crypto.chilldkg import CoordinatorState
 from strongroom.crypto.chilldkg_errors import FaultyParticipantError, FaultyParticipantOrCoordinatorError
 from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Trial, Vault, VaultSignature
 from strongroom.ledger.pae import pae
-from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, recovery_hash, trial_session, trial_sets
+from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, MadeKey, trial_session, trial_sets
 from strongroom.protocol.keygen_events import (
     AskRound1,
     AskTrialNonces,
@@ -84,8 +84,7 @@ class KeygenState:
     seconds: Mapping[str, bytes] = field(default_factory=dict)
     complaints: frozenset[str] = frozenset()
     """Holders that were dealt a wrong share, and investigate."""
-    output: DKGOutput | None = None
-    recovery_data: bytes = b""
+    made: MadeKey | None = None
     statements: Mapping[str, bytes] = field(default_factory=dict)
     nonces: Mapping[tuple[Subset, str], bytes] = field(default_factory=dict)
     shares: Mapping[tuple[Subset, str], bytes] = field(default_factory=dict)
@@ -172,16 +171,17 @@ def _take_second(state: KeygenState, event: Round2Arrived) -> tuple[KeygenState,
     if state.dealt is None or len(state.seconds) < len(signers):
         return state, ()
     try:
-        certificate, output, recovery_data = chilldkg.coordinator_finalize(
+        certificate, output, data = chilldkg.coordinator_finalize(
             state.dealt, [state.seconds[name] for name in signers]
         )
+        made = MadeKey.of(output, state.terms.params, data)
     except FaultyParticipantError as error:
         return _fail(state, error.message, (signers[error.participant],), fault=Fault.HOLDER)
     except FaultyParticipantOrCoordinatorError as error:
         return _fail(state, error.message, (signers[error.participant],))
     except InvalidInput as error:
         return _malformed(state, error)
-    state = replace(state, output=output, recovery_data=recovery_data, since_ms=event.now_ms)
+    state = replace(state, made=made, since_ms=event.now_ms)
     return state, (SendFinish(message=certificate),)
 
 
@@ -218,15 +218,16 @@ def _take_verdict(state: KeygenState, event: VerdictArrived) -> tuple[KeygenStat
 
 
 def _may_answer_round2(state: KeygenState, signer: str) -> bool:
-    asked = state.dealt is not None and state.output is None
+    asked = state.dealt is not None and state.made is None
     return asked and signer not in state.seconds and signer not in state.complaints
 
 
 def _take_statement(state: KeygenState, event: StatementArrived) -> tuple[KeygenState, tuple[Command, ...]]:
-    if state.output is None or event.signer in state.statements:
+    made = state.made
+    if made is None or event.signer in state.statements:
         return state, ()
-    statement = codec.encode(state.terms.statement(event.signer, state.recovery_data))
-    if event.recovery_hash != recovery_hash(state.recovery_data):
+    statement = codec.encode(state.terms.statement(event.signer, made))
+    if event.recovery_hash != made.recovery_hash:
         return _fail(state, "it computed other recovery data", (event.signer,), fault=Fault.HOLDER)
     if not ed25519.verify(state.vote_keys.get(event.signer, b""), pae("vault", statement), event.signature):
         problem = "its statement does not verify under its vote key"
@@ -260,40 +261,36 @@ def _take_nonce(state: KeygenState, event: TrialNonceArrived) -> tuple[KeygenSta
 def _take_share(state: KeygenState, event: TrialShareArrived) -> tuple[KeygenState, tuple[Command, ...]]:
     key = (event.subset, event.signer)
     ready = _in_trials(state, event.subset, event.signer) and _has_all_nonces(state, event.subset)
-    output = state.output
-    if not ready or key in state.shares or output is None:
+    made = state.made
+    if not ready or key in state.shares or made is None:
         return state, ()
     members = state.members(event.subset)
     state = replace(state, shares={**state.shares, key: event.share}, since_ms=event.now_ms)
     if any((event.subset, name) not in state.shares for name in members):
         return state, ()
     try:
-        session = trial_session(
-            state.terms,
-            output,
-            state.recovery_data,
-            event.subset,
-            [state.nonces[event.subset, name] for name in members],
-        )
+        session = trial_session(made, event.subset, [state.nonces[event.subset, name] for name in members])
         signature = frost.aggregate([state.shares[event.subset, name] for name in members], session)
     except frost.InvalidContribution as error:
         suspects = () if error.signer_index is None else (members[error.signer_index],)
         fault = Fault.HOLDER if suspects else Fault.UNPROVEN
         return _fail(state, f"the trial of {', '.join(members)} failed: {error.contrib}", suspects, fault=fault)
     state = replace(state, signatures={**state.signatures, event.subset: signature})
-    return _finish(state) if len(state.signatures) == len(state.subsets) else (state, ())
+    return _finish(state, made) if len(state.signatures) == len(state.subsets) else (state, ())
 
 
-def _finish(state: KeygenState) -> tuple[KeygenState, tuple[Command, ...]]:
+def _finish(state: KeygenState, made: MadeKey) -> tuple[KeygenState, tuple[Command, ...]]:
     done = Generated(
         vault=Vault(
             order_hash=state.terms.order_hash,
-            recovery_data=state.recovery_data,
+            key=made.key,
+            recovery_hash=made.recovery_hash,
             statements=tuple(
                 VaultSignature(signer=name, signature=state.statements[name]) for name in state.terms.signers
             ),
             trials=tuple(Trial(signers=subset, signature=state.signatures[subset]) for subset in state.subsets),
-        )
+        ),
+        recovery=made.recovery,
     )
     return replace(state, outcome=done), (done,)
 
@@ -306,7 +303,7 @@ def _in_trials(state: KeygenState, subset: Subset, signer: str) -> bool:
 def _silent(state: KeygenState) -> tuple[str, ...]:
     """Who is waited for in the current phase."""
     signers = state.terms.signers
-    for answers, over in ((state.firsts, state.dealt), (state.seconds, state.output)):
+    for answers, over in ((state.firsts, state.dealt), (state.seconds, state.made)):
         if over is None:
             return tuple(name for name in signers if name not in answers)
     if len(state.statements) < len(signers):

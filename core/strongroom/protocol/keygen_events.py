@@ -182,9 +182,10 @@ class AskTrialShares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
-    """Done: the body of the vault's entry."""
+    """Done: the body of the vault's entry, and the recovery data that belongs to it."""
 
     vault: Vault
+    recovery: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

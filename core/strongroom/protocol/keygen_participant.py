@@ -24,13 +24,13 @@ from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.errors import SelfCheckFailed
 from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.key_material import trial_message
 from strongroom.protocol.keygen import (
     SILENCE_MS,
     Fault,
     KeygenRefused,
     KeygenTerms,
-    recovery_hash,
+    MadeKey,
     session_id,
     trial_session,
     trial_sets,
@@ -99,7 +99,7 @@ class Holding:
     terms: KeygenTerms
     signer: str
     output: DKGOutput
-    recovery_data: bytes
+    made: MadeKey
     since_ms: int
     nonces: Mapping[tuple[int, ...], SecretNonce] = field(default_factory=dict, repr=False)
 
@@ -221,12 +221,11 @@ def finish(attempt: Attempt, message: bytes, *, vote_key: SigningKey, now_ms: in
     """
     if not isinstance(attempt, Agreed) or has_expired(attempt, now_ms):
         raise _out_of_order(attempt, now_ms, "the end")
-    output, recovery_data = chilldkg.participant_finalize(attempt.state, message)
-    statement = sign_body("vault", attempt.terms.statement(attempt.signer, recovery_data), vote_key)
-    holding = Holding(
-        terms=attempt.terms, signer=attempt.signer, output=output, recovery_data=recovery_data, since_ms=now_ms
-    )
-    return holding, Finished(statement_signature=statement.signature, recovery_hash=recovery_hash(recovery_data))
+    output, data = chilldkg.participant_finalize(attempt.state, message)
+    made = MadeKey.of(output, attempt.terms.params, data)
+    statement = sign_body("vault", attempt.terms.statement(attempt.signer, made), vote_key)
+    holding = Holding(terms=attempt.terms, signer=attempt.signer, output=output, made=made, since_ms=now_ms)
+    return holding, Finished(statement_signature=statement.signature, recovery_hash=made.recovery_hash)
 
 
 def trial_commit(attempt: Attempt, subset: tuple[int, ...], *, random32: bytes, now_ms: int) -> tuple[Holding, bytes]:
@@ -241,7 +240,7 @@ def trial_commit(attempt: Attempt, subset: tuple[int, ...], *, random32: bytes, 
         secshare=share,
         pubshare=share.public(),
         thresh_pk_xonly=holding.output.threshold_pubkey[1:],
-        message=trial_message(holding.recovery_data, subset),
+        message=trial_message(holding.made.recovery_hash, subset),
         extra=session_id(holding.terms),
     )
     earlier = holding.nonces.get(subset)
@@ -267,7 +266,7 @@ def trial_sign(
         raise KeygenRefused(f"no unused nonce for the trial of {subset}: commit first")
     me = holding.terms.signers.index(holding.signer)
     try:
-        session = trial_session(holding.terms, holding.output, holding.recovery_data, subset, nonces)
+        session = trial_session(holding.made, subset, nonces)
         made = frost.sign(nonce, share, me, session)
     finally:
         nonce.wipe()

@@ -44,6 +44,14 @@ def _cases() -> dict[str, tuple[World, Callable[[Flip], Body]]]:
         last = vault.statements[-1]
         return replace(vault, statements=(*vault.statements[:-1], replace(last, signature=flip(last.signature))))
 
+    def flip_host_key(flip: Flip) -> Vault:
+        host_keys = (*vault.key.host_keys[:-1], flip(vault.key.host_keys[-1]))
+        return replace(vault, key=replace(vault.key, host_keys=host_keys))
+
+    def flip_commitment(flip: Flip) -> Vault:
+        commitments = (*vault.key.commitments[:-1], flip(vault.key.commitments[-1]))
+        return replace(vault, key=replace(vault.key, commitments=commitments))
+
     def flip_trial(flip: Flip) -> Vault:
         last = vault.trials[-1]
         return replace(vault, trials=(*vault.trials[:-1], replace(last, signature=flip(last.signature))))
@@ -63,7 +71,13 @@ def _cases() -> dict[str, tuple[World, Callable[[Flip], Body]]]:
         ),
         "approval": (world, lambda flip: Endorse(endorsement=_signed(endorse.endorsement, flip))),
         "freeze": (world, lambda flip: SignerFreeze(statement=_signed(freeze.statement, flip))),
-        "recovery data": (world, lambda flip: replace(vault, recovery_data=flip(vault.recovery_data))),
+        "recovery hash": (world, lambda flip: replace(vault, recovery_hash=flip(vault.recovery_hash))),
+        "chain code": (
+            world,
+            lambda flip: replace(vault, key=replace(vault.key, chain_code=flip(vault.key.chain_code))),
+        ),
+        "host key": (world, flip_host_key),
+        "commitment": (world, flip_commitment),
         "statement": (world, flip_statement),
         "trial": (world, flip_trial),
     }

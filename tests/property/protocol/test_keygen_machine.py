@@ -16,11 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from keygen_world import Generation
 from protocol_group import host_key
 from strongroom.crypto import bip340, chilldkg
-from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.key_material import public_shares, trial_message
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
 from strongroom.protocol.keygen import SILENCE_MS, Fault
+from strongroom.protocol.share_recovery import share_of
 
 SHAPES = st.sampled_from([(2, 2), (3, 2), (3, 3), (4, 2)])
 MASKS = st.integers(min_value=1, max_value=255)
@@ -144,12 +145,10 @@ class KeygenMachine(RuleBasedStateMachine):
             for name, attempt in self.generation.holders.items()
             if isinstance(attempt, participant.Holding)
         }
-        assert len({attempt.recovery_data for attempt in held.values()}) <= 1
+        assert len({attempt.made.recovery for attempt in held.values()}) <= 1
         for name, attempt in held.items():
-            public, _ = chilldkg.recover(None, attempt.recovery_data)
-            own, _ = chilldkg.recover(host_key(name), attempt.recovery_data)
-            assert public.threshold_pubkey == attempt.output.threshold_pubkey
-            assert own.secshare == attempt.output.secshare
+            assert attempt.made.key.commitments[0] == attempt.output.threshold_pubkey
+            assert share_of(host_key(name), attempt.made.recovery) == attempt.output.secshare
 
     def teardown(self) -> None:
         """Everything still on its way arrives, then time runs out: all hold a working key, or the attempt failed."""
@@ -169,20 +168,19 @@ class KeygenMachine(RuleBasedStateMachine):
         outcome = self.generation.state.outcome
         assert outcome is not None
         if isinstance(outcome, coordinator.Generated):
-            self.everybody_can_sign(outcome.vault)
+            self.everybody_can_sign(outcome)
         else:
             assert self.faulty or self.network_failed, outcome
 
-    def everybody_can_sign(self, vault: Any) -> None:
-        """Every holder recovers its share from the entry alone, and every trial verifies."""
-        output, _ = chilldkg.recover(None, vault.recovery_data)
+    def everybody_can_sign(self, generated: coordinator.Generated) -> None:
+        """Every holder recovers its share from what lies beside the log, and every trial verifies."""
+        vault = generated.vault
+        shares = public_shares(vault.key)
         for holder, name in enumerate(self.generation.terms.signers):
-            own, _ = chilldkg.recover(host_key(name), vault.recovery_data)
-            assert own.secshare is not None
-            assert own.secshare.public() == output.pubshares[holder]
+            assert share_of(host_key(name), generated.recovery).public() == shares[holder]
         for trial in vault.trials:
-            message = trial_message(vault.recovery_data, trial.signers)
-            assert bip340.verify(output.threshold_pubkey[1:], message, trial.signature)
+            message = trial_message(vault.recovery_hash, trial.signers)
+            assert bip340.verify(vault.key.commitments[0][1:], message, trial.signature)
 
 
 class LyingCoordinatorMachine(KeygenMachine):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 import pytest
 
 from ledger_world import HOUR_MS, World, generate, group_sign, sign
 from refusals import refusal_of
-from strongroom.crypto import chilldkg
-from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.key_material import key_hash, trial_message
 from strongroom.ledger.messages import Trial, VaultSignature, VaultStatement
 from strongroom.ledger.records import OrderState
 
@@ -33,7 +31,9 @@ def test_a_vault_has_the_key_its_holders_generated(world: World) -> None:
     made = world.generated["customer-1"]
     assert vault.group_key == made.output.threshold_pubkey
     assert vault.public_shares == made.output.pubshares
-    assert vault.chain_code == chilldkg.chain_code(chilldkg.transcript_bytes(made.recovery_data))
+    assert vault.chain_code == entry.key.chain_code
+    assert (vault.recovery_hash, vault.key_hash) == (entry.recovery_hash, key_hash(entry.key))
+    assert vault.host_keys == tuple(signer.host_key for signer in world.charter.signers)
     assert (vault.epoch, vault.highest_change, vault.born_ms) == (1, 0, world.time_ms)
     assert world.state.vault_by_key(vault.group_key) == vault
     record = world.state.order(order_hash)
@@ -77,14 +77,28 @@ def test_the_holders_must_be_those_ordered_in_their_order(world: World) -> None:
     entry = world.vault_entry(approved(world))
     for signers, threshold in ((("s2", "s1", "s3"), 2), (("s1", "s2", "s3"), 1), (("s1", "s2"), 2)):
         other = generate(signers, threshold, "other holders")
-        assert refusal_of(world, replace(entry, recovery_data=other.recovery_data)) == "VAULT_TRANSCRIPT"
+        assert refusal_of(world, replace(entry, key=other.made.key)) == "VAULT_KEY"
 
 
-def test_a_transcript_that_is_not_certified_is_refused(world: World) -> None:
+def test_key_material_that_gives_no_shares_is_refused(world: World) -> None:
+    """A threshold other than the number of coefficients, what is no point, and a share of nobody's secret."""
     entry = world.vault_entry(approved(world))
-    last = bytes([entry.recovery_data[-1] ^ 1])
-    assert refusal_of(world, replace(entry, recovery_data=entry.recovery_data[:-1] + last)) == "VAULT_TRANSCRIPT"
-    assert refusal_of(world, replace(entry, recovery_data=entry.recovery_data[:-1])) == "VAULT_TRANSCRIPT"
+    group, slope = entry.key.commitments
+    minus_group = bytes([group[0] ^ 1]) + group[1:]
+    for commitments in ((group,), (group, slope, slope), (group, bytes(33)), (bytes(33), slope), (group, minus_group)):
+        assert refusal_of(world, replace(entry, key=replace(entry.key, commitments=commitments))) == "VAULT_KEY"
+
+
+@pytest.mark.parametrize("part", ["commitments", "chain_code", "recovery_hash"])
+def test_what_the_holders_did_not_state_is_refused(world: World, part: str) -> None:
+    entry = world.vault_entry(approved(world))
+    group, slope = entry.key.commitments
+    changed = {
+        "commitments": replace(entry, key=replace(entry.key, commitments=(group, bytes([slope[0] ^ 1]) + slope[1:]))),
+        "chain_code": replace(entry, key=replace(entry.key, chain_code=bytes(32))),
+        "recovery_hash": replace(entry, recovery_hash=bytes(32)),
+    }
+    assert refusal_of(world, changed[part]) == "BAD_SIGNATURE"
 
 
 def test_every_holder_states_that_it_holds_a_share(world: World) -> None:
@@ -102,7 +116,8 @@ def test_a_statement_for_another_order_is_refused(world: World) -> None:
     statement = VaultStatement(
         log_id=world.log_id,
         order_hash=bytes(32),
-        recovery_hash=hashlib.sha256(entry.recovery_data).digest(),
+        recovery_hash=entry.recovery_hash,
+        key_hash=key_hash(entry.key),
         signer="s3",
     )
     other = VaultSignature(signer="s3", signature=sign("vault", statement, "s3 vote").signature)
@@ -130,7 +145,7 @@ def test_a_trial_signature_counts_for_its_own_subset_only(world: World) -> None:
     swapped = (first, replace(second, signature=first.signature))
     assert refusal_of(world, replace(entry, trials=swapped)) == "BAD_SIGNATURE"
     made = world.generated["customer-1"]
-    message = trial_message(made.recovery_data, (1, 2))
+    message = trial_message(entry.recovery_hash, (1, 2))
     by_others = Trial(signers=(1, 2), signature=group_sign(made.shares, made.output, (0, 2), message, ()))
     # Which subset made a Schnorr signature cannot be seen; that every holder can sign is each holder's own statement.
     world.log(replace(entry, trials=(first, by_others)))

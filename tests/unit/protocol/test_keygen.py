@@ -12,12 +12,13 @@ import pytest
 from keygen_world import ORDER, Generation, terms
 from protocol_group import host_key
 from protocol_world import LOG_ID, signing_key
-from strongroom.crypto import bip340, chilldkg
+from strongroom.crypto import bip340
 from strongroom.crypto.errors import InvalidContribution, InvalidInput
-from strongroom.ledger.handlers.vaults import trial_message
+from strongroom.ledger.key_material import public_shares, trial_message
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
 from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenRefused, session_id, trial_sets
+from strongroom.protocol.share_recovery import share_of
 
 E = TypeVar("E", bound=coordinator.Event)
 
@@ -25,24 +26,23 @@ E = TypeVar("E", bound=coordinator.Event)
 @pytest.mark.parametrize(("n", "t"), [(1, 1), (2, 2), (3, 2), (5, 3), (4, 1)])
 def test_a_vault_is_generated_whose_parts_verify(n: int, t: int) -> None:
     generation = Generation(n, t)
-    vault = generation.generated()
-    output, params = chilldkg.recover(None, vault.recovery_data)
-    assert (params.t, params.n) == (t, n)
+    vault = generation.generated().vault
+    assert (vault.key.threshold, len(public_shares(vault.key))) == (t, n)
     assert vault.order_hash == ORDER
     assert [item.signer for item in vault.statements] == list(generation.terms.signers)
     assert {identifier for trial in vault.trials for identifier in trial.signers} == set(range(n))
     for trial in vault.trials:
-        message = trial_message(vault.recovery_data, trial.signers)
-        assert bip340.verify(output.threshold_pubkey[1:], message, trial.signature)
+        message = trial_message(vault.recovery_hash, trial.signers)
+        assert bip340.verify(vault.key.commitments[0][1:], message, trial.signature)
 
 
-def test_every_holder_recovers_its_share_from_the_entry_alone() -> None:
+def test_every_holder_recovers_its_share_from_its_host_key_and_what_lies_beside_the_log() -> None:
     generation = Generation()
-    vault = generation.generated()
+    generated = generation.generated()
+    assert hashlib.sha256(generated.recovery).digest() == generated.vault.recovery_hash
     for name, attempt in generation.holders.items():
         assert isinstance(attempt, participant.Holding)
-        recovered, _ = chilldkg.recover(host_key(name), vault.recovery_data)
-        assert recovered.secshare == attempt.output.secshare
+        assert share_of(host_key(name), generated.recovery) == attempt.output.secshare
 
 
 @pytest.mark.parametrize(("n", "t"), [(n, t) for n in range(1, 9) for t in range(1, n + 1)])

@@ -92,7 +92,7 @@ async def test_attack_forged_certificate_with_fetched_entries(cluster: Cluster) 
     signer = cluster.signers["s1"]
     final = signer.copy.final_size
     with pytest.raises(BadCertificate):
-        await CatchUp(signer.copy, signer.voting, fetch).run(wanted)
+        await cluster.catch_up(signer.name, fetch).run(wanted)
     assert (signer.copy.size, signer.store.size(), signer.copy.final_size) == (fork, fork, final)
 
 
@@ -121,7 +121,7 @@ async def test_certificate_of_another_state_makes_nothing_final_while_fetching(c
 
     signer = cluster.signers["s1"]
     assert signer.copy.final_size < final_size(wrong)
-    await CatchUp(signer.copy, signer.voting, fetch).run(wanted)
+    await cluster.catch_up(signer.name, fetch).run(wanted)
     assert signer.copy.final_size < final_size(wrong)
 
 
@@ -143,7 +143,7 @@ async def test_rejection_in_a_branch_that_is_replaced_is_kept(cluster: Cluster) 
         )
 
     signer = cluster.signers["s1"]
-    await CatchUp(signer.copy, signer.voting, fetch).run(lacking(cluster))
+    await cluster.catch_up(signer.name, fetch).run(lacking(cluster))
     assert signer.copy.replica.root_at(world.replica.size) == world.replica.root_at(world.replica.size)
     assert [item.kind for item in signer.inbox.items] == ["rejection"]
     assert [item.kind for item in cluster.restart("s1").inbox.items] == ["rejection"]
@@ -224,7 +224,7 @@ class EndingCall:
 async def test_failed_database_stops_the_daemon_though_the_stream_ends_too(_: int) -> None:
     services: Any = BrokenService()
     session = link._Session(
-        EndingCall(), services, lambda fetch: CatchUp(*[None] * 2, fetch), open_log(stream=io.StringIO())
+        EndingCall(), services, lambda source: CatchUp(*[None] * 2, source), open_log(stream=io.StringIO())
     )  # type: ignore[arg-type]
     with pytest.raises(StoreFailed):
         await session.serve()
@@ -262,7 +262,7 @@ async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Clus
         with pytest.raises(link.LinkFailed):
             await session._send(pb.Failed(reason="LATE"))
         with pytest.raises(link.LinkFailed):
-            await session._fetch(0, 1)
+            await session.batches(0, 1)
 
 
 async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster: Cluster) -> None:

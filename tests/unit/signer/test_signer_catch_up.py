@@ -33,8 +33,7 @@ def catch_up(cluster: Cluster, name: str, *, donor: str = "s2", most: int = 2) -
         answer = cluster.ask(donor, pb.FetchBatches(first_index=first, end_index=end))
         return batches_of(answer)[:most]
 
-    signer = cluster.signers[name]
-    return CatchUp(signer.copy, signer.voting, fetch)
+    return cluster.catch_up(name, fetch, donor=donor)
 
 
 def missing_of(cluster: Cluster, name: str, request: object) -> EntriesMissing:
@@ -147,7 +146,7 @@ async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
 
     for fetch in (lie, nothing, elsewhere, garbage):
         with pytest.raises((CannotCatchUp, Refused)):
-            await CatchUp(signer.copy, signer.voting, fetch).run(missing.certificate)
+            await cluster.catch_up(signer.name, fetch).run(missing.certificate)
         assert (signer.copy.size, signer.store.size(), signer.copy.replica.head()) == before
     await catch_up(cluster, "s1").run(missing.certificate)
     assert signer.copy.size == cluster.world.replica.size
@@ -174,5 +173,5 @@ async def test_endless_entries_without_a_certificate_are_cut_off(
 
     signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
-        await CatchUp(signer.copy, signer.voting, bare).run(missing.certificate)
+        await cluster.catch_up("s1", bare).run(missing.certificate)
     assert asked < 30

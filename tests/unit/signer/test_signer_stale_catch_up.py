@@ -13,7 +13,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Tick
 from strongroom.ledger.replica import Batch, Preview
 from strongroom.protocol.certificates import certificate_from_votes
-from strongroom_signer.catch_up import CannotCatchUp, CatchUp
+from strongroom_signer.catch_up import CannotCatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.requests import LogBatch
 from strongroom_signer.voting import EntriesMissing
@@ -65,7 +65,7 @@ async def test_attack_branch_of_an_earlier_term_that_arrives_after_a_later_certi
 
     signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
-        await CatchUp(signer.copy, signer.voting, fetch).run(missing.value.certificate)
+        await cluster.catch_up(signer.name, fetch).run(missing.value.certificate)
     assert signer.voting.state.held == cluster.certificate
     assert signer.copy.replica.root_at(fork + 1) == world.replica.root_at(fork + 1)
     assert signer.store.entry(fork) == world.previews[-1].batch.entries[0]
@@ -88,7 +88,7 @@ async def test_target_of_an_earlier_term_is_not_fetched_at_all(cluster: Cluster)
 
     signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
-        await CatchUp(signer.copy, signer.voting, fetch).run(missing.value.certificate)
+        await cluster.catch_up(signer.name, fetch).run(missing.value.certificate)
 
 
 async def test_attack_same_entries_in_other_batches_keep_no_signer_out_of_a_term(cluster: Cluster) -> None:
@@ -115,7 +115,7 @@ async def test_attack_same_entries_in_other_batches_keep_no_signer_out_of_a_term
         return batches_of(cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end)))
 
     signer = cluster.signers["s1"]
-    await CatchUp(signer.copy, signer.voting, fetch).run(missing.value.certificate)
+    await cluster.catch_up(signer.name, fetch).run(missing.value.certificate)
     signer.voting.adopt()
     assert signer.copy.size == alone.size
     cluster.restart("s1")

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LinkRequest(_message.Message):
-    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed", "keygen_complaint", "keygen_finding")
+    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed", "keygen_complaint", "keygen_finding", "fetch_recovery", "recovery_data")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,8 @@ class LinkRequest(_message.Message):
     FAILED_FIELD_NUMBER: _ClassVar[int]
     KEYGEN_COMPLAINT_FIELD_NUMBER: _ClassVar[int]
     KEYGEN_FINDING_FIELD_NUMBER: _ClassVar[int]
+    FETCH_RECOVERY_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     hello: Hello
@@ -54,10 +56,12 @@ class LinkRequest(_message.Message):
     failed: Failed
     keygen_complaint: KeygenComplaint
     keygen_finding: KeygenFinding
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ...) -> None: ...
+    fetch_recovery: FetchRecovery
+    recovery_data: RecoveryData
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ...) -> None: ...
 
 class LinkResponse(_message.Message):
-    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate")
+    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate", "fetch_recovery", "recovery_data")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +82,8 @@ class LinkResponse(_message.Message):
     FAILED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     KEYGEN_INVESTIGATE_FIELD_NUMBER: _ClassVar[int]
+    FETCH_RECOVERY_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     welcome: Welcome
@@ -98,7 +104,9 @@ class LinkResponse(_message.Message):
     failed: Failed
     quarantined: Quarantined
     keygen_investigate: KeygenInvestigate
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ...) -> None: ...
+    fetch_recovery: FetchRecovery
+    recovery_data: RecoveryData
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("signer", "log_id", "boot_id", "version", "term", "size", "certificate", "rule_set", "alarm")
@@ -169,7 +177,7 @@ class TermOpened(_message.Message):
     def __init__(self, term: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Append(_message.Message):
-    __slots__ = ("term", "first_index", "entries", "size", "root", "certificate", "commit_for")
+    __slots__ = ("term", "first_index", "entries", "size", "root", "certificate", "commit_for", "recovery_data")
     TERM_FIELD_NUMBER: _ClassVar[int]
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +185,7 @@ class Append(_message.Message):
     ROOT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FOR_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
     term: int
     first_index: int
     entries: _containers.RepeatedScalarFieldContainer[bytes]
@@ -184,7 +193,8 @@ class Append(_message.Message):
     root: bytes
     certificate: bytes
     commit_for: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, term: _Optional[int] = ..., first_index: _Optional[int] = ..., entries: _Optional[_Iterable[bytes]] = ..., size: _Optional[int] = ..., root: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., commit_for: _Optional[_Iterable[int]] = ...) -> None: ...
+    recovery_data: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, term: _Optional[int] = ..., first_index: _Optional[int] = ..., entries: _Optional[_Iterable[bytes]] = ..., size: _Optional[int] = ..., root: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., commit_for: _Optional[_Iterable[int]] = ..., recovery_data: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Voted(_message.Message):
     __slots__ = ("vote", "commitments", "cosignature", "final_size")
@@ -421,6 +431,18 @@ class Batches(_message.Message):
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     batches: _containers.RepeatedCompositeFieldContainer[_types_pb2.LogBatch]
     def __init__(self, batches: _Optional[_Iterable[_Union[_types_pb2.LogBatch, _Mapping]]] = ...) -> None: ...
+
+class FetchRecovery(_message.Message):
+    __slots__ = ("hashes",)
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RecoveryData(_message.Message):
+    __slots__ = ("recovery_data",)
+    RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
+    recovery_data: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, recovery_data: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Raised(_message.Message):
     __slots__ = ("freezes", "orders", "endorsements", "reinstatements")

@@ -1,0 +1,106 @@
+"""Recovery data: what lies beside the log so that a host key gives the share of a vault's current epoch back.
+
+The log holds its SHA-256 alone, so that the data of an epoch that is over can be deleted everywhere. Nothing in it is
+secret: shares are encrypted to their holders' host keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from strongroom.crypto import chilldkg
+from strongroom.crypto.chilldkg import DKGOutput
+from strongroom.ledger import codec
+from strongroom.ledger.codec import message
+from strongroom.ledger.messages import MAX_HOLDERS, MAX_RECOVERY_BYTES, KeyMaterial
+from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.state import VAULTS, record_key
+
+__all__ = [
+    "GeneratedRecovery",
+    "Recovery",
+    "RedistributedRecovery",
+    "decode_recovery",
+    "hashes_written",
+    "key_of_generation",
+    "recovery_hash",
+    "recovery_of_generation",
+]
+
+
+@message
+class GeneratedRecovery:
+    """Of the first epoch: ChillDKG's own recovery data, signed by all holders."""
+
+    data: bytes = codec.data(1, max_length=MAX_RECOVERY_BYTES)
+
+
+@message
+class RedistributedRecovery:
+    """Of a later epoch: the sums of what the dealers of a redistribution sent."""
+
+    vault: str = codec.name(1)
+    epoch: int = codec.u64(2)
+    threshold: int = codec.u64(3)
+    host_keys: tuple[bytes, ...] = codec.repeated_fixed(4, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Of the new holders, in participant order."""
+    pubnonces: tuple[bytes, ...] = codec.repeated_fixed(5, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Ephemeral key of each dealer, in dealing order."""
+    commitments: tuple[bytes, ...] = codec.repeated_fixed(6, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Sums of the dealers' commitments, as many as the threshold; the first is the group key."""
+    encrypted_shares: tuple[bytes, ...] = codec.repeated_fixed(7, 32, minimum=1, maximum=MAX_HOLDERS)
+    """Sums of the encrypted shares, one for each new holder."""
+
+
+@message
+class Recovery:
+    """The recovery data of one epoch of one vault."""
+
+    source: GeneratedRecovery | RedistributedRecovery = codec.oneof({1: GeneratedRecovery, 2: RedistributedRecovery})
+
+
+def recovery_hash(data: bytes) -> bytes:
+    """SHA-256 of recovery data as it is stored, 32 bytes."""
+    return sha256(data).digest()
+
+
+def decode_recovery(data: bytes) -> Recovery:
+    """Decode recovery data.
+
+    Raises:
+        NotCanonical: it is longer than 40,000 bytes, or malformed; whoever sent it is at fault.
+    """
+    return codec.decode(Recovery, data, max_size=MAX_RECOVERY_BYTES)
+
+
+def hashes_written(writes: Mapping[bytes, bytes]) -> frozenset[bytes]:
+    """Hashes of the recovery data of every vault record among these writes to a state."""
+    place = record_key(VAULTS, 0)[:-8]
+    return frozenset(
+        codec.decode(VaultRecord, data).recovery_hash for key, data in writes.items() if key.startswith(place)
+    )
+
+
+def recovery_of_generation(data: bytes) -> bytes:
+    """ChillDKG's recovery data in the form in which it is stored and hashed."""
+    return codec.encode(Recovery(source=GeneratedRecovery(data=data)))
+
+
+def key_of_generation(output: DKGOutput, params: chilldkg.SessionParams, data: bytes) -> KeyMaterial:
+    """The public side of a key that ChillDKG generated.
+
+    Args:
+        output: The result of the generation.
+        params: Its session parameters.
+        data: ChillDKG's recovery data.
+
+    Raises:
+        RecoveryDataError: the recovery data is not certified.
+    """
+    return KeyMaterial(
+        threshold=params.t,
+        commitments=output.commitments,
+        host_keys=params.hostpubkeys,
+        chain_code=chilldkg.chain_code(chilldkg.transcript_bytes(data)),
+    )
