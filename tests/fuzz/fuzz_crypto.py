@@ -20,6 +20,9 @@ from strongroom.crypto.chilldkg_messages import (
 from strongroom.crypto.curve import Point
 from strongroom.crypto.frost import SecretNonce, Session, SignersContext, nonce_agg
 from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.ledger import codec
+from strongroom.ledger.recovery import decode_recovery, recovery_of_generation
+from strongroom.protocol.share_recovery import share_of
 
 NAMES: Final = ("s1", "s2", "s3")
 
@@ -93,7 +96,9 @@ def take_investigation(data: bytes) -> None:
 
 
 def take_stored_recovery(data: bytes) -> None:
-    exact(decode_recovery, data)
+    found = total(decode_recovery, data)
+    if found is not None and codec.encode(found) != data:
+        raise ValueError("recovery data has two encodings")
     total(share_of, generation()["keys"][0], data)
 
 

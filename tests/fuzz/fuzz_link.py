@@ -253,6 +253,7 @@ def frame_seeds() -> Iterator[bytes]:
     yield pb.LinkRequest(seq=2, reply_to=2, failed=pb.Failed(reason="A", message="b")).SerializeToString()
     yield pb.LinkRequest(seq=2, raised=pb.Raised(freezes=[signed])).SerializeToString()
     yield pb.LinkRequest(seq=2, fetch_batches=pb.FetchBatches(end_index=3)).SerializeToString()
+    yield pb.LinkRequest(seq=2, fetch_recovery=pb.FetchRecovery(hashes=[bytes(32)])).SerializeToString()
 
 
 @target(
@@ -279,7 +280,16 @@ async def meet(frame: pb.LinkRequest) -> None:
     link = SignerLink(
         SignerHello(signer="s1", boot_id=bytes(16), version="1", term=1, size=0, certificate=None, rule_set=1, alarm="")
     )
-    asked = [pb.Promise(), pb.Append(), pb.Commit(), pb.Release(), pb.Certify(), pb.Explain(), pb.FetchBatches()]
+    asked = [
+        pb.Promise(),
+        pb.Append(),
+        pb.Commit(),
+        pb.Release(),
+        pb.Certify(),
+        pb.Explain(),
+        pb.FetchBatches(),
+        pb.FetchRecovery(),
+    ]
     futures = [link.post(body) for body in asked]
 
     async def serve(_: SignerLink, asked_for: pb.LinkRequest) -> Any:

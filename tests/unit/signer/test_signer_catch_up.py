@@ -171,7 +171,6 @@ async def test_endless_entries_without_a_certificate_are_cut_off(
             for one in batches_of(answer)[:1]
         )
 
-    signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
         await cluster.catch_up("s1", bare).run(missing.certificate)
     assert asked < 30

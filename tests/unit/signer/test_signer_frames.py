@@ -28,6 +28,7 @@ GOOD: dict[str, Any] = {
     "trial_sign": pb.TrialSign(order_hash=bytes(32), attempt=1, signers=[0], nonces=[bytes(66)]),
     "explain": pb.Explain(order_hash=bytes(32)),
     "fetch_batches": pb.FetchBatches(first_index=0, end_index=1),
+    "fetch_recovery": pb.FetchRecovery(hashes=[bytes(32)]),
 }
 
 
@@ -73,6 +74,12 @@ def test_well_formed_requests_are_read(kind: str) -> None:
         ("commit", pb.Commit(term=1, entry_indexes=[2**63]), "commit.entry_indexes"),
         ("release", pb.Release(sets=[pb.SigningSet(entry_index=2**63, commitments=[SIGNED])]), "sets.entry_index"),
         ("fetch_batches", pb.FetchBatches(first_index=2**63, end_index=2**64 - 1), "fetch_batches.first_index"),
+        ("append", pb.Append(entries=[b"e"], size=1, root=bytes(32), recovery_data=[b""]), "append.recovery_data"),
+        ("append", pb.Append(entries=[b"e"], size=1, root=bytes(32), recovery_data=[bytes(40_001)]), "recovery_data"),
+        ("append", pb.Append(entries=[b"e"], size=1, root=bytes(32), recovery_data=[bytes(40_000)] * 105), "together"),
+        ("fetch_recovery", pb.FetchRecovery(), "fetch_recovery.hashes"),
+        ("fetch_recovery", pb.FetchRecovery(hashes=[bytes(31)]), "fetch_recovery.hashes"),
+        ("fetch_recovery", pb.FetchRecovery(hashes=[bytes(32)] * 101), "fetch_recovery.hashes"),
         ("welcome", pb.Welcome(), "no request"),
         ("batches", pb.Batches(), "no request"),
     ],
