@@ -172,7 +172,7 @@ async def carry(
         field = next(item.name for item in honest.DESCRIPTOR.fields if item.message_type == body.DESCRIPTOR)
         getattr(honest, field).CopyFrom(body)
         said = say(honest)
-        if said is None and frame.HasField("fetch_batches"):
+        if said is None and (frame.HasField("fetch_batches") or frame.HasField("fetch_recovery")):
             # A coordinator that rebuilds itself waits 20 s for one who is silent here: too long for a fuzzer.
             said = pb.LinkRequest(seq=honest.seq, reply_to=honest.reply_to, failed=pb.Failed(reason="NOT_TODAY"))
         if said is None:
