@@ -203,7 +203,7 @@ class World:
         self.replica = Replica(self.base, log_id=self.log_id)
         self.previews: list[Preview] = []
         self.generated: dict[str, Generated] = {}
-        self.recovery: dict[bytes, bytes] = {}
+        self.recovery_data: dict[bytes, bytes] = {}
         self._numbers = count()
 
     @classmethod
@@ -400,7 +400,7 @@ class World:
         generated = generate(wanted.signers, wanted.threshold, label or wanted.name)
         self.generated[wanted.name] = generated
         made = generated.made
-        self.recovery[made.recovery_hash] = made.recovery
+        self.recovery_data[made.recovery_hash] = made.recovery
         named = recovery_hash or made.recovery_hash
         statements = tuple(
             VaultSignature(
@@ -425,7 +425,7 @@ class World:
     def recovery_of(self, preview: Preview) -> list[bytes]:
         """The recovery data that signers must be given with a batch."""
         wanted = sorted(hashes_written(preview.overlay.writes))
-        return [self.recovery[name] for name in wanted if name in self.recovery]
+        return [self.recovery_data[name] for name in wanted if name in self.recovery_data]
 
     def make_vault(self, name: str, signers: tuple[str, ...] = ("s1", "s2", "s3"), threshold: int = 2) -> None:
         """Order, approve and generate a vault."""

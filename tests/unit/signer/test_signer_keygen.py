@@ -64,7 +64,7 @@ def generate(cluster: Cluster, order: bytes, attempt: int = 1) -> Any:
     while waiting:
         command = waiting.pop(0)
         if isinstance(command, coordinator.Generated):
-            world.recovery[command.vault.recovery_hash] = command.recovery
+            world.recovery_data[command.vault.recovery_hash] = command.recovery
             return command.vault
         for event in answers(cluster, command, {"order_hash": order, "attempt": attempt}):
             state, more = coordinator.step(state, event)
@@ -138,7 +138,7 @@ def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cl
     world, order = cluster.world, ordered(cluster)
     junk = codec.encode(Recovery(source=GeneratedRecovery(data=bytes(100))))
     name = hashlib.sha256(junk).digest()
-    world.recovery[name] = junk
+    world.recovery_data[name] = junk
     world.log(world.vault_entry(order, recovery_hash=name))
     cluster.tick(2)
     cluster.deliver()
