@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin import networks
 from strongroom.chains.bitcoin.keys import VaultKey
@@ -28,6 +30,7 @@ __all__ = [
     "balance_of",
     "derive_address",
     "integer_of",
+    "milliseconds_of",
     "said_of",
     "same_count",
     "signed_pb",
@@ -170,6 +173,18 @@ def integer_of(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
         raise NotProven(f"an amount must be at most {_MAX_DIGITS} decimal digits, not {text[:_MAX_DIGITS]!r}")
     return int(text)
+
+
+def milliseconds_of(stamp: Timestamp) -> int:
+    """A time of the coordinator's as Unix milliseconds.
+
+    Raises:
+        NotProven: it lies outside the years 1 to 9999, so that it is no time at all; the coordinator is at fault.
+    """
+    try:
+        return stamp.ToMilliseconds()
+    except ValueError:
+        raise NotProven("the coordinator gave a time that no clock shows") from None
 
 
 def said_of(body: bytes) -> tuple[str, Verb, bytes]:

@@ -15,7 +15,7 @@ from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
-from strongroom_client.answers import STATUS_NAMES, OrderStatus, Receipt, said_of
+from strongroom_client.answers import STATUS_NAMES, OrderStatus, Receipt, milliseconds_of, said_of
 from strongroom_client.channel import Endpoint, call, open_channel
 from strongroom_client.errors import NotProven, remote_error
 from strongroom_client.orders import Seen, order_hash
@@ -173,8 +173,8 @@ class Client:
             status=STATUS_NAMES.get(view.status, "unspecified"),
             waits_for=view.waits_for,
             plans=tuple(view.plans),
-            submitted_ms=view.submit_time.ToMilliseconds(),
-            updated_ms=view.update_time.ToMilliseconds(),
+            submitted_ms=milliseconds_of(view.submit_time),
+            updated_ms=milliseconds_of(view.update_time),
         )
 
     async def _vaults(self, method: Any, request_type: Any) -> list[Proven[VaultRecord]]:

@@ -1,4 +1,4 @@
-"""Evidence against signers in words: what a record proves, and what nobody may conclude from it."""
+"""Evidence against signers in words: what it proves, what nobody may conclude from it, and what an order settles."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from strongroom.protocol.evidence import Fault, Proven
+from strongroom.ledger.messages import ReinstateSigner
+from strongroom.model.ids import LogId
+from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, verify_evidence
+from strongroom_client.errors import NotFound, NotProven
+from strongroom_client.treasury import TreasuryClient
 
-__all__ = ["FAULT_TEXTS", "FaultText", "headline", "not_proven"]
+__all__ = ["FAULT_TEXTS", "FaultText", "evidence_warnings", "headline", "not_proven"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +77,20 @@ def not_proven(proven: Proven) -> tuple[str, ...]:
     else:
         lines.insert(1, "that coins were lost or could have been: what it sent can delay a payment, not change one")
     return tuple(lines)
+
+
+async def evidence_warnings(client: TreasuryClient, action: ReinstateSigner, log_id: LogId) -> tuple[str, ...]:
+    """What to tell before an order that settles evidence is signed: that nobody has it, or that it says another thing.
+
+    Such an order can be meant: the record may lie with a signer or an auditor alone.
+    """
+    name = action.evidence_hash
+    try:
+        proven = verify_evidence(await client.evidence_record(name), log_id=log_id)
+    except NotFound:
+        return (f"the coordinator has no evidence {name.hex()}: what this order would settle cannot be seen here",)
+    except (NotProven, EvidenceInvalid) as error:
+        return (f"what the coordinator has as evidence {name.hex()} does not hold: {error.message}",)
+    if proven.signer != action.signer:
+        return (f"evidence {name.hex()} is against {proven.signer}, and settles nothing for {action.signer}",)
+    return ()

@@ -62,6 +62,8 @@ async def serve(folder: Path, config: CoordinatorConfig, *, clock: Clock, random
     tls = load_tls(folder, config, organisation=genesis.charter.organisation)
     revoked = None if config.revoked is None else folder / config.revoked
     revocations = Revocations(revoked, tls.certificate_authority, clock)
+    if revoked is None:
+        log.warning("revocations.none", effect="no stolen certificate is refused: set revoked in [server]")
     storage = Storage.open(storage_url(folder, config))
     try:
         side = build_ledger_side(

@@ -23,6 +23,7 @@ from strongroom_coordinator.chain.node import NodeUnavailable
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.ledger_side import build_ledger_side
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.integration import IntegrationService
 from strongroom_coordinator.rpc.requests import page_of, page_token
 from strongroom_coordinator.rpc.server import build_edge_side
@@ -60,7 +61,7 @@ class Services:
         genesis = GenesisFile(genesis=world.genesis(), charter=world.charter, log_id=world.log_id)
         side = build_ledger_side(storage, genesis, config, clock=clock, random=bytes, evidence_folder=folder)
         node: Any = NoNode()
-        edge = build_edge_side(side, world.charter, config, node=node, clock=clock)
+        edge = build_edge_side(side, world.charter, config, node=node, clock=clock, revocations=Revocations.none(clock))
         self.methods: list[tuple[Any, Any]] = []
         for service, module in (
             (TreasuryService(edge.parts), treasury_pb),

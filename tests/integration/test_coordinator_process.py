@@ -106,7 +106,9 @@ def test_daemon_runs_until_it_is_told_to_stop(tmp_path: Path, inputs: dict[str, 
     with subprocess.Popen([*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True) as daemon:
         try:
             assert daemon.stderr is not None
-            ready = next(line for line in map(json.loads, daemon.stderr) if line["event"] == "daemon.ready")
+            lines = map(json.loads, daemon.stderr)
+            assert next(lines)["event"] == "revocations.none"
+            ready = next(line for line in lines if line["event"] == "daemon.ready")
             assert int((data / "listen.port").read_text()) == ready["port"]
             second = subprocess.run(
                 [*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True, timeout=30, check=False

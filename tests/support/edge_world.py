@@ -38,6 +38,7 @@ from strongroom_coordinator.app import server_options
 from strongroom_coordinator.chain.json_rpc import JsonRpcNode
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.ledger_side import build_ledger_side
+from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.server import EdgeSide, add_services, build_edge_side
 from strongroom_coordinator.storage.engine import Storage, migrate
 
@@ -74,7 +75,8 @@ class EdgeSite(Site):
             evidence_folder=path / "evidence",
         )
         node = JsonRpcNode(self.node.url, self.node.cookie_file)
-        edge = build_edge_side(side, self.world.charter, settings, node=node, clock=self.clock)
+        revocations = Revocations.none(self.clock)
+        edge = build_edge_side(side, self.world.charter, settings, node=node, clock=self.clock, revocations=revocations)
         server = grpc.aio.server(options=server_options(), interceptors=edge.interceptors)
         health_servicer = health.aio.HealthServicer()
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(side.links, server)

@@ -323,7 +323,10 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
         )
 
     def GetEvidence(self, request: Any, context: Any) -> Iterator[Any]:
-        found = next(data for data in self.evidence if evidence_hash(data) == request.hash)
+        found = next((data for data in self.evidence if evidence_hash(data) == request.hash), None)
+        if found is None:
+            abort(context, grpc.StatusCode.NOT_FOUND, "NO_SUCH_THING", "there is no such evidence")
+            return
         for start in range(0, len(found), 100):
             yield self.told("GetEvidence", pb.GetEvidenceResponse(chunk=found[start : start + 100]))
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.text import Text
 
-from strongroom.ledger.messages import CancelWithdraw, Order, Verb, Withdraw
+from strongroom.ledger.messages import CancelWithdraw, Order, ReinstateSigner, Verb, Withdraw
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus, Receipt
@@ -30,6 +30,7 @@ from strongroom_client.cli.shared_signing import (
 )
 from strongroom_client.display import OrderSheet, facts_of, kind_of, make_sheet, twin_warnings, twins_of
 from strongroom_client.errors import DeadlineExceeded, Unavailable
+from strongroom_client.evidence import evidence_warnings
 from strongroom_client.orders import Action, DraftedOrder, Seen, draft, fingerprint
 from strongroom_client.person_key import PersonKey
 from strongroom_client.profile import Memory, Profile, load_profile
@@ -51,10 +52,10 @@ _COMMANDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Beside:
-    """What stands beside a new order: the order that it cancels, and those with the same payment."""
+    """What stands beside a new order: the order that it cancels, and what speaks for thinking twice."""
 
     target: Order | None
-    twins: tuple[OrderStatus, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,8 @@ class Looked:
     sheet: OrderSheet
     seen: Seen
     trust: Trust
+    warnings: tuple[str, ...] = ()
+    """Beyond those of the sheet."""
 
 
 async def look(profile_file: Path, text: str) -> Looked:
@@ -85,7 +88,16 @@ async def look(profile_file: Path, text: str) -> Looked:
             others=await _others(opened, status.order),
             target=target,
         )
-        return Looked(sheet=sheet, seen=seen, trust=trust)
+        return Looked(sheet=sheet, seen=seen, trust=trust, warnings=await _about_evidence(opened, status.order))
+
+
+async def _about_evidence(opened: Session, order: Order) -> tuple[str, ...]:
+    action = order.action
+    return (
+        await evidence_warnings(opened.client, action, opened.profile.log_id)
+        if isinstance(action, ReinstateSigner)
+        else ()
+    )
 
 
 async def _others(opened: Session, order: Order) -> list[OrderStatus]:
@@ -217,7 +229,7 @@ def initiate(
     profile = load_profile(profile_file)
     trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
     show([] if yes else [_draft_text(drafted, trust, extra.target)])
-    show(Text(f"Warning: {line}", style="bold yellow") for line in twin_warnings(extra.twins))
+    _warn(extra.warnings)
     confirm("Sign and submit this order?", yes=yes)
     with unlock(profile, passphrase_file) as key:
         _check_key(trust, key)
@@ -269,7 +281,13 @@ async def _prepare(
         if isinstance(wanted, CancelWithdraw):
             target = (await opened.client.order(OrderHash(wanted.order_hash))).order
         others = await _others(opened, drafted.order)
-        return trust, seen, drafted, _Beside(target=target, twins=twins_of(drafted.order, others, now_ms()))
+        twins = twin_warnings(twins_of(drafted.order, others, now_ms()))
+        warnings = (*twins, *await _about_evidence(opened, drafted.order))
+        return trust, seen, drafted, _Beside(target=target, warnings=warnings)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    show(Text(f"Warning: {line}", style="bold yellow") for line in warnings)
 
 
 def _draft_text(drafted: DraftedOrder, trust: Trust, target: Order | None) -> Text:
@@ -290,6 +308,7 @@ def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
     """Show what is about to be signed, if it is of the kind this command is for."""
     sheet = looked.sheet
     show(sheet_parts(sheet))
+    _warn(looked.warnings)
     if sheet.kind not in kinds:
         short = sheet.hash.hex()[:16]
         raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{_COMMANDS[sheet.kind]}`")

@@ -14,6 +14,7 @@ from strongroom.ledger.messages import ReinstateSigner
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import write_evidence_file
+from strongroom_client.answers import milliseconds_of
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, profile_option, run, session
 from strongroom_client.cli.shared_orders import approve as approve_order
@@ -137,7 +138,7 @@ async def _evidence(profile: Path, out: Path | None) -> list[dict[str, Any]]:
                     "fault": str(proven.fault),
                     "headline": headline(proven),
                     "detail": proven.detail,
-                    "found": time_text(item.find_time.ToMilliseconds()),
+                    "found": time_text(milliseconds_of(item.find_time)),
                     "operator_cleared": item.operator_cleared,
                     "order": item.order_hash.hex() or None,
                 }

@@ -69,13 +69,11 @@ class Border(grpc.aio.ServerInterceptor):
 
     Args:
         organisation: The organisation that certificates must name.
-        revocations: Says whose certificates are revoked; None when nobody checks.
+        revocations: Says whose certificates are revoked.
         max_call_s: Longest unary call.
     """
 
-    def __init__(
-        self, organisation: str, revocations: Revocations | None = None, *, max_call_s: float = MAX_CALL_S
-    ) -> None:
+    def __init__(self, organisation: str, revocations: Revocations, *, max_call_s: float = MAX_CALL_S) -> None:
         self._organisation = organisation
         self._revocations = revocations
         self._max_call_s = max_call_s
@@ -175,8 +173,7 @@ class Border(grpc.aio.ServerInterceptor):
             raise
 
     def _require_not_revoked(self, certificate: x509.Certificate) -> None:
-        if self._revocations is not None:
-            self._revocations.check(certificate)
+        self._revocations.check(certificate)
 
 
 class _RefusedCallers:

@@ -61,7 +61,7 @@ class EdgeSide:
     journal: OrderJournal
     node: BitcoinNode
     organisation: str
-    revocations: Revocations | None = None
+    revocations: Revocations
 
     @property
     def interceptors(self) -> list[Any]:
@@ -103,7 +103,7 @@ def build_edge_side(
     *,
     node: BitcoinNode,
     clock: Clock,
-    revocations: Revocations | None = None,
+    revocations: Revocations,
 ) -> EdgeSide:
     """Wire this half to the ledger half.
 

@@ -123,6 +123,7 @@ def test_no_evidence_is_said_so(office: Office) -> None:
 
 
 def test_a_reinstatement_is_ordered_and_approved_by_the_quorum(office: Office, case: Case) -> None:
+    office.treasury.evidence = [votes_of(case)]
     name = evidence_hash(votes_of(case)).hex()
     order = sign(office, "dave", "signers", "reinstate", "s1", name)["order"]
     shown = act(
@@ -132,11 +133,38 @@ def test_a_reinstatement_is_ordered_and_approved_by_the_quorum(office: Office, c
         typed="y\n",
     ).output
     assert all(words in shown for words in ("Return of a signer", "s1", name))
+    assert "Warning" not in shown
     sign(office, "bob", "signers", "reinstate", order, "--approve")
     record = office.world.state.order(bytes.fromhex(order))
     assert record is not None
     assert record.state is OrderState.DONE
     assert decode_order(record.order).action == ReinstateSigner(signer="s1", evidence_hash=bytes.fromhex(name))
+
+
+def test_who_settles_evidence_that_nobody_has_or_that_names_another_signer_is_warned(
+    office: Office, case: Case
+) -> None:
+    phrase = ("--passphrase-file", str(office.passphrase_file))
+    name = evidence_hash(votes_of(case)).hex()
+    shown = act(office, "dave", "signers", "reinstate", "s1", name, *phrase, code=1, typed="n\n").output
+    assert f"Warning: the coordinator has no evidence {name}" in " ".join(shown.split())
+    office.treasury.evidence = [votes_of(case)]
+    shown = act(office, "dave", "signers", "reinstate", "s2", name, *phrase, code=1, typed="n\n").output
+    assert f"Warning: evidence {name} is against s1" in " ".join(shown.split())
+    order = sign(office, "dave", "signers", "reinstate", "s2", name)["order"]
+    shown = act(office, "alice", "signers", "reinstate", order, "--approve", *phrase, code=1, typed="n\n").output
+    assert f"Warning: evidence {name} is against s1" in " ".join(shown.split())
+
+
+def test_a_time_that_no_clock_shows_is_no_answer(office: Office, case: Case) -> None:
+    office.treasury.evidence = [votes_of(case)]
+
+    def never(response: Any) -> Any:
+        response.evidence[0].find_time.seconds = 10**15
+        return response
+
+    office.treasury.lies["ListEvidence"] = never
+    assert "NOT_PROVEN" in act(office, "alice", "signers", "evidence", code=4).output
 
 
 @pytest.mark.parametrize("words", [("s9", "00" * 32), ("s1", "abc"), ("s1",)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import charter_builder as builder
 from ledger_world import World
+from strongroom.ledger.charter import Group
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
 from strongroom.ledger.messages import ReinstateSigner, Verb
@@ -49,6 +51,27 @@ def test_people_outside_the_quorum_do_not_count(world: World) -> None:
     with pytest.raises(Refused) as caught:
         world.approve(order, "dave")
     assert caught.value.reason == "NOT_AN_APPROVER"
+
+
+@pytest.mark.parametrize(("person", "may"), [("dave", True), ("alice", True), ("erin", False), ("shop", False)])
+def test_only_officers_and_the_unfreeze_quorum_may_ask_for_it(person: str, may: bool) -> None:
+    """dave is an officer alone, alice may unfreeze alone, erin is neither."""
+    people = ("alice", "bob", "carol", "dave", "erin")
+    groups = (
+        Group(name="treasury", members=people),
+        Group(name="integrations", members=("shop",)),
+        Group(name="admins", members=("alice", "bob", "carol")),
+        Group(name="guards", members=("dave",)),
+    )
+    everybody = (*(builder.person(name) for name in people), builder.person("shop", machine=True))
+    world = World.started(people=everybody, groups=groups, officers="guards")
+    entry = world.order_entry(world.order(ReinstateSigner(signer="s2", evidence_hash=EVIDENCE)), person)
+    if may:
+        world.log(entry)
+        return
+    with pytest.raises(Refused) as caught:
+        world.log(entry)
+    assert caught.value.reason == "INITIATOR_NOT_ALLOWED"
 
 
 def test_a_rejection_ends_it_for_ever(world: World) -> None:

@@ -225,7 +225,7 @@ class _Stop(_ByThoseNamed):
         check_scope(state, self.action.scope, self.action.vault)
 
     def may_initiate(self, state: State, person: str) -> bool:
-        return any(group.name == state.charter.officers and person in group.members for group in state.charter.groups)
+        return _is_officer(state, person)
 
     def is_approver(self, state: State, person: str) -> bool:
         return person in quorum_members(state.charter, state.charter.unfreeze)
@@ -252,6 +252,11 @@ class _Stop(_ByThoseNamed):
         if freeze is not None and freeze.lapses_ms and quorum.allowed:
             state.change_freeze(replace(freeze, lapses_ms=0), now_ms=at.time_ms)
         return record
+
+
+def _is_officer(state: State, person: str) -> bool:
+    """Whether the charter names this person among those who may freeze."""
+    return any(group.name == state.charter.officers and person in group.members for group in state.charter.groups)
 
 
 class _ByUnfreezeQuorum(_WaitsWhileOpen):
@@ -288,6 +293,10 @@ class _Reinstate(_ByUnfreezeQuorum):
     """Like an unfreeze it ends a precaution: whoever may let a vault go may let a signer sign again."""
 
     action: ReinstateSigner
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        # Nobody is harmed by a signer that stays away, so this order need not be open to everybody as an unfreeze is.
+        return self.is_approver(state, person) or _is_officer(state, person)
 
     def check(self, state: State, at: Position) -> None:
         if all(signer.name != self.action.signer for signer in state.charter.signers):
