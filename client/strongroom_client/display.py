@@ -14,9 +14,10 @@ from typing import Final
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.judge import endorsed, rejected_by, withdrawal_of
+from strongroom.ledger.judge import endorsed, quorum_of, rejected_by, withdrawal_of
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
@@ -35,6 +36,7 @@ from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdra
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus
+from strongroom_client.display_charter import amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
 from strongroom_client.orders import fingerprint
 from strongroom_client.trust import Trust
@@ -55,7 +57,7 @@ __all__ = [
 
 SOON_MS: Final = 15 * 60_000
 STALE_MS: Final = 10 * 60_000
-_ENDED: Final = frozenset({Code.REJECTED, Code.CANCELLED, Code.DONE, Code.ORDER_EXPIRED})
+_ENDED: Final = frozenset({Code.REJECTED, Code.CANCELLED, Code.DONE, Code.LAPSED, Code.ORDER_EXPIRED})
 _KINDS: Final = {
     Withdraw: "withdraw",
     CancelWithdraw: "cancel",
@@ -64,8 +66,9 @@ _KINDS: Final = {
     Unfreeze: "unfreeze",
     ReinstateSigner: "reinstate",
     AddDestination: "add-destination",
-    RemoveDestination: "remove-destination",
+    AmendCharter: "amend-charter",
     BreakGlass: "break-glass",
+    RemoveDestination: "remove-destination",
 }
 
 
@@ -164,8 +167,13 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
         case ReinstateSigner() as action:
             yield Fact(key="signer", label="Signs again", text=action.signer)
             yield Fact(key="evidence", label="Settles evidence", text=action.evidence_hash.hex())
-        case AddDestination() | RemoveDestination() | BreakGlass() as action:
-            yield from starmap(_fact, recovery_facts(action, charter))
+        case AddDestination() | RemoveDestination() | BreakGlass() | AmendCharter() as action:
+            told = (
+                amendment_facts(action, charter)
+                if isinstance(action, AmendCharter)
+                else recovery_facts(action, charter)
+            )
+            yield from starmap(_fact, told)
 
 
 def _fact(key: str, label: str, text: str) -> Fact:
@@ -184,6 +192,26 @@ def judged_here(
         destination: For a withdrawal, the proven entry of its destination in the address book.
     """
     record, charter = status.proven.record, trust.charter
+    ended = _ended(status, now_ms)
+    if ended is not None:
+        return ended
+    match status.order.action:
+        case Withdraw() as action:
+            payment = withdrawal_of(action, destination)
+            return judge_withdrawal(charter, payment, endorsed(record), at_ms=now_ms, window_total=None)
+        case Freeze():
+            return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
+        case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() as action:
+            return judge_quorum(charter, quorum_of(charter, action), endorsed(record), at_ms=now_ms)
+        case AddDestination() | BreakGlass() as action:
+            return judged_recovery(charter, action, record, now_ms)
+        case CancelWithdraw() | RemoveDestination():
+            return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+
+
+def _ended(status: OrderStatus, now_ms: int) -> Judgement | None:
+    """Why no word counts any more; None while words do."""
+    record = status.proven.record
     person = rejected_by(record)
     if person is not None or record.state is OrderState.REJECTED:
         return _no(Code.REJECTED, f"{person} rejected it, which is for ever")
@@ -191,20 +219,14 @@ def judged_here(
         return _no(Code.CANCELLED, "the order was cancelled")
     if record.state is OrderState.DONE and not isinstance(status.order.action, Freeze):  # approvals make it last
         return _no(Code.DONE, "the order has acted")
+    if record.state is OrderState.LAPSED:
+        return _no(Code.LAPSED, "it could no longer act when its time came: make a new one")
+    if record.state is OrderState.SCHEDULED:
+        when = f"at {time_text(record.due_ms)}" if record.due_ms else "when what it began is finished"
+        return _no(Code.DELAY_RUNNING, f"it has its quorum and acts by itself {when}")
     if status.order.expires_ms <= now_ms and not record.plans:
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
-    match status.order.action:
-        case Withdraw() as action:
-            payment = withdrawal_of(action, destination)
-            return judge_withdrawal(charter, payment, endorsed(record), at_ms=now_ms, window_total=None)
-        case CreateVault():
-            return judge_quorum(charter, charter.vault_creation, endorsed(record), at_ms=now_ms)
-        case Unfreeze() | Freeze() | ReinstateSigner():
-            return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
-        case AddDestination() | BreakGlass() as action:
-            return judged_recovery(charter, action, record, now_ms)
-        case CancelWithdraw() | RemoveDestination():
-            return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+    return None
 
 
 def _with_freezes(judgement: Judgement, standing: Sequence[FreezeRecord]) -> Judgement:

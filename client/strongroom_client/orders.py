@@ -10,6 +10,7 @@ from typing import Final
 from strongroom.ledger import codec
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
@@ -33,6 +34,7 @@ Action = (
     | Freeze
     | Unfreeze
     | ReinstateSigner
+    | AmendCharter
     | AddDestination
     | RemoveDestination
     | BreakGlass

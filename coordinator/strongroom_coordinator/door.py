@@ -86,7 +86,7 @@ class TakenBatch:
     pending: tuple[Pending, ...]
     plans: tuple[tuple[int, Plan], ...]
     has_substance: bool
-    """Whether anything but a tick is in it."""
+    """Whether anything but a tick is in it, or a scheduled order acts with it."""
     is_full: bool
     """Whether a plan had no room in it: ask for plans again."""
 
@@ -101,6 +101,7 @@ class Door:
         self._draft: Draft | None = None
         self._time_ms = 0
         self._bytes = 0
+        self._acts = False
         self._drafted: list[Pending] = []
         self._waiting: deque[Pending] = deque()
         self.is_open = False
@@ -175,7 +176,7 @@ class Door:
             pending=drafted,
             plans=tuple(planned),
             is_full=is_full,
-            has_substance=bool(drafted or planned or any(not isinstance(body, Tick) for body in forced)),
+            has_substance=bool(drafted or planned or self._acts or any(not isinstance(body, Tick) for body in forced)),
         )
 
     def _plan(self, plans: Callable[[State, int], Sequence[Plan]]) -> tuple[list[tuple[int, Plan]], bool]:
@@ -210,7 +211,10 @@ class Door:
             self._draft = replica.draft()
             self._bytes = 0
             # Log time never falls, whatever this machine's clock does.
-            self._time_ms = max(self._clock.wall_ms(), replica.state().time_ms)
+            state = replica.state()
+            self._time_ms = max(self._clock.wall_ms(), state.time_ms)
+            due_ms = state.next_due_ms
+            self._acts = due_ms is not None and due_ms <= self._time_ms
         return self._draft
 
     def _has_room(self) -> bool:

@@ -78,6 +78,7 @@ class Sequencer:
         self._term = 0
         self._refused_plans: set[bytes] = set()
         """Plans that signers just refused; made again from the same coins, they would be the very same."""
+        self._due_again_s = 0.0
         self._stamped: tuple[int, float] | None = None
         self._certified: list[Callable[[Batch, Certificate], None]] = []
         self._final: list[Callable[[int], None]] = []
@@ -294,9 +295,7 @@ class Sequencer:
         tick_at = loop.time() + (0 if first else self._tick_s) if waits or first else None
         while True:
             self._woken.clear()
-            plans = self._plans if self._plans_wanted and not self._is_new_log() else None
-            self._plans_wanted = False
-            batch = self._door.take(plans=plans, forced=(self._genesis,) if self._is_new_log() else ())
+            batch = self._take_batch()
             if batch is None and tick_at is not None and loop.time() >= tick_at:
                 batch = self._tick()
                 tick_at = loop.time() + TICK_AGAIN_S
@@ -305,7 +304,36 @@ class Sequencer:
                 return batch
             if tick_at is None:
                 self._rounds.hand_out(self._ledger.certificate)
-            await self._wait(None if tick_at is None else tick_at - loop.time())
+            due_s = self._due_in_s()
+            wake_at = [
+                at for at in (tick_at, None if due_s is None else loop.time() + max(due_s, 0.0)) if at is not None
+            ]
+            await self._wait(min(wake_at) - loop.time() if wake_at else None)
+
+    def _take_batch(self) -> TakenBatch | None:
+        """A batch of what waits, of the plans that it makes possible, and of a tick when a scheduled order is due."""
+        plans = self._plans if self._plans_wanted and not self._is_new_log() else None
+        self._plans_wanted = False
+        forced = (self._genesis,) if self._is_new_log() else ()
+        due_s = self._due_in_s()
+        if due_s is not None and due_s <= 0:
+            try:
+                # The order acts with the tick, so that plans after it are already made by what it changed.
+                return self._door.take(plans=self._plans, forced=(Tick(),))
+            except Refused as refusal:
+                # It then acts with the next entry of somebody else's, or when this may be tried again.
+                log.warning("tick.refused", reason=refusal.reason, message=refusal.message)
+                self._due_again_s = asyncio.get_running_loop().time() + TICK_AGAIN_S
+        return self._door.take(plans=plans, forced=forced)
+
+    def _due_in_s(self) -> float | None:
+        """Seconds until a tick is due that lets the next scheduled order act; None if none is scheduled."""
+        state = self._ledger.replica.state()
+        due_ms = state.next_due_ms
+        if due_ms is None:
+            return None
+        at_once = (due_ms - max(self._clock.wall_ms(), state.time_ms)) / 1000
+        return max(at_once, self._due_again_s - asyncio.get_running_loop().time())
 
     def _tick(self) -> TakenBatch | None:
         """A batch of a tick alone; None when the coordinator's bytes of the day are used up.

@@ -14,6 +14,7 @@ from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
@@ -222,7 +223,15 @@ class Views:
 
     def _status(self, record: OrderRecord, order: Order, plans: Sequence[PlanOverview], *, expired: bool) -> Status:
         match order.action:
-            case CreateVault() | Freeze() | Unfreeze() | ReinstateSigner() | AddDestination() | RemoveDestination():
+            case (
+                CreateVault()
+                | Freeze()
+                | Unfreeze()
+                | ReinstateSigner()
+                | AmendCharter()
+                | AddDestination()
+                | RemoveDestination()
+            ):
                 return self._ledger_status(record, expired)
             case BreakGlass():
                 return self._recovery_status(record, plans, expired)
@@ -235,6 +244,9 @@ class Views:
     def _ledger_status(record: OrderRecord, expired: bool) -> Status:
         if record.state is OrderState.DONE:
             return Status.DONE
+        if record.state is OrderState.SCHEDULED:
+            # It has its quorum, so its expiry ends it no more.
+            return Status.OPEN
         return Status.NEVER_WILL_BE_PAID if expired or record.state is not OrderState.OPEN else Status.OPEN
 
     def _cancel_status(self, record: OrderRecord, plans: Sequence[PlanOverview], expired: bool) -> Status:
@@ -316,6 +328,8 @@ class Views:
             return f"nothing: {person} rejected it"
         if record.state in (OrderState.CANCELLED, OrderState.EXCLUDING):
             return "nothing: it was cancelled"
+        if record.state is OrderState.LAPSED:
+            return "nothing: it could no longer act when its time came"
         if not plans:
             return "nothing: it expired"
         false = next((plan.why_dead for plan in plans if plan.can_never_confirm), "")

@@ -18,10 +18,12 @@ from typing import Final
 from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
+from strongroom.ledger.charter import decode_charter
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.judge import withdrawal_of
+from strongroom.ledger.judge import quorum_of, withdrawal_of
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CreateVault,
     Endorse,
@@ -178,6 +180,8 @@ class Inbox:
         known = record.order if record is not None else order
         if known and not self._may_reject(rejection.person, _order_of(known, self._copy.log_id)):
             raise BadWord(f"no rule names {rejection.person} as an approver of this order")
+        if known and _is_void(rejection, _order_of(known, self._copy.log_id)):
+            raise BadWord(f"the amendment takes the very key by which {rejection.person} rejects it")
         item = InboxItem(
             id=hashlib.sha256(signed[0].body).digest(),
             kind="rejection",
@@ -196,10 +200,8 @@ class Inbox:
             case Withdraw():
                 payment = withdrawal_of(order.action, state.destination_of(order.action))
                 return named_approver(charter, person, payment)
-            case CreateVault():
-                return person in quorum_members(charter, charter.vault_creation)
-            case Unfreeze() | ReinstateSigner():
-                return person in quorum_members(charter, charter.unfreeze)
+            case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter():
+                return person in quorum_members(charter, quorum_of(charter, order.action))
             case AddDestination():
                 return charter.destinations is not None and person in quorum_members(charter, charter.destinations)
             case BreakGlass():
@@ -364,6 +366,17 @@ class Inbox:
         for said in self._said.values():
             if isinstance(said, Endorsement):
                 self._rejecters.setdefault(said.order_hash, []).append(said.person)
+
+
+def _is_void(rejection: Endorsement, order: Order) -> bool:
+    """Whether the order amends the charter so that the key of this rejection is in it no more."""
+    if not isinstance(order.action, AmendCharter):
+        return False
+    try:
+        proposed = decode_charter(order.action.charter)
+    except codec.NotCanonical as error:
+        raise BadWord(f"the charter that the order proposes is not canonical: {error.message}") from None
+    return not person_key_known(proposed, rejection.person, rejection.key)
 
 
 def _order_of(data: bytes, log_id: bytes) -> Order:

@@ -12,6 +12,7 @@ import grpc
 
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
+from strongroom.ledger.messages import MAX_ORDER_BYTES
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.inbox import Inbox
@@ -21,7 +22,6 @@ from strongroom_signer.quarantine import Quarantine
 __all__ = ["OperatorServer", "prepare_socket", "remove_socket", "socket_address"]
 
 MAX_SOCKET_PATH: Final = 100
-MAX_ORDER_BYTES: Final = 16_384
 MAX_ENDORSEMENTS: Final = 8
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -29,6 +29,7 @@ from strongroom.ledger.key_material import key_hash, trial_message
 from strongroom.ledger.messages import (
     AddDestination,
     Adopt,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     Change,
@@ -86,6 +87,7 @@ Action = (
     | Freeze
     | Unfreeze
     | ReinstateSigner
+    | AmendCharter
     | AddDestination
     | RemoveDestination
     | BreakGlass
@@ -271,8 +273,11 @@ class World:
         }
         return codec.encode(Order(**{**defaults, **parts}))
 
-    def endorsement(self, person: str, verb: Verb, order: bytes, /, **parts: Any) -> Signed:
-        """A signed endorsement; `order` is the order's bytes or its 32-byte hash; `parts` replace fields."""
+    def endorsement(self, person: str, verb: Verb, order: bytes, /, label: str = "", **parts: Any) -> Signed:
+        """A signed endorsement; `order` is the order's bytes or its 32-byte hash; `parts` replace fields.
+
+        It is signed by the key of `label`, of the person's own name when there is none.
+        """
         size = self.replica.size
         defaults: dict[str, Any] = {
             "log_id": self.log_id,
@@ -282,9 +287,9 @@ class World:
             "head_root": self.replica.root_at(size),
             "expires_ms": self.time_ms + 2 * DAY_MS,
             "person": person,
-            "key": builder.signing_key(person).public,
+            "key": builder.signing_key(label or person).public,
         }
-        return sign("endorsement", Endorsement(**{**defaults, **parts}), person)
+        return sign("endorsement", Endorsement(**{**defaults, **parts}), label or person)
 
     def order_entry(self, order: bytes, initiator: str, *approvers: str) -> OrderEntry:
         said = [self.endorsement(initiator, Verb.INITIATE, order)]
@@ -319,6 +324,17 @@ class World:
     def pay(self, vault: str, amount_sat: int, *approvers: str, **parts: Any) -> bytes:
         """Log an approved withdrawal, initiated by shop; return its hash."""
         return self.submit(self.withdrawal(vault, amount_sat, **parts), "shop", *(approvers or ("alice", "bob")))
+
+    def amendment(self, **parts: Any) -> AmendCharter:
+        """The charter in force with these parts replaced, and the next version unless they say otherwise."""
+        now = self.state.charter
+        return AmendCharter(
+            charter=encode_charter(replace(now, **{"version": now.version + 1, **parts})), handover_expires_ms=0
+        )
+
+    def amend(self, *approvers: str, initiator: str = "dave", **parts: Any) -> bytes:
+        """Log an amendment with its approvals, alice's and bob's unless others are named; return its hash."""
+        return self.submit(self.amendment(**parts), initiator, *(approvers or ("alice", "bob")))
 
     def cancel(self, order_hash: bytes, person: str = "shop", max_fee: int = 20_000) -> bytes:
         return self.submit(CancelWithdraw(order_hash=order_hash, max_fee=max_fee), person)

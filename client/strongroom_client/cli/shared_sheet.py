@@ -27,6 +27,7 @@ _TITLES: Final = {
     "freeze": "Freeze",
     "unfreeze": "End of a freeze",
     "reinstate": "Return of a signer",
+    "amend-charter": "Amendment of the charter",
 }
 _VERDICTS: Final = {
     Verdict.WOULD_SIGN: ("would sign", "green"),
@@ -41,6 +42,8 @@ _STATES: Final = {
     OrderState.CANCELLED: "cancelled: never will be paid",
     OrderState.EXCLUDING: "being cancelled: payable until the cancellation's transaction confirms",
     OrderState.DONE: "done",
+    OrderState.SCHEDULED: "approved: it acts by itself when its time comes",
+    OrderState.LAPSED: "lapsed: it could no longer act when its time came",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin.policy import MAX_INDEX
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Endorsement, Order, OrderEntry, Signed, Withdraw
+from strongroom.ledger.messages import MAX_ORDER_BYTES, Endorse, Endorsement, Order, OrderEntry, Signed, Withdraw
 from strongroom_coordinator.rpc.errors import InvalidRequest
 from strongroom_coordinator.views import Status
 
@@ -31,7 +31,6 @@ __all__ = [
     "vault_name",
 ]
 
-MAX_ORDER_BYTES: Final = 16_384
 MAX_BODY_BYTES: Final = 4_096
 MAX_ENDORSEMENTS: Final = 64
 MAX_BULK: Final = 500

@@ -125,7 +125,7 @@ def _write(connection: Connection, *, orders: list[bytes], kind: str, size: int,
 
 def _has_ended(state: State, order_hash: bytes) -> bool:
     record = state.order(order_hash)
-    ended = (OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXCLUDING)
+    ended = (OrderState.REJECTED, OrderState.CANCELLED, OrderState.EXCLUDING, OrderState.LAPSED)
     return record is not None and (record.state in ended or rejected_by(record) is not None)
 
 

@@ -1,5 +1,6 @@
 """`apply`: one entry changes the state, or is refused and leaves no trace. Deterministic; time is log time only.
 
+An order that was scheduled acts at the first entry whose time is not before its own, and before that entry is handled.
 The coordinator asks before it appends, each signer before it votes, and an auditor for every entry ever logged; all run
 this code. Rule set 1 is the only one so far; a charter that asks for another is refused at the genesis.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from strongroom.ledger.handlers.actions import act_of
 from strongroom.ledger.handlers.freezing import apply_signer_freeze
 from strongroom.ledger.handlers.genesis import apply_genesis
 from strongroom.ledger.handlers.orders import apply_endorse, apply_order
@@ -16,8 +18,9 @@ from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
 from strongroom.ledger.handlers.vaults import apply_vault
 from strongroom.ledger.messages import Endorse, Entry, Genesis, OrderEntry, Plan, SignerFreeze, Tick, Vault
 from strongroom.ledger.mutable_state import MutableState
-from strongroom.ledger.reasons import Refused, refused
-from strongroom.ledger.records import QuotaRecord
+from strongroom.ledger.reasons import Refused, StateDamaged, refused
+from strongroom.ledger.records import OrderState, QuotaRecord
+from strongroom.ledger.state import decode_order
 
 __all__ = ["apply"]
 
@@ -43,11 +46,11 @@ def apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) -> 
     try:
         _apply(state, entry, entry_bytes, index)
     except Refused as refusal:
-        state.overlay.rollback()
+        state.rollback()
         refusal.facts["entry"] = str(index)
         raise
     except BaseException:
-        state.overlay.rollback()
+        state.rollback()
         raise
     state.overlay.commit()
 
@@ -60,10 +63,20 @@ def _apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) ->
         raise refused("ENTRY_TIME_FELL", f"the entry's time {entry.time_ms} is before {state.time_ms}")
     if not isinstance(entry.body, Genesis) and state.charter_record is None:
         raise refused("GENESIS_MISSING", "the first entry of a log is its genesis")
+    _act_when_due(state, at)
     author = _handle(state, entry, at)
     if author is not None:
         _check_quota(state, author, len(entry_bytes), at)
     state.append_leaf(index, entry_bytes, entry.time_ms)
+
+
+def _act_when_due(state: MutableState, at: Position) -> None:
+    """Let every scheduled order act whose time has come, before the entry itself is looked at."""
+    while (record := state.due_order(at.time_ms)) is not None:
+        changed = act_of(decode_order(record.order)).due(state, record, at)
+        if changed.state is OrderState.SCHEDULED and changed.due_ms:
+            raise StateDamaged(f"order {record.hash.hex()} was due at {record.due_ms} and did not act")
+        state.change_order(changed)
 
 
 def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:

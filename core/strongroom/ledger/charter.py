@@ -14,7 +14,8 @@ from strongroom.ledger.messages import KeyType
 from strongroom.model.ids import LogId
 
 RULE_SET = 1
-MAX_CHARTER_BYTES = 60_000
+MAX_CHARTER_BYTES = 40_000
+"""So that a whole charter fits an order that amends it, and that order an entry with its endorsements."""
 
 
 @message
@@ -214,7 +215,7 @@ class Charter:
 
 
 def encode_charter(charter: Charter) -> bytes:
-    """Canonical bytes of a charter, at most 60,000."""
+    """Canonical bytes of a charter, at most 40,000."""
     return codec.encode(charter)
 
 

@@ -24,6 +24,7 @@ from strongroom.ledger.charter_check_rules import (
     network_of,
 )
 from strongroom.ledger.charter_findings import Finding, Level, Report, error, warning
+from strongroom.ledger.messages import MAX_ENTRY_BYTES
 from strongroom.ledger.rules import quorum_members
 from strongroom.model.quantities import MAX_DECIMALS
 
@@ -69,8 +70,8 @@ def check_charter(charter: Charter, *, networks_allowed: Sequence[str] = DEFAULT
 
 
 def _general(charter: Charter) -> Iterator[Finding]:
-    if charter.version != 1:
-        yield error("version", f"is {charter.version}, and amendments are not in rule set 1", "write version = 1")
+    if charter.version == 0:
+        yield error("version", "is 0", "write version = 1, and one more in each amendment")
     if charter.rule_set != RULE_SET:
         yield error("rule_set", f"{charter.rule_set} is not known here", f"write rule_set = {RULE_SET}")
     size = len(encode_charter(charter))
@@ -191,6 +192,9 @@ def _settings(charter: Charter) -> Iterator[Finding]:
     for where, value in positive.items():
         if value == 0:
             yield error(where, "is 0, so nothing could ever be paid, written or stopped by it", "write more than 0")
+    if 0 < log.person_bytes_per_day < MAX_ENTRY_BYTES:
+        what = "may be less than an amendment of the charter takes, which then could never be logged"
+        yield warning("log.person_bytes_per_day", what, f"write {MAX_ENTRY_BYTES} or more")
     if 0 < fees.per_vault < fees.per_plan:
         yield warning("fees.per_vault", "is below per_plan", "raise it, or lower what one transaction may cost")
 

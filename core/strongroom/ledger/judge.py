@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 
 from strongroom.ledger.address_book import listing_of
 from strongroom.ledger.break_glass import judge_break_glass
-from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter import Charter, Quorum, decode_charter
+from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
@@ -29,13 +31,16 @@ from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
 from strongroom.ledger.state import State, decode_order
+from strongroom.model.quantities import time_text
 
 __all__ = [
     "breaks_glass",
+    "charter_of",
     "endorsed",
     "judge_addition",
     "judge_order",
     "judge_release",
+    "quorum_of",
     "rejected_by",
     "vault_of",
     "withdrawal_of",
@@ -56,6 +61,17 @@ def withdrawal_of(action: Withdraw, destination: DestinationRecord | None) -> Wi
         destination=action.destination,
         listing=listing_of(destination),
     )
+
+
+def quorum_of(charter: Charter, action: CreateVault | Unfreeze | ReinstateSigner | AmendCharter) -> Quorum:
+    """Return whose approval an order needs that one quorum decides."""
+    match action:
+        case CreateVault():
+            return charter.vault_creation
+        case Unfreeze() | ReinstateSigner():
+            return charter.unfreeze
+        case AmendCharter():
+            return charter.admin
 
 
 def judge_addition(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> Judgement:
@@ -98,6 +114,21 @@ def vault_of(state: State, order: Order) -> str | None:
             return None
 
 
+def charter_of(record: OrderRecord) -> tuple[bytes, Charter]:
+    """Return the charter that an order to amend proposes: its canonical bytes, and the same decoded.
+
+    Raises:
+        StateDamaged: it is no such order, or was recorded without being checked.
+    """
+    action = decode_order(record.order).action
+    if not isinstance(action, AmendCharter):
+        raise StateDamaged(f"order {record.hash.hex()} does not amend the charter")
+    try:
+        return action.charter, decode_charter(action.charter)
+    except NotCanonical as error:
+        raise StateDamaged(f"the charter of order {record.hash.hex()} is damaged: {error.message}") from error
+
+
 def judge_order(
     state: State,
     record: OrderRecord,
@@ -134,10 +165,9 @@ def judge_order(
             return judge_withdrawal(state.charter, payment, endorsed(record), at_ms=now_ms, window_total=total)
         case AddDestination():
             return judge_addition(state.charter, endorsed(record), at_ms=now_ms)
-        case CreateVault():
-            return judge_quorum(state.charter, state.charter.vault_creation, endorsed(record), at_ms=now_ms)
-        case Unfreeze() | ReinstateSigner():
-            return judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=now_ms)
+        case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter():
+            quorum = quorum_of(state.charter, order.action)
+            return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
         case CancelWithdraw() | Freeze() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
@@ -192,6 +222,12 @@ def _ended(record: OrderRecord) -> Judgement | None:
             return _no(Code.CANCELLED, "the order was cancelled: make a new order")
         case OrderState.DONE:
             return _no(Code.DONE, "the order has acted")
+        case OrderState.LAPSED:
+            return _no(Code.LAPSED, "the order could no longer act when its time came: make a new one")
+        case OrderState.SCHEDULED if record.due_ms:
+            return _no(Code.DELAY_RUNNING, f"it acts by itself at {time_text(record.due_ms)}")
+        case OrderState.SCHEDULED:
+            return _no(Code.DELAY_RUNNING, "it has begun, and acts when what it began is finished")
         case _:
             return None
 

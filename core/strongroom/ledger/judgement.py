@@ -40,6 +40,8 @@ class Code(StrEnum):
     CANCELLED = "CANCELLED"
     DONE = "DONE"
     """The order acted in the ledger itself."""
+    LAPSED = "LAPSED"
+    """The order could no longer act when its time came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

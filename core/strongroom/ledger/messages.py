@@ -14,6 +14,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.codec import message
 
 MAX_ENTRY_BYTES = 65_535
+MAX_ORDER_BYTES = 45_000
 MAX_BATCH_ENTRIES = 4_096
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_PLANS_PER_ORDER = 64
@@ -132,6 +133,19 @@ class ReinstateSigner:
 
 
 @message
+class AmendCharter:
+    """Put the next version of the charter in force; the admin quorum of the charter in force.
+
+    What loosens waits out the charter's loosening delay, what only tightens acts at once.
+    """
+
+    charter: bytes = codec.data(1, max_length=40_000)
+    """Canonical bytes of the whole new charter; its version is one above the one in force."""
+    handover_expires_ms: int = codec.u64(2)
+    """Log time at which a change of the witness set lapses; 0 when the set stays."""
+
+
+@message
 class AddDestination:
     """Add an address to the address book; the charter's quorum for destinations, then the cooling-off."""
 
@@ -181,6 +195,7 @@ class Order:
         | Freeze
         | Unfreeze
         | ReinstateSigner
+        | AmendCharter
         | AddDestination
         | RemoveDestination
         | BreakGlass
@@ -192,6 +207,7 @@ class Order:
             13: Freeze,
             14: Unfreeze,
             15: ReinstateSigner,
+            16: AmendCharter,
             19: AddDestination,
             20: RemoveDestination,
             21: BreakGlass,
@@ -422,7 +438,7 @@ class Certificate:
 class Genesis:
     """The first entry: the charter and its adoption by the administrators' quorum."""
 
-    charter: bytes = codec.data(1, max_length=60_000)
+    charter: bytes = codec.data(1, max_length=40_000)
     adoptions: tuple[Signed, ...] = codec.repeated(2, Signed, minimum=1, maximum=64)
 
 
@@ -430,7 +446,7 @@ class Genesis:
 class OrderEntry:
     """An order enters the log, with its initiator's endorsement among the endorsements."""
 
-    order: bytes = codec.data(1, max_length=16_384)
+    order: bytes = codec.data(1, max_length=MAX_ORDER_BYTES)
     endorsements: tuple[Signed, ...] = codec.repeated(2, Signed, minimum=1, maximum=64)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from strongroom.ledger import codec, log_tree, merkle, open_orders, tree_table, windows
+from strongroom.ledger import codec, log_tree, merkle, open_orders, schedule, tree_table, windows
 from strongroom.ledger import state as keys
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_owners import key_owners, person_kinds
 from strongroom.ledger.messages import BreakGlass
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import (
@@ -70,7 +71,27 @@ class MutableState(State):
     def start_charter(self, record: CharterRecord, charter: Charter) -> None:
         """Put the genesis charter in force."""
         self._append(CHARTER, record)
+        self._take(record, charter)
+
+    def change_charter(self, record: CharterRecord, charter: Charter) -> None:
+        """Put another charter in force instead of the one before."""
+        self._write(CHARTER, 0, record)
+        self._take(record, charter)
+
+    def _take(self, record: CharterRecord, charter: Charter) -> None:
+        """Make everything from here on judge by this charter, and take its keys and names for ever."""
         keys.remember(Charter, record.charter, charter)
+        self._charter = None
+        for key, owner in key_owners(charter).items():
+            self.overlay.put(keys.KEY_TAKEN + key, owner.encode("ascii"))
+        for name, kind in person_kinds(charter).items():
+            self.overlay.put(keys.PERSON_KIND + name.encode("ascii"), kind)
+
+    def rollback(self) -> None:
+        """Drop what was written for an entry that is refused."""
+        self.overlay.rollback()
+        # It may have put another charter in force.
+        self._charter = None
 
     def add_order(self, record: OrderRecord, order_id: bytes, *, now_ms: int) -> None:
         """Record a new order."""
@@ -91,6 +112,15 @@ class MutableState(State):
             open_orders.remove(self.overlay, sequence)
             if isinstance(keys.decode_order(record.order).action, BreakGlass):
                 self._break_glass([other for other in self._breaking(0) if other != sequence])
+        if record.state is OrderState.SCHEDULED and record.due_ms:
+            schedule.put(self.overlay, sequence, record.due_ms)
+        else:
+            schedule.remove(self.overlay, sequence)
+
+    def due_order(self, now_ms: int) -> OrderRecord | None:
+        """Return the earliest scheduled order whose time has come."""
+        due_ms = self.next_due_ms
+        return next(self.scheduled_orders()) if due_ms is not None and due_ms <= now_ms else None
 
     def _breaking(self, now_ms: int) -> list[int]:
         """Sequence numbers of the orders to break the glass, without those that expired."""

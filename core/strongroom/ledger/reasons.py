@@ -118,6 +118,29 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "OWNERSHIP_NOT_PROVEN": Reason(
             _ARGUMENT, "The proof is no signature by the owner of the address.", "Let the owner sign the text again."
         ),
+        # amendments
+        "AMENDMENT_VERSION": Reason(
+            _STATE, "The amendment is not of the charter in force: its version is not the next.", "Propose it anew."
+        ),
+        "AMENDMENT_IDENTITY": Reason(
+            _ARGUMENT, "The organisation, the salt and the rule set stay what they are.", "Take them over unchanged."
+        ),
+        "AMENDMENT_EMPTY": Reason(_ARGUMENT, "The amendment changes nothing.", "Nothing: it is in force already."),
+        "AMENDMENT_KEY_USED": Reason(
+            _ARGUMENT, "A key has another owner or use, or was taken out of the charter once.", "Make a fresh key."
+        ),
+        "AMENDMENT_NAME_USED": Reason(
+            _ARGUMENT, "A name that stood for a person cannot stand for a machine, nor the reverse.", "Choose another."
+        ),
+        "AMENDMENT_VAULTS": Reason(
+            _STATE, "A vault would be left without its coin, enough holders, or witnesses.", "Reshare the vault first."
+        ),
+        "AMENDMENT_WITNESSES": Reason(
+            _STATE, "The witness set cannot change this way now.", "Leave signers, vote keys and quorum as they are."
+        ),
+        "REJECTION_VOID": Reason(
+            _DENIED, "The amendment takes the very key that rejects it.", "Reject it with a key that stays."
+        ),
         # vaults
         "VAULT_ORDER_MISMATCH": Reason(_ARGUMENT, "The order does not ask for a vault.", "Name the right order."),
         "VAULT_KEY": Reason(
@@ -151,6 +174,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "REJECTED": Reason(_DENIED, "A named approver rejected the order, for ever.", _NEW_ORDER),
         "CANCELLED": Reason(_STATE, "The order was cancelled.", _NEW_ORDER),
         "DONE": Reason(_STATE, "The order has acted.", "Nothing."),
+        "LAPSED": Reason(_STATE, "The order could no longer act when its time came.", _NEW_ORDER),
         "FROZEN": Reason(_STATE, "A freeze is in force.", "Wait until it is lifted or lapses."),
         "NO_RULE_MATCHES": Reason(_DENIED, "No rule is about this vault, destination and asset.", "Change the order."),
         "OVER_MAXIMUM": Reason(_DENIED, "The amount is above the rule's maximum for one order.", "Order less."),

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import CustodyClass, Scheme, Scope, Verb
+from strongroom.ledger.messages import MAX_ORDER_BYTES, CustodyClass, Scheme, Scope, Verb
 
 TABLES: tuple[bytes, ...] = (b"charter", b"freezes", b"vaults", b"orders", b"plans", b"quotas", b"destinations")
 
@@ -20,7 +20,7 @@ class CharterRecord:
     """The charter in force."""
 
     log_id: bytes = codec.fixed(1, 32)
-    charter: bytes = codec.data(2, max_length=60_000)
+    charter: bytes = codec.data(2, max_length=40_000)
     since_ms: int = codec.u64(3)
 
 
@@ -81,6 +81,10 @@ class OrderState(IntEnum):
     """Cancelled after it had a plan: no further plan or bump; payable until the cancellation's plan confirms."""
     DONE = 6
     """An order that acts in the ledger itself (vault made, freeze, unfreeze) has acted."""
+    SCHEDULED = 7
+    """Approved; acts by itself at the first entry at or after `due_ms`, or waits for what it began to be finished."""
+    LAPSED = 8
+    """Approved, but it could no longer act when its time came."""
 
 
 @message
@@ -100,7 +104,7 @@ class OrderRecord:
     """One order with everything said and done about it."""
 
     hash: bytes = codec.fixed(1, 32)
-    order: bytes = codec.data(2, max_length=16_384)
+    order: bytes = codec.data(2, max_length=MAX_ORDER_BYTES)
     accepted_ms: int = codec.u64(3)
     state: OrderState = codec.enum(4, OrderState)
     endorsements: tuple[EndorsementRecord, ...] = codec.repeated(5, EndorsementRecord, minimum=1, maximum=128)
@@ -111,6 +115,8 @@ class OrderRecord:
     planned_ms: int = codec.u64(8)
     """Log time of the first plan; windows count the order there, once."""
     ended_ms: int = codec.u64(9)
+    due_ms: int = codec.u64(10)
+    """Log time from which a scheduled order acts; 0 when it waits for something else than time."""
 
 
 @message

@@ -26,6 +26,7 @@ __all__ = [
     "Endorsed",
     "Judgement",
     "Withdrawal",
+    "approvers_of",
     "glob_match",
     "judge_quorum",
     "judge_withdrawal",
@@ -129,7 +130,7 @@ def named_approver(charter: Charter, person: str, payment: Withdrawal) -> bool:
     Such a person's rejection ends the order, and they may cancel it.
     """
     book = book_of(charter)
-    return any(person in _approvers(book, rule) for rule in charter.rules if _covers(rule, payment))
+    return any(person in approvers_of(book, rule) for rule in charter.rules if _covers(rule, payment))
 
 
 def quorum_members(charter: Charter, quorum: Quorum) -> frozenset[str]:
@@ -298,7 +299,7 @@ def _over_limits(case: _Case, rule: Rule) -> list[str]:
 
 def _seating(case: _Case, rule: Rule) -> Seating:
     """Seat approvers in the places of the rule's quorums, in order of time."""
-    approvers = _approvers(case.book, rule)
+    approvers = approvers_of(case.book, rule)
     quotas = [Quota(count=q.count, members=case.book.members(q.group) & approvers) for q in rule.approvals]
     return seat([person for _, person in case.said.approved], quotas)
 
@@ -331,7 +332,8 @@ def _counted(book: CharterBook, endorsements: Sequence[Endorsed], at_ms: int) ->
     return _Said(initiators, initiated, tuple(approved))
 
 
-def _approvers(book: CharterBook, rule: Rule) -> frozenset[str]:
+def approvers_of(book: CharterBook, rule: Rule) -> frozenset[str]:
+    """Return who approves under a rule, and may refuse what it is about."""
     named: frozenset[str] = frozenset().union(*(book.members(q.group) for q in rule.approvals))
     return named if rule.machine else named - book.machines
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from strongroom.ledger import codec, log_tree, tree_table, windows
+from strongroom.ledger import codec, log_tree, schedule, tree_table, windows
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Order, Scope, Withdraw
@@ -133,6 +133,11 @@ QUOTA_BY_AUTHOR: Final = Index(b"i/quota/")
 DESTINATION_BY_ADDRESS: Final = Index(b"i/destination/")
 BREAK_GLASS_KEY: Final = b"m/break-glass"
 
+KEY_TAKEN: Final = b"i/key/"
+"""Then a key: the owner it has, or had."""
+PERSON_KIND: Final = b"i/person/"
+"""Then the name of a person or machine that is, or was, in the charter: which of the two."""
+
 
 def destination_name(chain: str, address: str) -> bytes:
     """Name an address of a chain in an index; a chain id holds no blank."""
@@ -194,6 +199,15 @@ class State:
             self._charter = _memo.decode(Charter, record.charter)
         return self._charter
 
+    def key_owner(self, key: bytes) -> str | None:
+        """Say whose this key is, or was once; None if no charter ever held it. Of a host key ask for x, 32 bytes."""
+        stored = self._view.get(KEY_TAKEN + key)
+        return None if stored is None else stored.decode("ascii")
+
+    def person_kind(self, name: str) -> bytes | None:
+        """Say which of `person` and `machine` this name stands for, now or once; None for a new name."""
+        return self._view.get(PERSON_KIND + name.encode("ascii"))
+
     # --- orders ----------------------------------------------------------------------------------------------------
 
     def order(self, order_hash: bytes) -> OrderRecord | None:
@@ -217,6 +231,16 @@ class State:
         """Orders that wait for approvals, a delay, a plan or a key, in order of acceptance; some may have expired."""
         for sequence in open_sequences(self._view):
             yield self.order_at(sequence)
+
+    def scheduled_orders(self) -> Iterator[OrderRecord]:
+        """Orders that act by themselves when their time comes, earliest first."""
+        for _, sequence in schedule.scheduled(self._view):
+            yield self.order_at(sequence)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """Log time at which the next scheduled order acts; None if none is scheduled."""
+        return schedule.next_due_ms(self._view)
 
     # --- vaults ----------------------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ ERRORS: list[tuple[str, Charter]] = [
         "signer s1 (host key), signer s2 (host key): share",
         charter(signers=(S1, replace(S2, host_key=bytes([S1.host_key[0] ^ 1]) + S1.host_key[1:]), S3)),
     ),
-    ("is 2, and amendments", charter(version=2)),
+    ("version: is 0", charter(version=0)),
     ("2 is not known here", charter(rule_set=2)),
     ("1 of 3 signers", charter(witness_quorum=1)),
     ("4 of 3 signers", charter(witness_quorum=4)),

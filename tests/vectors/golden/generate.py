@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def record() -> dict[str, Any]:
     _reinstatement(recorder)
     _address_book(recorder)
     _break_glass(recorder)
+    _amendments(recorder)
     return recorder.document()
 
 
@@ -206,6 +208,41 @@ def _break_glass(recorder: Recorder) -> None:
     recorder.refuse(world.sweep(order, [world.coin(80_000)]))
     lifting = world.submit(Unfreeze(freeze=frozen), "dave", "alice")
     world.approve(lifting, "carol")
+
+
+def _amendments(recorder: Recorder) -> None:
+    world = recorder.world
+    world.later(MINUTE_MS)
+    now = world.state.charter
+    recorder.refuse(world.order_entry(world.order(world.amendment(version=9)), "dave"))
+    recorder.refuse(world.order_entry(world.order(world.amendment()), "dave"))
+    recorder.refuse(world.order_entry(world.order(world.amendment(witness_quorum=3)), "dave"))
+    stale = world.submit(world.amendment(officers="admins"), "carol", "alice")
+    waiting = world.submit(world.withdrawal(VAULT, 25_000), "shop", "alice", "dave")
+    people = tuple(person for person in now.people if person.name != "dave")
+    groups = tuple(
+        replace(group, members=tuple(name for name in group.members if name != "dave")) for group in now.groups
+    )
+    world.amend("alice", "carol", initiator="bob", people=people, groups=groups, break_glass=None)
+    recorder.refuse(world.plan([waiting], [world.coin(100_000)]))
+    recorder.refuse(world.endorse("bob", Verb.APPROVE, stale))
+    world.approve(waiting, "bob")
+    world.log(world.plan([waiting], [world.coin(100_000)]))
+    cancelled = world.amend("bob", "carol", initiator="alice", fees=replace(now.fees, per_plan=2_000_000))
+    world.reject(cancelled, "alice")
+    world.amend("bob", "carol", initiator="alice", fees=replace(now.fees, per_plan=3_000_000))
+    world.later(now.loosening_delay_ms - 1)
+    world.log(Tick())
+    world.later(1)
+    world.log(Tick(), Tick())
+    lapsing = (
+        world.amend("bob", "carol", initiator="alice", fees=replace(now.fees, per_plan=most))
+        for most in (4_000_000, 5_000_000)
+    )
+    recorder.refuse(world.endorse("alice", Verb.APPROVE, next(lapsing)))
+    next(lapsing)
+    world.later(now.loosening_delay_ms)
+    world.log(Tick())
 
 
 def text() -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Final
 
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.ledger.charter import Quorum
+from strongroom.ledger.handlers.acts import Act, ActsInTime, ByThoseNamed, WaitsWhileOpen, done
+from strongroom.ledger.handlers.amending import Amend
 from strongroom.ledger.handlers.breaking import BreakTheGlass
 from strongroom.ledger.handlers.destinations import AddToBook, TakeOutOfBook
 from strongroom.ledger.handlers.freezing import check_scope, freeze_record
@@ -15,6 +19,7 @@ from strongroom.ledger.judge import endorsed, withdrawal_of
 from strongroom.ledger.judgement import Withdrawal
 from strongroom.ledger.messages import (
     AddDestination,
+    AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
@@ -36,77 +41,8 @@ from strongroom.ledger.state import State, decode_order
 __all__ = ["Act", "act_of"]
 
 
-class Act(Protocol):
-    """What the ledger needs to know of one kind of order."""
-
-    def check(self, state: State, at: Position) -> None:
-        """Refuse an order that could never act."""
-
-    def may_initiate(self, state: State, person: str) -> bool:
-        """Whether this person may make such an order."""
-
-    def not_initiated(self, state: State, person: str) -> Refused:
-        """Why this person, who may not, may not make such an order."""
-
-    def is_approver(self, state: State, person: str) -> bool:
-        """Whether this person's approval can count, and their rejection ends the order."""
-
-    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
-        """Whether the order takes more endorsements where it stands."""
-
-    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        """Do what the order does on acceptance; return the record to keep."""
-
-    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        """Do what new endorsements make possible; return the record to keep."""
-
-
-def act_of(order: Order) -> Act:
-    """Return what the ledger needs to know of an order."""
-    match order.action:
-        case Withdraw():
-            return _Pay(order.action)
-        case CancelWithdraw():
-            return _Cancel(order.action)
-        case CreateVault():
-            return _MakeVault(order.action)
-        case Freeze():
-            return _Stop(order.action)
-        case Unfreeze():
-            return _Lift(order.action)
-        case ReinstateSigner():
-            return _Reinstate(order.action)
-        case AddDestination():
-            return AddToBook(order.action)
-        case RemoveDestination():
-            return TakeOutOfBook(order.action)
-        case BreakGlass():
-            return BreakTheGlass(order.action)
-
-
-class _ByThoseNamed:
-    """Whoever may not make such an order is told no more than that."""
-
-    def not_initiated(self, state: State, person: str) -> Refused:
-        what = "look in the charter whose it is to make such orders"
-        return refused("INITIATOR_NOT_ALLOWED", f"{person} may not initiate this order: {what}", person=person)
-
-
-class _WaitsWhileOpen(_ByThoseNamed):
-    """The usual life: takes words while open, does nothing by itself."""
-
-    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
-        return record.state is OrderState.OPEN
-
-    def begin(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        return record
-
-    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        return record
-
-
 @dataclass(frozen=True, slots=True)
-class _Pay(_WaitsWhileOpen):
+class _Pay(WaitsWhileOpen):
     action: Withdraw
 
     def check(self, state: State, at: Position) -> None:
@@ -142,7 +78,7 @@ class _Pay(_WaitsWhileOpen):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cancel(_WaitsWhileOpen):
+class _Cancel(WaitsWhileOpen):
     action: CancelWithdraw
 
     def check(self, state: State, at: Position) -> None:
@@ -170,7 +106,7 @@ class _Cancel(_WaitsWhileOpen):
             state.change_order(
                 replace(target, state=OrderState.CANCELLED, cancelled_by=record.hash, ended_ms=at.time_ms)
             )
-            return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+            return done(record, at)
         if target.state is OrderState.PLANNED:
             state.change_order(replace(target, state=OrderState.EXCLUDING, cancelled_by=record.hash))
         return record
@@ -190,7 +126,7 @@ class _Cancel(_WaitsWhileOpen):
 
 
 @dataclass(frozen=True, slots=True)
-class _MakeVault(_WaitsWhileOpen):
+class _MakeVault(WaitsWhileOpen):
     action: CreateVault
 
     def check(self, state: State, at: Position) -> None:
@@ -218,7 +154,7 @@ class _MakeVault(_WaitsWhileOpen):
 
 
 @dataclass(frozen=True, slots=True)
-class _Stop(_ByThoseNamed):
+class _Stop(ByThoseNamed):
     action: Freeze
 
     def check(self, state: State, at: Position) -> None:
@@ -240,7 +176,7 @@ class _Stop(_ByThoseNamed):
         person = next(one.person for one in record.endorsements if one.verb is Verb.INITIATE)
         freeze = freeze_record(state, record.hash, self.action, at, person=person)
         state.add_freeze(freeze, now_ms=at.time_ms)
-        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+        return done(record, at)
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         freeze = state.freeze(record.hash)
@@ -259,14 +195,14 @@ def _is_officer(state: State, person: str) -> bool:
     return any(group.name == state.charter.officers and person in group.members for group in state.charter.groups)
 
 
-class _ByUnfreezeQuorum(_WaitsWhileOpen):
+class _ByUnfreezeQuorum(ActsInTime):
     """Ends a precaution: anyone may ask for it, and the charter's unfreeze quorum decides."""
 
-    def may_initiate(self, state: State, person: str) -> bool:
-        return True
+    def quorum(self, state: State) -> Quorum:
+        return state.charter.unfreeze
 
-    def is_approver(self, state: State, person: str) -> bool:
-        return person in quorum_members(state.charter, state.charter.unfreeze)
+    def wait_ms(self, state: State) -> int:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +215,11 @@ class _Lift(_ByUnfreezeQuorum):
         if not any(record.id == self.action.freeze for record in state.standing_freezes(at.time_ms)):
             raise refused("FREEZE_OVER", "the freeze was lifted or has lapsed")
 
-    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
-            return record
+    def take_effect(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         freeze = state.freeze(self.action.freeze)
         if freeze is not None:
             state.change_freeze(replace(freeze, lifted=True), now_ms=at.time_ms)
-        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+        return done(record, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +238,24 @@ class _Reinstate(_ByUnfreezeQuorum):
                 "SIGNER_UNKNOWN", f"the charter has no signer {self.action.signer}", signer=self.action.signer
             )
 
-    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        if not judge_quorum(state.charter, state.charter.unfreeze, endorsed(record), at_ms=at.time_ms).allowed:
-            return record
-        return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+    def take_effect(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        return done(record, at)
+
+
+_ACTS: Final[Mapping[type[Any], Callable[[Any], Act]]] = {
+    Withdraw: _Pay,
+    CancelWithdraw: _Cancel,
+    CreateVault: _MakeVault,
+    Freeze: _Stop,
+    Unfreeze: _Lift,
+    ReinstateSigner: _Reinstate,
+    AmendCharter: Amend,
+    AddDestination: AddToBook,
+    RemoveDestination: TakeOutOfBook,
+    BreakGlass: BreakTheGlass,
+}
+
+
+def act_of(order: Order) -> Act:
+    """Return what the ledger needs to know of an order."""
+    return _ACTS[type(order.action)](order.action)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Protocol
 
+from strongroom.ledger.charter import Quorum
+from strongroom.ledger.codec_kinds import U64_MAX
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import Endorsement, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, StateDamaged, refused
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.rules import judge_quorum, quorum_members
 from strongroom.ledger.state import State
 
-__all__ = ["Act", "ByThoseNamed", "WaitsWhileOpen", "done"]
+__all__ = ["Act", "ActsInTime", "ByThoseNamed", "WaitsWhileOpen", "done", "lapsed"]
 
 
 class Act(Protocol):
@@ -78,6 +83,71 @@ class WaitsWhileOpen(ByThoseNamed):
         return record
 
 
+class ActsInTime(WaitsWhileOpen, ABC):
+    """Acts in the ledger once a quorum has approved it and its wait is over.
+
+    Where there is no wait it acts with the last approval that it needs. Else it is scheduled from there: then neither
+    its own expiry ends it nor that of its approvals, and a rejection by a member of the quorum still does.
+    """
+
+    @abstractmethod
+    def quorum(self, state: State) -> Quorum:
+        """Return whose approval it needs."""
+
+    @abstractmethod
+    def wait_ms(self, state: State) -> int:
+        """Return how long it waits from the last approval that it needs."""
+
+    @abstractmethod
+    def check(self, state: State, at: Position) -> None:
+        """Refuse an order that could not act any more; asked again when its time has come."""
+
+    @abstractmethod
+    def take_effect(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Act; return the record to keep."""
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        """Anyone may ask; who asks does not count as approver."""
+        return True
+
+    def is_approver(self, state: State, person: str) -> bool:
+        """The members of the quorum are."""
+        return person in quorum_members(state.charter, self.quorum(state))
+
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        """While it is open; then, until its time has come, rejections."""
+        waits = record.state is OrderState.SCHEDULED and bool(record.due_ms)
+        return record.state is OrderState.OPEN or (waits and verb is Verb.REJECT)
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """With the quorum, act at once or be scheduled."""
+        if record.state is not OrderState.OPEN:
+            return record
+        if not judge_quorum(state.charter, self.quorum(state), endorsed(record), at_ms=at.time_ms).allowed:
+            return record
+        wait_ms = self.wait_ms(state)
+        if wait_ms:
+            return replace(record, state=OrderState.SCHEDULED, due_ms=min(at.time_ms + wait_ms, U64_MAX))
+        return self.take_effect(state, record, at)
+
+    def due(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Act if the quorum still stands and the order can still act; else it has lapsed."""
+        # The quorum was there in time, so only keys and people count now: those revoked meanwhile do not.
+        said = [replace(one, expires_ms=at.time_ms + 1) for one in endorsed(record)]
+        if not judge_quorum(state.charter, self.quorum(state), said, at_ms=at.time_ms).allowed:
+            return lapsed(record, at)
+        try:
+            self.check(state, at)
+        except Refused:
+            return lapsed(record, at)
+        return self.take_effect(state, record, at)
+
+
 def done(record: OrderRecord, at: Position) -> OrderRecord:
     """Return the record of an order that has acted."""
     return replace(record, state=OrderState.DONE, ended_ms=at.time_ms)
+
+
+def lapsed(record: OrderRecord, at: Position) -> OrderRecord:
+    """Return the record of an order that could no longer act when its time came."""
+    return replace(record, state=OrderState.LAPSED, ended_ms=at.time_ms)

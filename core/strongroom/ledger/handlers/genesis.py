@@ -24,6 +24,8 @@ def apply_genesis(state: MutableState, body: Genesis, at: Position) -> None:
     if log_id_of(body.charter) != state.log_id:
         raise refused("WRONG_LOG", f"the charter's hash is {log_id_of(body.charter).hex()}, not the log id pinned here")
     charter = decode_inner(Charter, body.charter)
+    if charter.version != 1:
+        raise refused("CHARTER_INVALID", f"the charter of a genesis has version 1, not {charter.version}")
     if charter.rule_set != RULE_SET:
         raise refused("RULE_SET_UNKNOWN", f"the charter asks for rule set {charter.rule_set}, known is {RULE_SET}")
     _check_structure(charter)

@@ -65,8 +65,9 @@ def apply_endorse(state: MutableState, body: Endorse, at: Position) -> Author | 
     act = act_of(decode_order(record.order))
     _check_said(state, act, record.endorsements, endorsement)
     _check_open(state, act, record, endorsement, at)
+    act.check_word(state, endorsement, at)
     changed = replace(record, endorsements=(*record.endorsements, record_of(endorsement, at)))
-    if endorsement.verb is Verb.REJECT and record.state is OrderState.OPEN:
+    if endorsement.verb is Verb.REJECT and record.state in (OrderState.OPEN, OrderState.SCHEDULED):
         changed = replace(changed, state=OrderState.REJECTED, ended_ms=at.time_ms)
     state.change_order(changed)
     _advance(state, act, changed, at)

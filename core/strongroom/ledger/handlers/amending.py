@@ -1,0 +1,134 @@
+"""The charter changes: a whole new one, by the admin quorum of the one in force.
+
+What only tightens is in force with the last approval that it needs. Anything that loosens makes the whole amendment
+wait, in the open, where any administrator may still reject it. It is checked when it is proposed, with every approval,
+and when its time has come: a vault may have been made, or another amendment be in force, since then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.ledger.charter import Charter, Quorum
+from strongroom.ledger.charter_changes import changes, loosens
+from strongroom.ledger.charter_check import check_charter
+from strongroom.ledger.charter_owners import key_owners, person_kinds
+from strongroom.ledger.handlers.acts import ActsInTime, done
+from strongroom.ledger.handlers.decoding import decode_inner
+from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.judge import charter_of, quorum_of
+from strongroom.ledger.messages import AmendCharter, Endorsement, Verb
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.reasons import Refused, refused
+from strongroom.ledger.records import CharterRecord, OrderRecord
+from strongroom.ledger.rules import person_key_known
+from strongroom.ledger.state import State
+
+__all__ = ["Amend", "check_amendment", "put_in_force"]
+
+
+@dataclass(frozen=True, slots=True)
+class Amend(ActsInTime):
+    """An order that amends the charter."""
+
+    action: AmendCharter
+
+    def check(self, state: State, at: Position) -> None:
+        """Refuse a charter that cannot follow the one in force."""
+        check_amendment(state, self._charter())
+        _check_witnesses(state.charter, self._charter())
+
+    def quorum(self, state: State) -> Quorum:
+        """The administrators of the charter in force."""
+        return quorum_of(state.charter, self.action)
+
+    def wait_ms(self, state: State) -> int:
+        """The loosening delay of the charter in force if anything loosens."""
+        return state.charter.loosening_delay_ms if loosens(changes(state.charter, self._charter())) else 0
+
+    def check_word(self, state: State, said: Endorsement, at: Position) -> None:
+        """An approval must be of an amendment that can still act, a rejection by a key that it does not take."""
+        if said.verb is Verb.APPROVE:
+            self.check(state, at)
+        elif said.verb is Verb.REJECT and not person_key_known(self._charter(), said.person, said.key):
+            # A stolen key could else prevent its own revocation for ever.
+            raise refused("REJECTION_VOID", f"the amendment takes the key by which {said.person} rejects it")
+
+    def take_effect(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Put the charter in force."""
+        return put_in_force(state, record, at)
+
+    def _charter(self) -> Charter:
+        return decode_inner(Charter, self.action.charter)
+
+
+def put_in_force(state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+    """Put the charter of an amendment in force, from this entry on; return the order's record to keep."""
+    charter_bytes, charter = charter_of(record)
+    state.change_charter(CharterRecord(log_id=state.log_id, charter=charter_bytes, since_ms=at.time_ms), charter)
+    return done(record, at)
+
+
+def check_amendment(state: State, new: Charter) -> None:
+    """Check everything that makes a charter the next one of this log, the change of its witness set left out.
+
+    Raises:
+        Refused: it cannot follow the charter in force; who proposed it is at fault.
+    """
+    old = state.charter
+    if new.version != old.version + 1:
+        raise refused(
+            "AMENDMENT_VERSION", f"the amendment has version {new.version}, the charter in force has {old.version}"
+        )
+    if (new.organisation, new.salt, new.rule_set) != (old.organisation, old.salt, old.rule_set):
+        raise refused("AMENDMENT_IDENTITY", "the amendment has another organisation, salt or rule set")
+    for finding in check_charter(new).findings:
+        if finding.level == "error":
+            raise refused("CHARTER_INVALID", f"{finding.where}: {finding.what}; {finding.do}", where=finding.where)
+    if not changes(old, new):
+        raise refused("AMENDMENT_EMPTY", "the amendment changes nothing but the version")
+    _check_owners(state, old, new)
+    for problem in _vault_problems(state, new):
+        raise problem
+
+
+def _check_owners(state: State, old: Charter, new: Charter) -> None:
+    held = key_owners(old)
+    for key, owner in key_owners(new).items():
+        before = state.key_owner(key)
+        if before is not None and held.get(key) != owner:
+            raise refused("AMENDMENT_KEY_USED", f"the key {key.hex()} of {owner} is, or was, that of {before}")
+    for name, kind in person_kinds(new).items():
+        was = state.person_kind(name)
+        if was not in (None, kind):
+            raise refused("AMENDMENT_NAME_USED", f"{name} is, or was, a {was.decode('ascii')}" if was else name)
+
+
+def _vault_problems(state: State, new: Charter) -> Iterator[Refused]:
+    """Every vault keeps its coin in the charter, and witnesses and holders enough to sign."""
+    signers = {signer.name for signer in new.signers}
+    assets = {asset.id for asset in new.assets}
+    for vault in state.vaults():
+        holders = signers.intersection(vault.signers)
+        if len(holders) < vault.threshold:
+            what = f"{len(holders)} of the {vault.threshold} holders that vault {vault.name} needs would stay"
+            yield refused("AMENDMENT_VAULTS", what, vault=vault.name)
+        if new.witness_quorum < vault.threshold:
+            what = f"the witness quorum {new.witness_quorum} is below the threshold {vault.threshold} of {vault.name}"
+            yield refused("AMENDMENT_VAULTS", what, vault=vault.name)
+        if BY_CAIP2[vault.chain].asset_id not in assets:
+            yield refused(
+                "AMENDMENT_VAULTS", f"the coin of vault {vault.name} would be listed no more", vault=vault.name
+            )
+
+
+def _check_witnesses(old: Charter, new: Charter) -> None:
+    """Refuse a change of who certifies heads, which needs both sets and has no protocol here yet."""
+    if (old.witness_quorum, _vote_keys(old)) != (new.witness_quorum, _vote_keys(new)):
+        raise refused("AMENDMENT_WITNESSES", "signers, vote keys and the witness quorum cannot change by this version")
+
+
+def _vote_keys(charter: Charter) -> dict[str, bytes]:
+    return {signer.name: signer.vote_key for signer in charter.signers}
