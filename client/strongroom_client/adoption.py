@@ -65,6 +65,8 @@ def make_genesis(charter_bytes: bytes, adoptions: Sequence[tuple[str, Signed]]) 
         AdoptionsMissing: the admin quorum is not reached.
     """
     charter, log_id = decode_charter(charter_bytes), log_id_of(charter_bytes)
+    if charter.version != 1:
+        raise AdoptionInvalid(f"the charter is version {charter.version}: a log begins with version 1")
     administrators = quorum_members(charter, charter.admin)
     adopted: dict[str, Signed] = {}
     for where, signed in adoptions:

@@ -28,6 +28,7 @@ class LedgerResponse(Protocol):
     """What both services answer to GetLedger."""
 
     genesis_entry: bytes
+    charter: types_pb2.RecordProof
     final_head: types_pb2.LogHead
     certificate: bytes
     final_certificate: bytes
@@ -77,14 +78,18 @@ class Client:
         raise NotImplementedError("each service asks in its own words")
 
     async def trust(self) -> Trust:
-        """The charter behind the pinned log id; fetched once, and checked against the pin.
+        """The charter in force: from the one behind the pinned log id on, each step is proven.
+
+        It is fetched once, and again whenever the newest head is asked for.
 
         Raises:
             PinMismatch: the coordinator serves another log.
+            NotProven: it does not prove which charter is in force.
         """
         if self._trust is None:
             response = await self._ledger()
-            self._trust = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
+            pinned = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
+            self._trust = pinned.amended(response.charter)
         return self._trust
 
     async def seen(self) -> Seen:
@@ -98,6 +103,7 @@ class Client:
         """
         trust = await self.trust()
         response = await self._ledger()
+        self._trust = trust = trust.amended(response.charter)
         head = response.final_head
         if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")

@@ -8,7 +8,7 @@ to a certified root.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -73,10 +73,11 @@ class FreezeTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """One log's roots of belief: its id, and the charter whose hash is the id."""
+    """One log's roots of belief: its id, and the charter whose hash is the id, or one that came into force since."""
 
     log_id: LogId
     charter: Charter
+    """The newest charter in force that was proven here."""
 
     @classmethod
     def from_genesis_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
@@ -110,6 +111,24 @@ class Trust:
                 served=served.hex(),
             )
         return cls(log_id=pinned, charter=decode_charter(charter_bytes))
+
+    def amended(self, proof: types_pb2.RecordProof) -> Trust:
+        """Go over to the charter in force, out of its own proven record.
+
+        Raises:
+            NotProven: it is not proven, or older than the one known here.
+        """
+        record = self.record(CharterRecord, proof).record
+        try:
+            charter = decode_charter(record.charter)
+        except codec.NotCanonical as error:
+            raise NotProven(f"the charter in force cannot be read here: {error.message}") from error
+        if record.log_id != self.log_id or charter.version < self.charter.version:
+            raise NotProven(
+                f"the coordinator shows version {charter.version} of the charter, and version {self.charter.version} "
+                "was in force before"
+            )
+        return replace(self, charter=charter)
 
     @property
     def vote_keys(self) -> Mapping[str, bytes]:

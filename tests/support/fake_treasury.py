@@ -70,6 +70,8 @@ _STATUS = {
     OrderState.REJECTED: types_pb2.PAYMENT_STATUS_NEVER_WILL_BE_PAID,
     OrderState.CANCELLED: types_pb2.PAYMENT_STATUS_NEVER_WILL_BE_PAID,
     OrderState.DONE: types_pb2.PAYMENT_STATUS_DONE,
+    OrderState.SCHEDULED: types_pb2.PAYMENT_STATUS_OPEN,
+    OrderState.LAPSED: types_pb2.PAYMENT_STATUS_NEVER_WILL_BE_PAID,
 }
 
 
@@ -168,6 +170,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
             "GetLedger",
             pb.GetLedgerResponse(
                 log_id=world.log_id,
+                charter=self.record_proof(b"charter", b"", world.replica.size),
                 genesis_entry=world.batches[0].entries[0],
                 certificate=codec.encode(world.newest),
                 final_certificate=codec.encode(world.newest),

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
-from strongroom_client.cli import audit, charter, demo, freeze, init, login, pki, signers, status, vault, withdraw
+from strongroom_client.cli import audit, charter_amend, demo, freeze, init, login, pki, signers, status, vault, withdraw
 from strongroom_client.cli.output import ErrorGroup
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def completion(shell: str) -> None:
 
 main.add_command(init.init)
 main.add_command(pki.pki)
-main.add_command(charter.charter)
+main.add_command(charter_amend.charter)
 main.add_command(login.login)
 main.add_command(status.status)
 main.add_command(vault.vault)

@@ -30,7 +30,7 @@ from strongroom_client.cli.output import (
 from strongroom_client.files import read_bytes, read_text, write_new
 from strongroom_client.person_key import PersonKey
 
-__all__ = ["charter"]
+__all__ = ["charter", "refuse_errors"]
 
 charter = group("charter", "Write, check, build and adopt the organisation's rule book.")
 _CANONICAL = ".bin"
@@ -71,7 +71,7 @@ def check(file: Path) -> None:
 def build(source: Path, out: Path) -> None:
     """Write the canonical charter of a checked source, with a fresh random salt. Do this once."""
     built = parse_charter_toml(read_text(source), salt=secrets.token_bytes(32))
-    _refuse_errors(source, check_charter(built))
+    refuse_errors(source, check_charter(built))
     data = encode_charter(built)
     write_new(out, data, mode=0o644)
     log_id = log_id_of(data)
@@ -118,7 +118,7 @@ def adopt(file: Path, folder: Path, expected: str | None, out: Path, passphrase_
     """Adopt a genesis charter as one of its administrators. Read it first: strongroom charter show."""
     data = read_bytes(file)
     adopted = decode_charter(data)
-    _refuse_errors(file, check_charter(adopted))
+    refuse_errors(file, check_charter(adopted))
     log_id = log_id_of(data)
     if expected is not None and not is_fingerprint(expected, Compared.CHARTER, log_id):
         raise Refused(f"{file} has the fingerprint {log_id.hex()}, not the one given: get the right charter")
@@ -144,7 +144,7 @@ def adopt(file: Path, folder: Path, expected: str | None, out: Path, passphrase_
 def genesis(file: Path, adoptions: tuple[Path, ...], out: Path) -> None:
     """Join a charter and the adoptions of its admin quorum to the first entry of the log."""
     data = read_bytes(file)
-    _refuse_errors(file, check_charter(decode_charter(data)))
+    refuse_errors(file, check_charter(decode_charter(data)))
     signed = [(str(path), parse_adoption(read_text(path), str(path))) for path in adoptions]
     made, names = make_genesis(data, signed)
     write_new(out, codec.encode(made), mode=0o644)
@@ -165,7 +165,12 @@ def _read(file: Path) -> Charter:
     return parse_charter_toml(read_text(file), salt=bytes(32))
 
 
-def _refuse_errors(file: Path, report: Report) -> None:
+def refuse_errors(file: Path, report: Report) -> None:
+    """Refuse a file whose charter has errors, and list them.
+
+    Raises:
+        Refused: it has some.
+    """
     if not report.ok:
         raise Refused(_refusal(file, report))
 

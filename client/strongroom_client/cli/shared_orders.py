@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "freeze": "strongroom freeze --confirm",
     "unfreeze": "strongroom unfreeze --approve",
     "reinstate": "strongroom signers reinstate --approve",
+    "amend-charter": "strongroom charter",
 }
 
 

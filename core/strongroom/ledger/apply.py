@@ -7,6 +7,7 @@ this code. Rule set 1 is the only one so far; a charter that asks for another is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from strongroom.ledger.handlers.actions import act_of
@@ -18,7 +19,7 @@ from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
 from strongroom.ledger.handlers.vaults import apply_vault
 from strongroom.ledger.messages import Endorse, Entry, Genesis, OrderEntry, Plan, SignerFreeze, Tick, Vault
 from strongroom.ledger.mutable_state import MutableState
-from strongroom.ledger.reasons import Refused, StateDamaged, refused
+from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderState, QuotaRecord
 from strongroom.ledger.state import decode_order
 
@@ -74,8 +75,9 @@ def _act_when_due(state: MutableState, at: Position) -> None:
     """Let every scheduled order act whose time has come, before the entry itself is looked at."""
     while (record := state.due_order(at.time_ms)) is not None:
         changed = act_of(decode_order(record.order)).due(state, record, at)
-        if changed.state is OrderState.SCHEDULED and changed.due_ms:
-            raise StateDamaged(f"order {record.hash.hex()} was due at {record.due_ms} and did not act")
+        if changed.state is OrderState.SCHEDULED:
+            # From here on it waits for what it began to be finished.
+            changed = replace(changed, due_ms=0)
         state.change_order(changed)
 
 
