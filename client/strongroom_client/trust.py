@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Genesis
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
 from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, VaultRecord
@@ -141,9 +142,8 @@ class Trust:
         Raises:
             NotProven: it is not one.
         """
-        keys = tuple((signer.name, signer.vote_key) for signer in self.charter.signers)
         try:
-            return _verified(data, self.log_id, keys, self.charter.witness_quorum)
+            return _verified(data, self.log_id, Electorate.of_charter(self.charter))
         except StrongroomError as error:
             raise NotProven(f"the coordinator sent a certificate that does not hold: {error.message}") from error
 
@@ -240,14 +240,14 @@ class Trust:
 
 
 @lru_cache(maxsize=256)
-def _verified(data: bytes, log_id: LogId, vote_keys: tuple[tuple[str, bytes], ...], witness_quorum: int) -> Certificate:
+def _verified(data: bytes, log_id: LogId, electorate: Electorate) -> Certificate:
     """Decode and verify a certificate; the records of one page share theirs, so that it is done once.
 
     Raises:
         NotCanonical, BadCertificate: whoever sent it is at fault. Failures are not remembered.
     """
     certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
-    verify_certificate(certificate, log_id=log_id, vote_keys=dict(vote_keys), witness_quorum=witness_quorum)
+    verify_certificate(certificate, log_id=log_id, electorate=electorate)
     return certificate
 
 

@@ -150,7 +150,7 @@ class _Daemon:
         await self._server.start()
         (self._folder / "listen.port").write_text(f"{port}\n", encoding="ascii")
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
-        log.info("daemon.ready", port=port, log_id=self._side.electorate.log_id.hex())
+        log.info("daemon.ready", port=port, log_id=self._side.voters.log_id.hex())
 
     async def _drain(self) -> None:
         """Let what was taken in reach its certificate, take nothing new, and store what was certified."""

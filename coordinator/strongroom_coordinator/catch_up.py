@@ -15,12 +15,12 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom.model.errors import StrongroomError
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of
 from strongroom_coordinator.recovery import MAX_ASKED
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["CatchUp", "serve_batches", "serve_recovery"]
 
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 FETCH_TIMEOUT_S: Final = 20.0
 CHUNK_BYTES: Final = 1024 * 1024
+MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
 MAX_INDEX: Final = 2**63 - 1
 """Databases count no further."""
 
@@ -35,10 +36,10 @@ MAX_INDEX: Final = 2**63 - 1
 class CatchUp:
     """Brings the own copy of the log to a certified head."""
 
-    def __init__(self, ledger: LedgerCopy, links: LinkServer, electorate: Electorate) -> None:
+    def __init__(self, ledger: LedgerCopy, links: LinkServer, voters: Voters) -> None:
         self._ledger = ledger
         self._links = links
-        self._electorate = electorate
+        self._voters = voters
 
     async def reach(self, base: Certificate, holders: Collection[str], others: Iterable[str]) -> bool:
         """End the own log exactly at a verified certificate's head, with the help of signers that hold it.
@@ -73,6 +74,28 @@ class CatchUp:
                 return True
         return False
 
+    async def follow(self, link: SignerLink) -> None:
+        """Take the log of a signer as far as certificates reach, when it knows witnesses that the own log does not.
+
+        Each certificate is by those whom the entries below it name, so the own log learns of one handover after the
+        other; a signer that makes a log up gets no further than the votes it has.
+        """
+        self._ledger.abandon()
+        for keep in sorted({self._ledger.certified_size, self._ledger.final_size}, reverse=True):
+            if keep < self._ledger.certified_size:
+                await self._ledger.cut(keep, await self._ledger.certificate_at(keep))
+            before = self._ledger.certified_size
+            try:
+                await self._fetch(link, link.hello.size, owes=True)
+            except FinalContradicted:
+                raise
+            except StrongroomError as error:
+                log.warning("catch_up.not_followed", signer=link.signer, reason=error.reason, message=error.message)
+            self._ledger.abandon()
+            if self._ledger.certified_size > before:
+                log.info("catch_up.followed", signer=link.signer, size=self._ledger.certified_size)
+                return
+
     async def _complete(self, holders: Iterable[str]) -> bool:
         """Get the recovery data that the newest state lacks; returns whether somebody gave all of it."""
         for link in (self._links.links.get(holder) for holder in holders if self._lacking()):
@@ -102,7 +125,9 @@ class CatchUp:
         if keep < self._ledger.certified_size:
             await self._ledger.cut(keep, await self._ledger.certificate_at(keep))
         try:
-            await self._fetch(link, base, owes)
+            await self._fetch(link, base.head.size, owes)
+            if self._ledger.holds(base.head):
+                await self._fetch_recovery(link)
         except FinalContradicted:
             raise
         except StrongroomError as error:
@@ -117,32 +142,34 @@ class CatchUp:
         log.info("catch_up.done", signer=holder, size=base.head.size)
         return True
 
-    async def _fetch(self, link: SignerLink, base: Certificate, owes: bool) -> None:
-        end = base.head.size
+    async def _fetch(self, link: SignerLink, end: int, owes: bool) -> None:
+        uncertified = 0
         while (size := self._ledger.replica.size) < end:
             reply = await link.request(pb.FetchBatches(first_index=size, end_index=end), timeout_s=FETCH_TIMEOUT_S)
             for batch in reply.batches.batches:
-                self._take(link, batch, end)
+                uncertified = 0 if self._take(link, batch, end) else uncertified + batch.ByteSize()
+            if uncertified > MAX_UNCERTIFIED_BYTES:
+                raise SignerMisbehaved(f"{link.signer} sends entries without any certificate", signer=link.signer)
             if self._ledger.replica.size == size and owes:
                 raise SignerMisbehaved(f"{link.signer} sent no batch from {size} on", signer=link.signer)
             if self._ledger.replica.size == size:
                 code = "ENTRIES_MISSING"
                 raise SignerFailed(f"{link.signer} does not have the entries from {size} on", code=code)
-        if self._ledger.holds(base.head):
-            await self._fetch_recovery(link)
 
-    def _take(self, link: SignerLink, received: types_pb2.LogBatch, end: int) -> None:
+    def _take(self, link: SignerLink, received: types_pb2.LogBatch, end: int) -> bool:
+        """Take one batch; returns whether a certificate came with it."""
         batch = Batch(first_index=received.first_index, entries=tuple(received.entries))
         if batch.size > end:
             raise SignerMisbehaved(f"{link.signer} sent a batch beyond {end}", signer=link.signer)
         self._ledger.append(self._ledger.replica.preview(batch))
         certificate = certificate_of(received.certificate)
         if certificate is None:
-            return
-        self._electorate.verify(certificate)
+            return False
         if not self._ledger.holds(certificate.head) or certificate.head.size != batch.size:
             raise SignerMisbehaved(f"{link.signer} sent a certificate of another head", signer=link.signer)
+        self._voters.verify(certificate)
         self._ledger.certify(certificate)
+        return True
 
 
 def serve_recovery(ledger: LedgerCopy, request: pb.FetchRecovery) -> pb.RecoveryData:

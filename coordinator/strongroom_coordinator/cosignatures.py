@@ -24,15 +24,20 @@ class Cosignatures:
 
     Args:
         log_id: The log.
-        witness_keys: Witness key (32 bytes) of every signer, by name.
+        witness_keys: Gives the witness keys (32 bytes) of every signer, by name.
         root_at: Root of the own log at a size, or None.
     """
 
     def __init__(
-        self, *, log_id: LogId, witness_keys: Mapping[str, bytes], root_at: Callable[[int], bytes | None]
+        self,
+        *,
+        log_id: LogId,
+        witness_keys: Callable[[], Mapping[str, tuple[bytes, ...]]],
+        root_at: Callable[[int], bytes | None],
     ) -> None:
         self._origin = log_origin(log_id)
-        self._keys = {name: cosigner_key(log_id, name, key) for name, key in witness_keys.items()}
+        self._log_id = log_id
+        self._witness_keys = witness_keys
         self._root_at = root_at
         self._lines: dict[int, dict[str, NoteSignature]] = {}
 
@@ -44,7 +49,7 @@ class Cosignatures:
 
     def add(self, signer: str, line: str) -> None:
         """Take the cosignature line that came with a vote; empty for none."""
-        if not line or signer not in self._keys:
+        if not line or signer not in self._witness_keys():
             return
         try:
             signature = NoteSignature.parse(line.removesuffix("\n"))
@@ -79,6 +84,7 @@ class Cosignatures:
             return False
         try:
             note = Note(text=checkpoint.text, signatures=(signature,))
-            return bool(verify_note(note, [self._keys[signer]]))
+            keys = self._witness_keys().get(signer, ())
+            return any(verify_note(note, [cosigner_key(self._log_id, signer, key)]) for key in keys)
         except StrongroomError:
             return False

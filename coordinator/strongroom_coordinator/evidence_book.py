@@ -30,15 +30,15 @@ from strongroom.model.log_allowance import LogAllowance
 from strongroom.protocol import evidence_records
 from strongroom.protocol.evidence import Proven, verify_evidence
 from strongroom.protocol.release import ShareEvidence
-from strongroom.protocol.signed import SignedBody, open_body
+from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.clock import Clock
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.evidence_files import EvidenceFiles
 from strongroom_coordinator.evidence_making import share_case
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.storage import evidence as rows
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.storage.evidence import EvidenceRow
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["EvidenceBook"]
 
@@ -66,14 +66,14 @@ class EvidenceBook:
         self,
         *,
         ledger: LedgerCopy,
-        electorate: Electorate,
+        voters: Voters,
         charter: bytes,
         storage: Storage,
         files: EvidenceFiles,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
-        self._electorate = electorate
+        self._voters = voters
         self._charter = charter
         self._storage = storage
         self._files = files
@@ -91,7 +91,7 @@ class EvidenceBook:
         """Read what is unsettled, and bring database and files to the same: either may have been lost."""
         for data in self._files.read_all():
             try:
-                proven = verify_evidence(data, log_id=self._electorate.log_id)
+                proven = verify_evidence(data, log_id=self._voters.log_id)
             except StrongroomError as error:
                 log.warning("evidence.file_ignored", reason=error.reason, message=error.message)
                 continue
@@ -145,7 +145,7 @@ class EvidenceBook:
             data = evidence_records.malformed_commitments(
                 charter=self._charter, commitments=commitments, plan=codec.encode(plan)
             )
-            verify_evidence(data, log_id=self._electorate.log_id)
+            verify_evidence(data, log_id=self._voters.log_id)
         except StrongroomError:
             return  # proves nothing, so nothing is said of anybody
         self._spawn(self._take(signer, _given(data)))
@@ -168,7 +168,7 @@ class EvidenceBook:
         """Verify a record, quarantine whom it convicts, and keep it."""
         try:
             data = await made
-            proven = verify_evidence(data, log_id=self._electorate.log_id)
+            proven = verify_evidence(data, log_id=self._voters.log_id)
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=is_certain)
             return
@@ -216,13 +216,7 @@ class EvidenceBook:
         """Take what a signer's operator signed: that what its evidence shows is mended."""
         for signed in islice(statements, MAX_STATEMENTS):
             try:
-                said = open_body(
-                    "reinstate",
-                    ReinstateStatement,
-                    signed,
-                    log_id=self._electorate.log_id,
-                    public_key=self._electorate.vote_keys[signer],
-                )
+                said = self._voters.open_word("reinstate", ReinstateStatement, signed, signer)
             except StrongroomError as error:
                 if self._allowances.setdefault(signer, LogAllowance()).take(self._clock.monotonic()) >= 0:
                     log.warning("reinstatement.refused", signer=signer, reason=error.reason, message=error.message)

@@ -29,13 +29,13 @@ from strongroom.protocol import keygen_coordinator as machine
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.keygen import Fault, KeygenTerms, proven
 from strongroom_coordinator.clock import Clock
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.sequencer import Sequencer
 from strongroom_coordinator.subjects import decode_entry, subjects_of
 from strongroom_coordinator.terms import Terms
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["AttemptOver", "KeyGeneration"]
 
@@ -75,7 +75,7 @@ class KeyGeneration:
         ledger: LedgerCopy,
         terms: Terms,
         sequencer: Sequencer,
-        electorate: Electorate,
+        voters: Voters,
         clock: Clock,
         timeout_ms: int,
         retry_ms: int,
@@ -83,7 +83,7 @@ class KeyGeneration:
         self._ledger = ledger
         self._terms = terms
         self._sequencer = sequencer
-        self._electorate = electorate
+        self._voters = voters
         self._clock = clock
         self._timeout_s = timeout_ms / 1000
         self._retry_s = retry_ms / 1000
@@ -204,7 +204,7 @@ class KeyGeneration:
     def _terms_of(self, record: OrderRecord, create: CreateVault, attempt: int) -> KeygenTerms:
         keys = {signer.name: signer.host_key for signer in self._ledger.replica.state().charter.signers}
         return KeygenTerms(
-            log_id=self._electorate.log_id,
+            log_id=self._voters.log_id,
             order_hash=OrderHash(record.hash),
             attempt=attempt,
             signers=create.signers,
@@ -213,7 +213,7 @@ class KeyGeneration:
         )
 
     async def _attempt(self, terms: KeygenTerms) -> machine.Generated:
-        run = _Attempt(terms, dict(self._terms.ready), self._ledger, self._electorate, self._clock)
+        run = _Attempt(terms, dict(self._terms.ready), self._ledger, self._voters, self._clock)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await run.generated()
@@ -231,13 +231,13 @@ class _Attempt:
         terms: KeygenTerms,
         links: dict[str, SignerLink],
         ledger: LedgerCopy,
-        electorate: Electorate,
+        voters: Voters,
         clock: Clock,
     ) -> None:
         self._terms = terms
         self._links = links
         self._ledger = ledger
-        self._electorate = electorate
+        self._voters = voters
         self._clock = clock
         self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -249,7 +249,7 @@ class _Attempt:
             AttemptOver: no key came of it.
         """
         try:
-            state, commands = machine.begin(self._terms, vote_keys=self._electorate.vote_keys, now_ms=self._now())
+            state, commands = machine.begin(self._terms, vote_keys=self._voters.vote_keys, now_ms=self._now())
         except StrongroomError as error:
             raise AttemptOver(error.message) from error
         while True:

@@ -19,13 +19,13 @@ from strongroom.ledger.messages import Certificate, Endorse, Head, OrderEntry, P
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import DAMAGED, StorageFailed
 from strongroom_coordinator.recovery import RecoveryBook
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.subjects import decode_entry, subjects_in, subjects_of
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["FinalContradicted", "LedgerCopy"]
 
@@ -61,7 +61,7 @@ class LedgerCopy:
         recovery: The recovery data beside the log.
     """
 
-    def __init__(self, storage: Storage, electorate: Electorate) -> None:
+    def __init__(self, storage: Storage, voters: Voters) -> None:
         """Replay what is stored beyond the folded state; `run` must then be running for anything to be written.
 
         Raises:
@@ -69,12 +69,13 @@ class LedgerCopy:
             FinalContradicted: the database is of another log.
         """
         self._storage = storage
-        self._electorate = electorate
+        self._voters = voters
         self._writes: asyncio.Queue[_Write] = asyncio.Queue()
         self._unstored: list[Batch] = []
         self._dropped: list[bytes] = []
         self.recovery = RecoveryBook({})
-        self.replica = Replica(storage.key_value(), log_id=electorate.log_id)
+        self.replica = Replica(storage.key_value(), log_id=voters.log_id)
+        voters.read(lambda: self.replica)
         self.certificate: Certificate | None = None
         self.final_certificate: Certificate | None = None
         self.decided_final_size = self.replica.folded_size
@@ -84,8 +85,8 @@ class LedgerCopy:
     def _load(self, connection: Connection) -> None:
         known = rows.read_meta(connection, _LOG_ID)
         if known is None:
-            rows.write_meta(connection, _LOG_ID, self._electorate.log_id)
-        elif known != self._electorate.log_id:
+            rows.write_meta(connection, _LOG_ID, self._voters.log_id)
+        elif known != self._voters.log_id:
             raise FinalContradicted(f"the database holds the log {known.hex()}, the genesis is of another one")
         try:
             for stored in rows.all_batches(connection, self.replica.folded_size):

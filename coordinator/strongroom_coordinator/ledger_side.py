@@ -11,9 +11,9 @@ from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.data_folder import GenesisFile
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.evidence_files import EvidenceFiles
+from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.keygen import KeyGeneration
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer
@@ -24,6 +24,7 @@ from strongroom_coordinator.sequencer import Sequencer
 from strongroom_coordinator.sessions import SigningSessions
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.terms import Terms
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["LedgerSide", "build_ledger_side"]
 
@@ -33,7 +34,7 @@ class LedgerSide:
     """The parts that others talk to."""
 
     storage: Storage
-    electorate: Electorate
+    voters: Voters
     ledger: LedgerCopy
     links: LinkServer
     terms: Terms
@@ -42,6 +43,7 @@ class LedgerSide:
     sequencer: Sequencer
     keygen: KeyGeneration
     cosignatures: Cosignatures
+    handovers: Handovers
     evidence: EvidenceBook
 
     async def stop(self) -> None:
@@ -49,6 +51,7 @@ class LedgerSide:
         self.links.stop()
         await self.keygen.stop()
         await self.terms.stop()
+        await self.handovers.stop()
         await self.sessions.stop()
         await self.evidence.stop()
 
@@ -77,27 +80,28 @@ def build_ledger_side(
         StorageFailed: the database cannot be read.
     """
     charter = genesis.charter
-    electorate = Electorate.of(charter, genesis.log_id)
-    ledger = LedgerCopy(storage, electorate)
+    voters = Voters(charter, genesis.log_id)
+    ledger = LedgerCopy(storage, voters)
     leader = random(16)
-    names = frozenset(electorate.vote_keys)
     links = LinkServer(
         log_id=genesis.log_id,
         organisation=charter.organisation,
         leader=leader,
         version=version("strongroom"),
-        signers=lambda: names,
+        signers=lambda: voters.known,
     )
-    terms = Terms(ledger=ledger, links=links, electorate=electorate, leader=leader, random=random)
+    # Before the terms: a signer learns whose votes count before it is shown any.
+    handovers = Handovers(ledger=ledger, voters=voters, links=links, storage=storage)
+    terms = Terms(ledger=ledger, links=links, voters=voters, leader=leader, random=random)
     links.term = lambda: terms.term
     cosignatures = Cosignatures(
         log_id=genesis.log_id,
-        witness_keys={signer.name: signer.witness_key for signer in charter.signers},
+        witness_keys=lambda: voters.witness_keys,
         root_at=ledger.replica.root_at,
     )
     evidence = EvidenceBook(
         ledger=ledger,
-        electorate=electorate,
+        voters=voters,
         charter=genesis.genesis.charter,
         storage=storage,
         files=EvidenceFiles(evidence_folder),
@@ -107,7 +111,7 @@ def build_ledger_side(
         ledger=ledger,
         terms=terms,
         links=links,
-        electorate=electorate,
+        voters=voters,
         storage=storage,
         clock=clock,
         evidence=evidence,
@@ -116,9 +120,10 @@ def build_ledger_side(
         ledger=ledger,
         terms=terms,
         sessions=sessions,
-        electorate=electorate,
+        voters=voters,
         cosignatures=cosignatures,
         evidence=evidence,
+        handovers=handovers,
         timeout_ms=config.vote_timeout_ms,
     )
     sequencer = Sequencer(
@@ -126,6 +131,7 @@ def build_ledger_side(
         terms=terms,
         rounds=rounds,
         sessions=sessions,
+        handovers=handovers,
         genesis=genesis.genesis,
         clock=clock,
         random=random,
@@ -133,12 +139,13 @@ def build_ledger_side(
     )
     sequencer.on_certified(evidence.certified)
     sequencer.on_final(cosignatures.note_final)
+    sequencer.on_final(handovers.note_final)
     cosignatures.note_final(ledger.final_size)
     keygen = KeyGeneration(
         ledger=ledger,
         terms=terms,
         sequencer=sequencer,
-        electorate=electorate,
+        voters=voters,
         clock=clock,
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,
@@ -147,7 +154,7 @@ def build_ledger_side(
     links.serve_requests(SignerRequests(ledger, sequencer, evidence).serve)
     return LedgerSide(
         storage=storage,
-        electorate=electorate,
+        voters=voters,
         ledger=ledger,
         links=links,
         terms=terms,
@@ -156,5 +163,6 @@ def build_ledger_side(
         sequencer=sequencer,
         keygen=keygen,
         cosignatures=cosignatures,
+        handovers=handovers,
         evidence=evidence,
     )

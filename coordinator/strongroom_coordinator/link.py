@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -306,9 +306,9 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         self._changed = asyncio.Event()
         self.term: Callable[[], int] = lambda: 0
 
-    async def at_least(self, count: int) -> None:
-        """Wait until so many signers are connected; one with an alarm counts, because alarms end without a word."""
-        while len(self._links) < count:
+    async def until(self, suffices: Callable[[Collection[str]], bool]) -> None:
+        """Wait until enough signers are connected; one with an alarm counts, because alarms end without a word."""
+        while not suffices(self._links.keys()):
             self._changed.clear()
             await self._changed.wait()
 

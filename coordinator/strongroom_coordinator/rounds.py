@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -15,17 +16,17 @@ from strongroom.ledger.messages import Certificate, Head, Refusal
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.leader import DoubleVote, VoteCollection
-from strongroom.protocol.signed import open_body
 from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.door import TakenBatch
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved
 from strongroom_coordinator.evidence_book import EvidenceBook
+from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import signed_of
 from strongroom_coordinator.sessions import SigningSessions
 from strongroom_coordinator.terms import STALE_TERM, Terms
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["BatchLost", "VotingRounds"]
 
@@ -78,21 +79,28 @@ class VotingRounds:
         ledger: LedgerCopy,
         terms: Terms,
         sessions: SigningSessions,
-        electorate: Electorate,
+        voters: Voters,
         cosignatures: Cosignatures,
         evidence: EvidenceBook,
+        handovers: Handovers,
         timeout_ms: int,
     ) -> None:
         self._ledger = ledger
         self._terms = terms
         self._sessions = sessions
-        self._electorate = electorate
+        self._voters = voters
         self._cosignatures = cosignatures
         self._evidence = evidence
+        self._handovers = handovers
         self._timeout_s = timeout_ms / 1000
         self._round: _Round | None = None
         self._unanswered: dict[SignerLink, int] = {}
+        self._on_both: list[Callable[[], None]] = []
         terms.on_ready(self._signer_ready)
+
+    def on_both(self, callback: Callable[[], None]) -> None:
+        """Call back when the set in force and the wanted one have both voted for a head."""
+        self._on_both.append(callback)
 
     async def certify(self, batch: TakenBatch, term: int) -> Certificate:
         """Get the certificate of a batch. The batch becomes the newest of the copy before the first await.
@@ -103,7 +111,7 @@ class VotingRounds:
         preview = batch.preview
         self._ledger.append(preview)
         head = Head(
-            log_id=self._electorate.log_id,
+            log_id=self._voters.log_id,
             term=term,
             size=preview.size,
             root=preview.root,
@@ -111,9 +119,7 @@ class VotingRounds:
         )
         current = _Round(
             batch=batch,
-            votes=VoteCollection(
-                head=head, vote_keys=self._electorate.vote_keys, witness_quorum=self._electorate.witness_quorum
-            ),
+            votes=VoteCollection(head=head, electorate=self._voters.now, both=self._voters.wanted),
             commit_for=self._sessions.prepare(batch.plans, self._ledger.replica.state()),
             done=asyncio.get_running_loop().create_future(),
         )
@@ -124,7 +130,7 @@ class VotingRounds:
             async with asyncio.timeout(self._timeout_s):
                 return await current.done
         except TimeoutError:
-            message = f"no {self._electorate.witness_quorum} votes within {self._timeout_s:g} s"
+            message = f"no quorum of votes within {self._timeout_s:g} s"
             raise self._failure(current, message) from None
         finally:
             self._round = None
@@ -165,6 +171,8 @@ class VotingRounds:
             self.hand_out(self._ledger.certificate)
 
     def _send(self, link: SignerLink, current: _Round) -> None:
+        if link.signer not in self._voters.voting:
+            return  # it was removed, and learns of that from certificates
         commit_for = current.commit_for.get(link.signer, [])
         if self._unanswered.get(link, 0) >= MAX_UNANSWERED:
             self._sessions.lags(link, commit_for)
@@ -216,8 +224,7 @@ class VotingRounds:
         signer, commit_for = link.signer, current.commit_for.get(link.signer, [])
         if reply.WhichOneof("body") == "batch_refused":
             signed = signed_of(reply.batch_refused.refusal)
-            key = self._electorate.vote_keys[signer]
-            refusal = open_body("refusal", Refusal, signed, log_id=self._electorate.log_id, public_key=key)
+            refusal = self._voters.open_word("refusal", Refusal, signed, signer)
             if refusal.signer != signer:
                 raise SignerMisbehaved(f"{signer} refuses a batch in the name of {refusal.signer}", signer=signer)
             current.refusals[signer] = refusal
@@ -236,6 +243,12 @@ class VotingRounds:
         current.votes = current.votes.add(signer, signed_of(voted.vote))
         if signer in current.votes.dissent:
             log.error("vote.other_head", signer=signer, size=current.votes.head.size)
+        # A vote counts here after the round is over too: the wanted set need not be the faster one.
+        both = current.votes.handover()
+        if both is not None and (self._handovers.both is None or self._handovers.both.head != both.head):
+            self._handovers.both = both
+            for callback in self._on_both:
+                callback()
         self._sessions.committed(signer, commit_for, voted.commitments)
         # After the certificate, which clients wait for.
         asyncio.get_running_loop().call_soon(self._cosignatures.add, signer, voted.cosignature)
@@ -262,9 +275,9 @@ class VotingRounds:
             return
         lost = current.lost()
         waiting = current.asked - lost - set(current.votes.votes)
-        quorum = self._electorate.witness_quorum
-        impossible = len(self._electorate.vote_keys) - len(lost) < quorum
-        if impossible or (lost and len(waiting) + len(current.votes.votes) < quorum):
+        votes = current.votes
+        impossible = not votes.could_certify(lost)
+        if impossible or (lost and not votes.electorate.could_be_quorum({*waiting, *votes.votes})):
             current.done.set_exception(self._failure(current, "too few signers vote for the batch"))
 
     def _failure(self, current: _Round, message: str) -> BatchLost:

@@ -23,7 +23,10 @@ from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.door import Door, Logged, Pending, TakenBatch
 from strongroom_coordinator.errors import Abandoned, NotReady
+from strongroom_coordinator.handovers import TICK_S as HANDOVER_TICK_S
+from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.ledger_copy import LedgerCopy
+from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.rounds import BatchLost, VotingRounds
 from strongroom_coordinator.sessions import SigningSessions
 from strongroom_coordinator.subjects import subjects_of
@@ -57,6 +60,7 @@ class Sequencer:
         terms: Terms,
         rounds: VotingRounds,
         sessions: SigningSessions,
+        handovers: Handovers,
         genesis: Genesis,
         clock: Clock,
         random: Callable[[int], bytes],
@@ -66,6 +70,8 @@ class Sequencer:
         self._terms = terms
         self._rounds = rounds
         self._sessions = sessions
+        self._handovers = handovers
+        self._handover_tick_at = 0.0
         self._genesis = genesis
         self._clock = clock
         self._tick_s = tick_ms / 1000
@@ -84,6 +90,13 @@ class Sequencer:
         self._final: list[Callable[[int], None]] = []
         self.plan_source: PlanSource | None = None
         self.is_stopping = False
+        rounds.on_both(self._woken.set)
+        terms.on_ready(self._signer_ready)
+
+    def _signer_ready(self, _: SignerLink) -> None:
+        """A signer joined: it may be the one whose vote a handover waits for."""
+        self._handover_tick_at = 0.0
+        self._woken.set()
 
     # --- what others see -------------------------------------------------------------------------------------------
 
@@ -296,9 +309,13 @@ class Sequencer:
         while True:
             self._woken.clear()
             batch = self._take_batch()
+            if tick_at is None and self._handovers.waits():
+                tick_at = max(loop.time() + self._tick_s, self._handover_tick_at)
             if batch is None and tick_at is not None and loop.time() >= tick_at:
                 batch = self._tick()
                 tick_at = loop.time() + TICK_AGAIN_S
+                if not waits:
+                    self._handover_tick_at = loop.time() + HANDOVER_TICK_S
             if batch is not None:
                 self._plans_wanted = self._plans_wanted or batch.is_full
                 return batch
@@ -311,10 +328,20 @@ class Sequencer:
             await self._wait(min(wake_at) - loop.time() if wake_at else None)
 
     def _take_batch(self) -> TakenBatch | None:
-        """A batch of what waits, of the plans that it makes possible, and of a tick when a scheduled order is due."""
+        """A batch of what waits, of the plans that it makes possible, and of what takes a handover on.
+
+        A tick is in it when a scheduled order is due.
+        """
         plans = self._plans if self._plans_wanted and not self._is_new_log() else None
         self._plans_wanted = False
         forced = (self._genesis,) if self._is_new_log() else ()
+        handover = self._handovers.due()
+        if handover is not None:
+            try:
+                return self._door.take(plans=plans, forced=(handover,))
+            except Refused as refusal:
+                log.error("handover.refused", reason=refusal.reason, message=refusal.message)
+                self._handovers.refused(handover)
         due_s = self._due_in_s()
         if due_s is not None and due_s <= 0:
             try:

@@ -23,7 +23,6 @@ from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import signing
 from strongroom.protocol.release import SharesDoNotSign
-from strongroom.protocol.signed import open_body
 from strongroom.protocol.signing_events import (
     AskCommitments,
     AskShares,
@@ -41,7 +40,6 @@ from strongroom.protocol.signing_events import (
 )
 from strongroom.protocol.signing_task import Group, task_of
 from strongroom_coordinator.clock import Clock
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import LinkBroken
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
@@ -55,6 +53,7 @@ from strongroom_coordinator.storage import plans as plan_rows
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.subjects import subjects_of
 from strongroom_coordinator.terms import Terms
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["SigningSessions"]
 
@@ -97,14 +96,14 @@ class SigningSessions:
         ledger: LedgerCopy,
         terms: Terms,
         links: LinkServer,
-        electorate: Electorate,
+        voters: Voters,
         storage: Storage,
         clock: Clock,
         evidence: EvidenceBook,
     ) -> None:
         self._ledger = ledger
         self._terms = terms
-        self._electorate = electorate
+        self._voters = voters
         self._storage = storage
         self._clock = clock
         self._evidence = evidence
@@ -207,7 +206,7 @@ class SigningSessions:
         spend = spend_of(state, plan)
         task = task_of(
             spend,
-            log_id=self._electorate.log_id,
+            log_id=self._voters.log_id,
             term=self._term,
             entry_index=index,
             plan_hash=plan_hash,
@@ -219,7 +218,7 @@ class SigningSessions:
         takes_all = len(trusted) < vault.threshold
         machine, commands = signing.begin(
             task,
-            vote_keys=self._electorate.vote_keys,
+            vote_keys=self._voters.vote_keys,
             preference=self._standing.order(trusted, index),
             now_ms=self._now(),
             hedge_ms=self._standing.hedge_ms(vault.signers, vault.threshold),
@@ -380,13 +379,7 @@ class SigningSessions:
 
     def _refused(self, session: _Session, signer: str, message: Any) -> None:
         try:
-            refusal = open_body(
-                "refusal",
-                Refusal,
-                signed_of(message),
-                log_id=self._electorate.log_id,
-                public_key=self._electorate.vote_keys[signer],
-            )
+            refusal = self._voters.open_word("refusal", Refusal, signed_of(message), signer)
             line = f"{refusal.reason} {refusal.detail}".strip()
             if refusal.signer != signer:
                 line = f"REFUSAL_INVALID it is in the name of {refusal.signer}"

@@ -1,4 +1,4 @@
-"""Opening terms: how this coordinator comes to lead, on a base that w signers stand on.
+"""Opening terms: how this coordinator comes to lead, on a base that a quorum of signers stands on.
 
 A term opens when the coordinator starts, when a batch grew stale, or when w votes did not come in time. Everything the
 base covers is fetched from the signers first where it is missing here, so an empty database rebuilds itself.
@@ -7,7 +7,7 @@ base covers is fetched from the signers first where it is missing here, so an em
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -16,14 +16,14 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol.certificates import held_of
+from strongroom.protocol.certificates import BadCertificate, held_of
 from strongroom.protocol.leader import NewTermCollection, TermOpening, next_term
 from strongroom_coordinator.catch_up import CatchUp
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
+from strongroom_coordinator.voters import Voters
 
 __all__ = ["STALE_TERM", "Terms"]
 
@@ -53,16 +53,16 @@ class Terms:
         *,
         ledger: LedgerCopy,
         links: LinkServer,
-        electorate: Electorate,
+        voters: Voters,
         leader: bytes,
         random: Callable[[int], bytes],
     ) -> None:
         self._ledger = ledger
         self._links = links
-        self._electorate = electorate
+        self._voters = voters
         self._leader = leader
         self._random = random
-        self._catch_up = CatchUp(ledger, links, electorate)
+        self._catch_up = CatchUp(ledger, links, voters)
         self._highest = 0
         self._step = 1
         self._offers: dict[asyncio.Task[None], TermOpening | None] = {}
@@ -96,7 +96,7 @@ class Terms:
         self.ready = {}
         attempt = 0
         while True:
-            await self._links.at_least(self._electorate.witness_quorum)
+            await self._links.until(self._suffice)
             opening = await self._try(self._next_number())
             if opening is not None:
                 self._step = 1
@@ -119,14 +119,10 @@ class Terms:
     # --- promises --------------------------------------------------------------------------------------------------
 
     async def _try(self, term: int) -> TermOpening | None:
-        """Collect statements for one term and open it with the first w whose base can be reached."""
-        electorate = self._electorate
+        """Collect statements for one term and open it with the first quorum whose base can be reached."""
+        await self._learn()
         collection = NewTermCollection(
-            log_id=electorate.log_id,
-            term=term,
-            leader=self._leader,
-            vote_keys=electorate.vote_keys,
-            witness_quorum=electorate.witness_quorum,
+            log_id=self._voters.log_id, term=term, leader=self._leader, electorates=self._voters.electorates
         )
         asked = {}
         for link in tuple(self._links.links.values()):
@@ -137,18 +133,54 @@ class Terms:
         while asked:
             left = deadline - asyncio.get_running_loop().time()
             done, _ = await asyncio.wait(asked, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                break
             for future in done:
                 collection = self._add(collection, asked.pop(future), future)
-            while (opening := collection.opening(unreachable)) is not None:
-                if await self._reach(opening.base, collection):
-                    return await self._adopted(opening)
-                base = held_of(opening.base)
-                unreachable |= {name for name, item in collection.statements.items() if item.held == base}
+            opening = await self._opening(collection, unreachable, is_last=not done or not asked)
+            if opening is not None:
+                return await self._adopted(opening)
+            if not done:
+                break
         log.info(
             "term.not_opened", term=term, statements=sorted(collection.statements), unreachable=sorted(unreachable)
         )
+        return None
+
+    def _suffice(self, signers: Collection[str]) -> bool:
+        """Whether these signers can open a term, or one of them knows of witnesses that the own log does not."""
+        return self._voters.now.could_be_quorum(signers) or bool(self._ahead())
+
+    def _ahead(self) -> list[SignerLink]:
+        """Signers that hold a certificate by witnesses of whom the own log does not know."""
+        found = []
+        for link in self._links.links.values():
+            certificate = link.hello.certificate
+            try:
+                if certificate is not None:
+                    self._voters.judge(certificate)
+            except BadCertificate:
+                found.append(link)
+        return found
+
+    async def _learn(self) -> None:
+        """Follow signers through handovers that the own log does not hold."""
+        for link in self._ahead():
+            await self._catch_up.follow(link)
+
+    async def _opening(
+        self, collection: NewTermCollection, unreachable: set[str], *, is_last: bool
+    ) -> TermOpening | None:
+        """The opening on the highest base for which there are statements enough, if its bytes can be had.
+
+        Whose statements a base needs is certain once the own log holds it. Where they are too few, more may come; when
+        none do, those that name the base are left out, as they are when nobody gives its bytes.
+        """
+        while (base := collection.base(unreachable)) is not None:
+            certificate = collection.certificate_of(base)
+            if await self._reach(certificate, collection):
+                opening = collection.opening(self._voters.electorates.own(base.size), unreachable)
+                if opening is not None or not is_last:
+                    return opening
+            unreachable |= {name for name, item in collection.statements.items() if item.held == base}
         return None
 
     def _show_certificate(self, link: SignerLink) -> None:
@@ -184,18 +216,18 @@ class Terms:
     # --- adoption --------------------------------------------------------------------------------------------------
 
     async def _adopted(self, opening: TermOpening) -> TermOpening | None:
-        """Send the opening to every signer and wait until w have adopted its base."""
+        """Send the opening to every signer and wait until a quorum has adopted its base."""
         self.opening = opening
         for link in tuple(self._links.links.values()):
             self._offer(link)
         try:
             async with asyncio.timeout(ADOPT_TIMEOUT_S):
-                while len(self.ready) < self._electorate.witness_quorum and opening in self._offers.values():
+                while not self._is_adopted(opening) and opening in self._offers.values():
                     self._offer_ended.clear()
                     await self._offer_ended.wait()
         except TimeoutError:
             pass  # too few have adopted the base: said below
-        if len(self.ready) < self._electorate.witness_quorum:
+        if not self._is_adopted(opening):
             log.warning("term.not_adopted", term=opening.term, ready=sorted(self.ready))
             self.opening = None
             self.ready = {}
@@ -203,6 +235,9 @@ class Terms:
         base = held_of(opening.base)
         log.info("term.opened", term=opening.term, base_term=base.term, base_size=base.size, ready=sorted(self.ready))
         return opening
+
+    def _is_adopted(self, opening: TermOpening) -> bool:
+        return opening.electorate.could_be_quorum(self.ready)
 
     def _offer(self, link: SignerLink, pause_s: float = OFFER_AGAIN_S) -> None:
         """Send the opening to one signer; if it fails, again after a pause."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from strongroom.ledger import codec
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate, Head
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
@@ -98,7 +99,7 @@ class CatchUp:
             for batch in await self._next(size, target.size, begun):
                 waiting.append(batch)
                 size = batch.size
-                certificate = self._certificate_of(batch)
+                certificate = _certificate_of(batch)
                 if certificate is not None or size == target.size:
                     self._store(waiting, certificate, target)
                     waiting = []
@@ -115,6 +116,9 @@ class CatchUp:
                 preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
                 replica.push(preview)
                 previews.append(preview)
+            if certificate is not None:
+                record = replica.state().witnesses
+                verify_certificate(certificate, log_id=self._copy.log_id, electorate=Electorate.of(record))
         finally:
             replica.truncate(before)
         head = target if certificate is None else certificate.head
@@ -187,20 +191,15 @@ class CatchUp:
             missing = tuple(one for one in missing if one not in wanted)
         return found
 
-    def _certificate_of(self, batch: LogBatch) -> Certificate | None:
-        """The batch's own certificate, verified; None when it has none."""
-        if not batch.certificate:
-            return None
-        certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
-        if certificate.head.size != batch.size:
-            raise CannotCatchUp(f"the batch up to {batch.size} came with a certificate for {certificate.head.size}")
-        verify_certificate(
-            certificate,
-            log_id=self._copy.log_id,
-            vote_keys=self._voting.vote_keys,
-            witness_quorum=self._voting.witness_quorum,
-        )
-        return certificate
+
+def _certificate_of(batch: LogBatch) -> Certificate | None:
+    """The batch's own certificate, not verified yet: whose votes it needs is known once the batch is replayed."""
+    if not batch.certificate:
+        return None
+    certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
+    if certificate.head.size != batch.size:
+        raise CannotCatchUp(f"the batch up to {batch.size} came with a certificate for {certificate.head.size}")
+    return certificate
 
 
 def _is_wanted(state: VoterState, target: Head) -> bool:

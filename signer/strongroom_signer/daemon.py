@@ -38,6 +38,7 @@ from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
 from strongroom_signer.tls import KEY_FILE, load_tls
+from strongroom_signer.voice import NotAWitness
 from strongroom_signer.voting import Voting
 
 __all__ = ["NotEnrolled", "Signer", "check_limits", "confirm_alarm", "open_signer", "serve"]
@@ -99,7 +100,8 @@ class Signer:
             return alarm.reason, alarm.message
         if self.store.free_bytes() < self.config.free_disk_floor_bytes:
             return "DISK_LOW", f"less than {self.config.free_disk_floor_bytes} bytes are free beside {self.store.path}"
-        return "", ""
+        silence = self.voting.silence()
+        return (NotAWitness.reason, silence) if silence else ("", "")
 
     def status(self, *, connected: bool, last_error: str) -> operator_pb.GetStatusResponse:
         """What `strongroom-signer status` shows."""

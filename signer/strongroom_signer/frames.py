@@ -18,6 +18,7 @@ from strongroom.ledger.messages import (
     MAX_RECOVERY_BYTES,
     Certificate,
 )
+from strongroom.ledger.records import ElectorateStep
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 from strongroom_signer import requests
@@ -33,12 +34,17 @@ __all__ = [
     "recovery_of",
     "request_of",
     "signed_to_pb",
+    "steps_of",
 ]
 
 MAX_CERTIFICATE_BYTES: Final = 65_535
 MAX_COMMIT_FOR: Final = 4_096
 MAX_SETS: Final = 4_096
 MAX_HOLDERS: Final = 100
+MAX_STATEMENTS: Final = 201
+"""By two witness sets, and one more that names the base."""
+MAX_STEPS: Final = 64
+MAX_STEP_BYTES: Final = 131_072
 MAX_KEYGEN_BYTES: Final = 65_536
 MAX_CATCH_UP_BYTES: Final = 9 * 1024 * 1024
 MAX_FETCHED_RECOVERY: Final = 100
@@ -88,6 +94,21 @@ def notice_of(pb: link_pb.Quarantined) -> Notice | None:
         operator_cleared=pb.operator_cleared,
         ordered=pb.ordered,
     )
+
+
+def steps_of(pb: link_pb.Witnesses) -> tuple[ElectorateStep, ...]:
+    """Proofs of handovers, decoded; whether they hold is judged by who knows the witness set before.
+
+    Raises:
+        BadFrame: there are too many, or one is not canonical.
+    """
+    try:
+        return tuple(
+            codec.decode(ElectorateStep, step, max_size=MAX_STEP_BYTES)
+            for step in _at_most(pb.steps, MAX_STEPS, "witnesses.steps")
+        )
+    except codec.NotCanonical as error:
+        raise BadFrame(f"witnesses.steps: {error.message}") from None
 
 
 def open_signed(signed: types_pb2.SignedBody, where: str) -> SignedBody:
@@ -191,7 +212,7 @@ def _promise(pb: link_pb.Promise) -> requests.Promise:
 
 
 def _open_term(pb: link_pb.OpenTerm) -> requests.OpenTerm:
-    statements = _at_most(pb.statements, MAX_HOLDERS, "open_term.statements", least=1)
+    statements = _at_most(pb.statements, MAX_STATEMENTS, "open_term.statements", least=1)
     return requests.OpenTerm(
         term=pb.term,
         statements=tuple(open_signed(statement, "open_term.statements") for statement in statements),

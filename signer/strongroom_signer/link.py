@@ -20,10 +20,11 @@ from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.ledger.messages import Certificate
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol.electorates import BadStep
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.coordinator_check import CoordinatorCheck, CoordinatorRefused, pem_of
-from strongroom_signer.frames import BadFrame, batches_of, notice_of, recovery_of, request_of
+from strongroom_signer.frames import BadFrame, batches_of, notice_of, recovery_of, request_of, steps_of
 from strongroom_signer.logs import Log
 from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
@@ -315,6 +316,9 @@ class _Session:
                 if frame.WhichOneof("body") == "quarantined":
                     self._note(frame.quarantined)
                     continue
+                if frame.WhichOneof("body") == "witnesses":
+                    self._learn(frame.witnesses)
+                    continue
                 request = request_of(frame)
             except BadFrame as error:
                 self._log.warning("frame.refused", reason=error.reason, message=error.message)
@@ -344,6 +348,12 @@ class _Session:
                 "quarantine.told", evidence=notice.evidence_hash, fault=notice.fault, detail=notice.detail
             )
         self.raise_soon.set()
+
+    def _learn(self, told: pb.Witnesses) -> None:
+        try:
+            self._service.learn(steps_of(told))
+        except BadStep as error:
+            self._log.warning("witnesses.refused", reason=error.reason, message=error.message)
 
     def _resolve(self, frame: pb.LinkResponse) -> None:
         future = self._answers.pop(frame.reply_to, None)

@@ -112,6 +112,7 @@ class MoneyPath:
         """
         try:
             self._voting.require_voting()
+            self._voting.require_signing()
             approved = self._approve(entry_index, pending={})
             share = self._current_share(approved)
             return Committed(entry_index=entry_index, commitments=self._fresh_commitments(approved, share))
@@ -151,6 +152,7 @@ class MoneyPath:
             StoreFailed: nothing could be marked, so nothing is released; the daemon stops.
         """
         self._voting.require_voting()
+        self._voting.require_signing()
         ready, results = self._spend(request)
         # From here on certificate and marks are on disk.
         for item in ready:

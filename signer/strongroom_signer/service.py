@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Refusal
+from strongroom.ledger.records import ElectorateStep
 from strongroom.protocol.keygen import Fault
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
@@ -123,6 +124,14 @@ class Service:
         is_new = self._quarantine.notice != notice
         self._quarantine.notice = notice
         return is_new
+
+    def learn(self, steps: Sequence[ElectorateStep]) -> None:
+        """Take proofs of handovers that the own log does not hold yet.
+
+        Raises:
+            BadStep: one of them does not hold.
+        """
+        self._voting.learn(steps)
 
     # --- terms and votes ---------------------------------------------------------------------------------------------
 

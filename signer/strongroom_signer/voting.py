@@ -7,20 +7,24 @@ failed commit therefore leaves everything as it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from strongroom.ledger import checkpoint, codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.electorate import Electorate, witness_set_of
 from strongroom.ledger.messages import Certificate, Head, Refusal
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.records import ElectorateStep
 from strongroom.ledger.replica import Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import BootId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import final_size
+from strongroom.protocol.electorates import Electorates, KnownSet, follow_steps
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.voter_state import (
     Adopted,
@@ -42,6 +46,7 @@ from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.refusals import printable
 from strongroom_signer.store import InboxItem, Writer
+from strongroom_signer.voice import Voice
 from strongroom_signer.vote_outcomes import BatchRefused, EntriesMissing, NotOurBatch, Voted
 
 __all__ = ["BatchRefused", "EntriesMissing", "NotOurBatch", "Voting"]
@@ -73,10 +78,13 @@ class Voting:
         self._clock = clock
         self._floor = free_disk_floor_bytes
         self._guard = ClockGuard(clock, copy.store)
-        self._vote_keys: Mapping[str, bytes] = {signer.name: signer.vote_key for signer in charter.signers}
-        self._quorum = charter.witness_quorum
+        self._pinned = charter
+        self._announced: tuple[KnownSet, ...] = ()
+        self._voice = Voice(name, keys.vote.public, charter)
         stored = copy.store.voter()
-        self._voter = initial_state(copy.log_id, name) if stored is None else codec.decode(VoterState, stored)
+        self._voter = (
+            initial_state(copy.log_id, name, keys.vote.public) if stored is None else codec.decode(VoterState, stored)
+        )
         self._cosigned = copy.store.counter(_COSIGNED)
         self._on_term: list[Callable[[], None]] = []
         self._on_final: list[Callable[[int, int], None]] = []
@@ -95,13 +103,43 @@ class Voting:
 
     @property
     def vote_keys(self) -> Mapping[str, bytes]:
-        """Vote key of every signer of the charter, by name."""
-        return self._vote_keys
+        """Vote key of every signer of the charter in force, by name: what commitments and shares are signed with."""
+        return self._voice.vote_keys(self._copy.newest())
 
     @property
-    def witness_quorum(self) -> int:
-        """How many votes make a certificate."""
-        return self._quorum
+    def electorates(self) -> Electorates:
+        """Whose votes count, as far as the own log and proven handovers beyond it say."""
+        ahead = [one for known in self._announced for one in (known.electorate, known.joint) if one is not None]
+        newest = self._copy.newest()
+        if newest.charter_record is None:
+            return replace(Electorates.always(Electorate.of_charter(self._pinned)), ahead=tuple(ahead))
+        return Electorates.of(newest, final_size=self._copy.final_size, ahead=ahead)
+
+    def learn(self, steps: Sequence[ElectorateStep]) -> None:
+        """Take proofs of handovers that the own log does not hold yet, so that their certificates can be judged.
+
+        Raises:
+            BadStep: one does not follow from what is final here; nothing is learned from any.
+        """
+        final = self._copy.final()
+        if final.charter_record is None:
+            known = KnownSet(number=1, witnesses=witness_set_of(self._pinned))
+        else:
+            record = final.witnesses
+            known = KnownSet(number=record.number, witnesses=record.current)
+        self._announced = follow_steps(known, steps, log_id=self._copy.log_id)
+
+    def silence(self) -> str:
+        """Why words under this signer's vote key count for nothing, for its operator; empty when they count."""
+        return self._voice.silence(self._copy.final(), self._copy.newest())
+
+    def require_signing(self) -> None:
+        """Raise what keeps this signer from nonce commitments and shares, beside what keeps it from voting.
+
+        Raises:
+            NotAWitness: the charter in force has another vote key for its name, or no such name.
+        """
+        self._voice.require_signing(self._copy.newest())
 
     def on_term_change(self, callback: Callable[[], None]) -> None:
         """Call back when the term has changed: nonces die."""
@@ -143,7 +181,13 @@ class Voting:
     # --- terms -------------------------------------------------------------------------------------------------------
 
     def promise(self, request: requests.Promise) -> SignedBody:
-        """State NEWTERM: never act in an earlier term again."""
+        """State NEWTERM: never act in an earlier term again.
+
+        Raises:
+            NotAWitness: no witness set has this signer's vote key.
+            VoterRefused: the statement is refused.
+        """
+        self._voice.require_statement(self._copy.final(), self._copy.newest())
         state, statement = voter.promise(
             self._voter, self._keys.vote, term=request.term, leader=request.leader, boot_id=self._boot_id
         )
@@ -163,8 +207,7 @@ class Voting:
             leader=leader,
             statements=request.statements,
             base_certificate=request.base_certificate,
-            vote_keys=self._vote_keys,
-            witness_quorum=self._quorum,
+            electorates=self.electorates,
         )
         self._save(state)
         self._require_no_alarm(outcome)
@@ -177,7 +220,7 @@ class Voting:
             EntriesMissing: they are not.
         """
         try:
-            state, outcome = voter.adopt(self._voter, self._copy.view())
+            state, outcome = voter.adopt(self._voter, self._copy.view(), electorates=self.electorates)
         except BaseNotStored:
             opened = self._voter.opened
             base = None if opened is None else opened.base
@@ -200,7 +243,7 @@ class Voting:
             BatchRefused: an entry is not accepted at its place, the time is off, or words are withheld: signed.
             EntriesMissing: entries before the batch must be fetched first.
             NotOurBatch: it does not follow what is stored here.
-            ClockDrift, DiskLow, VoterRefused: this signer does not vote.
+            ClockDrift, DiskLow, VoterRefused, NotAWitness: this signer does not vote.
         """
         self.require_voting()
         # A certificate of an earlier term says nothing here any more: the base of the term took its place.
@@ -218,6 +261,7 @@ class Voting:
             raise NotOurBatch(f"the batch begins at {request.first_index}, {self._copy.size} entries are stored here")
         check_free_disk(self._store, self._floor)
         preview, recovery = self._checked(request)
+        self._voice.require_vote(State(preview.overlay, self._copy.log_id))
         head = self._head(request.term, preview.size, preview.root, preview.state_digest)
         state, signed = voter.vote(self._voter, self._keys.vote, head, self._copy.view(preview))
         final = self._copy.final_size
@@ -234,6 +278,7 @@ class Voting:
 
     def _repeat(self, request: requests.Append) -> Voted:
         """The vote for a batch that is stored already, word for word."""
+        self._voice.require_vote(self._copy.newest())
         root, digest = self._copy.replica.head(request.size)
         if root != request.root:
             raise NotOurBatch(f"another batch is stored here at {request.first_index} to {request.size}")
@@ -294,7 +339,7 @@ class Voting:
         if certificate == self._voter.held and self._voter.adopted:
             return
         state, outcome = voter.take_certificate(
-            self._voter, certificate, self._copy.view(), vote_keys=self._vote_keys, witness_quorum=self._quorum
+            self._voter, certificate, self._copy.view(), electorates=self.electorates
         )
         taken = isinstance(outcome, Taken)
         truncate_to = outcome.truncate_to if isinstance(outcome, Taken) else None

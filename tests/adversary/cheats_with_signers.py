@@ -18,6 +18,7 @@ from cheats_on_terms import held, open_with, promised
 from rogue_leader import Answer, RogueLeader
 from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, plan_for, words_of
 
+from electorate_of import certificate_by, electorate
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Commitments, Head, Plan, Vote
 from strongroom.ledger.records import OrderRecord
@@ -25,7 +26,6 @@ from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     Held,
-    certificate_from_votes,
     held_of,
     sign_vote,
     verify_vote,
@@ -118,10 +118,10 @@ def _certified(rogue: RogueLeader, answers: Mapping[str, Answer], mole: Mole, *,
     said = {name: answer.vote for name, answer in answers.items() if answer.vote is not None}
     said[mole.name] = mole.vote(_head_of(answers))
     votes = [
-        verify_vote(name, vote, log_id=rogue.log_id, vote_keys=rogue.electorate.vote_keys)
+        verify_vote(name, vote, log_id=rogue.log_id, electorate=electorate(rogue.electorate.vote_keys))
         for name, vote in said.items()
     ]
-    return certificate_from_votes(votes, witness_quorum=quorum)
+    return certificate_by(votes, quorum)
 
 
 async def _approved_order(rogue: RogueLeader) -> OrderRecord:

@@ -20,6 +20,7 @@ import grpc
 from cheat_report import NothingToCheatWith, Report
 from raw_stream import RawStreams
 
+from electorate_of import GenesisVoters
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
@@ -32,7 +33,6 @@ from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_coordinator.app import server_options
 from strongroom_coordinator.config import load_config
 from strongroom_coordinator.data_folder import load_genesis, load_tls
-from strongroom_coordinator.electorate import Electorate
 from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
@@ -76,7 +76,7 @@ class RogueLeader:
         self.config = load_config(folder)
         self.genesis = load_genesis(folder / self.config.genesis)
         self.log_id = self.genesis.log_id
-        self.electorate = Electorate.of(self.genesis.charter, self.log_id)
+        self.electorate = GenesisVoters(self.log_id, self.genesis.charter)
         self.leader = os.urandom(16)
         self.term = 0
         self.entries: list[bytes] = []
@@ -127,7 +127,8 @@ class RogueLeader:
     async def everybody(self) -> None:
         """Wait until every signer is connected, also after a cheat that ended some links."""
         async with asyncio.timeout(PATIENCE_S):
-            await self.link_server.at_least(len(self.electorate.vote_keys) - len(self.stolen))
+            least = len(self.electorate.vote_keys) - len(self.stolen)
+            await self.link_server.until(lambda names: len(names) >= least)
 
     @property
     def links(self) -> dict[str, SignerLink]:
@@ -144,14 +145,13 @@ class RogueLeader:
             log_id=self.log_id,
             term=self.term,
             leader=self.leader,
-            vote_keys=self.electorate.vote_keys,
-            witness_quorum=self.electorate.witness_quorum,
+            electorates=self.electorate.electorates,
         )
         for promised in (await self._ask_all(pb.Promise(term=self.term, leader=self.leader), "promise")).values():
             collection = collection.add(
                 signed_of(promised.promised.statement), certificate_of(promised.promised.certificate)
             )
-        opening = collection.opening()
+        opening = collection.opening(self.electorate.electorate)
         if opening is None:
             raise NothingToCheatWith("too few signers promised a term")
         await self._fetch(opening.base)
@@ -267,9 +267,7 @@ class RogueLeader:
             root=preview.root,
             state_digest=preview.state_digest,
         )
-        votes = VoteCollection(
-            head=head, vote_keys=self.electorate.vote_keys, witness_quorum=self.electorate.witness_quorum
-        )
+        votes = VoteCollection(head=head, electorate=self.electorate.electorate)
         for signer, answer in answers.items():
             if answer.vote is not None:
                 votes = votes.add(signer, answer.vote)

@@ -22,6 +22,7 @@ from fuzz_world import lasting_loop
 from google.protobuf.message import DecodeError
 
 import charter_builder as builder
+from electorate_of import certificate_by, electorate
 from signer_world import VAULT, open_folder
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
@@ -29,7 +30,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Head, OrderPayment, Plan, PlanInput, PlanOutput, Tick, Withdraw
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.protocol.certificates import certificate_from_votes, held_of, sign_vote, verify_vote
+from strongroom.protocol.certificates import held_of, sign_vote, verify_vote
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.errors import SignerMisbehaved
@@ -353,10 +354,12 @@ def beyond() -> tuple[types_pb2.LogBatch, bytes]:
     keys = {name: builder.signing_key(f"{name} vote") for name in ("s2", "s3")}
     public = {name: key.public for name, key in keys.items()}
     votes = [
-        verify_vote(name, sign_vote(key, head, held_of(made.certificate)), log_id=world.log_id, vote_keys=public)
+        verify_vote(
+            name, sign_vote(key, head, held_of(made.certificate)), log_id=world.log_id, electorate=electorate(public)
+        )
         for name, key in keys.items()
     ]
-    certificate: Certificate = certificate_from_votes(votes, witness_quorum=2)
+    certificate: Certificate = certificate_by(votes, 2)
     data = codec.encode(certificate)
     batch = types_pb2.LogBatch(first_index=preview.batch.first_index, entries=preview.batch.entries, certificate=data)
     return batch, data

@@ -12,6 +12,7 @@ from fuzz_world import ORDERS, VAULT, busy_world
 
 import charter_builder as builder
 import protocol_world
+from electorate_of import always, electorate
 from ledger_world import Coin
 from signing_world import Signers
 from strongroom.ledger import charter as charters
@@ -320,8 +321,8 @@ def signed_body(data: bytes) -> None:
     signed = SignedBody(body=body, signature=key.sign(pae.pae(kind, body)))
     log_id = protocol_world.LOG_ID
     total(open_body, kind, cls, signed, log_id=log_id, public_key=key.public)
-    total(verify_vote, "s1", signed, log_id=log_id, vote_keys=keys)
-    total(verify_new_term, signed, log_id=log_id, vote_keys=keys, term=1, leader=protocol_world.LEADER)
+    total(verify_vote, "s1", signed, log_id=log_id, electorate=electorate(keys, 2))
+    total(verify_new_term, signed, log_id=log_id, electorates=always(keys, 2), term=1, leader=protocol_world.LEADER)
     total(
         check_opening,
         term=1,
@@ -329,8 +330,7 @@ def signed_body(data: bytes) -> None:
         statements=[signed, signed],
         base_certificate=sample_certificate(),
         log_id=log_id,
-        vote_keys=keys,
-        witness_quorum=2,
+        electorates=always(keys, 2),
     )
     total(verify_commitments, signed, task=signers.task, vote_keys=signers.vote_keys)
     total(verify_shares, chosen, signed, vote_keys=signers.vote_keys)
@@ -350,8 +350,7 @@ def certificate(data: bytes) -> None:
             verify_certificate,
             found,
             log_id=protocol_world.LOG_ID,
-            vote_keys=protocol_world.VOTE_KEYS,
-            witness_quorum=2,
+            electorate=electorate(protocol_world.VOTE_KEYS, 2),
         )
 
 

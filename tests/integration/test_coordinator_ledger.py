@@ -51,7 +51,7 @@ async def test_submission_answers_with_a_proof_under_its_certificate(tmp_path: P
         head = logged.certificate.head
         assert logged.size == head.size
         verify_inclusion(leaf_hash(logged.entry), logged.index, head.size, logged.path, head.root)
-        site.side.electorate.verify(logged.certificate)
+        site.side.voters.verify(logged.certificate)
         assert not logged.already_known
 
 

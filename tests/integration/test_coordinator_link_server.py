@@ -155,7 +155,7 @@ async def test_request_fails_when_the_signer_leaves(served: Served) -> None:
 
 
 async def test_waiting_for_signers_ends_with_the_last_one_needed(served: Served) -> None:
-    waiting = asyncio.create_task(served.links.at_least(2))
+    waiting = asyncio.create_task(served.links.until(lambda names: len(names) >= 2))
     async with served.dial("signer", "s1") as first, served.dial("signer", "s2") as second:
         await first.write(hello("s1"))
         await first.read()

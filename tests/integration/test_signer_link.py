@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from electorate_of import always
 from link_leader import Authority, LinkLeader, LinkOfOneSigner, key_pem
 from signer_world import Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -167,16 +168,12 @@ async def test_lying_batches_are_thrown_away(cluster: Cluster, authority: Author
 def opening_of(cluster: Cluster, names: tuple[str, ...]) -> TermOpening:
     cluster.term += 1
     collection = NewTermCollection(
-        log_id=cluster.world.log_id,
-        term=cluster.term,
-        leader=cluster.leader,
-        vote_keys=cluster.vote_keys,
-        witness_quorum=2,
+        log_id=cluster.world.log_id, term=cluster.term, leader=cluster.leader, electorates=always(cluster.vote_keys, 2)
     )
     for name in names:
         promised = cluster.ask(name, pb.Promise(term=cluster.term, leader=cluster.leader))
         collection = collection.add(signed(promised.statement), codec.decode(Certificate, promised.certificate))
-    opening = collection.opening()
+    opening = collection.opening(collection.electorates.own(0))
     assert opening is not None
     return opening
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import charter_builder as builder
+from electorate_of import certificate_by, electorate
 from ledger_world import World, randomness
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Commitments, Entry, Head, Shares, Vote
@@ -14,7 +15,7 @@ from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.model.ids import BootId
 from strongroom.protocol import evidence_records
-from strongroom.protocol.certificates import NO_CERTIFICATE, certificate_from_votes, sign_vote, verify_vote
+from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_vote
 from strongroom.protocol.commitments import NonceSet, make_commitments, verify_commitments
 from strongroom.protocol.release import make_shares, open_set
 from strongroom.protocol.signed import SignedBody, sign_body
@@ -140,11 +141,11 @@ class Case:
                 name,
                 sign_vote(builder.signing_key(f"{name} vote"), certified, NO_CERTIFICATE),
                 log_id=of.log_id,
-                vote_keys={signer.name: signer.vote_key for signer in of.charter.signers},
+                electorate=electorate({signer.name: signer.vote_key for signer in of.charter.signers}),
             )
             for name in signers or ("s1", "s2")
         ]
-        return certificate_from_votes(votes, witness_quorum=2)
+        return certificate_by(votes, 2)
 
     def vault_proof(self, name: str = "customer-1") -> RecordProofData:
         return self.world.state.record_proof(b"vaults", name.encode())

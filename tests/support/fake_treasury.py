@@ -24,6 +24,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 import charter_builder as builder
+from electorate_of import certificate_by, electorate
 from ledger_world import World
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.treasury.v1 import treasury_service_pb2_grpc as pb_grpc
@@ -48,7 +49,6 @@ from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     Held,
-    certificate_from_votes,
     held_of,
     sign_vote,
     verify_vote,
@@ -106,10 +106,10 @@ class CertifiedWorld(World):
         keys = {name: builder.signing_key(f"{name} vote") for name in voters}
         public = {name: key.public for name, key in keys.items()}
         votes = [
-            verify_vote(name, sign_vote(key, head, held), log_id=self.log_id, vote_keys=public)
+            verify_vote(name, sign_vote(key, head, held), log_id=self.log_id, electorate=electorate(public))
             for name, key in keys.items()
         ]
-        return certificate_from_votes(votes, witness_quorum=len(voters))
+        return certificate_by(votes, len(voters))
 
     def settle(self, *bodies: Any) -> None:
         """Log the bodies, and a tick whose votes make them final."""

@@ -325,11 +325,12 @@ class World:
         """Log an approved withdrawal, initiated by shop; return its hash."""
         return self.submit(self.withdrawal(vault, amount_sat, **parts), "shop", *(approvers or ("alice", "bob")))
 
-    def amendment(self, **parts: Any) -> AmendCharter:
+    def amendment(self, *, handover_expires_ms: int = 0, **parts: Any) -> AmendCharter:
         """The charter in force with these parts replaced, and the next version unless they say otherwise."""
         now = self.state.charter
         return AmendCharter(
-            charter=encode_charter(replace(now, **{"version": now.version + 1, **parts})), handover_expires_ms=0
+            charter=encode_charter(replace(now, **{"version": now.version + 1, **parts})),
+            handover_expires_ms=handover_expires_ms,
         )
 
     def amend(self, *approvers: str, initiator: str = "dave", **parts: Any) -> bytes:

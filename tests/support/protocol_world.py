@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from electorate_of import certificate_by, electorate
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger.messages import Certificate, Head
 from strongroom.model.ids import BootId, LogId
-from strongroom.protocol.certificates import NO_CERTIFICATE, Held, certificate_from_votes, sign_vote, verify_vote
+from strongroom.protocol.certificates import NO_CERTIFICATE, Held, sign_vote, verify_vote
 from strongroom.protocol.signed import SignedBody
 
 LOG_ID = LogId(bytes(range(32)))
@@ -71,9 +72,10 @@ def certificate(
     head: Head, signers: Sequence[str], held: Held = NO_CERTIFICATE, quorum: int | None = None
 ) -> Certificate:
     votes = [
-        verify_vote(name, sign_vote(KEYS[name], head, held), log_id=LOG_ID, vote_keys=VOTE_KEYS) for name in signers
+        verify_vote(name, sign_vote(KEYS[name], head, held), log_id=LOG_ID, electorate=electorate(VOTE_KEYS))
+        for name in signers
     ]
-    return certificate_from_votes(votes, witness_quorum=quorum or len(signers))
+    return certificate_by(votes, quorum or len(signers))
 
 
 def flipped(signed: SignedBody) -> SignedBody:

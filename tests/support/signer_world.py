@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import charter_builder as builder
+from electorate_of import always, certificate_by, electorate
 from ledger_world import START_MS, World
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.sealed import Cost
@@ -25,7 +26,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Commitments, Refusal, Tick
 from strongroom.ledger.replica import Preview
-from strongroom.protocol.certificates import VerifiedVote, certificate_from_votes, verify_vote
+from strongroom.protocol.certificates import VerifiedVote, verify_vote
 from strongroom.protocol.leader import NewTermCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 from strongroom_signer.catch_up import CatchUp
@@ -186,15 +187,14 @@ class Cluster:
             log_id=self.world.log_id,
             term=self.term,
             leader=self.leader,
-            vote_keys=self.vote_keys,
-            witness_quorum=self.world.charter.witness_quorum,
+            electorates=always(self.vote_keys, self.world.charter.witness_quorum),
         )
         names = tuple(names)
         for name in names[: self.world.charter.witness_quorum]:
             promised = self.ask(name, pb.Promise(term=self.term, leader=self.leader))
             held = codec.decode(Certificate, promised.certificate) if promised.certificate else None
             collection = collection.add(signed(promised.statement), held)
-        opening = collection.opening()
+        opening = collection.opening(collection.electorates.own(0))
         assert opening is not None
         self.certificate = opening.base
         for name in names:
@@ -226,12 +226,12 @@ class Cluster:
         """Have one signer vote for a batch."""
         voted = self.ask(name, self.append(preview, **parts))
         assert isinstance(voted, pb.Voted), voted
-        return verify_vote(name, signed(voted.vote), log_id=self.world.log_id, vote_keys=self.vote_keys)
+        return verify_vote(name, signed(voted.vote), log_id=self.world.log_id, electorate=electorate(self.vote_keys))
 
     def certify(self, preview: Preview, names: Iterable[str] = ("s1", "s2", "s3")) -> Certificate:
         """Have these signers vote for a batch, and make the certificate."""
         self.votes = [self.vote(name, preview) for name in names]
-        self.certificate = certificate_from_votes(self.votes, witness_quorum=self.world.charter.witness_quorum)
+        self.certificate = certificate_by(self.votes, self.world.charter.witness_quorum)
         return self.certificate
 
     def sync(self, names: Iterable[str] = ("s1", "s2", "s3")) -> None:

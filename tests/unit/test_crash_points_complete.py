@@ -72,6 +72,9 @@ EXEMPT: Final = {
     "coordinator.ledger_copy:LedgerCopy.keep_recovery enqueue": "what is not there is asked for at the next opening",
     "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
+    "coordinator.handovers:Handovers.__init__ run_sync": "reads only",
+    "coordinator.handovers:Handovers._read_again run": "reads only",
+    "coordinator.handovers:Handovers._tell tell": "told again at every connection",
     # --- many at once: the same path as one --------------------------------------------------------------------------
     "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
     "coordinator.rpc.integration:IntegrationService.CreateWithdrawals submit_many": "each is submitted as one is",

@@ -145,7 +145,7 @@ def build_edge_side(
         refusals=side.sessions.refusals,
     )
     parts = Parts(
-        log_id=side.electorate.log_id,
+        log_id=side.voters.log_id,
         charter=charter,
         reader=reader,
         sequencer=side.sequencer,

@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Final
 
 from strongroom.ledger.handlers.actions import act_of
+from strongroom.ledger.handlers.amending import check_amendment
 from strongroom.ledger.handlers.freezing import apply_signer_freeze
 from strongroom.ledger.handlers.genesis import apply_genesis
 from strongroom.ledger.handlers.orders import apply_endorse, apply_order
 from strongroom.ledger.handlers.planning import apply_plan
 from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
 from strongroom.ledger.handlers.vaults import apply_vault
-from strongroom.ledger.messages import Endorse, Entry, Genesis, OrderEntry, Plan, SignerFreeze, Tick, Vault
+from strongroom.ledger.handlers.witnesses import apply_handover, lapse_change
+from strongroom.ledger.messages import Endorse, Entry, Genesis, Handover, OrderEntry, Plan, SignerFreeze, Tick, Vault
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderState, QuotaRecord
@@ -64,6 +66,7 @@ def _apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) ->
         raise refused("ENTRY_TIME_FELL", f"the entry's time {entry.time_ms} is before {state.time_ms}")
     if not isinstance(entry.body, Genesis) and state.charter_record is None:
         raise refused("GENESIS_MISSING", "the first entry of a log is its genesis")
+    lapse_change(state, at)
     _act_when_due(state, at)
     author = _handle(state, entry, at)
     if author is not None:
@@ -102,6 +105,10 @@ def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:
             return COORDINATOR
         case Tick():
             return COORDINATOR
+        case Handover():
+            # Two a change: nobody's quota may stand in its way.
+            apply_handover(state, entry.body, at, check=check_amendment)
+            return None
 
 
 def _check_quota(state: MutableState, author: Author, size: int, at: Position) -> None:

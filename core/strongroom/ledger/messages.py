@@ -24,6 +24,8 @@ MAX_OWNERSHIP_PROOF = 256
 MAX_HOLDERS = 100
 MAX_RECOVERY_BYTES = 40_000
 """Of the recovery data of one epoch of a vault, which lies beside the log."""
+MAX_CERTIFICATE_VOTES = 200
+"""Two witness sets of 100 signers each, when the one takes over from the other."""
 
 
 class Verb(IntEnum):
@@ -425,10 +427,47 @@ class CertificateVote:
 
 @message
 class Certificate:
-    """Votes of w signers for one head, signers in ascending order of name."""
+    """Votes for one head, signers in ascending order of name: of w signers, or of both quorums during a handover."""
 
     head: Head = codec.embedded(1, Head)
-    votes: tuple[CertificateVote, ...] = codec.repeated(2, CertificateVote, minimum=1, maximum=100)
+    votes: tuple[CertificateVote, ...] = codec.repeated(2, CertificateVote, minimum=1, maximum=MAX_CERTIFICATE_VOTES)
+
+
+# --- witness sets ---
+
+
+@message
+class Witness:
+    """One signer as a voter."""
+
+    name: str = codec.name(1)
+    vote_key: bytes = codec.fixed(2, 32)
+    """Ed25519."""
+
+
+@message
+class WitnessSet:
+    """Signers whose votes count, and how many of them make a quorum."""
+
+    signers: tuple[Witness, ...] = codec.repeated(1, Witness, minimum=1, maximum=100)
+    quorum: int = codec.u64(2)
+
+
+@message
+class TableSummary:
+    """Number of records of a table of the state and its Merkle root."""
+
+    count: int = codec.u64(1)
+    root: bytes = codec.fixed(2, 32)
+
+
+@message
+class StateSummary:
+    """What a state digest is the hash of: rule set, log time, and every table in digest order."""
+
+    rule_set: int = codec.u64(1)
+    time_ms: int = codec.u64(2)
+    tables: tuple[TableSummary, ...] = codec.repeated(3, TableSummary, minimum=1, maximum=32)
 
 
 # --- entries ---
@@ -551,6 +590,20 @@ class Plan:
 
 
 @message
+class Handover:
+    """A step of a change of the witness set, proven by votes; written by the coordinator.
+
+    The first one shows that quorums of both sets stand behind one head, and begins the time in which every head needs
+    both. The second one shows that the first is final by both, and ends it: from there on the new set alone votes.
+    """
+
+    certificate: Certificate = codec.embedded(1, Certificate)
+    summary: StateSummary | None = codec.optional(2, StateSummary)
+    """Of the second: opens the state digest of the certificate's head, so that whoever has no log can check that both
+    sets were in force there."""
+
+
+@message
 class Tick:
     """Nothing but time: lets a waiting head become final."""
 
@@ -561,6 +614,15 @@ class Entry:
 
     salt: bytes = codec.fixed(1, 16)
     time_ms: int = codec.u64(2)
-    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick = codec.oneof(
-        {10: Genesis, 11: OrderEntry, 12: Endorse, 13: SignerFreeze, 14: Vault, 15: Plan, 16: Tick}
+    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Handover = codec.oneof(
+        {
+            10: Genesis,
+            11: OrderEntry,
+            12: Endorse,
+            13: SignerFreeze,
+            14: Vault,
+            15: Plan,
+            16: Tick,
+            18: Handover,
+        }
     )

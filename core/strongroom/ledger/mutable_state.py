@@ -19,8 +19,19 @@ from strongroom.ledger.records import (
     PlanRecord,
     QuotaRecord,
     VaultRecord,
+    WitnessRecord,
 )
-from strongroom.ledger.state import CHARTER, DESTINATIONS, FREEZES, ORDERS, PLANS, QUOTAS, VAULTS, State
+from strongroom.ledger.state import (
+    CHARTER,
+    DESTINATIONS,
+    FREEZES,
+    ORDERS,
+    PLANS,
+    QUOTAS,
+    VAULTS,
+    WITNESSES,
+    State,
+)
 from strongroom.ledger.view import Overlay
 from strongroom.model.ids import LogId
 
@@ -92,6 +103,28 @@ class MutableState(State):
         self.overlay.rollback()
         # It may have put another charter in force.
         self._charter = None
+
+    def set_witnesses(self, record: WitnessRecord, *, rules_from: int | None = None) -> None:
+        """Write whose votes count.
+
+        Args:
+            record: the only record of its table.
+            rules_from: first size of heads that need the votes of another electorate than before; None when the
+                electorate stays.
+        """
+        if self.count(WITNESSES):
+            self._write(WITNESSES, 0, record)
+        else:
+            self._append(WITNESSES, record)
+        if rules_from is not None:
+            position = self._number(keys.ELECTORATES_KEY)
+            stored = rules_from.to_bytes(8, "big") + codec.encode(record)
+            self.overlay.put(keys.ELECTORATE_PREFIX + position.to_bytes(8, "big"), stored)
+            self.overlay.put(keys.ELECTORATES_KEY, (position + 1).to_bytes(8, "big"))
+
+    def keep_next_charter(self, charter: bytes) -> None:
+        """Keep the charter that waits for its witness set; empty to forget it."""
+        self.overlay.put(keys.NEXT_CHARTER_KEY, charter)
 
     def add_order(self, record: OrderRecord, order_id: bytes, *, now_ms: int) -> None:
         """Record a new order."""

@@ -135,8 +135,10 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "AMENDMENT_VAULTS": Reason(
             _STATE, "A vault would be left without its coin, enough holders, or witnesses.", "Reshare the vault first."
         ),
-        "AMENDMENT_WITNESSES": Reason(
-            _STATE, "The witness set cannot change this way now.", "Leave signers, vote keys and quorum as they are."
+        "AMENDMENT_HANDOVER": Reason(
+            _STATE,
+            "A change of the witness set is under way, or has no time, or one that it needs not.",
+            "Wait for it.",
         ),
         "REJECTION_VOID": Reason(
             _DENIED, "The amendment takes the very key that rejects it.", "Reject it with a key that stays."
@@ -149,6 +151,16 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "VAULT_STATEMENTS": Reason(_ARGUMENT, "The holders' statements are not complete.", "Collect all of them."),
         "VAULT_TRIALS": Reason(_ARGUMENT, "The trial signatures do not cover all holders.", "Try more subsets."),
         "GROUP_KEY_USED": Reason(_EXISTS, "Another vault has this key.", "Generate a fresh key."),
+        # witness sets
+        "HANDOVER_NOT_WANTED": Reason(_STATE, "No change of the witness set is under way.", "Leave it out."),
+        "HANDOVER_HEAD": Reason(
+            _ARGUMENT, "The certified head is not of this log, or not from within this step.", "Use a newer head."
+        ),
+        "HANDOVER_VOTES": Reason(_DENIED, "The votes are not of quorums of both sets.", "Collect more votes."),
+        "HANDOVER_NOT_FINAL": Reason(_STATE, "Both sets have not made the first step final yet.", "Wait for votes."),
+        "HANDOVER_PROOF": Reason(
+            _ARGUMENT, "The certified state's summary is missing, wrong, or out of place.", "Take that of its head."
+        ),
         # plans: form
         "PLAN_FORM": Reason(_ARGUMENT, "The transaction has not the form of rule set 1.", _REPLAN),
         "PLAN_VAULT": Reason(_ARGUMENT, "The plan and its orders are not of one vault.", _REPLAN),

@@ -1,7 +1,7 @@
 """The records of the replayed state, whose canonical bytes the state digest covers.
 
-Tables in digest order: charter, freezes, vaults, orders, plans, quotas, destinations. Records of a table have dense
-sequence numbers in the order of their creation.
+Tables in digest order: charter, freezes, vaults, orders, plans, quotas, witnesses, destinations. Records of a table
+have dense sequence numbers in the order of their creation.
 """
 
 from __future__ import annotations
@@ -10,9 +10,27 @@ from enum import IntEnum
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import MAX_ORDER_BYTES, CustodyClass, Scheme, Scope, Verb
+from strongroom.ledger.messages import (
+    MAX_ORDER_BYTES,
+    Certificate,
+    CustodyClass,
+    Scheme,
+    Scope,
+    StateSummary,
+    Verb,
+    WitnessSet,
+)
 
-TABLES: tuple[bytes, ...] = (b"charter", b"freezes", b"vaults", b"orders", b"plans", b"quotas", b"destinations")
+TABLES: tuple[bytes, ...] = (
+    b"charter",
+    b"freezes",
+    b"vaults",
+    b"orders",
+    b"plans",
+    b"quotas",
+    b"witnesses",
+    b"destinations",
+)
 
 
 @message
@@ -155,6 +173,46 @@ class QuotaRecord:
     day: int = codec.u64(2)
     """Days of log time since the Unix epoch."""
     used_bytes: int = codec.u64(3)
+
+
+class WitnessPhase(IntEnum):
+    """How far a change of the witness set is."""
+
+    STEADY = 1
+    """No change is under way: heads need a quorum of the current set."""
+    WANTED = 2
+    """Another set was ordered and may vote; heads need a quorum of the current set still. It can lapse."""
+    JOINT = 3
+    """Heads need a quorum of each of the two sets. It ends when this is final, and never lapses."""
+
+
+@message
+class WitnessRecord:
+    """Whose votes count, and whose are to count next. The table has this one record."""
+
+    number: int = codec.u64(1)
+    """Of the current set: 1 for that of the genesis, one more with every change."""
+    phase: WitnessPhase = codec.enum(2, WitnessPhase)
+    since_size: int = codec.u64(3)
+    """Size of the log with the entry that began the phase."""
+    current: WitnessSet = codec.embedded(4, WitnessSet)
+    next: WitnessSet | None = codec.optional(5, WitnessSet)
+    """Absent in STEADY."""
+    amendment: bytes = codec.fixed(6, 32, optional=True)
+    """Hash of the order whose charter has the next set; absent in STEADY."""
+    lapses_ms: int = codec.u64(7)
+    """Log time at which WANTED is given up; 0 in STEADY."""
+
+
+@message
+class ElectorateStep:
+    """Proof for those without the entries that one witness set takes over from another; never logged as such."""
+
+    certificate: Certificate = codec.embedded(1, Certificate)
+    """By quorums of both sets; takes effect for the next one alone when its votes make the record's phase final."""
+    record: WitnessRecord = codec.embedded(2, WitnessRecord)
+    """With both sets, as it stands in the certified state."""
+    summary: StateSummary = codec.embedded(3, StateSummary)
 
 
 @message

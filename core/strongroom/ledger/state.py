@@ -1,4 +1,4 @@
-"""The replayed state, typed: six digested tables of canonical records, and indexes derived from them.
+"""The replayed state, typed: seven digested tables of canonical records, and indexes derived from them.
 
 `State` reads; `MutableState` beside it also writes, and only `apply` uses that one. Everything lives in one key space,
 so an overlay of a batch holds all of what the batch changed. The state digest covers the tables, the log time and the
@@ -27,6 +27,7 @@ from strongroom.ledger.records import (
     PlanRecord,
     QuotaRecord,
     VaultRecord,
+    WitnessRecord,
 )
 from strongroom.ledger.rules import glob_match
 from strongroom.ledger.view import KeyValue
@@ -36,7 +37,7 @@ __all__ = ["State", "decode_order", "forget_decoded"]
 
 M = TypeVar("M")
 
-CHARTER, FREEZES, VAULTS, ORDERS, PLANS, QUOTAS, DESTINATIONS = TABLES
+CHARTER, FREEZES, VAULTS, ORDERS, PLANS, QUOTAS, WITNESSES, DESTINATIONS = TABLES
 
 MAX_RECORD_BYTES: Final = 1 << 20
 RECORD_PREFIX: Final = b"r/"
@@ -45,6 +46,9 @@ TIME_KEY: Final = b"m/time"
 SIZE_KEY: Final = b"m/size"
 DIGEST_KEY: Final = b"m/digest"
 STANDING_KEY: Final = b"m/standing-freezes"
+ELECTORATES_KEY: Final = b"m/electorates"
+ELECTORATE_PREFIX: Final = b"e/"
+NEXT_CHARTER_KEY: Final = b"m/next-charter"
 _MEMO_LIMIT: Final = 8_192
 _MEMO_BYTES: Final = 16 * 1024 * 1024
 """Of encoded messages of one class: what they decode to takes several times as much memory."""
@@ -207,6 +211,37 @@ class State:
     def person_kind(self, name: str) -> bytes | None:
         """Say which of `person` and `machine` this name stands for, now or once; None for a new name."""
         return self._view.get(PERSON_KIND + name.encode("ascii"))
+
+    # --- witnesses -------------------------------------------------------------------------------------------------
+
+    @property
+    def witnesses(self) -> WitnessRecord:
+        """Whose votes count.
+
+        Raises:
+            Refused: GENESIS_MISSING, the log is empty.
+        """
+        if not self.count(WITNESSES):
+            raise refused("GENESIS_MISSING", "the log has no genesis, so no witness set is in force")
+        return self._read(WITNESSES, WitnessRecord, 0)
+
+    def electorates(self) -> tuple[tuple[int, WitnessRecord], ...]:
+        """Who could certify heads of which size: each record with the first size it holds for, ascending, from 0.
+
+        Derived: one for the genesis, and one for each time when another electorate came to rule.
+        """
+        found = []
+        for position in range(self._number(ELECTORATES_KEY)):
+            stored = self._view.get(ELECTORATE_PREFIX + position.to_bytes(8, "big"))
+            if stored is None:
+                raise StateDamaged(f"electorate {position} is missing: check the store")
+            found.append((int.from_bytes(stored[:8], "big"), _memo.decode(WitnessRecord, stored[8:])))
+        return tuple(found)
+
+    @property
+    def next_charter(self) -> bytes:
+        """Canonical bytes of the charter that comes into force with the next witness set; empty when none waits."""
+        return self._view.get(NEXT_CHARTER_KEY) or b""
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -373,12 +408,12 @@ class State:
         Args:
             table: one of `TABLES`.
             name: order hash, plan hash, freeze id, a vault's name in ASCII, or `destination_name`; empty for the
-                charter.
+                charter and the witnesses.
 
         Raises:
             StateDamaged: there is no such record. The caller asks only for what it found before.
         """
-        sequence = 0 if table == CHARTER else self._sequence(_INDEX_OF[table], name)
+        sequence = 0 if table in (CHARTER, WITNESSES) else self._sequence(_INDEX_OF[table], name)
         if sequence is None or sequence >= self.count(table):
             raise StateDamaged(f"table {table.decode()} has no record {name.hex()} to prove")
         return self.record_proof_at(table, sequence)

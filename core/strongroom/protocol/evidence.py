@@ -25,6 +25,7 @@ from strongroom.chains.bitcoin.spend import Spend
 from strongroom.crypto import frost
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import (
     BreakGlass,
     CancelWithdraw,
@@ -198,8 +199,7 @@ class _Check:
         verify_certificate(
             certificate,
             log_id=self.log_id,
-            vote_keys=self.vote_keys,
-            witness_quorum=self.charter.witness_quorum,
+            electorate=Electorate.of_charter(self.charter),
         )
         if certificate.head.term != shares.term:
             raise EvidenceInvalid(

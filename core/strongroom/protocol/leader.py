@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate, Head
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
@@ -18,9 +19,9 @@ from strongroom.protocol.certificates import (
     VerifiedVote,
     certificate_from_votes,
     held_of,
-    verify_certificate,
     verify_vote,
 )
+from strongroom.protocol.electorates import Electorates
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.terms import BadStatements, VerifiedStatement, highest_held, verify_new_term
 
@@ -51,12 +52,17 @@ class DoubleVote(StrongroomError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermOpening:
-    """What opens a term at a signer: w statements, ascending by signer, and the certificate that is the base."""
+    """What opens a term at a signer: a quorum's statements, ascending by signer, and the certificate that is the base.
+
+    Attributes:
+        electorate: Who decides about heads like the base.
+    """
 
     term: int
     leader: bytes
     statements: tuple[SignedBody, ...]
     base: Certificate | None
+    electorate: Electorate
 
 
 def next_term(known: Iterable[int]) -> int:
@@ -71,8 +77,7 @@ class NewTermCollection:
     log_id: LogId
     term: int
     leader: bytes
-    vote_keys: Mapping[str, bytes]
-    witness_quorum: int
+    electorates: Electorates
     statements: Mapping[str, VerifiedStatement] = field(default_factory=dict)
     certificates: Mapping[Held, Certificate] = field(default_factory=dict)
 
@@ -85,7 +90,7 @@ class NewTermCollection:
                 In every case the signer that sent both is at fault, and its statement is left out.
         """
         statement = verify_new_term(
-            signed, log_id=self.log_id, vote_keys=self.vote_keys, term=self.term, leader=self.leader
+            signed, log_id=self.log_id, electorates=self.electorates, term=self.term, leader=self.leader
         )
         if held_of(certificate) != statement.held:
             raise BadStatements(
@@ -93,33 +98,64 @@ class NewTermCollection:
             )
         certificates = dict(self.certificates)
         if certificate is not None and statement.held not in certificates:
-            verify_certificate(
-                certificate, log_id=self.log_id, vote_keys=self.vote_keys, witness_quorum=self.witness_quorum
-            )
+            self.electorates.judge(certificate, log_id=self.log_id)
             certificates[statement.held] = certificate
         return replace(self, statements={**self.statements, statement.signer: statement}, certificates=certificates)
 
-    def opening(self, without: Collection[str] = ()) -> TermOpening | None:
-        """What opens the term, from the w highest statements; None while there are fewer than w.
+    def base(self, without: Collection[str] = ()) -> Held | None:
+        """The highest certificate stated, if under some possible electorate of it there are statements enough.
 
         Args:
-            without: Signers to leave out, because the bytes of their base cannot be fetched from anyone.
+            without: Signers to leave out, because their base cannot be reached, or has too few statements.
 
         Raises:
             BadStatements: two verified certificates contradict each other at the highest term and size: more signers
                 are bad than the charter survives. Nobody should lead on from here.
         """
-        usable = [item for name, item in self.statements.items() if name not in without]
-        if len(usable) < self.witness_quorum:
+        usable = self._usable(without)
+        if not usable:
             return None
-        highest = sorted(usable, key=lambda item: (item.held.rank, item.signer), reverse=True)[: self.witness_quorum]
-        base = highest_held(highest)
+        base = highest_held(usable)
+        words: dict[str, bytes] = {item.signer: item.key for item in usable}
+        possible = self.electorates.possible(base.size)
+        return base if any(electorate.is_quorum(words) for electorate in possible) else None
+
+    def certificate_of(self, base: Held) -> Certificate | None:
+        """The certificate that a base names; None for the empty log."""
+        return self.certificates.get(base)
+
+    def opening(self, electorate: Electorate, without: Collection[str] = ()) -> TermOpening | None:
+        """What opens the term, from the highest statements; None while they are no quorum.
+
+        Args:
+            electorate: Who decides about the base, as the own log says once it reaches it.
+            without: Signers to leave out.
+
+        Raises:
+            BadStatements: as `base` does.
+        """
+        usable = self._usable(without)
+        words: dict[str, bytes] = {item.signer: item.key for item in usable if electorate.has(item.signer, item.key)}
+        if not usable or not electorate.is_quorum(words):
+            return None
+        base = highest_held(usable)
+        ranked = sorted(usable, key=lambda item: (item.held.rank, item.signer), reverse=True)
+        chosen = set(electorate.chosen((item.signer, item.key) for item in ranked))
+        if all(item.held != base for item in usable if item.signer in chosen):
+            # A signer that does not decide about the base names it: it must not be passed over.
+            chosen.add(ranked[0].signer)
         return TermOpening(
             term=self.term,
             leader=self.leader,
-            statements=tuple(item.signed for item in sorted(highest, key=lambda item: item.signer)),
+            statements=tuple(
+                item.signed for item in sorted(usable, key=lambda item: item.signer) if item.signer in chosen
+            ),
             base=self.certificates.get(base),
+            electorate=electorate,
         )
+
+    def _usable(self, without: Collection[str]) -> list[VerifiedStatement]:
+        return [item for name, item in self.statements.items() if name not in without]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +164,15 @@ class VoteCollection:
 
     Attributes:
         head: The head that the coordinator itself computed.
+        electorate: Whose quorum certifies it.
+        both: The set in force and the one that is wanted, whose votes are collected too; None when none is.
         votes: Votes for this head, by signer.
         dissent: Votes of the same term and size for another head, by signer: their replay differs, or they lie.
     """
 
     head: Head
-    vote_keys: Mapping[str, bytes]
-    witness_quorum: int
+    electorate: Electorate
+    both: Electorate | None = None
     votes: Mapping[str, VerifiedVote] = field(default_factory=dict)
     dissent: Mapping[str, VerifiedVote] = field(default_factory=dict)
 
@@ -146,11 +184,11 @@ class VoteCollection:
             BadSignedBody: signature, encoding or log id are wrong; the signer is at fault.
             DoubleVote: the signer voted for another head at this term and size before.
         """
-        seen = verify_vote(signer, signed, log_id=LogId(self.head.log_id), vote_keys=self.vote_keys)
+        seen = verify_vote(signer, signed, log_id=LogId(self.head.log_id), electorate=self.both or self.electorate)
         if (seen.vote.term, seen.vote.size) != (self.head.term, self.head.size):
             raise BadVote(f"the vote of {signer} is for another term or size", signer=signer)
         earlier = self.votes.get(signer) or self.dissent.get(signer)
-        if earlier is not None:
+        if earlier is not None and earlier.key == seen.key:
             if earlier.signed.body != signed.body:
                 raise DoubleVote(signer, earlier.signed, signed)
             return self
@@ -159,7 +197,19 @@ class VoteCollection:
         return replace(self, votes={**self.votes, signer: seen})
 
     def certificate(self) -> Certificate | None:
-        """The certificate, as soon as w signers voted for the head."""
-        if len(self.votes) < self.witness_quorum:
+        """The certificate, as soon as there is a quorum of votes for the head."""
+        return self._by(self.electorate)
+
+    def handover(self) -> Certificate | None:
+        """The certificate by the set in force and the wanted one, as soon as both have voted for the head."""
+        return None if self.both is None else self._by(self.both)
+
+    def could_certify(self, without: Collection[str]) -> bool:
+        """Whether a certificate can still come when these signers do not vote."""
+        return self.electorate.could_be_quorum(self.electorate.names - frozenset(without))
+
+    def _by(self, electorate: Electorate) -> Certificate | None:
+        votes = [item for item in self.votes.values() if electorate.has(item.signer, item.key)]
+        if not electorate.is_quorum({item.signer: item.key for item in votes}):
             return None
-        return certificate_from_votes(self.votes.values(), witness_quorum=self.witness_quorum)
+        return certificate_from_votes(votes, electorate=electorate)

@@ -1,7 +1,8 @@
 """NEWTERM statements: how a coordinator comes to lead, and from which certificate a term starts.
 
-A term is opened by w statements. Whoever makes one will never again vote, or take a certificate, in an earlier term.
-The base of the term is the highest certificate, by term and then by size, that one of the w statements names.
+A term is opened by the statements of a quorum. Whoever makes one will never again vote, or take a certificate, in an
+earlier term. The base of the term is the highest certificate, by term and then by size, that one of the statements
+names; whose statements are needed is for the electorate of the base to say.
 
 Spec: design, "The ledger", terms.
 """
@@ -9,16 +10,18 @@ Spec: design, "The ledger", terms.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from strongroom.crypto.ed25519 import SigningKey
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate, NewTerm
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import BootId, LogId, SignerName
-from strongroom.protocol.certificates import Held, held_of, verify_certificate
-from strongroom.protocol.signed import SignedBody, decode_claimed, open_body, sign_body
+from strongroom.protocol.certificates import Held, held_of, open_under
+from strongroom.protocol.electorates import Electorates
+from strongroom.protocol.signed import SignedBody, decode_claimed, sign_body
 
 __all__ = [
     "MAX_TERM_STEP",
@@ -47,6 +50,8 @@ class VerifiedStatement:
     """A NEWTERM statement whose signature was verified, with the bytes that prove it."""
 
     signer: SignerName
+    key: bytes
+    """The vote key it verified under."""
     term: int
     leader: bytes
     boot_id: BootId
@@ -72,7 +77,7 @@ def sign_new_term(
 
 
 def verify_new_term(
-    signed: SignedBody, *, log_id: LogId, vote_keys: Mapping[str, bytes], term: int, leader: bytes
+    signed: SignedBody, *, log_id: LogId, electorates: Electorates, term: int, leader: bytes
 ) -> VerifiedStatement:
     """Verify one statement for exactly this term and this leader (16 bytes).
 
@@ -81,10 +86,10 @@ def verify_new_term(
         BadSignedBody: signature, encoding or log id are wrong.
     """
     claimed = decode_claimed(NewTerm, "newterm", signed)
-    key = vote_keys.get(claimed.signer)
-    if key is None:
+    keys = electorates.keys_of(claimed.signer)
+    if not keys:
         raise BadStatements(f"{claimed.signer!r} is no signer of this charter", signer=claimed.signer)
-    statement = open_body("newterm", NewTerm, signed, log_id=log_id, public_key=key)
+    statement, key = open_under("newterm", NewTerm, signed, log_id=log_id, keys=keys)
     held = Held(term=statement.held_term, size=statement.held_size, head_hash=statement.held_head)
     if statement.term != term or statement.leader != leader:
         raise BadStatements(f"the statement of {claimed.signer} is for another term or leader", signer=claimed.signer)
@@ -92,6 +97,7 @@ def verify_new_term(
         raise BadStatements(f"the statement of {claimed.signer} names an impossible certificate", signer=claimed.signer)
     return VerifiedStatement(
         signer=SignerName(statement.signer),
+        key=key,
         term=statement.term,
         leader=statement.leader,
         boot_id=BootId(statement.boot_id),
@@ -132,30 +138,32 @@ def check_opening(
     statements: Sequence[SignedBody],
     base_certificate: Certificate | None,
     log_id: LogId,
-    vote_keys: Mapping[str, bytes],
-    witness_quorum: int,
-) -> tuple[VerifiedStatement, ...]:
-    """Check everything that opens a term: w statements of different signers, and the certificate they make its base.
+    electorates: Electorates,
+) -> tuple[tuple[VerifiedStatement, ...], tuple[Electorate, ...]]:
+    """Check everything that opens a term: statements of different signers, and the certificate they make its base.
+
+    The statements are by a quorum of the base's electorate: exactly its quorum of one witness set, at least the quorum
+    of each of two. One more may stand beside them if it alone names the base: it is by a signer whose words count no
+    more, or not yet, for heads like the base, and who must not be able to keep the base from being taken up.
 
     Returns:
-        The verified statements, in ascending order of signer.
+        The verified statements, in ascending order of signer, and each possible electorate of the base under which all
+        of this holds.
 
     Raises:
-        BadStatements: not exactly w different signers, a statement for another term or leader, or a base certificate
+        BadStatements: not a quorum of different signers, a statement for another term or leader, or a base certificate
             other than the highest one named.
         BadSignedBody: a statement's signature, encoding or log id is wrong.
         BadCertificate: the base certificate does not hold.
     """
-    if len(statements) != witness_quorum:
-        raise BadStatements(f"a term is opened by exactly {witness_quorum} statements, not {len(statements)}")
     verified = sorted(
         (
-            verify_new_term(signed, log_id=log_id, vote_keys=vote_keys, term=term, leader=leader)
+            verify_new_term(signed, log_id=log_id, electorates=electorates, term=term, leader=leader)
             for signed in statements
         ),
         key=lambda statement: statement.signer,
     )
-    if len({statement.signer for statement in verified}) != witness_quorum:
+    if len({statement.signer for statement in verified}) != len(verified):
         raise BadStatements("two of the statements are by the same signer")
     base = highest_held(verified)
     if held_of(base_certificate) != base:
@@ -164,6 +172,28 @@ def check_opening(
             term=str(base.term),
             size=str(base.size),
         )
-    if base_certificate is not None:
-        verify_certificate(base_certificate, log_id=log_id, vote_keys=vote_keys, witness_quorum=witness_quorum)
-    return tuple(verified)
+    if base_certificate is None:
+        candidates = electorates.possible(0)
+    else:
+        candidates = electorates.judge(base_certificate, log_id=log_id)
+    problems = {electorate: _quorum_problem(verified, base, electorate) for electorate in candidates}
+    good = tuple(electorate for electorate, problem in problems.items() if not problem)
+    if not good:
+        raise BadStatements(next(iter(problems.values())))
+    return tuple(verified), good
+
+
+def _quorum_problem(statements: Sequence[VerifiedStatement], base: Held, electorate: Electorate) -> str:
+    """Why these statements do not open a term on a base of this electorate; empty when they do."""
+    members = [item for item in statements if electorate.has(item.signer, item.key)]
+    others = [item for item in statements if item not in members]
+    need = " and ".join(str(part.quorum) for part in electorate.sets)
+    if not electorate.is_quorum({item.signer: item.key for item in members}) or len(members) > electorate.most_votes:
+        return f"a term is opened by exactly {need} statements, not {len(members)}"
+    if (
+        len(others) > 1
+        or any(item.held != base for item in others)
+        or (others and any(m.held == base for m in members))
+    ):
+        return "statements of signers who do not decide about the base stand beside those of the ones who do"
+    return ""

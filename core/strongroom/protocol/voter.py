@@ -3,7 +3,8 @@
 The rules, which hold at every step and across restarts:
 
 1. One NEWTERM statement a term, for a term above the own one. After it, no vote and no certificate of an earlier term.
-2. One base a term: the highest certificate among w statements. Another set of statements for the same term is refused.
+2. One base a term: the highest certificate among a quorum's statements. Another set of statements for the same term is
+   refused. Whose quorum is for the electorate of the base to say, and that of a certificate for its head's own.
 3. A certificate is held, stated, adopted or released under only when every entry below it is stored.
 4. The first vote of a term extends its base, later ones extend the last vote and what was certified since; sizes
    rise; one head at one size.
@@ -18,12 +19,14 @@ Spec: design, "The ledger", terms and rounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Head, NewTerm
+from strongroom.ledger.messages import Certificate, CertificateVote, Head, NewTerm
+from strongroom.ledger.pae import pae
 from strongroom.model.ids import BootId, LogId
 from strongroom.protocol.certificates import (
     VerifiedVote,
@@ -35,12 +38,14 @@ from strongroom.protocol.certificates import (
     verify_certificate,
     vote_body,
 )
+from strongroom.protocol.electorates import Electorates
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.terms import MAX_TERM_STEP, check_opening, sign_new_term, statements_hash
 from strongroom.protocol.voter_state import (
     Adopted,
     Alarm,
     Alarmed,
+    BaseElectorate,
     BaseNotAdopted,
     BaseNotStored,
     Behind,
@@ -62,6 +67,7 @@ from strongroom.protocol.voter_state import (
     VoteAlreadyCast,
     VoterState,
     VoterStopped,
+    WitnessesReplaced,
 )
 
 __all__ = [
@@ -129,33 +135,33 @@ def open_term(
     leader: bytes,
     statements: Sequence[SignedBody],
     base_certificate: Certificate | None,
-    vote_keys: Mapping[str, bytes],
-    witness_quorum: int,
+    electorates: Electorates,
 ) -> tuple[VoterState, Opened | Alarmed]:
-    """Accept the base of a term: the highest certificate that w statements for this term and leader name.
+    """Accept the base of a term: the highest certificate that a quorum's statements for this term and leader name.
 
-    A signer that made no statement for the term joins it by this alone: w others vouch for the number, so the step
+    A signer that made no statement for the term joins it by this alone: a quorum vouches for the number, so the step
     limit of `promise` does not apply. The same set of statements again changes nothing.
 
     Raises:
         VoterStopped: the signer has an alarm.
         StaleTerm: the term is below the own one.
         SecondBase: another set of statements was accepted for this term.
+        WitnessesReplaced: the base is from before a handover that is final here.
         BadStatements, BadSignedBody, BadCertificate: the opening does not hold; the coordinator is at fault.
     """
     _require_running(state)
     if term < state.term:
         raise _stale(state, term)
-    verified = check_opening(
+    verified, good = check_opening(
         term=term,
         leader=leader,
         statements=statements,
         base_certificate=base_certificate,
         log_id=LogId(state.log_id),
-        vote_keys=vote_keys,
-        witness_quorum=witness_quorum,
+        electorates=electorates,
     )
-    own = next((item.signed.body for item in verified if item.signer == state.signer), None)
+    _require_not_replaced(electorates, 0 if base_certificate is None else base_certificate.head.size)
+    own = next((item.signed.body for item in verified if _is_own(state, item.signer, item.key)), None)
     # A promise names its term, so one of an earlier term is another statement as well.
     if own is not None and (state.promise is None or own != state.promise.body):
         return raise_alarm(state, Alarm.OWN_STATEMENT_UNKNOWN, f"statement for term {term}")
@@ -174,7 +180,9 @@ def open_term(
             state,
             term=term,
             promise=state.promise if term == state.term else None,
-            opened=OpenedTerm(statements_hash=digest, base=base_certificate),
+            opened=OpenedTerm(
+                statements_hash=digest, base=base_certificate, electorates=tuple(one.digest for one in good)
+            ),
             adopted=False,
         ),
         Opened(base=base),
@@ -206,7 +214,7 @@ def missing(state: VoterState, target: Head, log: LogView, *, keep: Keep = Keep.
     return Missing(keep=start, end=end) if start < end else None
 
 
-def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarmed]:
+def adopt(state: VoterState, log: LogView, *, electorates: Electorates) -> tuple[VoterState, Adopted | Alarmed]:
     """Adopt the base of the term, once every entry below it is stored. From here on the signer may vote in the term.
 
     The base becomes the certificate held, even when a higher one was: that one has vanished, because w signers stated
@@ -217,6 +225,7 @@ def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarme
         TermNotOpen: no base was accepted.
         BaseNotStored: the log does not hold the base, batch border included.
         NotAnExtension: a certificate of this term is held that does not extend this base.
+        BaseElectorate: the statements are not of those who decide about this base, as the stored entries show.
     """
     _require_running(state)
     if state.opened is None:
@@ -227,6 +236,7 @@ def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarme
     if state.held_in_term is not None:
         if base is not None and log.root_at(size) != base.head.root:
             raise NotAnExtension(f"the certificate held of term {state.term} does not extend the base at {size}")
+        _require_electorate(state.opened, electorates, size)
         return replace(state, adopted=True), Adopted(truncate_to=None)
     if size < log.final_size:
         return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"base at {size}, final at {log.final_size}")
@@ -236,6 +246,7 @@ def adopt(state: VoterState, log: LogView) -> tuple[VoterState, Adopted | Alarme
         problem = _compare(state, base.head, log)
         if problem is not None:
             return problem
+    _require_electorate(state.opened, electorates, size)
     return (
         replace(state, adopted=True, held=base),
         Adopted(truncate_to=size if log.size > size else None),
@@ -287,10 +298,12 @@ def take_certificate(
     certificate: Certificate,
     log: LogView,
     *,
-    vote_keys: Mapping[str, bytes],
-    witness_quorum: int,
+    electorates: Electorates,
 ) -> tuple[VoterState, Taken | Known | Behind | Alarmed]:
     """Take a certificate: verify it, join its term, and hold it once every entry below it is stored.
+
+    While entries are missing it is enough that it holds for a possible electorate; to be held it must be by those whom
+    the stored entries name.
 
     A certificate of a higher term moves the signer to that term even when entries are missing (`Behind`): store the
     state first, then fetch, then take it again. The nonces of earlier terms die.
@@ -298,14 +311,19 @@ def take_certificate(
     Raises:
         VoterStopped: the signer has an alarm.
         BadCertificate: the certificate does not hold.
+        WitnessesReplaced: it is from before a handover that is final here.
         StaleTerm: it is of a term below the own one.
     """
     _require_running(state)
-    verify_certificate(certificate, log_id=LogId(state.log_id), vote_keys=vote_keys, witness_quorum=witness_quorum)
+    head, log_id = certificate.head, LogId(state.log_id)
+    if log.root_at(head.size) == head.root:
+        verify_certificate(certificate, log_id=log_id, electorate=electorates.own(head.size))
+    else:
+        electorates.judge(certificate, log_id=log_id)
+    _require_not_replaced(electorates, head.size)
     inspected = inspect_certificate(state, certificate)
     if inspected is not None:
         return inspected
-    head = certificate.head
     if head.term < state.term:
         raise _stale(state, head.term)
     held = state.held_in_term if head.term == state.term else None
@@ -348,14 +366,14 @@ def inspect_certificate(state: VoterState, certificate: Certificate) -> tuple[Vo
         The stopped state and the alarm to store, or None when there is no such vote.
     """
     for item in certificate.votes:
-        if item.signer == state.signer:
+        if item.signer == state.signer and _signed_by_self(state, item, certificate.head):
             return _inspect(state, codec.encode(vote_body(certificate.head, held_by(item))), certificate.head)
     return None
 
 
 def inspect_vote(state: VoterState, seen: VerifiedVote) -> tuple[VoterState, Alarmed] | None:
     """The same for a single verified vote."""
-    return _inspect(state, seen.signed.body, seen.head) if seen.signer == state.signer else None
+    return _inspect(state, seen.signed.body, seen.head) if _is_own(state, seen.signer, seen.key) else None
 
 
 def raise_alarm(state: VoterState, alarm: Alarm, detail: str) -> tuple[VoterState, Alarmed]:
@@ -372,6 +390,29 @@ def _inspect(state: VoterState, body: bytes, head: Head) -> tuple[VoterState, Al
     if seen < remembered or (state.last_vote is not None and state.last_vote.body == body):
         return None
     return raise_alarm(state, Alarm.OWN_VOTE_UNKNOWN, f"own vote in term {head.term} for size {head.size}")
+
+
+def _is_own(state: VoterState, signer: str, key: bytes) -> bool:
+    return (signer, key) == (state.signer, state.vote_key)
+
+
+def _signed_by_self(state: VoterState, item: CertificateVote, head: Head) -> bool:
+    """Whether a vote under the own name is by the own key, and not by a machine that had the name before or after."""
+    body = codec.encode(vote_body(head, held_by(item)))
+    return ed25519.verify(state.vote_key, pae("vote", body), item.signature)
+
+
+def _require_not_replaced(electorates: Electorates, size: int) -> None:
+    if electorates.is_replaced(size):
+        raise WitnessesReplaced(f"it is final that other witnesses took over from those who decided at {size}")
+
+
+def _require_electorate(opened: OpenedTerm, electorates: Electorates, size: int) -> None:
+    """The possible electorate for which the opening held must be the one that the stored entries give."""
+    if electorates.own(size).digest not in opened.electorates:
+        raise BaseElectorate(
+            f"other signers decide about the base at {size} than those whose statements opened the term"
+        )
 
 
 def _agrees(log: LogView, head: Head) -> bool:

@@ -20,6 +20,7 @@ __all__ = [
     "Adopted",
     "Alarm",
     "Alarmed",
+    "BaseElectorate",
     "BaseNotAdopted",
     "BaseNotStored",
     "Behind",
@@ -42,6 +43,7 @@ __all__ = [
     "VoterRefused",
     "VoterState",
     "VoterStopped",
+    "WitnessesReplaced",
     "initial_state",
 ]
 
@@ -63,6 +65,8 @@ class OpenedTerm:
     statements_hash: bytes = codec.fixed(1, 32)
     base: Certificate | None = codec.optional(2, Certificate)
     """Absent when the term starts from the empty log."""
+    electorates: tuple[bytes, ...] = codec.repeated_fixed(3, 32, minimum=1, maximum=64)
+    """Digests of those for which the opening held; the replayed log says at adoption which one it must be."""
 
 
 @message
@@ -85,6 +89,8 @@ class VoterState:
     alarm: str = codec.text(9, max_length=64, optional=True)
     """Name of an `Alarm`: the signer has stopped."""
     alarm_detail: str = codec.text(10, max_length=400, optional=True)
+    vote_key: bytes = codec.fixed(11, 32)
+    """The own public vote key: words under another key of the same name are those of another machine."""
 
     @property
     def base_size(self) -> int:
@@ -107,9 +113,9 @@ class VoterState:
         return None if self.last_vote is None else codec.decode(Vote, self.last_vote.body)
 
 
-def initial_state(log_id: LogId, signer: str) -> VoterState:
+def initial_state(log_id: LogId, signer: str, vote_key: bytes) -> VoterState:
     """The state of a signer that was just enrolled: term 0, nothing promised, nothing held."""
-    return VoterState(log_id=log_id, signer=signer, alarm="", alarm_detail="")
+    return VoterState(log_id=log_id, signer=signer, alarm="", alarm_detail="", vote_key=vote_key)
 
 
 class LogView(Protocol):
@@ -275,6 +281,18 @@ class VoteAlreadyCast(VoterRefused):
     """The signer voted for another head at this term and size."""
 
     reason = "VOTE_ALREADY_CAST"
+
+
+class WitnessesReplaced(VoterRefused):
+    """The words are of a witness set of which it is final that another one took over from it."""
+
+    reason = "WITNESSES_REPLACED"
+
+
+class BaseElectorate(VoterRefused):
+    """The statements that opened the term are not of those who decide about its base: open a new term."""
+
+    reason = "BASE_ELECTORATE"
 
 
 class NotAnExtension(VoterRefused):

@@ -9,10 +9,11 @@ from itertools import combinations
 import pytest
 
 import protocol_world as world
+from electorate_of import always, certificate_by, electorate
 from strongroom.ledger.messages import Certificate
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import voter
-from strongroom.protocol.certificates import VerifiedVote, certificate_from_votes, held_of, verify_vote
+from strongroom.protocol.certificates import VerifiedVote, held_of, verify_vote
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.terms import VerifiedStatement, highest_held, verify_new_term
 from strongroom.protocol.voter_state import Alarmed, Known, VoterRefused, VoterState, initial_state
@@ -46,7 +47,7 @@ class RealSigners:
 
     def __init__(self) -> None:
         self.names = tuple(KEYS)
-        self.states = {name: initial_state(world.LOG_ID, name) for name in self.names}
+        self.states = {name: initial_state(world.LOG_ID, name, KEYS[name]) for name in self.names}
         self.statements: dict[int, dict[str, SignedBody]] = {}
         self.votes: dict[Named, dict[str, VerifiedVote]] = {}
         self.certificates: dict[Named, Certificate] = {}
@@ -78,18 +79,18 @@ class RealSigners:
             assert isinstance(argument, str)
             head = world.head_at(log_of(argument).batches, term=step.term)
             after, signed = voter.vote(state, world.KEYS[name], head, log_of(argument))
-            seen = verify_vote(name, signed, log_id=world.LOG_ID, vote_keys=KEYS)
+            seen = verify_vote(name, signed, log_id=world.LOG_ID, electorate=electorate(KEYS))
             cast = self.votes.setdefault((step.term, argument), {})
             cast[name] = seen
             if len(cast) == CASE.w:
-                made = certificate_from_votes(cast.values(), witness_quorum=CASE.w)
+                made = certificate_by(cast.values(), CASE.w)
                 self.certificates[step.term, argument] = made
             return after
         assert isinstance(argument, tuple)
         if step.act == "take":
             certificate = self.certificates[argument]
             taken, outcome = voter.take_certificate(
-                state, certificate, log_of(argument[1]), vote_keys=KEYS, witness_quorum=CASE.w
+                state, certificate, log_of(argument[1]), electorates=always(KEYS, CASE.w)
             )
             assert not isinstance(outcome, Alarmed), outcome
             return state if isinstance(outcome, Known) else taken
@@ -110,13 +111,14 @@ class RealSigners:
                     leader=world.LEADER,
                     statements=chosen,
                     base_certificate=certificate,
-                    vote_keys=KEYS,
-                    witness_quorum=CASE.w,
+                    electorates=always(KEYS, CASE.w),
                 )
                 assert not isinstance(outcome, Alarmed), outcome
                 stored = state.held_in_term.size if state.held_in_term and state.term == term else 0
                 kept = next((log for (at, log) in self.certificates if at == term and len(log) == stored), base[1])
-                adopted, judged = voter.adopt(opened, log_of(kept if stored else base[1]))
+                adopted, judged = voter.adopt(
+                    opened, log_of(kept if stored else base[1]), electorates=always(KEYS, CASE.w)
+                )
                 assert not isinstance(judged, Alarmed), judged
                 return adopted
             except VoterRefused as error:
@@ -125,7 +127,7 @@ class RealSigners:
 
     @staticmethod
     def _verified(signed: SignedBody, term: int) -> VerifiedStatement:
-        return verify_new_term(signed, log_id=world.LOG_ID, vote_keys=KEYS, term=term, leader=world.LEADER)
+        return verify_new_term(signed, log_id=world.LOG_ID, term=term, leader=world.LEADER, electorates=always(KEYS))
 
     def held(self, index: int) -> tuple[int, int]:
         return held_of(self.states[self.names[index]].held).rank

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import protocol_world as world
+from electorate_of import certificate_by, electorate
 from strongroom.ledger.messages import Certificate, CertificateVote, Head, Vote
 from strongroom.ledger.pae import pae
 from strongroom.protocol.certificates import (
@@ -15,7 +16,6 @@ from strongroom.protocol.certificates import (
     BadVote,
     Held,
     VerifiedVote,
-    certificate_from_votes,
     final_from_votes,
     final_size,
     head_hash,
@@ -30,12 +30,12 @@ HEAD = world.head_at([b"a", b"b"], term=2)
 
 
 def verify(certificate: Certificate, quorum: int = 2) -> None:
-    verify_certificate(certificate, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, witness_quorum=quorum)
+    verify_certificate(certificate, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS, quorum))
 
 
 def vote_of(signer: str, head: Head = HEAD, held: Held = NO_CERTIFICATE) -> VerifiedVote:
     signed = sign_vote(world.KEYS[signer], head, held)
-    return verify_vote(signer, signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+    return verify_vote(signer, signed, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
 
 
 def held(term: int, size: int) -> Held:
@@ -43,7 +43,7 @@ def held(term: int, size: int) -> Held:
 
 
 def test_votes_of_a_quorum_make_a_certificate_that_verifies() -> None:
-    made = certificate_from_votes([vote_of("s3"), vote_of("s1")], witness_quorum=2)
+    made = certificate_by([vote_of("s3"), vote_of("s1")], 2)
     verify(made)
     assert [vote.signer for vote in made.votes] == ["s1", "s3"]
     assert held_of(made) == Held(term=2, size=2, head_hash=head_hash(HEAD))
@@ -51,7 +51,7 @@ def test_votes_of_a_quorum_make_a_certificate_that_verifies() -> None:
 
 def test_of_more_than_a_quorum_the_votes_with_the_highest_certificates_are_taken() -> None:
     votes = [vote_of("s1", held=held(1, 1)), vote_of("s2"), vote_of("s3", held=held(2, 1))]
-    assert [vote.signer for vote in certificate_from_votes(votes, witness_quorum=2).votes] == ["s1", "s3"]
+    assert [vote.signer for vote in certificate_by(votes, 2).votes] == ["s1", "s3"]
 
 
 @pytest.mark.attack(
@@ -62,18 +62,18 @@ def test_of_more_than_a_quorum_the_votes_with_the_highest_certificates_are_taken
 def test_a_vote_under_another_name_is_refused() -> None:
     signed = sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE)
     with pytest.raises(BadSignedBody):
-        verify_vote("s2", signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+        verify_vote("s2", signed, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
     with pytest.raises(BadVote):
-        verify_vote("stranger", signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+        verify_vote("stranger", signed, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
 
 
 def test_a_changed_signature_and_another_log_are_refused() -> None:
     signed = sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE)
     with pytest.raises(BadSignedBody):
-        verify_vote("s1", world.flipped(signed), log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+        verify_vote("s1", world.flipped(signed), log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
     other = sign_vote(world.KEYS["s1"], replace(HEAD, log_id=bytes(32)), NO_CERTIFICATE)
     with pytest.raises(BadSignedBody):
-        verify_vote("s1", other, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+        verify_vote("s1", other, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,12 @@ def test_a_body_above_the_maximum_is_refused_before_its_signature_is_looked_at(s
     body = bytes(MAX_BODY_BYTES + 1)
     signature = world.KEYS["s1"].sign(pae("vote", body)) if signed else bytes(64)
     with pytest.raises(BadSignedBody, match="above 131072"):
-        verify_vote("s1", SignedBody(body=body, signature=signature), log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+        verify_vote(
+            "s1",
+            SignedBody(body=body, signature=signature),
+            log_id=world.LOG_ID,
+            electorate=electorate(world.VOTE_KEYS),
+        )
     with pytest.raises(BadSignedBody, match="more than 131072"):
         decode_claimed(Vote, "vote", SignedBody(body=body, signature=signature))
 
@@ -111,9 +116,9 @@ def test_a_body_above_the_maximum_is_refused_before_its_signature_is_looked_at(s
 def test_votes_for_different_heads_make_no_certificate() -> None:
     other = world.head_at([b"a", b"x"], term=2)
     with pytest.raises(BadCertificate):
-        certificate_from_votes([vote_of("s1"), vote_of("s2", other)], witness_quorum=2)
+        certificate_by([vote_of("s1"), vote_of("s2", other)], 2)
     with pytest.raises(BadCertificate):
-        certificate_from_votes([vote_of("s1"), vote_of("s1")], witness_quorum=2)
+        certificate_by([vote_of("s1"), vote_of("s1")], 2)
 
 
 def test_a_certificate_needs_exactly_a_quorum_of_ascending_different_known_signers() -> None:
@@ -174,13 +179,13 @@ def test_a_certificate_of_votes_that_no_honest_signer_casts_is_refused() -> None
 def test_a_certificate_makes_final_what_its_least_vote_names_in_the_same_term() -> None:
     head = world.head_at([b"a", b"b", b"c"], term=2)
     votes = [vote_of("s1", head, held(2, 2)), vote_of("s2", head, held(2, 1))]
-    assert final_size(certificate_from_votes(votes, witness_quorum=2)) == 1
+    assert final_size(certificate_by(votes, 2)) == 1
 
 
 def test_a_certificate_of_an_earlier_term_makes_nothing_final() -> None:
     head = world.head_at([b"a", b"b", b"c"], term=2)
     votes = [vote_of("s1", head, held(2, 2)), vote_of("s2", head, held(1, 2))]
-    assert final_size(certificate_from_votes(votes, witness_quorum=2)) == 0
+    assert final_size(certificate_by(votes, 2)) == 0
 
 
 def test_finality_counts_one_term_and_each_signer_once() -> None:
@@ -188,8 +193,19 @@ def test_finality_counts_one_term_and_each_signer_once() -> None:
     farther = world.head_at([b"a", b"b", b"c", b"d"], term=2)
     later = world.head_at([b"a", b"b", b"c"], term=3)
     one = vote_of("s1", far, held(2, 2))
-    assert final_from_votes([one], term=2, witness_quorum=2) == 0
-    assert final_from_votes([one, vote_of("s1", farther, held(2, 3))], term=2, witness_quorum=2) == 0
-    assert final_from_votes([one, vote_of("s2", later, held(2, 2))], term=2, witness_quorum=2) == 0
-    assert final_from_votes([one, vote_of("s2", farther, held(2, 3))], term=2, witness_quorum=2) == 2
-    assert final_from_votes([one, vote_of("s2", far, held(1, 2))], term=2, witness_quorum=2) == 0
+    assert final_from_votes([one], term=2, electorate=electorate(world.VOTE_KEYS, 2)) == 0
+    assert (
+        final_from_votes([one, vote_of("s1", farther, held(2, 3))], term=2, electorate=electorate(world.VOTE_KEYS, 2))
+        == 0
+    )
+    assert (
+        final_from_votes([one, vote_of("s2", later, held(2, 2))], term=2, electorate=electorate(world.VOTE_KEYS, 2))
+        == 0
+    )
+    assert (
+        final_from_votes([one, vote_of("s2", farther, held(2, 3))], term=2, electorate=electorate(world.VOTE_KEYS, 2))
+        == 2
+    )
+    assert (
+        final_from_votes([one, vote_of("s2", far, held(1, 2))], term=2, electorate=electorate(world.VOTE_KEYS, 2)) == 0
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import protocol_world as world
+from electorate_of import always, electorate
 from strongroom.ledger.messages import Certificate
 from strongroom.protocol.certificates import NO_CERTIFICATE, BadVote, held_of, sign_vote, verify_certificate
 from strongroom.protocol.leader import DoubleVote, NewTermCollection, VoteCollection, next_term
@@ -29,13 +30,14 @@ def statement(signer: str, held: Certificate | None, term: int = 4) -> SignedBod
 
 
 def collection() -> NewTermCollection:
-    return NewTermCollection(
-        log_id=world.LOG_ID, term=4, leader=world.LEADER, vote_keys=world.VOTE_KEYS, witness_quorum=2
-    )
+    return NewTermCollection(log_id=world.LOG_ID, term=4, leader=world.LEADER, electorates=always(world.VOTE_KEYS, 2))
+
+
+VOTERS = electorate(world.VOTE_KEYS, 2)
 
 
 def votes() -> VoteCollection:
-    return VoteCollection(head=HEAD, vote_keys=world.VOTE_KEYS, witness_quorum=2)
+    return VoteCollection(head=HEAD, electorate=electorate(world.VOTE_KEYS, 2))
 
 
 def test_the_next_term_is_above_every_term_heard_of() -> None:
@@ -47,8 +49,8 @@ def test_a_term_opens_from_the_highest_certificates_and_passes_the_signers_check
     low = world.certificate(world.head_at([b"a"], term=3), ["s1", "s2"])
     high = world.certificate(world.head_at([b"a", b"b"], term=3), ["s1", "s2"])
     collected = collection().add(statement("s1", None), None).add(statement("s3", low), low)
-    assert collected.opening() is not None
-    opening = collected.add(statement("s2", high), high).opening()
+    assert collected.opening(VOTERS) is not None
+    opening = collected.add(statement("s2", high), high).opening(VOTERS)
     assert opening is not None
     assert opening.base == high
     assert opening.statements == (statement("s2", high), statement("s3", low))
@@ -58,16 +60,15 @@ def test_a_term_opens_from_the_highest_certificates_and_passes_the_signers_check
         statements=opening.statements,
         base_certificate=opening.base,
         log_id=world.LOG_ID,
-        vote_keys=world.VOTE_KEYS,
-        witness_quorum=2,
+        electorates=always(world.VOTE_KEYS, 2),
     )
 
 
 def test_a_statement_whose_bytes_nobody_has_can_be_left_out() -> None:
     high = world.certificate(world.head_at([b"a", b"b"], term=3), ["s1", "s2"])
     collected = collection().add(statement("s1", None), None).add(statement("s2", high), high)
-    assert collected.opening(without={"s2"}) is None
-    opening = collected.add(statement("s3", None), None).opening(without={"s2"})
+    assert collected.opening(VOTERS, without={"s2"}) is None
+    opening = collected.add(statement("s3", None), None).opening(VOTERS, without={"s2"})
     assert opening is not None
     assert opening.base is None
 
@@ -89,7 +90,7 @@ def test_contradicting_certificates_open_no_term() -> None:
     other = world.certificate(world.head_at([b"x"], term=3), ["s1", "s3"])
     collected = collection().add(statement("s1", one), one).add(statement("s2", other), other)
     with pytest.raises(BadStatements):
-        collected.opening()
+        collected.opening(VOTERS)
 
 
 def test_a_quorum_of_votes_is_a_certificate() -> None:
@@ -97,7 +98,7 @@ def test_a_quorum_of_votes_is_a_certificate() -> None:
     assert collected.certificate() is None
     made = collected.add("s3", sign_vote(world.KEYS["s3"], HEAD, NO_CERTIFICATE)).certificate()
     assert made is not None
-    verify_certificate(made, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, witness_quorum=2)
+    verify_certificate(made, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS, 2))
 
 
 def test_a_vote_for_another_head_is_dissent_and_a_second_one_is_evidence() -> None:

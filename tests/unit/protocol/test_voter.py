@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 import protocol_world as world
+from electorate_of import always, electorate
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate
 from strongroom.protocol import voter
@@ -41,6 +42,7 @@ from strongroom.protocol.voter_state import (
 )
 
 OTHER_LEADER = b"leader-process-2"
+VOTERS = always(world.VOTE_KEYS, 2)
 S1 = world.KEYS["s1"]
 
 
@@ -73,21 +75,23 @@ def open_term(
         leader=leader,
         statements=statements,
         base_certificate=base,
-        vote_keys=world.VOTE_KEYS,
-        witness_quorum=2,
+        electorates=VOTERS,
     )
 
 
 def take(state: VoterState, certificate: Certificate, log: world.ToyLog) -> tuple[VoterState, object]:
-    return voter.take_certificate(state, certificate, log, vote_keys=world.VOTE_KEYS, witness_quorum=2)
+    return voter.take_certificate(state, certificate, log, electorates=VOTERS)
 
 
 def joined(term: int, base: Certificate | None, log: world.ToyLog) -> VoterState:
     """A signer that joined a term as a latecomer and adopted its base."""
     opened, _ = open_term(
-        initial_state(world.LOG_ID, "s1"), term, [statement("s2", term, base), statement("s3", term, base)], base
+        initial_state(world.LOG_ID, "s1", world.VOTE_KEYS["s1"]),
+        term,
+        [statement("s2", term, base), statement("s3", term, base)],
+        base,
     )
-    adopted, outcome = voter.adopt(opened, log)
+    adopted, outcome = voter.adopt(opened, log, electorates=VOTERS)
     assert isinstance(outcome, Adopted)
     return adopted
 
@@ -106,7 +110,7 @@ class OneBatchLog(world.ToyLog):
         return super().digest_at(size) if size == self.size else None
 
 
-FRESH = initial_state(world.LOG_ID, "s1")
+FRESH = initial_state(world.LOG_ID, "s1", world.VOTE_KEYS["s1"])
 EMPTY = world.ToyLog()
 
 
@@ -120,7 +124,9 @@ def test_the_state_survives_encoding() -> None:
 def test_a_promise_moves_the_term_and_names_what_is_held() -> None:
     base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     state, signed = promise(joined(2, base, world.ToyLog((b"a",))), 7)
-    seen = verify_new_term(signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, term=7, leader=world.LEADER)
+    seen = verify_new_term(
+        signed, log_id=world.LOG_ID, term=7, leader=world.LEADER, electorates=always(world.VOTE_KEYS)
+    )
     assert (state.term, state.adopted, seen.held) == (7, False, held_of(base))
 
 
@@ -183,7 +189,7 @@ def test_a_base_certificate_is_verified() -> None:
 def test_one_base_a_term_and_the_same_statements_again_change_nothing() -> None:
     first = [statement("s2", 3), statement("s3", 3)]
     state, _ = open_term(FRESH, 3, first, None)
-    state, _ = voter.adopt(state, EMPTY)
+    state, _ = voter.adopt(state, EMPTY, electorates=VOTERS)
     assert open_term(state, 3, list(reversed(first)), None) == (state, Opened(base=None))
     with pytest.raises(SecondBase):
         open_term(state, 3, [statement("s2", 3), statement("s4", 3)], None)
@@ -191,7 +197,7 @@ def test_one_base_a_term_and_the_same_statements_again_change_nothing() -> None:
 
 def test_a_term_is_not_opened_by_one_statement_too_many_though_it_repeats_a_signer() -> None:
     first, second = statement("s2", 3), statement("s3", 3)
-    with pytest.raises(BadStatements, match="exactly 2"):
+    with pytest.raises(BadStatements, match="same signer"):
         open_term(FRESH, 3, [first, second, second], None)
 
 
@@ -226,7 +232,7 @@ def test_a_statement_that_names_an_impossible_certificate_is_refused(held: Held)
         held=held,
     )
     with pytest.raises(BadStatements, match="impossible certificate"):
-        verify_new_term(signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS, term=3, leader=world.LEADER)
+        verify_new_term(signed, log_id=world.LOG_ID, term=3, leader=world.LEADER, electorates=always(world.VOTE_KEYS))
 
 
 def test_no_statements_make_no_base() -> None:
@@ -246,10 +252,10 @@ def test_a_base_is_adopted_only_when_it_is_stored() -> None:
     assert voter.missing(state, base.head, EMPTY) == Missing(keep=0, end=2)
     for log in (EMPTY, world.ToyLog((b"a",)), world.ToyLog((b"a", b"x"))):
         with pytest.raises(BaseNotStored):
-            voter.adopt(state, log)
+            voter.adopt(state, log, electorates=VOTERS)
     with pytest.raises(BaseNotAdopted):
         voter.vote(state, S1, world.head_at([b"a", b"b", b"c"], term=2), world.ToyLog((b"a", b"b", b"c")))
-    adopted, outcome = voter.adopt(state, world.ToyLog((b"a", b"b", b"old")))
+    adopted, outcome = voter.adopt(state, world.ToyLog((b"a", b"b", b"old")), electorates=VOTERS)
     assert (adopted.held, outcome) == (base, Adopted(truncate_to=2))
 
 
@@ -263,14 +269,14 @@ def test_a_base_is_not_adopted_while_no_own_batch_ends_there() -> None:
     base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     state, _ = open_term(FRESH, 2, [statement("s2", 2, base), statement("s3", 2)], base)
     with pytest.raises(BaseNotStored):
-        voter.adopt(state, OneBatchLog((b"a", b"b")))
+        voter.adopt(state, OneBatchLog((b"a", b"b")), electorates=VOTERS)
 
 
 def test_nothing_is_adopted_before_a_base_was_accepted() -> None:
     promised, _ = promise(FRESH, 3)
     for state in (FRESH, promised):
         with pytest.raises(TermNotOpen):
-            voter.adopt(state, EMPTY)
+            voter.adopt(state, EMPTY, electorates=VOTERS)
 
 
 def test_a_base_adopted_again_drops_nothing_that_was_stored_since() -> None:
@@ -278,7 +284,7 @@ def test_a_base_adopted_again_drops_nothing_that_was_stored_since() -> None:
     state = joined(2, base, world.ToyLog((b"a",)))
     log = world.ToyLog((b"a", b"b"))
     state, _ = voter.vote(state, S1, world.head_at(log.batches, term=2), log)
-    assert voter.adopt(state, log) == (state, Adopted(truncate_to=None))
+    assert voter.adopt(state, log, electorates=VOTERS) == (state, Adopted(truncate_to=None))
 
 
 def test_what_a_lower_base_leaves_out_is_no_longer_held() -> None:
@@ -288,7 +294,7 @@ def test_what_a_lower_base_leaves_out_is_no_longer_held() -> None:
     state, _ = take(joined(1, None, EMPTY), high, log)
     state, _ = open_term(state, 2, [statement("s2", 2, low), statement("s3", 2, low)], low)
     assert state.held == high
-    state, outcome = voter.adopt(state, log)
+    state, outcome = voter.adopt(state, log, electorates=VOTERS)
     assert (state.held, outcome) == (low, Adopted(truncate_to=1))
 
 
@@ -357,7 +363,7 @@ def test_a_vote_of_an_earlier_term_binds_nobody_to_its_batch() -> None:
     lost = world.ToyLog((b"x", b"y"))
     state, _ = voter.vote(joined(2, None, EMPTY), S1, world.head_at(lost.batches, term=2), lost)
     state, _ = open_term(state, 3, [statement("s2", 3), statement("s3", 3)], None)
-    state, _ = voter.adopt(state, lost)
+    state, _ = voter.adopt(state, lost, electorates=VOTERS)
     log = world.ToyLog((b"a",))
     _, signed = voter.vote(state, S1, world.head_at(log.batches, term=3), log)
     assert seen_by_others(signed).head == world.head_at(log.batches, term=3)
@@ -371,7 +377,7 @@ def test_a_vote_names_the_certificate_held() -> None:
 
 
 def seen_by_others(signed: SignedBody) -> VerifiedVote:
-    return verify_vote("s1", signed, log_id=world.LOG_ID, vote_keys=world.VOTE_KEYS)
+    return verify_vote("s1", signed, log_id=world.LOG_ID, electorate=electorate(world.VOTE_KEYS))
 
 
 def test_shares_may_go_out_only_under_a_held_certificate_of_the_own_term() -> None:
@@ -446,7 +452,7 @@ def test_joining_by_certificate_drops_what_lies_beyond_it_and_the_base_may_follo
     state, outcome = take(joined(2, None, EMPTY), certificate, world.ToyLog((b"a", b"old")))
     assert outcome == Taken(truncate_to=1)
     state, _ = open_term(state, 5, [statement("s2", 5), statement("s3", 5)], None)
-    state, adopted = voter.adopt(state, world.ToyLog((b"a",)))
+    state, adopted = voter.adopt(state, world.ToyLog((b"a",)), electorates=VOTERS)
     assert (state.held, adopted) == (certificate, Adopted(truncate_to=None))
     log = world.ToyLog((b"a", b"b"))
     state, _ = voter.vote(state, S1, world.head_at(log.batches, term=5), log)
@@ -454,11 +460,11 @@ def test_joining_by_certificate_drops_what_lies_beyond_it_and_the_base_may_follo
     own_base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     late, _ = take(joined(2, None, EMPTY), certificate, world.ToyLog((b"a",)))
     agreed, _ = open_term(late, 5, [statement("s2", 5, own_base), statement("s3", 5)], own_base)
-    agreed, adopted = voter.adopt(agreed, world.ToyLog((b"a",)))
+    agreed, adopted = voter.adopt(agreed, world.ToyLog((b"a",)), electorates=VOTERS)
     assert (agreed.held, adopted) == (certificate, Adopted(truncate_to=None))
     late, _ = open_term(late, 5, [statement("s2", 5, other_base), statement("s3", 5)], other_base)
     with pytest.raises(NotAnExtension):
-        voter.adopt(late, world.ToyLog((b"a",)))
+        voter.adopt(late, world.ToyLog((b"a",)), electorates=VOTERS)
 
 
 def test_who_voted_for_a_losing_batch_follows_the_certificate_but_votes_no_more_in_the_term() -> None:
@@ -484,7 +490,7 @@ def test_another_state_digest_under_the_same_entries_stops_the_signer() -> None:
     with pytest.raises(VoterStopped):
         take(stopped, certificate, world.ToyLog((b"a",)))
     with pytest.raises(VoterStopped):
-        voter.adopt(stopped, EMPTY)
+        voter.adopt(stopped, EMPTY, electorates=VOTERS)
     with pytest.raises(VoterStopped):
         voter.vote(stopped, S1, world.head_at([b"a"], term=2), world.ToyLog((b"a",)))
     with pytest.raises(VoterStopped):
@@ -495,7 +501,7 @@ def test_another_state_digest_under_the_same_entries_stops_the_signer() -> None:
 def test_another_state_digest_at_the_base_stops_the_signer() -> None:
     base = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     state, _ = open_term(FRESH, 2, [statement("s2", 2, base), statement("s3", 2)], base)
-    _, outcome = voter.adopt(state, world.ToyLog((b"a",), lying_digest=True))
+    _, outcome = voter.adopt(state, world.ToyLog((b"a",), lying_digest=True), electorates=VOTERS)
     assert isinstance(outcome, Alarmed)
     assert outcome.alarm is Alarm.STATE_DIGEST_MISMATCH
 
@@ -521,7 +527,7 @@ def test_a_base_or_certificate_against_what_is_final_stops_the_signer() -> None:
     state, _ = take(joined(1, None, EMPTY), world.certificate(world.head_at([b"a", b"b"], term=1), ["s2", "s3"]), log)
     low = world.certificate(world.head_at([b"a"], term=1), ["s2", "s3"])
     opened, _ = open_term(state, 2, [statement("s2", 2, low), statement("s3", 2)], low)
-    _, outcome = voter.adopt(opened, log)
+    _, outcome = voter.adopt(opened, log, electorates=VOTERS)
     assert isinstance(outcome, Alarmed)
     assert outcome.alarm is Alarm.FINAL_HEAD_CONTRADICTED
     fork = world.certificate(world.head_at([b"x", b"y"], term=2), ["s2", "s3"])
@@ -529,7 +535,7 @@ def test_a_base_or_certificate_against_what_is_final_stops_the_signer() -> None:
     assert isinstance(taken, Alarmed)
     assert taken.alarm is Alarm.FINAL_HEAD_CONTRADICTED
     opened, _ = open_term(state, 3, [statement("s2", 3, fork), statement("s3", 3)], fork)
-    _, judged = voter.adopt(opened, log)
+    _, judged = voter.adopt(opened, log, electorates=VOTERS)
     assert isinstance(judged, Alarmed)
     assert judged.alarm is Alarm.FINAL_HEAD_CONTRADICTED
 

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from charter_builder import signing_key
+from electorate_of import certificate_by, electorate
 from ledger_world import BTC
 from signer_world import Cluster, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -22,7 +23,6 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, CertificateVote, Head, Shares, Tick, Verb
 from strongroom.protocol.certificates import (
     BadCertificate,
-    certificate_from_votes,
     final_size,
     held_of,
     sign_vote,
@@ -53,11 +53,11 @@ def certified(cluster: Cluster, head: Head, held: Certificate, names: tuple[str,
             name,
             sign_vote(signing_key(f"{name} vote"), head, held_of(held)),
             log_id=cluster.world.log_id,
-            vote_keys=cluster.vote_keys,
+            electorate=electorate(cluster.vote_keys),
         )
         for name in names
     ]
-    return certificate_from_votes(votes, witness_quorum=2)
+    return certificate_by(votes, 2)
 
 
 def lacking(cluster: Cluster) -> Certificate:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from electorate_of import certificate_by
 from signer_world import VAULT, Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Tick
 from strongroom.ledger.replica import Batch, Preview
-from strongroom.protocol.certificates import certificate_from_votes
 from strongroom_signer.catch_up import CannotCatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.requests import LogBatch
@@ -36,7 +36,7 @@ def secret_branch(cluster: Cluster, *batches: Batch) -> tuple[list[Preview], Cer
         world.replica.push(previews[-1])
         votes = [cluster.vote(name, previews[-1], certificate=known) for name in ("s2", "s3")]
     world.replica.truncate(fork)
-    return previews, certificate_from_votes(votes, witness_quorum=2)
+    return previews, certificate_by(votes, 2)
 
 
 async def test_attack_branch_of_an_earlier_term_that_arrives_after_a_later_certificate(cluster: Cluster) -> None:
@@ -105,7 +105,7 @@ async def test_attack_same_entries_in_other_batches_keep_no_signer_out_of_a_term
     world.replica.push(alone)
     world.previews.append(alone)
     votes = [cluster.vote(name, alone, certificate=known) for name in ("s2", "s3")]
-    cluster.certificate = certificate_from_votes(votes, witness_quorum=2)
+    cluster.certificate = certificate_by(votes, 2)
     cluster.sent += 1
     cluster.deliver(("s2", "s3"))
     with pytest.raises(EntriesMissing) as missing:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from charter_builder import signing_key
+from electorate_of import always, certificate_by, electorate
 from signer_world import Cluster, open_folder, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
@@ -20,7 +21,6 @@ from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     BadCertificate,
-    certificate_from_votes,
     final_size,
     held_of,
     sign_vote,
@@ -438,11 +438,11 @@ def _certificate_of_liars(cluster: Cluster, preview: Any) -> Certificate:
             name,
             sign_vote(signing_key(f"{name} vote"), head, NO_CERTIFICATE),
             log_id=cluster.world.log_id,
-            vote_keys=cluster.vote_keys,
+            electorate=electorate(cluster.vote_keys),
         )
         for name in ("s2", "s3")
     ]
-    return certificate_from_votes(votes, witness_quorum=2)
+    return certificate_by(votes, 2)
 
 
 @pytest.mark.attack(
@@ -525,6 +525,6 @@ def test_batches_are_given_to_who_lacks_them(cluster: Cluster) -> None:
 def test_own_statement_is_signed_by_the_vote_key(cluster: Cluster) -> None:
     statement = signed(cluster.ask("s1", pb.Promise(term=3, leader=bytes(16))).statement)
     verified = verify_new_term(
-        statement, log_id=cluster.world.log_id, vote_keys=cluster.vote_keys, term=3, leader=bytes(16)
+        statement, log_id=cluster.world.log_id, term=3, leader=bytes(16), electorates=always(cluster.vote_keys)
     )
     assert verified.signer == "s1"

@@ -18,7 +18,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
 import charter_builder as builder  # noqa: E402
-from ledger_world import Body, Coin, World  # noqa: E402
+from handover_world import HandoverWorld, signer  # noqa: E402
+from ledger_world import DAY_MS, Body, Coin, World  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
 from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, ReinstateSigner, Scope, Tick, Unfreeze, Verb  # noqa: E402
 from strongroom.ledger.reasons import Refused  # noqa: E402
@@ -100,6 +101,7 @@ def record() -> dict[str, Any]:
     _address_book(recorder)
     _break_glass(recorder)
     _amendments(recorder)
+    _handover(recorder)
     return recorder.document()
 
 
@@ -243,6 +245,24 @@ def _amendments(recorder: Recorder) -> None:
     next(lapsing)
     world.later(now.loosening_delay_ms)
     world.log(Tick())
+
+
+def _handover(recorder: Recorder) -> None:
+    """s3 is replaced by a new machine, and a fourth signer comes."""
+    handing = HandoverWorld(recorder.world)
+    voters = ("s1", "s2", "s3:s3-2", "s4")
+    people = ("alice", "bob", "carol")
+    old = handing.state.charter.signers
+    charter = handing.next_charter(*old[:2], signer("s3", "s3-2"), signer("s4"), quorum=3)
+    recorder.refuse(handing.first(voters))
+    handing.want(charter, people=people)
+    recorder.world.later(DAY_MS)
+    recorder.world.log(Tick())
+    handing.want(charter, people=people)
+    recorder.refuse(handing.first(("s1", "s2", "s3")))
+    recorder.world.log(handing.first(voters))
+    recorder.refuse(handing.first(voters))
+    recorder.world.log(handing.second(voters))
 
 
 def text() -> str:

@@ -18,11 +18,12 @@ from strongroom.ledger.charter_owners import key_owners, person_kinds
 from strongroom.ledger.handlers.acts import ActsInTime, done
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.witnesses import begin_change, changes_witnesses, give_up_change
 from strongroom.ledger.judge import charter_of, quorum_of
 from strongroom.ledger.messages import AmendCharter, Endorsement, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, refused
-from strongroom.ledger.records import CharterRecord, OrderRecord
+from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState, WitnessPhase
 from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.state import State
 
@@ -38,7 +39,7 @@ class Amend(ActsInTime):
     def check(self, state: State, at: Position) -> None:
         """Refuse a charter that cannot follow the one in force."""
         check_amendment(state, self._charter())
-        _check_witnesses(state.charter, self._charter())
+        _check_handover(state, self._charter(), self.action.handover_expires_ms, at)
 
     def quorum(self, state: State) -> Quorum:
         """The administrators of the charter in force."""
@@ -56,8 +57,23 @@ class Amend(ActsInTime):
             # A stolen key could else prevent its own revocation for ever.
             raise refused("REJECTION_VOID", f"the amendment takes the key by which {said.person} rejects it")
 
+    def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
+        """As others do; and a rejection while only its witness set is wanted."""
+        wanted = state.witnesses.phase is WitnessPhase.WANTED and state.witnesses.amendment == record.hash
+        return ActsInTime.takes_words(self, state, record, verb, at) or (wanted and verb is Verb.REJECT)
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """As others do; a rejection takes back a wish for another witness set."""
+        if record.state is OrderState.REJECTED and state.witnesses.amendment == record.hash:
+            give_up_change(state, at, OrderState.REJECTED)
+        return ActsInTime.settle(self, state, record, at)
+
     def take_effect(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
-        """Put the charter in force."""
+        """Put the charter in force, or begin to hand over to the witnesses who come into force with it."""
+        if changes_witnesses(state, self._charter()):
+            return begin_change(state, record, self._charter(), at, lapses_ms=self.action.handover_expires_ms)
+        # A wanted charter would follow the version that ends here.
+        give_up_change(state, at, OrderState.LAPSED)
         return put_in_force(state, record, at)
 
     def _charter(self) -> Charter:
@@ -124,11 +140,13 @@ def _vault_problems(state: State, new: Charter) -> Iterator[Refused]:
             )
 
 
-def _check_witnesses(old: Charter, new: Charter) -> None:
-    """Refuse a change of who certifies heads, which needs both sets and has no protocol here yet."""
-    if (old.witness_quorum, _vote_keys(old)) != (new.witness_quorum, _vote_keys(new)):
-        raise refused("AMENDMENT_WITNESSES", "signers, vote keys and the witness quorum cannot change by this version")
-
-
-def _vote_keys(charter: Charter) -> dict[str, bytes]:
-    return {signer.name: signer.vote_key for signer in charter.signers}
+def _check_handover(state: State, new: Charter, expires_ms: int, at: Position) -> None:
+    """Refuse a charter that cannot take effect beside a change of the witness set, or cannot begin its own in time."""
+    phase = state.witnesses.phase
+    handing_over = changes_witnesses(state, new)
+    if phase is WitnessPhase.JOINT or (handing_over and phase is not WitnessPhase.STEADY):
+        raise refused("AMENDMENT_HANDOVER", "another change of the witness set is under way")
+    if handing_over and expires_ms <= at.time_ms:
+        raise refused("AMENDMENT_HANDOVER", "the time for the witness sets to hand over is not in the future")
+    if not handing_over and expires_ms:
+        raise refused("AMENDMENT_HANDOVER", "there is a time for a handover, and the witness set stays")

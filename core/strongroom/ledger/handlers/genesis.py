@@ -7,6 +7,7 @@ from strongroom.ledger.charter import RULE_SET, Charter, log_id_of
 from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.witnesses import start_witnesses
 from strongroom.ledger.messages import Adopt, Genesis, Signed
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.pae import pae
@@ -31,6 +32,7 @@ def apply_genesis(state: MutableState, body: Genesis, at: Position) -> None:
     _check_structure(charter)
     _check_adoptions(state, charter, body.adoptions)
     state.start_charter(CharterRecord(log_id=state.log_id, charter=body.charter, since_ms=at.time_ms), charter)
+    start_witnesses(state, charter, at)
 
 
 def _check_structure(charter: Charter) -> None:

@@ -61,7 +61,7 @@ class LinkRequest(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ...) -> None: ...
 
 class LinkResponse(_message.Message):
-    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate", "fetch_recovery", "recovery_data")
+    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate", "fetch_recovery", "recovery_data", "witnesses")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class LinkResponse(_message.Message):
     KEYGEN_INVESTIGATE_FIELD_NUMBER: _ClassVar[int]
     FETCH_RECOVERY_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
+    WITNESSES_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     welcome: Welcome
@@ -106,7 +107,8 @@ class LinkResponse(_message.Message):
     keygen_investigate: KeygenInvestigate
     fetch_recovery: FetchRecovery
     recovery_data: RecoveryData
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ...) -> None: ...
+    witnesses: Witnesses
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ..., witnesses: _Optional[_Union[Witnesses, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("signer", "log_id", "boot_id", "version", "term", "size", "certificate", "rule_set", "alarm")
@@ -469,6 +471,12 @@ class Quarantined(_message.Message):
     operator_cleared: bool
     ordered: bool
     def __init__(self, evidence_hash: _Optional[bytes] = ..., fault: _Optional[str] = ..., detail: _Optional[str] = ..., operator_cleared: _Optional[bool] = ..., ordered: _Optional[bool] = ...) -> None: ...
+
+class Witnesses(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, steps: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class HandedOrder(_message.Message):
     __slots__ = ("order", "endorsements")
