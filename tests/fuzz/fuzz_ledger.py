@@ -341,7 +341,7 @@ def certificate_seeds() -> Iterator[bytes]:
     yield codec.encode(protocol_world.certificate(vote_head(), ("s1", "s2", "s3")))
 
 
-@target("strongroom.protocol.certificates:verify_certificate", seeds=certificate_seeds, max_bytes=2_048)
+@target("strongroom.ledger.certification:verify_certificate", seeds=certificate_seeds, max_bytes=2_048)
 def certificate(data: bytes) -> None:
     """Certificates, with the votes that signers really cast."""
     found = is_exact(Certificate, data)
