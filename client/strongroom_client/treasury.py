@@ -9,11 +9,12 @@ import grpc.aio
 from strongroom.api.treasury.v1 import treasury_service_pb2 as treasury_pb
 from strongroom.api.treasury.v1.treasury_service_pb2_grpc import TreasuryServiceStub
 from strongroom.api.types.v1 import types_pb2
-from strongroom.ledger.records import FreezeRecord, VaultRecord
+from strongroom.ledger.records import DestinationRecord, FreezeRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.evidence_records import MAX_EVIDENCE_BYTES, evidence_hash
 from strongroom.protocol.signed import SignedBody
+from strongroom_client.address_book import BookPage, entry_of, page_of
 from strongroom_client.answers import (
     Balance,
     ExplainedOrder,
@@ -144,6 +145,31 @@ class TreasuryClient(Client):
         response = await call(self._stub.ListFreezes, treasury_pb.ListFreezesRequest())
         self._not_older(trust.certificate(response.certificate).head.size, final_seen)
         return trust.freezes(response)
+
+    async def destinations(self, *, page_size: int = 100, page_token: str = "") -> BookPage:
+        """One page of the address book, oldest entry first, as of no earlier than the newest final head seen here."""
+        trust, final_seen = await self.trust(), self._final_seen
+        page = types_pb2.PageRequest(page_size=page_size, page_token=page_token)
+        response = await call(self._stub.ListDestinations, treasury_pb.ListDestinationsRequest(page=page))
+        found = page_of(trust, response.records, response.next_page_token)
+        for proven in found.entries:
+            self._not_older(proven.certified_size, final_seen)
+        return found
+
+    async def destination(self, chain: str, address: str) -> Proven[DestinationRecord] | None:
+        """The newest entry of an address; None is the coordinator's word that the address book never had it."""
+        trust, final_seen = await self.trust(), self._final_seen
+        request = treasury_pb.ListDestinationsRequest(chain=chain, address=address)
+        response = await call(self._stub.ListDestinations, request)
+        found = entry_of(trust, response.records, chain=chain, address=address)
+        if found is not None:
+            self._not_older(found.certified_size, final_seen)
+        return found
+
+    async def break_glass(self) -> list[OrderStatus]:
+        """Orders to break the glass that have not ended, each proven; that these are all is the coordinator's word."""
+        response = await call(self._stub.ListBreakGlass, treasury_pb.ListBreakGlassRequest())
+        return [await self._order(view) for view in response.orders]
 
     async def read_log(self, first_index: int = 0) -> AsyncIterator[types_pb2.LogBatch]:
         """Batches of the log from an index on, unverified: replay them."""

@@ -18,7 +18,14 @@ from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Genesis
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
-from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, VaultRecord
+from strongroom.ledger.records import (
+    TABLES,
+    CharterRecord,
+    DestinationRecord,
+    FreezeRecord,
+    OrderRecord,
+    VaultRecord,
+)
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import final_size, verify_certificate
@@ -29,13 +36,14 @@ __all__ = ["FreezeTable", "Proven", "ProvenEntry", "Trust"]
 MAX_RECORD_BYTES = 1 << 20
 MAX_CERTIFICATE_BYTES = 65_535
 
-R = TypeVar("R", CharterRecord, FreezeRecord, OrderRecord, VaultRecord)
+R = TypeVar("R", CharterRecord, FreezeRecord, OrderRecord, VaultRecord, DestinationRecord)
 
 _TABLE_OF: dict[type[Any], bytes] = {
     CharterRecord: b"charter",
     FreezeRecord: b"freezes",
     VaultRecord: b"vaults",
     OrderRecord: b"orders",
+    DestinationRecord: b"destinations",
 }
 
 

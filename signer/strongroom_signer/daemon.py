@@ -33,6 +33,7 @@ from strongroom_signer.logs import Log
 from strongroom_signer.money_path import RELEASED_COUNTER, MoneyPath
 from strongroom_signer.nonces import NonceBook
 from strongroom_signer.operator import OperatorServer, prepare_socket, remove_socket
+from strongroom_signer.precautions import boxes_pb, freezes_pb
 from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
@@ -71,6 +72,7 @@ class Signer:
     key_generation: KeyGeneration
     money_path: MoneyPath
     service: Service
+    clock: Clock
 
     def catch_up(self, source: Source) -> CatchUp:
         """What brings the log up to a certified head, with `fetch` to ask the coordinator."""
@@ -108,6 +110,7 @@ class Signer:
         alarm, message = self.alarm()
         held = self.voting.state.held
         state = self.copy.newest()
+        now_ms = max(state.time_ms, self.clock.wall_ms())
         return operator_pb.GetStatusResponse(
             signer=self.name,
             log_id=self.copy.log_id,
@@ -147,6 +150,8 @@ class Signer:
             last_refusal=self.money_path.last_refusal,
             last_keygen_failure=self.key_generation.last_failure,
             quarantine=_notice_pb(self.quarantine.notice),
+            ledger_freezes=freezes_pb(state, now_ms),
+            boxes=boxes_pb(state, now_ms),
         )
 
     def close(self) -> None:
@@ -271,6 +276,7 @@ def _assemble(
         key_generation=key_generation,
         money_path=money_path,
         service=service,
+        clock=clock,
     )
 
 

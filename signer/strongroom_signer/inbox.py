@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from strongroom.crypto import ed25519
@@ -50,6 +50,7 @@ from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
 from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.store import InboxItem, LocalFreeze, Store
 from strongroom_signer.word_life import MAX_OF_PERSON, UNKNOWN_ORDER_KEPT_MS, HandedFreeze, handed_freeze
 
@@ -100,7 +101,7 @@ class Inbox:
         self._items: tuple[InboxItem, ...] = ()
         self._said: dict[bytes, Endorsement | HandedFreeze] = {}
         self._rejecters: dict[bytes, list[str]] = {}
-        self._freezes = self._store.local_freezes()
+        self._freezes = self._signed_freezes()
         self.reload()
 
     @property
@@ -238,7 +239,7 @@ class Inbox:
         )
         with self._store.commit() as write:
             write.add_local_freeze(freeze)
-        self._freezes = self._store.local_freezes()
+        self._freezes = self._signed_freezes()
         return freeze.id
 
     def thaw(self, identifier: bytes) -> None:
@@ -251,7 +252,16 @@ class Inbox:
             raise NoSuchFreeze(f"there is no local freeze {identifier.hex()}: `status` lists them")
         with self._store.commit() as write:
             write.remove_local_freeze(identifier)
-        self._freezes = self._store.local_freezes()
+        self._freezes = self._signed_freezes()
+
+    def _signed_freezes(self) -> tuple[LocalFreeze, ...]:
+        """The operator's freezes; those placed while the daemon did not run are signed here, alike each time."""
+        return tuple(
+            freeze
+            if freeze.signature != UNSIGNED
+            else replace(freeze, signature=self._key.sign(pae("freeze", freeze.body)))
+            for freeze in self._store.local_freezes()
+        )
 
     # --- what they forbid --------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from strongroom_signer.config import BadConfig, load_config
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
 from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
+from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.passphrase import NoPassphrase, read_passphrase
 from strongroom_signer.process import FolderLock, harden
 from strongroom_signer.seed_words import show_words
@@ -117,7 +118,7 @@ class _Command:
             "run": self._run,
             "check-config": self._check_config,
             "status": self._ask,
-            "freeze": self._ask,
+            "freeze": self._freeze,
             "thaw": self._ask,
             "hand-in": self._ask,
             "reinstate": self._ask,
@@ -242,6 +243,23 @@ class _Command:
         config = load_config(self._folder)
         facts, text = operator_commands.ask(self._options, self._folder / config.operator_socket)
         self._show(facts, text)
+        return OK
+
+    def _freeze(self) -> int:
+        """Freeze through the daemon; where none answers, whatever the reason, in its folder."""
+        options = self._options
+        try:
+            return self._ask()
+        except (operator_commands.DaemonNotRunning, BadConfig):
+            identifier = freeze_offline(
+                self._folder, vault=options.vault, why=options.why, clock=self._clock, random=self._random
+            )
+        where = f"vault {options.vault}" if options.vault else "all vaults"
+        self._show(
+            {"freeze_id": identifier.hex(), "vault": options.vault or None, "daemon": False},
+            f"The daemon does not run. Once it does, it gives no shares for {where}, and asks the ledger to freeze.\n"
+            f"Freeze id {identifier.hex()}",
+        )
         return OK
 
     def _passphrase(self, *, new: bool = False) -> SecretBytes:

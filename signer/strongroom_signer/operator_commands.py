@@ -15,6 +15,7 @@ from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.quantities import time_text
 from strongroom_signer.operator import BadRequest, socket_address
 
 __all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "parse_hand_in"]
@@ -47,7 +48,7 @@ class BadHandInFile(StrongroomError):
 def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
     command("status", "what the running signer holds, votes for, and lacks")
-    freeze = command("freeze", "stop this signer's shares at once, and ask for a freeze in the ledger")
+    freeze = command("freeze", "stop this signer's shares at once, daemon or not, and ask for a freeze in the ledger")
     freeze.add_argument("--vault", default="", help="one vault; all vaults when left out")
     freeze.add_argument("--why", required=True, help="the reason, for everybody to read")
     thaw = command("thaw", "end this operator's own freeze here (the ledger's needs the unfreeze quorum)")
@@ -112,6 +113,26 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
             }
             for freeze in status.local_freezes
         ],
+        "ledger_freezes": [
+            {
+                "id": freeze.id.hex(),
+                "vault": freeze.vault or None,
+                "by": freeze.by,
+                "why": freeze.why,
+                "lapses_ms": freeze.lapses_ms or None,
+            }
+            for freeze in status.ledger_freezes
+        ],
+        "break_glass": [
+            {
+                "order": box.order_hash.hex(),
+                "vault": box.vault,
+                "destination": box.destination,
+                "opens_ms": box.opens_ms,
+                "closes_ms": box.closes_ms,
+            }
+            for box in status.boxes
+        ],
         "inbox": status.inbox,
         "alarm": status.alarm or None,
         "alarm_message": status.alarm_message,
@@ -153,6 +174,12 @@ def _status_text(status: pb.GetStatusResponse) -> str:
     for freeze in status.local_freezes:
         logged = "in the ledger" if freeze.logged else "not in the ledger yet"
         lines.append(f"freeze       {freeze.vault or 'all vaults'}: {freeze.why} ({logged})  id {freeze.id.hex()}")
+    for told in status.ledger_freezes:
+        until = f"until {time_text(told.lapses_ms)}" if told.lapses_ms else "until it is lifted"
+        lines.append(f"frozen       {told.vault or 'all vaults'} by {told.by} {until}: {told.why}")
+    for box in status.boxes:
+        when = f"from {time_text(box.opens_ms)} until {time_text(box.closes_ms)}"
+        lines.append(f"BREAK-GLASS  vault {box.vault} may go to {box.destination} {when}")
     if status.inbox:
         lines.append(
             f"inbox        {status.inbox} word(s) handed in that are not final in the ledger yet; they act here"
@@ -177,7 +204,7 @@ def _freeze(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
     answer = stub.Freeze(pb.FreezeRequest(vault=options.vault, why=options.why), timeout=TIMEOUT_S)
     where = f"vault {options.vault}" if options.vault else "all vaults"
     return (
-        {"freeze_id": answer.freeze_id.hex(), "vault": options.vault or None},
+        {"freeze_id": answer.freeze_id.hex(), "vault": options.vault or None, "daemon": True},
         f"This signer gives no more shares for {where}. The ledger is asked to freeze it too.\n"
         f"Freeze id {answer.freeze_id.hex()}",
     )

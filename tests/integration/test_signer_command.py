@@ -292,6 +292,31 @@ def test_killed_daemon_starts_again_with_its_freezes(enrolled: Terminal) -> None
 
 
 @pytest.mark.process
+def test_freeze_with_one_command_while_the_daemon_is_down(enrolled: Terminal) -> None:
+    assert enrolled.run("freeze", "--why", "the office burns", "--json") == 0
+    told = json.loads(enrolled.out)
+    assert told["daemon"] is False
+    with running(enrolled.folder, enrolled.phrase):
+        assert enrolled.run("status", "--json") == 0
+        [freeze] = json.loads(enrolled.out)["local_freezes"]
+        assert (freeze["id"], freeze["why"], freeze["vault"]) == (told["freeze_id"], "the office burns", None)
+
+
+def test_a_freeze_needs_no_sound_configuration(enrolled: Terminal) -> None:
+    (enrolled.folder / "signer.toml").write_text("this is not TOML")
+    assert enrolled.run("freeze", "--why", "everything is broken", "--vault", "customer-1") == 0
+    assert "Once it does, it gives no shares for vault customer-1" in enrolled.out
+
+
+@pytest.mark.process
+def test_a_daemon_that_hangs_is_to_be_stopped_first(enrolled: Terminal) -> None:
+    with running(enrolled.folder, enrolled.phrase):
+        (enrolled.folder / "operator.sock").unlink()
+        assert enrolled.run("freeze", "--why", "it hangs") == 1
+        assert "DAEMON_SILENT" in enrolled.err
+
+
+@pytest.mark.process
 def test_daemon_that_others_may_not_look_into(enrolled: Terminal) -> None:
     with running(enrolled.folder, enrolled.phrase) as process:
         limits = Path(f"/proc/{process.pid}/limits").read_text()

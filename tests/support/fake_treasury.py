@@ -45,6 +45,7 @@ from strongroom.ledger.messages import (
 )
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import TABLES, OrderRecord, OrderState
+from strongroom.ledger.state import destination_name
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
@@ -179,11 +180,13 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
         )
 
     def record_proof(self, table: bytes, name: bytes, size: int) -> types_pb2.RecordProof:
+        return self.proof_pb(self.world.replica.state(size).record_proof(table, name), size)
+
+    def proof_pb(self, data: RecordProofData, size: int) -> types_pb2.RecordProof:
         world = self.world
-        data: RecordProofData = world.replica.state(size).record_proof(table, name)
         return types_pb2.RecordProof(
             record=data.record,
-            table=table.decode(),
+            table=data.table.decode(),
             sequence=data.sequence,
             path=data.path,
             tables=_tables(data.table_roots),
@@ -286,6 +289,24 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
                 certificate=codec.encode(world.certificates[world.final]),
             ),
         )
+
+    def ListDestinations(self, request: Any, context: Any) -> Any:
+        size = self.world.final
+        state = self.world.replica.state(size)
+        if request.address:
+            found = state.destination(request.chain, request.address)
+            name = destination_name(request.chain, request.address)
+            records = [] if found is None else [self.record_proof(b"destinations", name, size)]
+            return self.told("ListDestinations", pb.ListDestinationsResponse(records=records))
+        start, count = int(request.page.page_token or 0), state.count(b"destinations")
+        end = min(start + request.page.page_size, count)
+        records = [self.proof_pb(state.record_proof_at(b"destinations", place), size) for place in range(start, end)]
+        token = str(end) if end < count else ""
+        return self.told("ListDestinations", pb.ListDestinationsResponse(records=records, next_page_token=token))
+
+    def ListBreakGlass(self, request: Any, context: Any) -> Any:
+        orders = [self.view(record) for record in self.world.state.break_glass_orders()]
+        return self.told("ListBreakGlass", pb.ListBreakGlassResponse(orders=orders))
 
     def ReadLog(self, request: Any, context: Any) -> Iterator[Any]:
         for batch in self.world.batches:

@@ -7,7 +7,21 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
-from strongroom_client.cli import audit, charter_amend, demo, freeze, init, login, pki, signers, status, vault, withdraw
+from strongroom_client.cli import (
+    address_book,
+    audit,
+    break_glass,
+    charter_amend,
+    demo,
+    freeze,
+    init,
+    login,
+    pki,
+    signers,
+    status,
+    vault,
+    withdraw,
+)
 from strongroom_client.cli.output import ErrorGroup
 
 __all__ = ["main"]
@@ -49,6 +63,8 @@ main.add_command(withdraw.withdraw)
 main.add_command(freeze.freeze)
 main.add_command(freeze.unfreeze)
 main.add_command(freeze.freezes)
+main.add_command(address_book.address_book)
+main.add_command(break_glass.break_glass)
 main.add_command(signers.signers)
 main.add_command(audit.audit)
 main.add_command(demo.demo)

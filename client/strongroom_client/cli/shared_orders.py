@@ -11,6 +11,7 @@ from typing import Final
 from rich.text import Text
 
 from strongroom.ledger.messages import CancelWithdraw, Order, ReinstateSigner, Verb, Withdraw
+from strongroom.ledger.records import DestinationRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus, Receipt
@@ -33,6 +34,7 @@ from strongroom_client.errors import DeadlineExceeded, Unavailable
 from strongroom_client.evidence import evidence_warnings
 from strongroom_client.orders import Action, DraftedOrder, Seen, draft, fingerprint
 from strongroom_client.person_key import PersonKey
+from strongroom_client.precautions import precautions_of
 from strongroom_client.profile import Memory, Profile, load_profile
 from strongroom_client.trust import Trust
 
@@ -48,6 +50,9 @@ _COMMANDS: Final = {
     "unfreeze": "strongroom unfreeze --approve",
     "reinstate": "strongroom signers reinstate --approve",
     "amend-charter": "strongroom charter",
+    "add-destination": "strongroom address-book",
+    "remove-destination": "strongroom address-book",
+    "break-glass": "strongroom break-glass",
 }
 
 
@@ -88,6 +93,7 @@ async def look(profile_file: Path, text: str) -> Looked:
             freezes=await opened.client.freezes(),
             others=await _others(opened, status.order),
             target=target,
+            destination=await _destination(opened, status.order),
         )
         return Looked(sheet=sheet, seen=seen, trust=trust, warnings=await _about_evidence(opened, status.order))
 
@@ -99,6 +105,14 @@ async def _about_evidence(opened: Session, order: Order) -> tuple[str, ...]:
         if isinstance(action, ReinstateSigner)
         else ()
     )
+
+
+async def _destination(opened: Session, order: Order) -> DestinationRecord | None:
+    """What the address book has of the address that a withdrawal pays, proven."""
+    if not isinstance(order.action, Withdraw):
+        return None
+    proven = await opened.client.destination(order.action.asset.partition("/")[0], order.action.destination)
+    return None if proven is None else proven.record
 
 
 async def _others(opened: Session, order: Order) -> list[OrderStatus]:
@@ -250,6 +264,7 @@ def initiate(
                 "kind": kind_of(drafted.order),
                 "fingerprint": fingerprint(drafted.hash),
                 "expires_ms": drafted.order.expires_ms,
+                "warnings": list(extra.warnings),
             },
         )
 
@@ -283,8 +298,15 @@ async def _prepare(
             target = (await opened.client.order(OrderHash(wanted.order_hash))).order
         others = await _others(opened, drafted.order)
         twins = twin_warnings(twins_of(drafted.order, others, now_ms()))
-        warnings = (*twins, *await _about_evidence(opened, drafted.order))
-        return trust, seen, drafted, _Beside(target=target, warnings=warnings)
+        about = (*await _about_evidence(opened, drafted.order), *await _stopping(opened, wanted))
+        return trust, seen, drafted, _Beside(target=target, warnings=(*twins, *about))
+
+
+async def _stopping(opened: Session, action: Action) -> tuple[str, ...]:
+    """Freezes and boxes of break-glass that concern the vault of a withdrawal."""
+    if not isinstance(action, Withdraw):
+        return ()
+    return tuple((await precautions_of(opened.client, now_ms())).lines(action.vault))
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -28,6 +28,9 @@ _TITLES: Final = {
     "unfreeze": "End of a freeze",
     "reinstate": "Return of a signer",
     "amend-charter": "Amendment of the charter",
+    "add-destination": "New entry of the address book",
+    "remove-destination": "Removal from the address book",
+    "break-glass": "BREAK-GLASS: a whole vault to its recovery address",
 }
 _VERDICTS: Final = {
     Verdict.WOULD_SIGN: ("would sign", "green"),

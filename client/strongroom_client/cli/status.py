@@ -13,16 +13,17 @@ from rich.text import Text
 from strongroom.api.treasury.v1 import treasury_service_pb2 as treasury_pb
 from strongroom.ledger.charter import Charter
 from strongroom_client.cli.output import emit, json_option
-from strongroom_client.cli.shared import profile_option, run, session
+from strongroom_client.cli.shared import now_ms, profile_option, run, session
 from strongroom_client.cli.shared_sheet import UNVERIFIED
 from strongroom_client.errors import Unavailable
 from strongroom_client.orders import Seen
 from strongroom_client.plain_text import plain
+from strongroom_client.precautions import Precautions, precautions_of
 
 __all__ = ["status"]
 
 _NOTHING_CERTIFIED: Final = "NOT_READY"
-_Answer = tuple[Charter | None, Seen | None, treasury_pb.GetStatusResponse]
+_Answer = tuple[Charter | None, Seen | None, treasury_pb.GetStatusResponse, Precautions | None]
 
 
 @click.command()
@@ -30,19 +31,22 @@ _Answer = tuple[Charter | None, Seen | None, treasury_pb.GetStatusResponse]
 @json_option
 def status(profile: Path) -> None:
     """Show heads, signers and chain."""
-    charter, seen, told = run(_ask(profile))
-    emit(_data(charter, seen, told), _parts(charter, seen, told))
+    charter, seen, told, precautions = run(_ask(profile))
+    shown = {"freezes": None, "break_glass": None} if precautions is None else precautions.data()
+    warnings = [] if precautions is None else [Text(line, style="bold red") for line in precautions.lines()]
+    emit({**_data(charter, seen, told), **shown}, [*warnings, *_parts(charter, seen, told)])
 
 
 async def _ask(profile: Path) -> _Answer:
     async with session(profile) as opened:
         try:
             trust = await opened.client.trust()
-            return trust.charter, await opened.seen(), await opened.client.status()
+            seen, told = await opened.seen(), await opened.client.status()
+            return trust.charter, seen, told, await precautions_of(opened.client, now_ms())
         except Unavailable as error:
             if error.remote_reason != _NOTHING_CERTIFIED:
                 raise
-            return None, None, await opened.client.status()
+            return None, None, await opened.client.status(), None
 
 
 def _data(charter: Charter | None, seen: Seen | None, told: treasury_pb.GetStatusResponse) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import Balance, derive_address
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
-from strongroom_client.cli.shared import BadOption, profile_option, run, session
+from strongroom_client.cli.shared import BadOption, now_ms, profile_option, run, session
 from strongroom_client.cli.shared_orders import approve as approve_order
 from strongroom_client.cli.shared_orders import initiate
 from strongroom_client.cli.shared_orders import reject as reject_order
@@ -28,6 +28,7 @@ from strongroom_client.cli.shared_sheet import UNVERIFIED
 from strongroom_client.cli.shared_signing import signing_options
 from strongroom_client.display import amount_text
 from strongroom_client.plain_text import plain
+from strongroom_client.precautions import Precautions, precautions_of
 from strongroom_client.treasury import TreasuryClient
 from strongroom_client.trust import Proven, Trust
 
@@ -120,19 +121,22 @@ def reject(*, order: str, out: Path | None, yes: bool, passphrase_file: Path | N
 @json_option
 def list_vaults(profile: Path) -> None:
     """List all vaults, each proven, and what vaults that are ordered still wait for."""
-    found, coming = run(_vaults(profile))
+    found, coming, precautions = run(_vaults(profile))
     table = Table(box=None, pad_edge=False)
-    for column in ("vault", "class", "shares", "chain", "born", "final"):
+    for column in ("vault", "class", "shares", "chain", "born", "final", "stopped"):
         table.add_column(column, overflow="fold")
     for proven in found:
         data = _data(proven)
         shares = f"{data['threshold']} of {', '.join(data['signers'])}"
         cells = (data["vault"], data["class"], shares, data["chain"], time_text(data["born_ms"]))
-        table.add_row(*map(Text, cells), Text("yes" if proven.final else "not yet"))
+        frozen = Text("FROZEN" if precautions.stopped(data["vault"]) else "", style="bold red")
+        table.add_row(*map(Text, cells), Text("yes" if proven.final else "not yet"), frozen)
     told = [Text(f"{one['vault']} is ordered; {UNVERIFIED}: waits for {one['waits_for']}") for one in coming]
+    vaults = [{**_data(proven), "frozen": precautions.stopped(proven.record.name)} for proven in found]
+    warnings = [Text(line, style="bold red") for line in precautions.lines()]
     emit(
-        {"vaults": [_data(proven) for proven in found], "coming": coming},
-        [*([table] if found else [Text("No vaults.")]), *told],
+        {"vaults": vaults, "coming": coming, **precautions.data()},
+        [*warnings, *([table] if found else [Text("No vaults.")]), *told],
     )
 
 
@@ -198,15 +202,15 @@ def wait(*, name: str, timeout: str, profile: Path) -> None:
     emit(_data(proven), f"Vault {name} exists and is final. Addresses: strongroom vault address {name} --index 0")
 
 
-async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[str, str]]]:
-    """The vaults there are, and those that are ordered."""
+async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[str, str]], Precautions]:
+    """The vaults there are, those that are ordered, and what stops any."""
     async with session(profile) as opened:
         coming = [
             {"vault": action.name, "order": status.hash.hex(), "waits_for": plain(status.waits_for)}
             async for status in opened.orders(statuses=("open",))
             if isinstance(action := status.order.action, CreateVault) and status.proven.record.state is OrderState.OPEN
         ]
-        return await opened.client.vaults(), coming
+        return await opened.client.vaults(), coming, await precautions_of(opened.client, now_ms())
 
 
 async def _vault(profile: Path, name: str) -> Proven[VaultRecord]:

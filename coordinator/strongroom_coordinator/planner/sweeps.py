@@ -26,9 +26,7 @@ __all__ = ["plan_sweeps"]
 MAX_SWEEPS_AT_ONCE: Final = 8
 
 
-def plan_sweeps(
-    round_: Round, chain: ChainView, record: OrderRecord, action: BreakGlass, *, max_inputs: int = MAX_INPUTS
-) -> list[Plan]:
+def plan_sweeps(round_: Round, chain: ChainView, record: OrderRecord, action: BreakGlass) -> list[Plan]:
     """Plan what can be moved now, the largest coins first, and again what waits in the mempool for too low a fee.
 
     Raises:
@@ -48,7 +46,7 @@ def plan_sweeps(
     problem = CannotPlan("nothing: the vault has no coin that can be moved now")
     while coins and len(plans) < MAX_SWEEPS_AT_ONCE:
         try:
-            plan = _sweep(round_, vault, record, action, coins[:max_inputs], rate=rate, script=script)
+            plan = _sweep(round_, vault, record, action, coins[:MAX_INPUTS], rate=rate, script=script)
         except CannotPlan as error:
             problem = error
             break

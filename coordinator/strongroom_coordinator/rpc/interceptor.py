@@ -47,6 +47,8 @@ _READING: Final = frozenset(
         "ListVaults",
         "GetBalance",
         "ListFreezes",
+        "ListDestinations",
+        "ListBreakGlass",
         "ReadLog",
         "GetStatus",
         "ListEvidence",

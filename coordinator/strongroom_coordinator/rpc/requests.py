@@ -172,6 +172,20 @@ def vault_name(name: str, *, optional: bool = False) -> str:
     return name
 
 
+def chain_and_address(chain: str, address: str) -> tuple[str, str] | None:
+    """The entry of the address book that a request names; None when it names none.
+
+    Raises:
+        InvalidRequest: only one of the two, or text that no entry holds.
+    """
+    if not chain and not address:
+        return None
+    for field, text, most in (("chain", chain, 64), ("address", address, 128)):
+        if not 1 <= len(text) <= most or not text.isascii():
+            raise InvalidRequest(field, f"must be 1 to {most} letters, together with the other of the two")
+    return chain, address
+
+
 def address_index(index: int) -> int:
     """An address index.
 

@@ -15,6 +15,8 @@ from strongroom_coordinator.rpc.evidence_queries import LIST, EvidenceQueries
 from strongroom_coordinator.rpc.log_queries import LogQueries
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.rpc.queries import Queries
+from strongroom_coordinator.rpc.recovery_queries import LIST as DESTINATIONS
+from strongroom_coordinator.rpc.recovery_queries import RecoveryQueries
 from strongroom_coordinator.rpc.submissions import Outcome, Submissions
 from strongroom_coordinator.rpc.watches import Watches
 
@@ -35,6 +37,7 @@ class TreasuryService(TreasuryServiceServicer):
         self._queries = Queries(parts)
         self._log = LogQueries(parts)
         self._evidence = EvidenceQueries(parts)
+        self._recovery = RecoveryQueries(parts)
         self._watches = Watches(parts)
 
     async def GetLedger(self, request: pb.GetLedgerRequest, context: Any) -> pb.GetLedgerResponse:
@@ -102,6 +105,18 @@ class TreasuryService(TreasuryServiceServicer):
     async def ListFreezes(self, request: pb.ListFreezesRequest, context: Any) -> pb.ListFreezesResponse:
         """The whole table of freezes."""
         return self._log.freezes()
+
+    async def ListDestinations(self, request: pb.ListDestinationsRequest, context: Any) -> pb.ListDestinationsResponse:
+        """The address book."""
+        named = requests.chain_and_address(request.chain, request.address)
+        if named is not None:
+            return pb.ListDestinationsResponse(records=self._recovery.destination(*named))
+        found, rest = self._recovery.destinations(requests.page_of(request.page, DESTINATIONS))
+        return pb.ListDestinationsResponse(records=found, next_page_token=requests.page_token(DESTINATIONS, rest))
+
+    async def ListBreakGlass(self, request: pb.ListBreakGlassRequest, context: Any) -> pb.ListBreakGlassResponse:
+        """Orders to break the glass that have not ended."""
+        return pb.ListBreakGlassResponse(orders=[order_pb(order) for order in await self._recovery.break_glass()])
 
     async def ReadLog(self, request: pb.ReadLogRequest, context: Any) -> AsyncIterator[pb.ReadLogResponse]:
         """Entries with their certificates."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from strongroom.api.types.v1 import types_pb2 as strongroom_dot_api_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1strongroom/api/operator/v1/operator_service.proto\x12\x1astrongroom.api.operator.v1\x1a#strongroom/api/types/v1/types.proto\"\x12\n\x10GetStatusRequest\"\x97\x04\n\x11GetStatusResponse\x12\x0e\n\x06signer\x18\x01 \x01(\t\x12\x0e\n\x06log_id\x18\x02 \x01(\x0c\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x16\n\x0e\x63\x65rtified_size\x18\x06 \x01(\x04\x12\x12\n\nfinal_size\x18\x07 \x01(\x04\x12\x37\n\x06vaults\x18\x08 \x03(\x0b\x32\'.strongroom.api.operator.v1.VaultStatus\x12>\n\rlocal_freezes\x18\t \x03(\x0b\x32\'.strongroom.api.operator.v1.LocalFreeze\x12\r\n\x05inbox\x18\n \x01(\r\x12\r\n\x05\x61larm\x18\x0b \x01(\t\x12\x15\n\ralarm_message\x18\x0c \x01(\t\x12\x12\n\nlast_error\x18\r \x01(\t\x12\x17\n\x0f\x66ree_disk_bytes\x18\x0e \x01(\x04\x12\x0f\n\x07version\x18\x0f \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x10 \x01(\t\x12\x17\n\x0fshares_released\x18\x11 \x01(\x04\x12\x14\n\x0clast_refusal\x18\x12 \x01(\t\x12:\n\nquarantine\x18\x13 \x01(\x0b\x32&.strongroom.api.operator.v1.Quarantine\x12\x1b\n\x13last_keygen_failure\x18\x14 \x01(\t\"m\n\nQuarantine\x12\x15\n\revidence_hash\x18\x01 \x01(\x0c\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10operator_cleared\x18\x04 \x01(\x08\x12\x0f\n\x07ordered\x18\x05 \x01(\x08\"a\n\x0bVaultStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\thas_share\x18\x03 \x01(\x08\x12\x11\n\tthreshold\x18\x04 \x01(\r\x12\x0f\n\x07signers\x18\x05 \x01(\r\"W\n\x0bLocalFreeze\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\r\n\x05vault\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x10\n\x08since_ms\x18\x04 \x01(\x04\x12\x0e\n\x06logged\x18\x05 \x01(\x08\"+\n\rFreezeRequest\x12\r\n\x05vault\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"#\n\x0e\x46reezeResponse\x12\x11\n\tfreeze_id\x18\x01 \x01(\x0c\" \n\x0bThawRequest\x12\x11\n\tfreeze_id\x18\x01 \x01(\x0c\"\x0e\n\x0cThawResponse\"Y\n\rHandInRequest\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\x39\n\x0c\x65ndorsements\x18\x02 \x03(\x0b\x32#.strongroom.api.types.v1.SignedBody\" \n\x0eHandInResponse\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\t\")\n\x10ReinstateRequest\x12\x15\n\revidence_hash\x18\x01 \x01(\x0c\"\x13\n\x11ReinstateResponse2\x82\x04\n\x0fOperatorService\x12h\n\tGetStatus\x12,.strongroom.api.operator.v1.GetStatusRequest\x1a-.strongroom.api.operator.v1.GetStatusResponse\x12_\n\x06\x46reeze\x12).strongroom.api.operator.v1.FreezeRequest\x1a*.strongroom.api.operator.v1.FreezeResponse\x12Y\n\x04Thaw\x12\'.strongroom.api.operator.v1.ThawRequest\x1a(.strongroom.api.operator.v1.ThawResponse\x12_\n\x06HandIn\x12).strongroom.api.operator.v1.HandInRequest\x1a*.strongroom.api.operator.v1.HandInResponse\x12h\n\tReinstate\x12,.strongroom.api.operator.v1.ReinstateRequest\x1a-.strongroom.api.operator.v1.ReinstateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1strongroom/api/operator/v1/operator_service.proto\x12\x1astrongroom.api.operator.v1\x1a#strongroom/api/types/v1/types.proto\"\x12\n\x10GetStatusRequest\"\x93\x05\n\x11GetStatusResponse\x12\x0e\n\x06signer\x18\x01 \x01(\t\x12\x0e\n\x06log_id\x18\x02 \x01(\x0c\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x16\n\x0e\x63\x65rtified_size\x18\x06 \x01(\x04\x12\x12\n\nfinal_size\x18\x07 \x01(\x04\x12\x37\n\x06vaults\x18\x08 \x03(\x0b\x32\'.strongroom.api.operator.v1.VaultStatus\x12>\n\rlocal_freezes\x18\t \x03(\x0b\x32\'.strongroom.api.operator.v1.LocalFreeze\x12\r\n\x05inbox\x18\n \x01(\r\x12\r\n\x05\x61larm\x18\x0b \x01(\t\x12\x15\n\ralarm_message\x18\x0c \x01(\t\x12\x12\n\nlast_error\x18\r \x01(\t\x12\x17\n\x0f\x66ree_disk_bytes\x18\x0e \x01(\x04\x12\x0f\n\x07version\x18\x0f \x01(\t\x12\x13\n\x0b\x63oordinator\x18\x10 \x01(\t\x12\x17\n\x0fshares_released\x18\x11 \x01(\x04\x12\x14\n\x0clast_refusal\x18\x12 \x01(\t\x12:\n\nquarantine\x18\x13 \x01(\x0b\x32&.strongroom.api.operator.v1.Quarantine\x12\x1b\n\x13last_keygen_failure\x18\x14 \x01(\t\x12@\n\x0eledger_freezes\x18\x19 \x03(\x0b\x32(.strongroom.api.operator.v1.LedgerFreeze\x12\x38\n\x05\x62oxes\x18\x1a \x03(\x0b\x32).strongroom.api.operator.v1.BreakGlassBox\"U\n\x0cLedgerFreeze\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\r\n\x05vault\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x11\n\tlapses_ms\x18\x05 \x01(\x04\"l\n\rBreakGlassBox\x12\x12\n\norder_hash\x18\x01 \x01(\x0c\x12\r\n\x05vault\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x03 \x01(\t\x12\x10\n\x08opens_ms\x18\x04 \x01(\x04\x12\x11\n\tcloses_ms\x18\x05 \x01(\x04\"m\n\nQuarantine\x12\x15\n\revidence_hash\x18\x01 \x01(\x0c\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x18\n\x10operator_cleared\x18\x04 \x01(\x08\x12\x0f\n\x07ordered\x18\x05 \x01(\x08\"a\n\x0bVaultStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\thas_share\x18\x03 \x01(\x08\x12\x11\n\tthreshold\x18\x04 \x01(\r\x12\x0f\n\x07signers\x18\x05 \x01(\r\"W\n\x0bLocalFreeze\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\r\n\x05vault\x18\x02 \x01(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\x12\x10\n\x08since_ms\x18\x04 \x01(\x04\x12\x0e\n\x06logged\x18\x05 \x01(\x08\"+\n\rFreezeRequest\x12\r\n\x05vault\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\"#\n\x0e\x46reezeResponse\x12\x11\n\tfreeze_id\x18\x01 \x01(\x0c\" \n\x0bThawRequest\x12\x11\n\tfreeze_id\x18\x01 \x01(\x0c\"\x0e\n\x0cThawResponse\"Y\n\rHandInRequest\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\x39\n\x0c\x65ndorsements\x18\x02 \x03(\x0b\x32#.strongroom.api.types.v1.SignedBody\" \n\x0eHandInResponse\x12\x0e\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\t\")\n\x10ReinstateRequest\x12\x15\n\revidence_hash\x18\x01 \x01(\x0c\"\x13\n\x11ReinstateResponse2\x82\x04\n\x0fOperatorService\x12h\n\tGetStatus\x12,.strongroom.api.operator.v1.GetStatusRequest\x1a-.strongroom.api.operator.v1.GetStatusResponse\x12_\n\x06\x46reeze\x12).strongroom.api.operator.v1.FreezeRequest\x1a*.strongroom.api.operator.v1.FreezeResponse\x12Y\n\x04Thaw\x12\'.strongroom.api.operator.v1.ThawRequest\x1a(.strongroom.api.operator.v1.ThawResponse\x12_\n\x06HandIn\x12).strongroom.api.operator.v1.HandInRequest\x1a*.strongroom.api.operator.v1.HandInResponse\x12h\n\tReinstate\x12,.strongroom.api.operator.v1.ReinstateRequest\x1a-.strongroom.api.operator.v1.ReinstateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,29 +35,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=118
   _globals['_GETSTATUSREQUEST']._serialized_end=136
   _globals['_GETSTATUSRESPONSE']._serialized_start=139
-  _globals['_GETSTATUSRESPONSE']._serialized_end=674
-  _globals['_QUARANTINE']._serialized_start=676
-  _globals['_QUARANTINE']._serialized_end=785
-  _globals['_VAULTSTATUS']._serialized_start=787
-  _globals['_VAULTSTATUS']._serialized_end=884
-  _globals['_LOCALFREEZE']._serialized_start=886
-  _globals['_LOCALFREEZE']._serialized_end=973
-  _globals['_FREEZEREQUEST']._serialized_start=975
-  _globals['_FREEZEREQUEST']._serialized_end=1018
-  _globals['_FREEZERESPONSE']._serialized_start=1020
-  _globals['_FREEZERESPONSE']._serialized_end=1055
-  _globals['_THAWREQUEST']._serialized_start=1057
-  _globals['_THAWREQUEST']._serialized_end=1089
-  _globals['_THAWRESPONSE']._serialized_start=1091
-  _globals['_THAWRESPONSE']._serialized_end=1105
-  _globals['_HANDINREQUEST']._serialized_start=1107
-  _globals['_HANDINREQUEST']._serialized_end=1196
-  _globals['_HANDINRESPONSE']._serialized_start=1198
-  _globals['_HANDINRESPONSE']._serialized_end=1230
-  _globals['_REINSTATEREQUEST']._serialized_start=1232
-  _globals['_REINSTATEREQUEST']._serialized_end=1273
-  _globals['_REINSTATERESPONSE']._serialized_start=1275
-  _globals['_REINSTATERESPONSE']._serialized_end=1294
-  _globals['_OPERATORSERVICE']._serialized_start=1297
-  _globals['_OPERATORSERVICE']._serialized_end=1811
+  _globals['_GETSTATUSRESPONSE']._serialized_end=798
+  _globals['_LEDGERFREEZE']._serialized_start=800
+  _globals['_LEDGERFREEZE']._serialized_end=885
+  _globals['_BREAKGLASSBOX']._serialized_start=887
+  _globals['_BREAKGLASSBOX']._serialized_end=995
+  _globals['_QUARANTINE']._serialized_start=997
+  _globals['_QUARANTINE']._serialized_end=1106
+  _globals['_VAULTSTATUS']._serialized_start=1108
+  _globals['_VAULTSTATUS']._serialized_end=1205
+  _globals['_LOCALFREEZE']._serialized_start=1207
+  _globals['_LOCALFREEZE']._serialized_end=1294
+  _globals['_FREEZEREQUEST']._serialized_start=1296
+  _globals['_FREEZEREQUEST']._serialized_end=1339
+  _globals['_FREEZERESPONSE']._serialized_start=1341
+  _globals['_FREEZERESPONSE']._serialized_end=1376
+  _globals['_THAWREQUEST']._serialized_start=1378
+  _globals['_THAWREQUEST']._serialized_end=1410
+  _globals['_THAWRESPONSE']._serialized_start=1412
+  _globals['_THAWRESPONSE']._serialized_end=1426
+  _globals['_HANDINREQUEST']._serialized_start=1428
+  _globals['_HANDINREQUEST']._serialized_end=1517
+  _globals['_HANDINRESPONSE']._serialized_start=1519
+  _globals['_HANDINRESPONSE']._serialized_end=1551
+  _globals['_REINSTATEREQUEST']._serialized_start=1553
+  _globals['_REINSTATEREQUEST']._serialized_end=1594
+  _globals['_REINSTATERESPONSE']._serialized_start=1596
+  _globals['_REINSTATERESPONSE']._serialized_end=1615
+  _globals['_OPERATORSERVICE']._serialized_start=1618
+  _globals['_OPERATORSERVICE']._serialized_end=2132
 # @@protoc_insertion_point(module_scope)

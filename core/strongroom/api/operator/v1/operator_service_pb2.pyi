@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,8 @@ class GetStatusResponse(_message.Message):
     LAST_REFUSAL_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     LAST_KEYGEN_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FREEZES_FIELD_NUMBER: _ClassVar[int]
+    BOXES_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -53,7 +55,37 @@ class GetStatusResponse(_message.Message):
     last_refusal: str
     quarantine: Quarantine
     last_keygen_failure: str
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ...) -> None: ...
+    ledger_freezes: _containers.RepeatedCompositeFieldContainer[LedgerFreeze]
+    boxes: _containers.RepeatedCompositeFieldContainer[BreakGlassBox]
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ...) -> None: ...
+
+class LedgerFreeze(_message.Message):
+    __slots__ = ("id", "vault", "by", "why", "lapses_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    LAPSES_MS_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    vault: str
+    by: str
+    why: str
+    lapses_ms: int
+    def __init__(self, id: _Optional[bytes] = ..., vault: _Optional[str] = ..., by: _Optional[str] = ..., why: _Optional[str] = ..., lapses_ms: _Optional[int] = ...) -> None: ...
+
+class BreakGlassBox(_message.Message):
+    __slots__ = ("order_hash", "vault", "destination", "opens_ms", "closes_ms")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    OPENS_MS_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_MS_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    vault: str
+    destination: str
+    opens_ms: int
+    closes_ms: int
+    def __init__(self, order_hash: _Optional[bytes] = ..., vault: _Optional[str] = ..., destination: _Optional[str] = ..., opens_ms: _Optional[int] = ..., closes_ms: _Optional[int] = ...) -> None: ...
 
 class Quarantine(_message.Message):
     __slots__ = ("evidence_hash", "fault", "detail", "operator_cleared", "ordered")

@@ -196,6 +196,34 @@ class ListFreezesResponse(_message.Message):
     certificate: bytes
     def __init__(self, records: _Optional[_Iterable[bytes]] = ..., tables: _Optional[_Iterable[_Union[_types_pb2.TableRoot, _Mapping]]] = ..., rule_set: _Optional[int] = ..., state_time_ms: _Optional[int] = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
+class ListDestinationsRequest(_message.Message):
+    __slots__ = ("page", "chain", "address")
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    page: _types_pb2.PageRequest
+    chain: str
+    address: str
+    def __init__(self, page: _Optional[_Union[_types_pb2.PageRequest, _Mapping]] = ..., chain: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class ListDestinationsResponse(_message.Message):
+    __slots__ = ("records", "next_page_token")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[_types_pb2.RecordProof]
+    next_page_token: str
+    def __init__(self, records: _Optional[_Iterable[_Union[_types_pb2.RecordProof, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListBreakGlassRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListBreakGlassResponse(_message.Message):
+    __slots__ = ("orders",)
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[_types_pb2.OrderView]
+    def __init__(self, orders: _Optional[_Iterable[_Union[_types_pb2.OrderView, _Mapping]]] = ...) -> None: ...
+
 class ReadLogRequest(_message.Message):
     __slots__ = ("first_index",)
     FIRST_INDEX_FIELD_NUMBER: _ClassVar[int]

@@ -97,6 +97,16 @@ class TreasuryServiceStub:
                 request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesResponse.FromString,
                 _registered_method=True)
+        self.ListDestinations = channel.unary_unary(
+                '/strongroom.api.treasury.v1.TreasuryService/ListDestinations',
+                request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsResponse.FromString,
+                _registered_method=True)
+        self.ListBreakGlass = channel.unary_unary(
+                '/strongroom.api.treasury.v1.TreasuryService/ListBreakGlass',
+                request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassResponse.FromString,
+                _registered_method=True)
         self.ReadLog = channel.unary_stream(
                 '/strongroom.api.treasury.v1.TreasuryService/ReadLog',
                 request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ReadLogRequest.SerializeToString,
@@ -206,6 +216,21 @@ class TreasuryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDestinations(self, request, context):
+        """The address book, oldest entry first, or the newest entry of one address. Each record is proven, and the count of the
+        table in its proof tells how many there are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBreakGlass(self, request, context):
+        """Orders to break the glass that have not ended. Each is proven; that the list is whole is the coordinator's word.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadLog(self, request, context):
         """Entries with their certificates from an index on, in chunks of at most 1 MiB, up to the newest certified head.
         """
@@ -296,6 +321,16 @@ def add_TreasuryServiceServicer_to_server(servicer, server):
                     servicer.ListFreezes,
                     request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesResponse.SerializeToString,
+            ),
+            'ListDestinations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDestinations,
+                    request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsResponse.SerializeToString,
+            ),
+            'ListBreakGlass': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBreakGlass,
+                    request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassResponse.SerializeToString,
             ),
             'ReadLog': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadLog,
@@ -645,6 +680,60 @@ class TreasuryService:
             '/strongroom.api.treasury.v1.TreasuryService/ListFreezes',
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesRequest.SerializeToString,
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListFreezesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDestinations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.treasury.v1.TreasuryService/ListDestinations',
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsRequest.SerializeToString,
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListDestinationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBreakGlass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.treasury.v1.TreasuryService/ListBreakGlass',
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassRequest.SerializeToString,
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ListBreakGlassResponse.FromString,
             options,
             channel_credentials,
             insecure,
