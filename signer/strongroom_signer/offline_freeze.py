@@ -65,12 +65,12 @@ def freeze_offline(folder: Path, *, vault: str, why: str, clock: Clock, random: 
     with lock:
         store = Store.open(folder / DATABASE_FILE)
         try:
-            return _write(store, vault=vault, why=why, clock=clock, random=random)
+            return _place(store, vault=vault, why=why, clock=clock, random=random)
         finally:
             store.close()
 
 
-def _write(store: Store, *, vault: str, why: str, clock: Clock, random: Callable[[int], bytes]) -> bytes:
+def _place(store: Store, *, vault: str, why: str, clock: Clock, random: Callable[[int], bytes]) -> bytes:
     pin = store.pin()
     if pin is None:
         raise FreezesNothing("this signer is not enrolled in any log, so there is nothing to freeze")

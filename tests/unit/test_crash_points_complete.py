@@ -59,7 +59,7 @@ EXEMPT: Final = {
     "coordinator.evidence_making:ShareCase.record run": "a read",
     # --- writes that nothing follows from ----------------------------------------------------------------------------
     "signer.alarms:ClockGuard.check_drift commit": "it refuses whether the row is there or not, and compares anew",
-    "signer.offline_freeze:_write commit": "one row, by a command that says when it is there: it is given again",
+    "signer.offline_freeze:_place commit": "one row, by a command that says when it is there: it is given again",
     "signer.daemon:confirm_alarm commit": "one row that the operator takes away; the same command does it again",
     "coordinator.rounds:VotingRounds.handed_out post": "on a stop, before the end: what `_give` does, and waits for it",
     "coordinator.tracker.plan_loader:PlanLoader._settle run": (

@@ -220,3 +220,52 @@ def test_the_orders_that_could_open_a_box_are_listed_until_they_end(world: World
     world.later(4 * 24 * HOUR_MS)
     third = world.break_glass()
     assert [record.hash for record in world.state.break_glass_orders()] == [third]
+
+
+# --- the charter changes meanwhile -----------------------------------------------------------------------------------
+
+ELSEWHERE = (RecoveryAddress(vault="customer-*", address=builder.ADDRESS),)
+
+
+def test_another_recovery_address_waits_and_voids_what_was_ordered_for_the_old_one(world: World) -> None:
+    """Changed and used in one go: the amendment waits, and nobody's signature moves with it to the new address."""
+    order = world.break_glass()
+    world.amend("alice", "bob", break_glass=builder.break_glass(addresses=ELSEWHERE))
+    elsewhere = world.order(world.recovery(destination=builder.ADDRESS))
+    assert refusal_of(world, world.order_entry(elsewhere, "dave", "alice", "bob", "carol")) == "RECOVERY_ADDRESS"
+    world.later(DELAY_MS)
+    world.log(world.sweep(order, [world.coin(500_000)]))
+    plan = world.state.plans_of(order)[0]
+    late = world.break_glass(expires_ms=world.time_ms + 20 * 24 * HOUR_MS)
+    world.later(48 * HOUR_MS)
+    world.log(Tick())
+    assert recovery_address(world.state.charter, VAULT) == builder.ADDRESS
+    assert refusal_of(world, world.sweep(late, [world.coin(500_000)])) == "RECOVERY_ADDRESS"
+    assert judge_release(world.state, plan, world.time_ms).code is Code.RECOVERY_ADDRESS
+
+
+def test_a_charter_that_ends_break_glass_closes_every_box(world: World) -> None:
+    order = world.break_glass()
+    world.later(DELAY_MS)
+    world.log(world.sweep(order, [world.coin(500_000)]))
+    plan = world.state.plans_of(order)[0]
+    world.amend("alice", "bob", break_glass=None)
+    assert judge_release(world.state, plan, world.time_ms).code is Code.RECOVERY_ADDRESS
+
+
+def test_a_revoked_approver_closes_the_box(world: World) -> None:
+    order = world.break_glass()
+    world.later(DELAY_MS)
+    people = tuple(
+        person
+        if person.name != "carol"
+        else replace(
+            person, keys=(builder.PersonKey(type=person.keys[0].type, public=builder.signing_key("new").public),)
+        )
+        for person in world.state.charter.people
+    )
+    world.amend("alice", "bob", people=people)
+    world.later(48 * HOUR_MS)
+    world.log(Tick())
+    box = box_of(world.state.charter, endorsed(record_of(world, order)), at_ms=world.time_ms - 47 * HOUR_MS)
+    assert box is None

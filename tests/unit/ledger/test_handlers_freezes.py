@@ -10,7 +10,7 @@ import pytest
 from ledger_world import HOUR_MS, World, sign
 from refusals import refusal_of
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, SignerFreeze, Unfreeze, Verb
+from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, SignerFreeze, Tick, Unfreeze, Verb
 from strongroom.ledger.records import OrderState
 
 VAULT = "customer-1"
@@ -148,3 +148,61 @@ def test_one_author_has_a_bounded_number_of_freezes_in_force(world: World) -> No
     world.log(world.signer_freeze("s2"))
     world.later(LAPSE_MS)
     world.log(world.signer_freeze("s1"))
+
+
+# --- the delay of an unfreeze ----------------------------------------------------------------------------------------
+
+UNFREEZE_DELAY_MS = 2 * HOUR_MS
+
+
+@pytest.fixture
+def slow() -> World:
+    """A world whose charter lets two hours pass between an approved unfreeze and its effect."""
+    world = World.started(unfreeze_delay_ms=UNFREEZE_DELAY_MS)
+    world.make_vault(VAULT)
+    return world
+
+
+def state_of(world: World, order: bytes) -> OrderState:
+    record = world.state.order(order)
+    assert record is not None
+    return record.state
+
+
+def test_an_approved_unfreeze_acts_when_its_delay_is_over(slow: World) -> None:
+    freeze = slow.freeze("dave")
+    lifting = slow.submit(Unfreeze(freeze=freeze), "dave", "alice", "bob")
+    assert state_of(slow, lifting) is OrderState.SCHEDULED
+    slow.later(UNFREEZE_DELAY_MS - 1)
+    slow.log(Tick())
+    assert frozen(slow)
+    slow.later(1)
+    slow.log(Tick())
+    assert not frozen(slow)
+    assert state_of(slow, lifting) is OrderState.DONE
+
+
+def test_a_member_of_the_quorum_stops_an_unfreeze_that_waits(slow: World) -> None:
+    lifting = slow.submit(Unfreeze(freeze=slow.freeze("dave")), "dave", "alice", "bob")
+    slow.reject(lifting, "carol")
+    slow.later(UNFREEZE_DELAY_MS)
+    slow.log(Tick())
+    assert frozen(slow)
+    assert state_of(slow, lifting) is OrderState.REJECTED
+
+
+def test_an_unfreeze_whose_freeze_lapsed_meanwhile_lapses_too(slow: World) -> None:
+    freeze = slow.freeze("dave")
+    slow.later(LAPSE_MS - 1)
+    lifting = slow.submit(Unfreeze(freeze=freeze), "dave", "alice", "bob")
+    slow.later(UNFREEZE_DELAY_MS)
+    slow.log(Tick())
+    assert state_of(slow, lifting) is OrderState.LAPSED
+
+
+def test_a_new_freeze_is_not_lifted_by_an_unfreeze_of_an_older_one(slow: World) -> None:
+    slow.submit(Unfreeze(freeze=slow.freeze("dave")), "dave", "alice", "bob")
+    slow.freeze("carol", vault=VAULT)
+    slow.later(UNFREEZE_DELAY_MS)
+    slow.log(Tick())
+    assert frozen(slow)

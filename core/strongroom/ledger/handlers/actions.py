@@ -209,6 +209,9 @@ class _ByUnfreezeQuorum(ActsInTime):
 class _Lift(_ByUnfreezeQuorum):
     action: Unfreeze
 
+    def wait_ms(self, state: State) -> int:
+        return state.charter.unfreeze_delay_ms
+
     def check(self, state: State, at: Position) -> None:
         if state.freeze(self.action.freeze) is None:
             raise refused("FREEZE_UNKNOWN", f"there is no freeze {self.action.freeze.hex()}")
