@@ -6,6 +6,7 @@ This coordinator decides nothing by it: a signer takes a handover for the votes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
@@ -16,7 +17,9 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Handover, StateSummary, TableSummary
 from strongroom.ledger.records import ElectorateStep, WitnessPhase, WitnessRecord
-from strongroom.protocol.certificates import final_size
+from strongroom.model.errors import StrongroomError
+from strongroom.protocol.certificates import BadCertificate, final_size
+from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.storage import ledger as rows
@@ -47,6 +50,7 @@ class Handovers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: Certificate | None = None
         self.both: Certificate | None = None
+        self._on_told: list[Callable[[], None]] = []
         self._steps: tuple[tuple[int, bytes], ...] = ()
         self._number = 1
         storage.run_sync(self._read)
@@ -107,6 +111,12 @@ class Handovers:
         await self._storage.run(self._read)
         for link in self._links.links.values():
             self._tell(link)
+        for callback in self._on_told:
+            callback()
+
+    def on_told(self, callback: Callable[[], None]) -> None:
+        """Call back when signers were told of a handover: those that could not judge a certificate now can."""
+        self._on_told.append(callback)
 
     def _read(self, connection: Connection) -> None:
         """Take the proofs out of the entries that ended each change, which are final."""
@@ -130,11 +140,30 @@ class Handovers:
         if connected:
             self._tell(link)
 
+    def told_in_vain(self, link: SignerLink, error: StrongroomError) -> None:
+        """A signer could not judge a certificate: perhaps it has lagged since before a handover."""
+        if isinstance(error, SignerFailed) and error.code == BadCertificate.reason:
+            self._tell(link)
+
     def _tell(self, link: SignerLink) -> None:
-        """Give a signer the proofs it lacks, before any certificate that needs them."""
+        """Give a signer the proofs it may lack, before any certificate that needs them."""
         lacking = [step for size, step in self._steps if size > link.hello.size]
+        begun = self._begun()
+        if begun is not None:
+            lacking.append(codec.encode(begun))
         if lacking and link.is_open:
             link.tell(pb.Witnesses(steps=lacking))
+
+    def _begun(self) -> ElectorateStep | None:
+        """The proof that both sets rule now, while they do."""
+        certificate = self._ledger.certificate
+        if certificate is None or not self._ledger.holds(certificate.head):
+            return None
+        record = self._ledger.replica.state(certificate.head.size).witnesses
+        if record.phase is not WitnessPhase.JOINT:
+            return None
+        summary = self._summary(certificate.head.size)
+        return ElectorateStep(certificate=certificate, record=record, summary=summary)
 
     async def stop(self) -> None:
         """Cancel what is under way."""

@@ -92,7 +92,7 @@ def build_ledger_side(
     )
     # Before the terms: a signer learns whose votes count before it is shown any.
     handovers = Handovers(ledger=ledger, voters=voters, links=links, storage=storage)
-    terms = Terms(ledger=ledger, links=links, voters=voters, leader=leader, random=random)
+    terms = Terms(ledger=ledger, links=links, voters=voters, handovers=handovers, leader=leader, random=random)
     links.term = lambda: terms.term
     cosignatures = Cosignatures(
         log_id=genesis.log_id,

@@ -264,6 +264,7 @@ class VotingRounds:
         if isinstance(error, DoubleVote):
             log.error("vote.double", signer=link.signer)
             self._evidence.two_votes(link.signer, error.first, error.second)
+        self._handovers.told_in_vain(link, error)
         log.warning("vote.missing", signer=link.signer, reason=error.reason, message=error.message)
 
     def _decide(self, current: _Round) -> None:
@@ -300,4 +301,5 @@ class VotingRounds:
         except StrongroomError as error:
             # It is given again with the next batch.
             link.given = (0, 0)
+            self._handovers.told_in_vain(link, error)
             log.warning("certificate.not_taken", signer=link.signer, reason=error.reason, message=error.message)

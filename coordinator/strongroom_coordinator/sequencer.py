@@ -91,6 +91,7 @@ class Sequencer:
         self.plan_source: PlanSource | None = None
         self.is_stopping = False
         rounds.on_both(self._woken.set)
+        handovers.on_told(self._woken.set)
         terms.on_ready(self._signer_ready)
 
     def _signer_ready(self, _: SignerLink) -> None:

@@ -20,6 +20,7 @@ from strongroom.protocol.certificates import BadCertificate, held_of
 from strongroom.protocol.leader import NewTermCollection, TermOpening, next_term
 from strongroom_coordinator.catch_up import CatchUp
 from strongroom_coordinator.errors import SignerFailed
+from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of, signed_of, signed_pb
@@ -54,12 +55,14 @@ class Terms:
         ledger: LedgerCopy,
         links: LinkServer,
         voters: Voters,
+        handovers: Handovers,
         leader: bytes,
         random: Callable[[int], bytes],
     ) -> None:
         self._ledger = ledger
         self._links = links
         self._voters = voters
+        self._handovers = handovers
         self._leader = leader
         self._random = random
         self._catch_up = CatchUp(ledger, links, voters)
@@ -280,6 +283,7 @@ class Terms:
             if isinstance(error, SignerFailed) and error.code in STALE_TERM:
                 self.overtaken()
             else:
+                self._handovers.told_in_vain(link, error)
                 self._offer_later(link, opening, pause_s)
             log.warning("term.not_adopted_by", signer=link.signer, reason=error.reason, message=error.message)
             return

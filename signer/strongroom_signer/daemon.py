@@ -229,7 +229,6 @@ def _assemble(
         shares=shares,
         inbox=inbox,
         keys=keys,
-        charter=charter,
         name=name,
         clock=clock,
         random=random,

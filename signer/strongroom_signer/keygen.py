@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Final
 
 from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
-from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.messages import CreateVault
 from strongroom.ledger.records import VaultRecord
@@ -75,7 +74,6 @@ class KeyGeneration:
         shares: Shares,
         inbox: Inbox,
         keys: SignerKeys,
-        charter: Charter,
         name: str,
         clock: Clock,
         random: Callable[[int], bytes],
@@ -86,7 +84,6 @@ class KeyGeneration:
         self._shares = shares
         self._inbox = inbox
         self._keys = keys
-        self._host_keys = {signer.name: signer.host_key for signer in charter.signers}
         self._name = name
         self._clock = clock
         self._random = random
@@ -242,12 +239,13 @@ class KeyGeneration:
         person = self._inbox.rejection_of(order_hash, order)
         if person is not None:
             raise NotOrdered(f"{person} rejected order {order_hash.hex()}; it was handed in here")
+        keys = {signer.name: signer.host_key for signer in self._copy.final().charter.signers}
         return KeygenTerms(
             log_id=self._copy.log_id,
             order_hash=OrderHash(order_hash),
             attempt=attempt,
             signers=action.signers,
-            host_keys=tuple(self._host_keys[signer] for signer in action.signers),
+            host_keys=tuple(keys[signer] for signer in action.signers),
             threshold=action.threshold,
         )
 

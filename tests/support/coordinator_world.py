@@ -226,10 +226,13 @@ class Site:
         for name in names or SIGNERS:
             self.start_signer(name, port=port)
 
-    def start_signer(self, name: str, *, port: int = 0, clock: Any = None, random: Any = os.urandom) -> Signer:
-        folder = self.root / name
+    def start_signer(
+        self, name: str, *, port: int = 0, clock: Any = None, random: Any = os.urandom, label: str = ""
+    ) -> Signer:
+        """Start a signer; a label of its own makes it another machine of the same name."""
+        folder = self.root / (label or name)
         if not folder.exists():
-            signer_world.make_folder(self.root, self.world, name)
+            signer_world.make_folder(self.root, self.world, name, label)
         log = open_log(stream=io.StringIO(), raise_on_secret=True)
         address = f"127.0.0.1:{port or self.coordinator.port}"
         signer = self.corrupted.get(name, _honestly)(

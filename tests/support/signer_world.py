@@ -69,13 +69,14 @@ def scripted(*first: bytes) -> Callable[[int], bytes]:
     return lambda size: values.pop(0) if values else os.urandom(size)
 
 
-def make_folder(root: Path, world: World, name: str) -> Path:
-    """The enrolled data folder of a signer with the keys that the world's charter lists."""
-    folder = root / name
+def make_folder(root: Path, world: World, name: str, label: str = "") -> Path:
+    """The enrolled data folder of a signer with the keys of a label, by default those of its name."""
+    label = label or name
+    folder = root / label
     folder.mkdir(parents=True)
     store = Store.create(folder / "signer.db")
-    random = scripted(os.urandom(32), builder.seed(f"{name} vote"), builder.seed(f"{name} witness"))
-    host = SecretScalar.from_bytes(builder.seed(f"{name} host"))
+    random = scripted(os.urandom(32), builder.seed(f"{label} vote"), builder.seed(f"{label} witness"))
+    host = SecretScalar.from_bytes(builder.seed(f"{label} host"))
     create_keys(folder, store, name, SecretBytes(PASSPHRASE), host=host, cost=CHEAP, random=random).wipe()
     with store.commit() as write:
         write.set_pin(Pin(log_id=world.log_id, charter=world.charter_bytes, since_ms=START_MS))

@@ -1,0 +1,136 @@
+"""Witness sets that change, with real signers over real links: grown, replaced, lapsed, and led through by crashes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coordinator_world import Site
+from handover_world import signer
+from strongroom.ledger.charter import Charter, encode_charter
+from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.records import OrderState, WitnessPhase
+
+pytestmark = pytest.mark.process
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with Site(tmp_path, loosening_delay_ms=1) as made:
+        await made.start_coordinator()
+        await made.start_signers()
+        await made.genesis_logged()
+        yield made
+
+
+def next_charter(site: Site, signers: Iterable[str], quorum: int) -> Charter:
+    """Signers by name; "s3:s3-2" is s3 with the keys of the label s3-2."""
+    charter = site.side.sequencer.replica.state().charter
+    made = tuple(signer(*one.split(":")) for one in signers)
+    return replace(charter, version=charter.version + 1, signers=made, witness_quorum=quorum)
+
+
+async def amend(site: Site, charter: Charter, *, for_ms: int = DAY_MS) -> bytes:
+    action = AmendCharter(charter=encode_charter(charter), handover_expires_ms=site.clock.wall_ms() + for_ms)
+    logged = await site.submit(action, "dave", "alice", "bob")
+    del logged
+    return b""
+
+
+def number(site: Site) -> int:
+    record = site.side.voters.record
+    return 0 if record is None else record.number
+
+
+def phase(site: Site) -> WitnessPhase | None:
+    record = site.side.voters.record
+    return None if record is None else record.phase
+
+
+async def handed_over(site: Site, to: int, *names: str) -> None:
+    """Wait until the new set rules, and it is final at these signers."""
+    await site.until(lambda: number(site) == to and phase(site) is WitnessPhase.STEADY, 30)
+    for name in names:
+        copy = site.signers[name].signer.copy
+        await site.until(lambda copy=copy: copy.final_size and copy.final().witnesses.number == to, 30)
+
+
+async def test_three_witnesses_become_five(site: Site) -> None:
+    five = ("s1", "s2", "s3", "s4", "s5")
+    await amend(site, next_charter(site, five, 4))
+    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
+    site.start_signer("s4")
+    site.start_signer("s5")
+    await handed_over(site, 2, *five)
+    assert site.side.sequencer.replica.state().charter.witness_quorum == 4
+    await site.make_vault("customer-1", five, 3)
+    assert await site.signed(await site.pay("customer-1", 100_000))
+
+
+async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
+    """The old machine's key counts until the handover, the new one's from then on; what has neither stays silent."""
+    await site.stop_signer("s3")
+    fresh = site.start_signer("s3", label="s3-2")
+    await site.until(lambda: fresh.copy.size == site.side.sequencer.replica.size)
+    assert fresh.alarm()[0] == "NOT_A_WITNESS"
+    assert "the administrators must amend it" in fresh.alarm()[1]
+    assert fresh.voting.state.last_vote is None
+    await amend(site, next_charter(site, ("s1", "s2", "s3:s3-2"), 3))
+    await handed_over(site, 2, "s1", "s2", "s3")
+    assert fresh.alarm() == ("", "")
+    assert fresh.voting.state.last_vote is not None
+
+
+async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again(site: Site) -> None:
+    charter = next_charter(site, ("s1", "s2", "s4", "s5"), 3)
+    await amend(site, charter, for_ms=1_500)
+    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
+    wanted = site.side.sequencer.replica.state().witnesses.amendment
+    await site.make_vault("customer-1")
+    await site.until(lambda: site.clock.wall_ms() > site.side.sequencer.replica.state().witnesses.lapses_ms)
+    assert await site.signed(await site.pay("customer-1", 100_000))
+    record = site.side.sequencer.replica.state().order(wanted)
+    assert record is not None
+    assert record.state is OrderState.LAPSED
+    assert (number(site), phase(site)) == (1, WitnessPhase.STEADY)
+    await amend(site, next_charter(site, ("s1", "s2", "s3", "s4"), 3))
+    site.start_signer("s4")
+    await handed_over(site, 2, "s1", "s2", "s3", "s4")
+    assert await site.signed(await site.pay("customer-1", 200_000))
+
+
+@pytest.mark.parametrize("at", list(WitnessPhase))
+async def test_a_coordinator_that_dies_in_any_phase_takes_nothing_with_it(site: Site, at: WitnessPhase) -> None:
+    """Its successor has its database; once more it has an empty one."""
+    await amend(site, next_charter(site, ("s1", "s2", "s4"), 3))
+    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
+    if at is not WitnessPhase.WANTED:
+        site.start_signer("s4")
+        await site.until(lambda: phase(site) is at)
+    await site.stop_coordinator()
+    for name in tuple(site.signers):
+        await site.stop_signer(name)
+    await site.start_coordinator("another" if at is WitnessPhase.JOINT else "coordinator")
+    for name in ("s1", "s2", "s3", "s4"):
+        site.start_signer(name)
+    await handed_over(site, 2, "s1", "s2", "s4")
+    await site.make_vault("customer-1", ("s1", "s2", "s4"), 2)
+    assert await site.signed(await site.pay("customer-1", 100_000))
+
+
+async def test_a_signer_that_slept_through_two_handovers_catches_up(site: Site) -> None:
+    await site.stop_signer("s3")
+    await amend(site, next_charter(site, ("s1", "s2", "s3", "s4"), 3))
+    site.start_signer("s4")
+    await handed_over(site, 2, "s1", "s2", "s4")
+    await amend(site, next_charter(site, ("s3", "s4", "s5", "s6"), 3))
+    site.start_signer("s5")
+    site.start_signer("s6")
+    await handed_over(site, 3, "s4", "s5", "s6")
+    site.start_signer("s3")
+    await handed_over(site, 3, "s3")
