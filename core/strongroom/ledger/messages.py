@@ -343,6 +343,60 @@ class VaultStatement:
 
 
 @message
+class Dealing:
+    """Kind `dealing`: one old holder shares its share among the new holders of an epoch; relayed, never logged."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    vault: str = codec.name(3)
+    attempt: int = codec.u64(4)
+    epoch: int = codec.u64(5)
+    """The epoch that is to begin."""
+    terms_hash: bytes = codec.fixed(6, 32)
+    """Tagged hash of a DealingTerms: what is handed on, from which key, to whom."""
+    commitments: tuple[bytes, ...] = codec.repeated_fixed(7, 33, minimum=0, maximum=99)
+    """To all coefficients but the constant one, which is the dealer's public share."""
+    pubnonce: bytes = codec.fixed(8, 33)
+    encrypted_shares: tuple[bytes, ...] = codec.repeated_fixed(9, 32, minimum=1, maximum=100)
+    """One for each new holder, in participant order."""
+    signer: str = codec.name(10)
+
+
+@message
+class EpochStatement:
+    """Kind `epoch`: its author holds a share of this vault's key in this epoch, and can recover it from this data."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    vault: str = codec.name(3)
+    epoch: int = codec.u64(4)
+    recovery_hash: bytes = codec.fixed(5, 32)
+    """SHA-256 of the recovery data, as it lies beside the log."""
+    key_hash: bytes = codec.fixed(6, 32)
+    """SHA-256 of the canonical KeyMaterial."""
+    signer: str = codec.name(7)
+
+
+@message
+class DealingTerms:
+    """What a dealing is for; only its hash travels, since every party has all of it in its own log and charter."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    vault: str = codec.name(3)
+    attempt: int = codec.u64(4)
+    epoch: int = codec.u64(5)
+    key_hash: bytes = codec.fixed(6, 32)
+    """SHA-256 of the canonical KeyMaterial of the epoch before."""
+    holders: tuple[str, ...] = codec.repeated_name(7, minimum=1, maximum=100)
+    """Of the epoch before, in participant order."""
+    threshold: int = codec.u64(8)
+    """Of the epoch that is to begin, like the rest."""
+    signers: tuple[str, ...] = codec.repeated_name(9, minimum=1, maximum=100)
+    host_keys: tuple[bytes, ...] = codec.repeated_fixed(10, 33, minimum=1, maximum=100)
+
+
+@message
 class FreezeStatement:
     """Kind `freeze`: an operator's freeze, by the vote key of the operator's signer."""
 
