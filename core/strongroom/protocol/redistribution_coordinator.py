@@ -176,7 +176,7 @@ def _leave_out(state: RedistributionState, left_out: dict[str, LeftOut], now_ms:
 
 
 def _without_choice(state: RedistributionState) -> RedistributionState:
-    return replace(state, chosen=(), made=None, statements={}, here=frozenset(), trials=None, under_way=frozenset())
+    return replace(state, chosen=(), made=None, statements={}, here={}, trials=None, under_way=frozenset())
 
 
 def _fail_if_too_few(state: RedistributionState) -> _Outcome:
@@ -206,8 +206,10 @@ def _take_statement(state: RedistributionState, event: StatementArrived) -> _Out
         failure = "its statement does not verify under its vote key"
         return _take_failure(state, name, failure, event.now_ms, fault=Fault.HOLDER)
     state = _recovered(state, name)
-    state = replace(state, statements={**state.statements, name: event.signature}, here=state.here | {name})
-    return _begin_trials(state)
+    state = replace(
+        state, statements={**state.statements, name: event.signature}, here={**state.here, name: event.now_ms}
+    )
+    return _begin_trials(state, event.now_ms)
 
 
 def _take_dispute(state: RedistributionState, event: Disputed) -> _Outcome:
@@ -226,22 +228,28 @@ def _take_dispute(state: RedistributionState, event: Disputed) -> _Outcome:
 # --- trials ----------------------------------------------------------------------------------------------------------
 
 
-def _begin_trials(state: RedistributionState) -> _Outcome:
-    """When all have stated, have those subsets try whose members all have their shares in memory."""
+def _begin_trials(state: RedistributionState, now_ms: int) -> _Outcome:
+    """When all have stated, have those subsets try whose members all have their shares in memory.
+
+    Who stated long ago has dropped its share, and gets the dealings again first.
+    """
     if state.made is None or len(state.statements) < len(state.terms.required):
         return state, ()
-    trials = state.trials
-    if trials is None:
-        trials = Trials(made=state.made, names=state.terms.signers, subsets=state.terms.subsets)
-    ready = [
-        subset
-        for subset in trials.subsets
-        if subset not in trials.signatures
-        and subset not in state.under_way
-        and set(trials.members(subset)) <= state.here
-    ]
-    state = replace(state, trials=trials, under_way=state.under_way | set(ready))
-    return state, tuple(AskTrialNonces(subset=subset, signers=trials.members(subset)) for subset in ready)
+    trials = state.trials or Trials(made=state.made, names=state.terms.signers, subsets=state.terms.subsets)
+    idle = [subset for subset in trials.subsets if subset not in trials.signatures and subset not in state.under_way]
+    wanted = {name for subset in idle for name in trials.members(subset)}
+    gone = tuple(name for name in sorted(wanted) if now_ms - state.here.get(name, now_ms) > SILENCE_MS)
+    here = _less(state.here, gone)
+    ready = [subset for subset in idle if set(trials.members(subset)) <= here.keys()]
+    state = replace(state, trials=trials, here=here, under_way=state.under_way | set(ready))
+    commands: list[Command] = [AskTrialNonces(subset=subset, signers=trials.members(subset)) for subset in ready]
+    if gone:
+        commands.append(_dealings_for(state, gone))
+    return state, tuple(commands)
+
+
+def _less(here: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: since for name, since in here.items() if name not in names}
 
 
 def _take_nonce(state: RedistributionState, event: TrialNonceArrived) -> _Outcome:
@@ -253,7 +261,7 @@ def _take_nonce(state: RedistributionState, event: TrialNonceArrived) -> _Outcom
     except TrialFailed as error:
         return _take_failure(state, event.signer, error.message, event.now_ms, fault=Fault.HOLDER)
     nonces = taken.nonces_of(event.subset)
-    state = replace(state, trials=taken)
+    state = replace(state, trials=taken, here=_touched(state, event.signer, event.now_ms))
     if not nonces or taken is trials:
         return state, ()
     return state, (AskTrialShares(subset=event.subset, signers=taken.members(event.subset), nonces=nonces),)
@@ -267,8 +275,14 @@ def _take_share(state: RedistributionState, event: TrialShareArrived) -> _Outcom
         trials = trials.with_share(event.subset, event.signer, event.share)
     except TrialFailed as error:
         return _take_failure(state, error.suspect or event.signer, error.message, event.now_ms, fault=Fault.HOLDER)
-    state = replace(state, trials=trials, under_way=state.under_way - set(trials.signatures))
+    here = _touched(state, event.signer, event.now_ms)
+    state = replace(state, trials=trials, here=here, under_way=state.under_way - set(trials.signatures))
     return _finish(state, trials) if trials.is_complete else (state, ())
+
+
+def _touched(state: RedistributionState, name: str, now_ms: int) -> dict[str, int]:
+    """A holder that was asked for its share keeps it in memory for a while longer."""
+    return {**state.here, **({name: now_ms} if name in state.here else {})}
 
 
 def _finish(state: RedistributionState, trials: Trials) -> _Outcome:
@@ -290,7 +304,7 @@ def _take_failure(
 ) -> _Outcome:
     """Note what went wrong with a holder; whatever trial it was in begins again when it is back."""
     failure = Failure(text=text, since_ms=now_ms, fault=fault)
-    state = replace(state, failures={**state.failures, name: failure}, here=state.here - {name})
+    state = replace(state, failures={**state.failures, name: failure}, here=_less(state.here, (name,)))
     trials = state.trials
     if trials is not None:
         broken = [subset for subset in state.under_way if name in trials.members(subset)]

@@ -61,7 +61,7 @@ class RedistributionState:
         chosen: The dealers whose dealings count, in participant order; empty while there are too few.
         made: What the chosen dealings add up to.
         statements: Signatures under the statements of new holders, by name.
-        here: New holders that have the share of `made` in memory, as far as is known.
+        here: New holders that have the share of `made` in memory, as far as is known, and since when.
         trials: The trials, once all have stated.
         under_way: Subsets that were asked to sign, and have not yet.
         failures: What went wrong last, by name.
@@ -74,7 +74,7 @@ class RedistributionState:
     chosen: tuple[str, ...] = ()
     made: MadeKey | None = None
     statements: Mapping[str, bytes] = field(default_factory=dict)
-    here: frozenset[str] = frozenset()
+    here: Mapping[str, int] = field(default_factory=dict)
     trials: Trials | None = None
     under_way: frozenset[Subset] = frozenset()
     failures: Mapping[str, Failure] = field(default_factory=dict)
