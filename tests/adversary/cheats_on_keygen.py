@@ -21,7 +21,8 @@ from strongroom.ledger.messages import CreateVault, Entry, Trial, Vault, VaultSi
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.ids import OrderHash
-from strongroom.protocol.keygen import KeygenTerms, MadeKey, trial_session, trial_sets
+from strongroom.protocol.keygen import KeygenTerms, MadeKey, trial_session
+from strongroom.protocol.trials import covering_sets
 
 ORDERED, UNAPPROVED = "customer-cold", "customer-warm"
 """Vaults that the tests order: one with its approvals, one whose last approval only the cheater has."""
@@ -337,7 +338,7 @@ async def trial_share(
 async def tried(rogue: RogueLeader, made: Made) -> tuple[Trial, ...]:
     """The honest trial signatures."""
     terms, trials = made.attempt.terms, []
-    for subset in trial_sets(len(terms.signers), terms.threshold):
+    for subset in covering_sets(range(len(terms.signers)), terms.threshold):
         nonces = [await trial_nonce(rogue, made, subset, item, "keygen") for item in subset]
         shares = [await trial_share(rogue, made, subset, nonces, item, "keygen") for item in subset]
         session = trial_session(made.key, subset, nonces)

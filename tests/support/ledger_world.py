@@ -71,7 +71,8 @@ from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
-from strongroom.protocol.keygen import MadeKey, trial_sets
+from strongroom.protocol.keygen import MadeKey
+from strongroom.protocol.trials import covering_sets
 
 START_MS = 1_750_000_000_000
 HOUR_MS = builder.HOUR_MS
@@ -125,7 +126,7 @@ class Generated:
                 signers=subset,
                 signature=group_sign(self.shares, self.output, subset, trial_message(recovery_hash, subset), ()),
             )
-            for subset in trial_sets(len(self.shares), self.made.key.threshold)
+            for subset in covering_sets(range(len(self.shares)), self.made.key.threshold)
         )
 
 

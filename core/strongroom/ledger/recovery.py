@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from strongroom.crypto import chilldkg
 from strongroom.crypto.chilldkg import DKGOutput
+from strongroom.crypto.redistribution import Transcript
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
 from strongroom.ledger.messages import MAX_HOLDERS, MAX_RECOVERY_BYTES, KeyMaterial
@@ -24,8 +25,10 @@ __all__ = [
     "decode_recovery",
     "hashes_written",
     "key_of_generation",
+    "key_of_redistribution",
     "recovery_hash",
     "recovery_of_generation",
+    "recovery_of_redistribution",
 ]
 
 
@@ -38,19 +41,36 @@ class GeneratedRecovery:
 
 @message
 class RedistributedRecovery:
-    """Of a later epoch: the sums of what the dealers of a redistribution sent."""
+    """Of a later epoch: what the dealings of a redistribution add up to."""
 
     vault: str = codec.name(1)
     epoch: int = codec.u64(2)
-    threshold: int = codec.u64(3)
-    host_keys: tuple[bytes, ...] = codec.repeated_fixed(4, 33, minimum=1, maximum=MAX_HOLDERS)
+    context: bytes = codec.fixed(3, 32)
+    """Tagged hash of the DealingTerms; all encryption is bound to it."""
+    threshold: int = codec.u64(4)
+    chain_code: bytes = codec.fixed(5, 32)
+    host_keys: tuple[bytes, ...] = codec.repeated_fixed(6, 33, minimum=1, maximum=MAX_HOLDERS)
     """Of the new holders, in participant order."""
-    pubnonces: tuple[bytes, ...] = codec.repeated_fixed(5, 33, minimum=1, maximum=MAX_HOLDERS)
-    """Ephemeral key of each dealer, in dealing order."""
-    commitments: tuple[bytes, ...] = codec.repeated_fixed(6, 33, minimum=1, maximum=MAX_HOLDERS)
-    """Sums of the dealers' commitments, as many as the threshold; the first is the group key."""
-    encrypted_shares: tuple[bytes, ...] = codec.repeated_fixed(7, 32, minimum=1, maximum=MAX_HOLDERS)
-    """Sums of the encrypted shares, one for each new holder."""
+    dealers: tuple[int, ...] = codec.repeated_u64(7, minimum=1, maximum=MAX_HOLDERS)
+    """BIP-445 identifiers of the dealers among the old holders, ascending."""
+    pubnonces: tuple[bytes, ...] = codec.repeated_fixed(8, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Encryption nonce of each dealer."""
+    commitments: tuple[bytes, ...] = codec.repeated_fixed(9, 33, minimum=1, maximum=MAX_HOLDERS)
+    """Weighted sums of the dealers' commitments, as many as the threshold; the first is the group key."""
+    encrypted_shares: tuple[bytes, ...] = codec.repeated_fixed(10, 32, minimum=1, maximum=MAX_HOLDERS)
+    """Weighted sums of the encrypted shares, one for each new holder."""
+
+    @property
+    def transcript(self) -> Transcript:
+        """The same as the cryptography takes it, not yet checked."""
+        return Transcript(
+            context=self.context,
+            receivers=chilldkg.SessionParams(self.host_keys, self.threshold),
+            dealers=self.dealers,
+            pubnonces=self.pubnonces,
+            commitments=self.commitments,
+            encrypted_shares=self.encrypted_shares,
+        )
 
 
 @message
@@ -103,4 +123,31 @@ def key_of_generation(output: DKGOutput, params: chilldkg.SessionParams, data: b
         commitments=output.commitments,
         host_keys=params.hostpubkeys,
         chain_code=chilldkg.chain_code(chilldkg.transcript_bytes(data)),
+    )
+
+
+def recovery_of_redistribution(vault: str, epoch: int, chain_code: bytes, transcript: Transcript) -> bytes:
+    """The transcript of a redistribution in the form in which it is stored and hashed."""
+    source = RedistributedRecovery(
+        vault=vault,
+        epoch=epoch,
+        context=transcript.context,
+        threshold=transcript.receivers.t,
+        chain_code=chain_code,
+        host_keys=transcript.receivers.hostpubkeys,
+        dealers=transcript.dealers,
+        pubnonces=transcript.pubnonces,
+        commitments=transcript.commitments,
+        encrypted_shares=transcript.encrypted_shares,
+    )
+    return codec.encode(Recovery(source=source))
+
+
+def key_of_redistribution(source: RedistributedRecovery) -> KeyMaterial:
+    """The public side of the key in the epoch that this recovery data is of."""
+    return KeyMaterial(
+        threshold=source.threshold,
+        commitments=source.commitments,
+        host_keys=source.host_keys,
+        chain_code=source.chain_code,
     )

@@ -23,7 +23,6 @@ from typing import Final
 
 from strongroom.crypto import frost
 from strongroom.crypto.chilldkg import DKGOutput, SessionParams
-from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger.key_material import key_hash, public_shares, trial_message
 from strongroom.ledger.messages import KeyMaterial, VaultStatement
 from strongroom.ledger.recovery import key_of_generation, recovery_hash, recovery_of_generation
@@ -39,7 +38,6 @@ __all__ = [
     "proven",
     "session_id",
     "trial_session",
-    "trial_sets",
 ]
 
 SILENCE_MS: Final = 30_000
@@ -162,18 +160,6 @@ class MadeKey:
 def session_id(terms: KeygenTerms) -> bytes:
     """SHA-256 over log id, order hash and attempt number (4 bytes big-endian); names an attempt, 32 bytes."""
     return hashlib.sha256(terms.log_id + terms.order_hash + terms.attempt.to_bytes(4, "big")).digest()
-
-
-def trial_sets(n: int, t: int) -> tuple[tuple[int, ...], ...]:
-    """The subsets that try a new key: ceil(n/t) subsets of exactly t identifiers, ascending, that cover all n.
-
-    Raises:
-        InvalidInput: not 1 <= t <= n; the caller's fault.
-    """
-    if not 1 <= t <= n:
-        raise InvalidInput(f"the threshold must be between 1 and {n}, not {t}")
-    starts = (min(start, n - t) for start in range(0, n, t))
-    return tuple(tuple(range(start, start + t)) for start in starts)
 
 
 def trial_session(

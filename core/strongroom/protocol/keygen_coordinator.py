@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from strongroom.crypto import chilldkg, ed25519, frost
+from strongroom.crypto import chilldkg, ed25519
 from strongroom.crypto.chilldkg import CoordinatorState
 from strongroom.crypto.chilldkg_errors import FaultyParticipantError, FaultyParticipantOrCoordinatorError
 from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Trial, Vault, VaultSignature
+from strongroom.ledger.messages import Vault, VaultSignature
 from strongroom.ledger.pae import pae
-from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, MadeKey, trial_session, trial_sets
+from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, MadeKey
 from strongroom.protocol.keygen_events import (
     AskRound1,
     AskTrialNonces,
@@ -43,6 +43,7 @@ from strongroom.protocol.keygen_events import (
     TrialShareArrived,
     VerdictArrived,
 )
+from strongroom.protocol.trials import TrialFailed, Trials, covering_sets
 
 __all__ = [
     "AskRound1",
@@ -86,19 +87,9 @@ class KeygenState:
     """Holders that were dealt a wrong share, and investigate."""
     made: MadeKey | None = None
     statements: Mapping[str, bytes] = field(default_factory=dict)
-    nonces: Mapping[tuple[Subset, str], bytes] = field(default_factory=dict)
-    shares: Mapping[tuple[Subset, str], bytes] = field(default_factory=dict)
-    signatures: Mapping[Subset, bytes] = field(default_factory=dict)
+    trials: Trials | None = None
+    """Once all have stated."""
     outcome: Generated | AttemptFailed | None = None
-
-    @property
-    def subsets(self) -> tuple[Subset, ...]:
-        """The subsets that try the key."""
-        return trial_sets(len(self.terms.signers), self.terms.threshold)
-
-    def members(self, subset: Subset) -> tuple[str, ...]:
-        """Names of a subset, in participant order."""
-        return tuple(self.terms.signers[identifier] for identifier in subset)
 
 
 def begin(
@@ -235,51 +226,51 @@ def _take_statement(state: KeygenState, event: StatementArrived) -> tuple[Keygen
     state = replace(state, statements={**state.statements, event.signer: event.signature})
     if len(state.statements) < len(state.terms.signers):
         return state, ()
-    return replace(state, since_ms=event.now_ms), tuple(
-        AskTrialNonces(subset=subset, signers=state.members(subset)) for subset in state.subsets
+    signers = state.terms.signers
+    trials = Trials(made=made, names=signers, subsets=covering_sets(range(len(signers)), state.terms.threshold))
+    return replace(state, trials=trials, since_ms=event.now_ms), tuple(
+        AskTrialNonces(subset=subset, signers=trials.members(subset)) for subset in trials.subsets
     )
 
 
 def _take_nonce(state: KeygenState, event: TrialNonceArrived) -> tuple[KeygenState, tuple[Command, ...]]:
-    key = (event.subset, event.signer)
-    if not _in_trials(state, event.subset, event.signer) or key in state.nonces:
+    trials = state.trials
+    if trials is None or (event.subset, event.signer) in trials.nonces:
         return state, ()
     try:
-        # Sent on, it would make honest holders fail, and the first of them to say so would be suspected.
-        frost.nonce_agg([event.nonce])
-    except frost.InvalidContribution:
-        problem = "its trial nonce is no pair of points"
-        return _fail(state, problem, (event.signer,), fault=Fault.HOLDER)
-    state = replace(state, nonces={**state.nonces, key: event.nonce}, since_ms=event.now_ms)
-    members = state.members(event.subset)
-    if any((event.subset, name) not in state.nonces for name in members):
+        taken = trials.with_nonce(event.subset, event.signer, event.nonce)
+    except TrialFailed as error:
+        return _fail_trial(state, error)
+    if taken is trials:
         return state, ()
-    nonces = tuple(state.nonces[event.subset, name] for name in members)
-    return state, (AskTrialShares(subset=event.subset, signers=members, nonces=nonces),)
+    state = replace(state, trials=taken, since_ms=event.now_ms)
+    nonces = taken.nonces_of(event.subset)
+    if not nonces:
+        return state, ()
+    return state, (AskTrialShares(subset=event.subset, signers=taken.members(event.subset), nonces=nonces),)
 
 
 def _take_share(state: KeygenState, event: TrialShareArrived) -> tuple[KeygenState, tuple[Command, ...]]:
-    key = (event.subset, event.signer)
-    ready = _in_trials(state, event.subset, event.signer) and _has_all_nonces(state, event.subset)
-    made = state.made
-    if not ready or key in state.shares or made is None:
-        return state, ()
-    members = state.members(event.subset)
-    state = replace(state, shares={**state.shares, key: event.share}, since_ms=event.now_ms)
-    if any((event.subset, name) not in state.shares for name in members):
+    trials = state.trials
+    if trials is None:
         return state, ()
     try:
-        session = trial_session(made, event.subset, [state.nonces[event.subset, name] for name in members])
-        signature = frost.aggregate([state.shares[event.subset, name] for name in members], session)
-    except frost.InvalidContribution as error:
-        suspects = () if error.signer_index is None else (members[error.signer_index],)
-        fault = Fault.HOLDER if suspects else Fault.UNPROVEN
-        return _fail(state, f"the trial of {', '.join(members)} failed: {error.contrib}", suspects, fault=fault)
-    state = replace(state, signatures={**state.signatures, event.subset: signature})
-    return _finish(state, made) if len(state.signatures) == len(state.subsets) else (state, ())
+        taken = trials.with_share(event.subset, event.signer, event.share)
+    except TrialFailed as error:
+        return _fail_trial(state, error)
+    if taken is trials:
+        return state, ()
+    state = replace(state, trials=taken, since_ms=event.now_ms)
+    return _finish(state, taken) if taken.is_complete else (state, ())
 
 
-def _finish(state: KeygenState, made: MadeKey) -> tuple[KeygenState, tuple[Command, ...]]:
+def _fail_trial(state: KeygenState, error: TrialFailed) -> tuple[KeygenState, tuple[Command, ...]]:
+    suspects = (error.suspect,) if error.suspect else ()
+    return _fail(state, error.message, suspects, fault=Fault.HOLDER if suspects else Fault.UNPROVEN)
+
+
+def _finish(state: KeygenState, trials: Trials) -> tuple[KeygenState, tuple[Command, ...]]:
+    made = trials.made
     done = Generated(
         vault=Vault(
             order_hash=state.terms.order_hash,
@@ -288,16 +279,11 @@ def _finish(state: KeygenState, made: MadeKey) -> tuple[KeygenState, tuple[Comma
             statements=tuple(
                 VaultSignature(signer=name, signature=state.statements[name]) for name in state.terms.signers
             ),
-            trials=tuple(Trial(signers=subset, signature=state.signatures[subset]) for subset in state.subsets),
+            trials=trials.entries,
         ),
         recovery=made.recovery,
     )
     return replace(state, outcome=done), (done,)
-
-
-def _in_trials(state: KeygenState, subset: Subset, signer: str) -> bool:
-    all_stated = len(state.statements) == len(state.terms.signers)
-    return all_stated and subset in state.subsets and signer in state.members(subset)
 
 
 def _silent(state: KeygenState) -> tuple[str, ...]:
@@ -306,19 +292,9 @@ def _silent(state: KeygenState) -> tuple[str, ...]:
     for answers, over in ((state.firsts, state.dealt), (state.seconds, state.made)):
         if over is None:
             return tuple(name for name in signers if name not in answers)
-    if len(state.statements) < len(signers):
+    if state.trials is None:
         return tuple(name for name in signers if name not in state.statements)
-    late = {
-        name
-        for subset in state.subsets
-        for name in state.members(subset)
-        if (subset, name) not in (state.shares if _has_all_nonces(state, subset) else state.nonces)
-    }
-    return tuple(name for name in signers if name in late)
-
-
-def _has_all_nonces(state: KeygenState, subset: Subset) -> bool:
-    return all((subset, name) in state.nonces for name in state.members(subset))
+    return state.trials.awaited()
 
 
 def _malformed(state: KeygenState, error: InvalidInput) -> tuple[KeygenState, tuple[Command, ...]]:

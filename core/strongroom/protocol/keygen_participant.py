@@ -9,10 +9,9 @@ The shell has checked beforehand, in its own log, that the order is final, appro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from strongroom.crypto import chilldkg, frost
+from strongroom.crypto import chilldkg
 from strongroom.crypto.chilldkg import DKGOutput, ParticipantState1, ParticipantState2
 from strongroom.crypto.chilldkg_errors import (
     FaultyCoordinatorError,
@@ -22,9 +21,7 @@ from strongroom.crypto.chilldkg_errors import (
 )
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.errors import SelfCheckFailed
-from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.key_material import trial_message
 from strongroom.protocol.keygen import (
     SILENCE_MS,
     Fault,
@@ -32,10 +29,9 @@ from strongroom.protocol.keygen import (
     KeygenTerms,
     MadeKey,
     session_id,
-    trial_session,
-    trial_sets,
 )
 from strongroom.protocol.signed import sign_body
+from strongroom.protocol.trials import TrialRefused, Trier, covering_sets
 
 __all__ = [
     "Agreed",
@@ -100,8 +96,8 @@ class Holding:
     signer: str
     output: DKGOutput
     made: MadeKey
+    trier: Trier
     since_ms: int
-    nonces: Mapping[tuple[int, ...], SecretNonce] = field(default_factory=dict, repr=False)
 
 
 Attempt = Dealt | Agreed | Disputed | Holding
@@ -224,7 +220,19 @@ def finish(attempt: Attempt, message: bytes, *, vote_key: SigningKey, now_ms: in
     output, data = chilldkg.participant_finalize(attempt.state, message)
     made = MadeKey.of(output, attempt.terms.params, data)
     statement = sign_body("vault", attempt.terms.statement(attempt.signer, made), vote_key)
-    holding = Holding(terms=attempt.terms, signer=attempt.signer, output=output, made=made, since_ms=now_ms)
+    if output.secshare is None:
+        raise SelfCheckFailed("a participant's output has no share: a defect of ours")
+    signers = attempt.terms.signers
+    trier = Trier(
+        made=made,
+        share=output.secshare,
+        identifier=signers.index(attempt.signer),
+        subsets=covering_sets(range(len(signers)), attempt.terms.threshold),
+        session=session_id(attempt.terms),
+    )
+    holding = Holding(
+        terms=attempt.terms, signer=attempt.signer, output=output, made=made, trier=trier, since_ms=now_ms
+    )
     return holding, Finished(statement_signature=statement.signature, recovery_hash=made.recovery_hash)
 
 
@@ -234,19 +242,12 @@ def trial_commit(attempt: Attempt, subset: tuple[int, ...], *, random32: bytes, 
     Raises:
         KeygenRefused: not at this step, the attempt is over, or it is none of the subsets this signer tries.
     """
-    holding, share = _ready(attempt, subset, now_ms)
-    nonce, public = frost.nonce_gen(
-        random32,
-        secshare=share,
-        pubshare=share.public(),
-        thresh_pk_xonly=holding.output.threshold_pubkey[1:],
-        message=trial_message(holding.made.recovery_hash, subset),
-        extra=session_id(holding.terms),
-    )
-    earlier = holding.nonces.get(subset)
-    if earlier is not None:
-        earlier.wipe()
-    return replace(holding, nonces={**holding.nonces, subset: nonce}, since_ms=now_ms), public
+    holding = _ready(attempt, now_ms)
+    try:
+        trier, public = holding.trier.commit(subset, random32)
+    except TrialRefused as error:
+        raise KeygenRefused(error.message) from error
+    return replace(holding, trier=trier, since_ms=now_ms), public
 
 
 def trial_sign(
@@ -260,18 +261,12 @@ def trial_sign(
         KeygenRefused: not at this step, the attempt is over, or there is no unused nonce for this subset.
         InvalidInput, InvalidContribution: the nonces are malformed, or do not hold the own one.
     """
-    holding, share = _ready(attempt, subset, now_ms)
-    nonce = holding.nonces.get(subset)
-    if nonce is None:
-        raise KeygenRefused(f"no unused nonce for the trial of {subset}: commit first")
-    me = holding.terms.signers.index(holding.signer)
+    holding = _ready(attempt, now_ms)
     try:
-        session = trial_session(holding.made, subset, nonces)
-        made = frost.sign(nonce, share, me, session)
-    finally:
-        nonce.wipe()
-    left = {key: value for key, value in holding.nonces.items() if key != subset}
-    return replace(holding, nonces=left, since_ms=now_ms), made
+        trier, share = holding.trier.sign(subset, nonces)
+    except TrialRefused as error:
+        raise KeygenRefused(error.message) from error
+    return replace(holding, trier=trier, since_ms=now_ms), share
 
 
 def has_expired(attempt: Attempt, now_ms: int) -> bool:
@@ -283,23 +278,15 @@ def wipe(attempt: Attempt) -> None:
     """Destroy the secrets of an attempt that is over. Wiping twice is harmless."""
     output = attempt.state.output if isinstance(attempt, Agreed) else None
     if isinstance(attempt, Holding):
-        output = attempt.output
-        for nonce in attempt.nonces.values():
-            nonce.wipe()
+        attempt.trier.wipe()
     if output is not None and output.secshare is not None:
         output.secshare.wipe()
 
 
-def _ready(attempt: Attempt, subset: tuple[int, ...], now_ms: int) -> tuple[Holding, SecretScalar]:
+def _ready(attempt: Attempt, now_ms: int) -> Holding:
     if not isinstance(attempt, Holding) or has_expired(attempt, now_ms):
         raise _out_of_order(attempt, now_ms, "a trial")
-    terms = attempt.terms
-    me = terms.signers.index(attempt.signer)
-    if me not in subset or subset not in trial_sets(len(terms.signers), terms.threshold):
-        raise KeygenRefused(f"{subset} is none of the subsets that {attempt.signer} tries")
-    if attempt.output.secshare is None:
-        raise SelfCheckFailed("a participant's output has no share: a defect of ours")
-    return attempt, attempt.output.secshare
+    return attempt
 
 
 def _out_of_order(attempt: Attempt, now_ms: int, wanted: str) -> KeygenRefused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strongroom.crypto import chilldkg
+from strongroom.crypto import chilldkg, redistribution
 from strongroom.crypto.chilldkg_errors import RecoveryDataError
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.recovery import GeneratedRecovery, decode_recovery
@@ -24,7 +24,7 @@ def share_of(host_key: SecretScalar, data: bytes) -> SecretScalar:
     """
     source = decode_recovery(data).source
     if not isinstance(source, GeneratedRecovery):
-        raise RecoveryDataError("the recovery data is not of a generated key")
+        return redistribution.recover(host_key, source.transcript)
     output, _ = chilldkg.recover(host_key, source.data)
     if output.secshare is None:
         raise RecoveryDataError("the recovery data has no share for this host key")

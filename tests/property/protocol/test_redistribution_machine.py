@@ -243,6 +243,6 @@ class RedistributionMachine(RuleBasedStateMachine):
 
 
 RedistributionMachine.TestCase.settings = settings(
-    max_examples=5, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestRedistributionMachine = RedistributionMachine.TestCase

@@ -17,8 +17,9 @@ from strongroom.crypto.errors import InvalidContribution, InvalidInput
 from strongroom.ledger.key_material import public_shares, trial_message
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
-from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenRefused, session_id, trial_sets
+from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenRefused, session_id
 from strongroom.protocol.share_recovery import share_of
+from strongroom.protocol.trials import covering_sets
 
 E = TypeVar("E", bound=coordinator.Event)
 
@@ -47,7 +48,7 @@ def test_every_holder_recovers_its_share_from_its_host_key_and_what_lies_beside_
 
 @pytest.mark.parametrize(("n", "t"), [(n, t) for n in range(1, 9) for t in range(1, n + 1)])
 def test_trial_subsets_are_few_exact_and_cover_every_holder(n: int, t: int) -> None:
-    subsets = trial_sets(n, t)
+    subsets = covering_sets(range(n), t)
     assert len(subsets) == -(-n // t) == len(set(subsets))
     assert all(len(subset) == t and list(subset) == sorted(set(subset)) for subset in subsets)
     assert {identifier for subset in subsets for identifier in subset} == set(range(n))
@@ -56,7 +57,7 @@ def test_trial_subsets_are_few_exact_and_cover_every_holder(n: int, t: int) -> N
 def test_trial_subsets_need_a_sensible_threshold() -> None:
     for n, t in [(3, 0), (3, 4), (0, 0)]:
         with pytest.raises(InvalidInput):
-            trial_sets(n, t)
+            covering_sets(range(n), t)
 
 
 def test_attempts_are_named_by_log_order_and_number() -> None:

@@ -7,9 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from strongroom.ledger.key_material import key_hash, public_shares, trial_message
-from strongroom.ledger.recovery import RedistributedRecovery, decode_recovery, key_of_redistribution
-from strongroom.protocol.share_recovery import share_of
 
 import slow_redistribution as slow
 from protocol_group import host_key
@@ -19,7 +16,9 @@ from strongroom.crypto import bip340
 from strongroom.crypto.chilldkg_errors import HostSeckeyError, ThresholdOrCountError
 from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
+from strongroom.ledger.key_material import key_hash, public_shares, trial_message
 from strongroom.ledger.messages import MAX_RECOVERY_BYTES
+from strongroom.ledger.recovery import RedistributedRecovery, decode_recovery, key_of_redistribution
 from strongroom.protocol import redistribution as signer
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
@@ -27,6 +26,7 @@ from strongroom.protocol import redistribution_snapshot as snapshots
 from strongroom.protocol.keygen import SILENCE_MS, Fault
 from strongroom.protocol.redistribution_state import Step
 from strongroom.protocol.redistribution_terms import RedistributionRefused, RedistributionTerms
+from strongroom.protocol.share_recovery import share_of
 from strongroom.protocol.trials import TrialRefused, covering_sets
 
 RESHARES = [

@@ -172,7 +172,9 @@ def test_another_dealers_dealing_is_not_ones_own() -> None:
 
 
 @pytest.mark.attack(
-    line="holders", title="a share of an epoch that is over dealt as the current one", origin="mixed epochs"
+    line="holders",
+    title="a share of an epoch that is over dealt as the current one",
+    origin="on paper: shares of two epochs mixed",
 )
 def test_a_share_of_another_epoch_cannot_be_dealt() -> None:
     ceremony = Ceremony()
@@ -399,7 +401,7 @@ def test_a_trial_signs_its_own_message_with_its_own_nonce_once() -> None:
 
 @pytest.mark.attack(
     line="coordinator",
-    title="a ceremony killed at every message, by every party",
+    title="a redistribution stopped at any message, before anybody has a new share",
     origin=FORGIVE,
 )
 def test_a_ceremony_that_stops_anywhere_leaves_every_old_share_as_it_was() -> None:
