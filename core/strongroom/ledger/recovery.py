@@ -20,7 +20,7 @@ from strongroom.ledger.state import VAULTS, record_key
 
 __all__ = [
     "GeneratedRecovery",
-    "Recovery",
+    "RecoveryData",
     "RedistributedRecovery",
     "decode_recovery",
     "hashes_written",
@@ -74,7 +74,7 @@ class RedistributedRecovery:
 
 
 @message
-class Recovery:
+class RecoveryData:
     """The recovery data of one epoch of one vault."""
 
     source: GeneratedRecovery | RedistributedRecovery = codec.oneof({1: GeneratedRecovery, 2: RedistributedRecovery})
@@ -85,13 +85,13 @@ def recovery_hash(data: bytes) -> bytes:
     return sha256(data).digest()
 
 
-def decode_recovery(data: bytes) -> Recovery:
+def decode_recovery(data: bytes) -> RecoveryData:
     """Decode recovery data.
 
     Raises:
         NotCanonical: it is longer than 40,000 bytes, or malformed; whoever sent it is at fault.
     """
-    return codec.decode(Recovery, data, max_size=MAX_RECOVERY_BYTES)
+    return codec.decode(RecoveryData, data, max_size=MAX_RECOVERY_BYTES)
 
 
 def hashes_written(writes: Mapping[bytes, bytes]) -> frozenset[bytes]:
@@ -104,7 +104,7 @@ def hashes_written(writes: Mapping[bytes, bytes]) -> frozenset[bytes]:
 
 def recovery_of_generation(data: bytes) -> bytes:
     """ChillDKG's recovery data in the form in which it is stored and hashed."""
-    return codec.encode(Recovery(source=GeneratedRecovery(data=data)))
+    return codec.encode(RecoveryData(source=GeneratedRecovery(data=data)))
 
 
 def key_of_generation(output: DKGOutput, params: chilldkg.SessionParams, data: bytes) -> KeyMaterial:
@@ -140,7 +140,7 @@ def recovery_of_redistribution(vault: str, epoch: int, chain_code: bytes, transc
         commitments=transcript.commitments,
         encrypted_shares=transcript.encrypted_shares,
     )
-    return codec.encode(Recovery(source=source))
+    return codec.encode(RecoveryData(source=source))
 
 
 def key_of_redistribution(source: RedistributedRecovery) -> KeyMaterial:

@@ -19,7 +19,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Verb
-from strongroom.ledger.recovery import GeneratedRecovery, Recovery
+from strongroom.ledger.recovery import GeneratedRecovery, RecoveryData
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
@@ -136,7 +136,7 @@ def test_share_comes_out_of_a_kill_between_final_and_sealing(cluster: Cluster, t
 def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cluster: Cluster) -> None:
     """All holders may state falsely that they can recover their shares; what lies beside the log then gives none."""
     world, order = cluster.world, ordered(cluster)
-    junk = codec.encode(Recovery(source=GeneratedRecovery(data=bytes(100))))
+    junk = codec.encode(RecoveryData(source=GeneratedRecovery(data=bytes(100))))
     name = hashlib.sha256(junk).digest()
     world.recovery_data[name] = junk
     world.log(world.vault_entry(order, recovery_hash=name))
