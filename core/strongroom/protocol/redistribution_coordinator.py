@@ -105,7 +105,9 @@ def _take_dealing(state: RedistributionState, event: DealingArrived) -> _Outcome
     name = event.signer
     if name not in state.may_still_deal:
         return state, ()
-    state = _recovered(state, name)
+    if state.made is None:
+        # Later on, a failure is one of another step, and stays until that is done.
+        state = _recovered(state, name)
     problem = _problem_with(state, event)
     if problem:
         return _leave_out(state, {name: LeftOut(problem=problem, fault=Fault.HOLDER)}, event.now_ms)
@@ -148,7 +150,8 @@ def _choose(state: RedistributionState, now_ms: int) -> _Outcome:
         last = [name for name in state.dealings if name in chosen][-1]
         problem = "its commitments cancel those of the dealers before it"
         return _leave_out(state, {last: LeftOut(problem=problem, fault=Fault.UNPROVEN)}, now_ms)
-    state = replace(_without_choice(state), chosen=chosen, made=made)
+    failures = {name: failure for name, failure in state.failures.items() if name not in state.terms.required}
+    state = replace(_without_choice(state), chosen=chosen, made=made, failures=failures)
     return state, (_dealings_for(state, state.terms.required),)
 
 
@@ -167,12 +170,11 @@ def _leave_out(state: RedistributionState, left_out: dict[str, LeftOut], now_ms:
         return state, ()
     state = _without_choice(state)
     if len(state.usable) >= state.terms.threshold_before:
-        return _go_on_dealing(state, now_ms)
-    state, commands = _fail_if_too_few(replace(state, enough_since_ms=None))
-    if commands:
-        return state, commands
-    # Who failed to deal while nobody had to wait for it is asked again.
-    return _ask_again(state, state.may_still_deal)
+        since = now_ms if state.enough_since_ms is None else state.enough_since_ms
+        return _go_on_dealing(replace(state, enough_since_ms=since), now_ms)
+    state, commands = _fail_if_too_few(replace(state, enough_since_ms=None, failures={}))
+    # Everybody left is asked: while their dealings were not needed, nobody kept count of who failed to deal.
+    return state, commands or (AskDealing(signers=state.may_still_deal),)
 
 
 def _without_choice(state: RedistributionState) -> RedistributionState:

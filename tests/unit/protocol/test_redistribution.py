@@ -411,3 +411,40 @@ def test_what_is_stated_about_another_share_is_asked_for_again() -> None:
     assert faults == {"s1": Fault.UNPROVEN, "s2": Fault.UNPROVEN, "s3": Fault.HOLDER}
     ceremony.later()
     assert key_hash(ceremony.completed().made.key)
+
+
+def test_a_dispute_after_a_restart_of_the_coordinator_goes_on_with_the_other_dealings() -> None:
+    ceremony = Ceremony()
+    ceremony.tamper = lambda event: None if isinstance(event, events.StatementArrived) else event
+    ceremony.run()
+    ceremony.restart_coordinator()
+    ceremony.tamper = lambda event: event
+    ceremony.happens(events.Disputed(signer="s1", dealers=("s3",), now_ms=0))
+    ceremony.completed()
+    assert ceremony.state.chosen == ("s1", "s2")
+
+
+def test_a_dealer_that_failed_while_it_was_not_needed_is_asked_when_another_is_left_out() -> None:
+    ceremony = Ceremony()
+    ceremony.down = {"s1"}
+    ceremony.tamper = lambda event: None if isinstance(event, events.StatementArrived) else event
+    ceremony.run()
+    assert ceremony.state.chosen == ("s2", "s3")
+    ceremony.down, ceremony.tamper = set(), lambda event: event
+    ceremony.happens(events.Disputed(signer="s1", dealers=("s3",), now_ms=0))
+    ceremony.completed()
+    assert ceremony.state.chosen == ("s1", "s2")
+
+
+def test_a_late_dealing_does_not_hide_that_its_dealer_still_owes_a_statement() -> None:
+    ceremony = Ceremony()
+    late = ceremony.deal("s3")
+    ceremony.tamper = lambda event: None if isinstance(event, events.DealingArrived) and event.signer == "s3" else event
+    ceremony.run()
+    ceremony.down = {"s3"}
+    ceremony.later(SILENCE_MS + 1)
+    assert "s3" in ceremony.state.failures
+    ceremony.happens(events.DealingArrived(signer="s3", dealing=late, now_ms=ceremony.now))
+    ceremony.down, ceremony.tamper = set(), lambda event: event
+    ceremony.later()
+    ceremony.completed()
