@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate, Entry, Head, Plan
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.replica import Batch, Preview, Replica
@@ -23,8 +24,8 @@ from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
-from strongroom.protocol.certificates import final_size, head_hash
-from strongroom_client.trust import Trust
+from strongroom.protocol.certificates import final_size, head_hash, verify_certificate
+from strongroom_client.trust import MAX_CERTIFICATE_BYTES, Trust
 
 __all__ = ["AuditFailed", "AuditSummary", "Auditor", "PlannedSpend"]
 
@@ -86,6 +87,8 @@ class Auditor:
     """Every plan of the log, by the txid of its transaction."""
     _store: MemoryStore = field(default_factory=MemoryStore)
     _replica: Replica | None = None
+    _witness_keys: set[tuple[str, bytes]] = field(default_factory=set)
+    """Of every charter that was in force: what cosigned a checkpoint may be of signers that left since."""
     _batches: int = 0
     _certificates: int = 0
     _votes: int = 0
@@ -111,7 +114,7 @@ class Auditor:
 
     @property
     def charter(self) -> Charter:
-        """The charter behind the pinned log id.
+        """The genesis charter, behind the pinned log id.
 
         Raises:
             AuditFailed: no batch was taken yet.
@@ -138,6 +141,8 @@ class Auditor:
         plans = self._plans_of(preview)
         log.push(preview)
         self.spends.update(plans)
+        signers = log.state().charter.signers
+        self._witness_keys.update((signer.name, signer.witness_key) for signer in signers)
         self._batches += 1
         self._digests[preview.size] = preview.state_digest
         if certificate:
@@ -230,7 +235,9 @@ class Auditor:
             raise AuditFailed("a certificate came before the genesis")
         at = str(preview.size)
         try:
-            certificate = self.trust.certificate(data)
+            certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
+            electorate = Electorate.of(self._log().state().witnesses)
+            verify_certificate(certificate, log_id=self.log_id, electorate=electorate)
         except StrongroomError as error:
             raise AuditFailed(f"the certificate of size {at}: {error.message}", size=at) from error
         head = certificate.head
@@ -285,9 +292,8 @@ class Auditor:
 
         Who cosigned is told; how many suffice is for who relies on the checkpoint outside, one is enough to compare.
         """
-        charter = self.charter
         origin = log_origin(self.log_id)
-        witnesses = [cosigner_key(self.log_id, signer.name, signer.witness_key) for signer in charter.signers]
+        witnesses = [cosigner_key(self.log_id, name, key) for name, key in sorted(self._witness_keys)]
         try:
             opened = open_checkpoint(data, origin=origin, witnesses=witnesses, threshold=1)
         except StrongroomError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -32,6 +32,11 @@ class LedgerResponse(Protocol):
     final_head: types_pb2.LogHead
     certificate: bytes
     final_certificate: bytes
+
+    @property
+    def handovers(self) -> Iterable[bytes]:
+        """Canonical proofs of every change of the witness set."""
+        ...
 
 
 class Itemised(Protocol):
@@ -89,7 +94,7 @@ class Client:
         if self._trust is None:
             response = await self._ledger()
             pinned = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
-            self._trust = pinned.amended(response.charter)
+            self._trust = pinned.handed_over(response.handovers).amended(response.charter)
         return self._trust
 
     async def seen(self) -> Seen:
@@ -103,7 +108,7 @@ class Client:
         """
         trust = await self.trust()
         response = await self._ledger()
-        self._trust = trust = trust.amended(response.charter)
+        self._trust = trust = trust.handed_over(response.handovers).amended(response.charter)
         head = response.final_head
         if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")

@@ -1,13 +1,13 @@
 """What a client believes and why: a pinned log id, the charter it hashes to, and proofs under certificates.
 
-Nothing here takes the coordinator's word. The genesis charter hashes to the pinned log id and names every vote key and
-w; a certificate is w of those votes; a record is proven by its path to a certified state digest, an entry by its path
-to a certified root.
+Nothing here takes the coordinator's word. The genesis charter hashes to the pinned log id and names the first signers,
+and each handover to others is proven by votes of both; a certificate is a quorum of their votes; a record is proven by
+its path to a certified state digest, an entry by its path to a certified root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -15,26 +15,30 @@ from typing import Any, Generic, TypeVar
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
-from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.electorate import Electorate, witness_set_of
 from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Genesis
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
 from strongroom.ledger.records import (
     TABLES,
     CharterRecord,
     DestinationRecord,
+    ElectorateStep,
     FreezeRecord,
     OrderRecord,
     VaultRecord,
 )
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
-from strongroom.protocol.certificates import final_size, verify_certificate
+from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
+from strongroom.protocol.electorates import KnownSet, follow_steps
 from strongroom_client.errors import NotProven, PinMismatch
 
 __all__ = ["FreezeTable", "Proven", "ProvenEntry", "Trust"]
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_CERTIFICATE_BYTES = 65_535
+_MAX_STEPS = 1_000
+_MAX_STEP_BYTES = 131_072
 
 R = TypeVar("R", CharterRecord, FreezeRecord, OrderRecord, VaultRecord, DestinationRecord)
 
@@ -87,6 +91,8 @@ class Trust:
     log_id: LogId
     charter: Charter
     """The newest charter in force that was proven here."""
+    witnesses: KnownSet
+    """Whose votes certify: the genesis charter's signers, and those who were proven to take over from them."""
 
     @classmethod
     def from_genesis_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
@@ -119,7 +125,27 @@ class Trust:
                 pinned=pinned.hex(),
                 served=served.hex(),
             )
-        return cls(log_id=pinned, charter=decode_charter(charter_bytes))
+        charter = decode_charter(charter_bytes)
+        return cls(log_id=pinned, charter=charter, witnesses=KnownSet.first(witness_set_of(charter)))
+
+    def handed_over(self, steps: Iterable[bytes]) -> Trust:
+        """Go over to the witnesses who came to vote since.
+
+        Args:
+            steps: Canonical `ElectorateStep` of every change from the genesis on.
+
+        Raises:
+            NotProven: one is not proven. Those known here already are passed over.
+        """
+        steps = tuple(steps)
+        if len(steps) > _MAX_STEPS:
+            raise NotProven(f"the coordinator shows {len(steps)} changes of the witness set")
+        try:
+            decoded = [codec.decode(ElectorateStep, step, max_size=_MAX_STEP_BYTES) for step in steps]
+            found = follow_steps(self.witnesses, decoded, log_id=self.log_id)
+        except StrongroomError as error:
+            raise NotProven(f"a change of the witness set is not proven: {error.message}") from error
+        return replace(self, witnesses=found[-1]) if found else self
 
     def amended(self, proof: types_pb2.RecordProof) -> Trust:
         """Go over to the charter in force, out of its own proven record.
@@ -151,9 +177,11 @@ class Trust:
             NotProven: it is not one.
         """
         try:
-            return _verified(data, self.log_id, Electorate.of_charter(self.charter))
+            certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
+            _verified(data, self.log_id, self.witnesses.possible(certificate.head.size))
         except StrongroomError as error:
             raise NotProven(f"the coordinator sent a certificate that does not hold: {error.message}") from error
+        return certificate
 
     def final_size(self, data: bytes) -> int:
         """Size up to which a certificate's votes make the log final; 0 for an absent one.
@@ -248,15 +276,23 @@ class Trust:
 
 
 @lru_cache(maxsize=256)
-def _verified(data: bytes, log_id: LogId, electorate: Electorate) -> Certificate:
-    """Decode and verify a certificate; the records of one page share theirs, so that it is done once.
+def _verified(data: bytes, log_id: LogId, electorates: tuple[Electorate, ...]) -> None:
+    """Verify a certificate; the records of one page share theirs, so that it is done once.
 
     Raises:
-        NotCanonical, BadCertificate: whoever sent it is at fault. Failures are not remembered.
+        NotCanonical, BadCertificate: it holds for no electorate; whoever sent it is at fault. Failures are not
+            remembered.
     """
     certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
-    verify_certificate(certificate, log_id=log_id, electorate=electorate)
-    return certificate
+    problem = BadCertificate(f"nobody is known here who certifies heads of size {certificate.head.size}")
+    for electorate in electorates:
+        try:
+            verify_certificate(certificate, log_id=log_id, electorate=electorate)
+        except BadCertificate as error:
+            problem = error
+        else:
+            return
+    raise problem
 
 
 def _table_roots(tables: Sequence[types_pb2.TableRoot]) -> tuple[TableRoot, ...]:

@@ -56,10 +56,10 @@ class Handovers:
         storage.run_sync(self._read)
         links.on_change(self._link_changed)
 
-    @property
-    def steps(self) -> tuple[bytes, ...]:
-        """Canonical ElectorateStep for each change that is over and final, in order."""
-        return tuple(step for _, step in self._steps)
+    def proofs(self) -> list[bytes]:
+        """Canonical ElectorateStep for each change that is over and final, in order, and for one that is joint now."""
+        begun = self._begun()
+        return [step for _, step in self._steps] + ([] if begun is None else [codec.encode(begun)])
 
     # --- what is due -------------------------------------------------------------------------------------------------
 
@@ -147,10 +147,8 @@ class Handovers:
 
     def _tell(self, link: SignerLink) -> None:
         """Give a signer the proofs it may lack, before any certificate that needs them."""
-        lacking = [step for size, step in self._steps if size > link.hello.size]
-        begun = self._begun()
-        if begun is not None:
-            lacking.append(codec.encode(begun))
+        known = sum(size <= link.hello.size for size, _ in self._steps)
+        lacking = self.proofs()[known:]
         if lacking and link.is_open:
             link.tell(pb.Witnesses(steps=lacking))
 

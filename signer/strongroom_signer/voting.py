@@ -123,7 +123,7 @@ class Voting:
         """
         final = self._copy.final()
         if final.charter_record is None:
-            known = KnownSet(number=1, witnesses=witness_set_of(self._pinned))
+            known = KnownSet.first(witness_set_of(self._pinned))
         else:
             record = final.witnesses
             known = KnownSet(number=record.number, witnesses=record.current)

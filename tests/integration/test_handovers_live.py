@@ -10,9 +10,13 @@ import pytest
 
 from coordinator_world import Site
 from handover_world import signer
+from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.messages import AmendCharter
 from strongroom.ledger.records import OrderState, WitnessPhase
+from strongroom_client.audit import Auditor
+from strongroom_client.errors import NotProven
+from strongroom_client.trust import Trust
 
 pytestmark = pytest.mark.process
 
@@ -70,6 +74,24 @@ async def test_three_witnesses_become_five(site: Site) -> None:
     assert site.side.sequencer.replica.state().charter.witness_quorum == 4
     await site.make_vault("customer-1", five, 3)
     assert await site.signed(await site.pay("customer-1", 100_000))
+    await people_and_auditors_follow(site)
+
+
+async def people_and_auditors_follow(site: Site) -> None:
+    """From the pinned genesis on: a client by the proofs alone, an auditor by the whole log."""
+    side, world = site.side, site.world
+    assert side.sequencer.certificate is not None
+    newest = codec.encode(side.sequencer.certificate)
+    trust = Trust.from_charter(world.charter_bytes, pinned=world.log_id)
+    with pytest.raises(NotProven):
+        trust.certificate(newest)
+    assert codec.encode(trust.handed_over(side.handovers.proofs()).certificate(newest)) == newest
+    auditor = Auditor(log_id=world.log_id)
+    for batch in await side.ledger.batches(0, 2**40, max_bytes=2**30):
+        auditor.take(batch.first_index, batch.entries, batch.certificate or b"")
+    summary = auditor.finish()
+    assert summary.entries == side.ledger.certified_size
+    assert summary.final_size == side.ledger.decided_final_size
 
 
 async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:

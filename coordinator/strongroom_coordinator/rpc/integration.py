@@ -48,6 +48,7 @@ class IntegrationService(IntegrationServiceServicer):
             certificate=ledger.certificate,
             final_certificate=ledger.final_certificate,
             final_head=ledger.final_head,
+            handovers=ledger.handovers,
         )
 
     async def CreateWithdrawal(self, request: pb.CreateWithdrawalRequest, context: Any) -> pb.CreateWithdrawalResponse:

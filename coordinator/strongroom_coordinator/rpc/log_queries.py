@@ -49,6 +49,7 @@ class LogQueries:
             final_certificate=certificate_bytes(reader.source.final_certificate),
             final_head=types_pb2.LogHead(size=size if root else 0, root=root or b""),
             checkpoint=self._parts.checkpoint(),
+            handovers=self._parts.handovers(),
         )
 
     async def _genesis_entry(self) -> bytes:

@@ -36,5 +36,6 @@ class Parts:
     clock: Clock
     version: str
     checkpoint: Callable[[], str]
+    handovers: Callable[[], list[bytes]]
     refusals: Callable[[bytes], list[str]]
     evidence: EvidenceBook

@@ -156,6 +156,7 @@ def build_edge_side(
         links=side.links,
         clock=clock,
         version=version("strongroom"),
+        handovers=side.handovers.proofs,
         checkpoint=side.cosignatures.checkpoint,
         refusals=side.sessions.refusals,
         evidence=side.evidence,

@@ -23,7 +23,7 @@ from strongroom.ledger.state import WITNESSES, State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 
-__all__ = ["BadStep", "Electorates", "KnownSet", "follow_steps"]
+__all__ = ["BadStep", "Electorates", "KnownSet", "Reign", "follow_steps"]
 
 
 class BadStep(StrongroomError):
@@ -114,27 +114,47 @@ def _next_after(record: WitnessRecord) -> tuple[Electorate, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """An electorate, with the first size whose heads it may certify and the first one it may not; 0 for no end."""
+
+    electorate: Electorate
+    first: int
+    end: int = 0
+
+    def covers(self, size: int) -> bool:
+        """Whether it may certify a head of this size."""
+        return self.first <= size and (not self.end or size < self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSet:
     """The newest witness set that somebody without the newest entries can rely on.
 
     Attributes:
         number: Its number, from 1.
         witnesses: The set.
-        since: Heads below this size are not certified by it alone.
-        joint: Both sets, when the next handover has begun but is not known to be final.
-        joint_since: First size at which both ruled; 0 when none is known.
+        joint: Both sets, of the handover to it, or of one that has begun and is not known to be final.
+        reigns: Who may certify heads of which size, as far as the proofs tell.
     """
 
     number: int
     witnesses: WitnessSet
-    since: int = 0
     joint: Electorate | None = None
-    joint_since: int = 0
+    reigns: tuple[Reign, ...] = ()
+
+    @classmethod
+    def first(cls, witnesses: WitnessSet) -> KnownSet:
+        """The set of the genesis charter."""
+        return cls(number=1, witnesses=witnesses, reigns=(Reign(electorate=Electorate(witnesses), first=0),))
 
     @property
     def electorate(self) -> Electorate:
         """The set alone."""
         return Electorate(self.witnesses)
+
+    def possible(self, size: int) -> tuple[Electorate, ...]:
+        """Who may certify a head of this size, the newest first."""
+        return tuple(reign.electorate for reign in reversed(self.reigns) if reign.covers(size))
 
 
 def follow_steps(known: KnownSet, steps: Iterable[ElectorateStep], *, log_id: LogId) -> tuple[KnownSet, ...]:
@@ -176,12 +196,10 @@ def _follow(known: KnownSet, step: ElectorateStep, log_id: LogId) -> KnownSet:
     leaf = merkle.leaf_hash(codec.encode(record))
     if digest != step.certificate.head.state_digest or table.root != merkle.root_of([leaf]):
         raise BadStep(f"the record of witness set {known.number} does not stand in the certified state")
+    # Where both have ruled since, neither the set before nor an earlier handover's two certify alone any more.
+    ended = tuple(reign if reign.end else replace(reign, end=record.since_size) for reign in known.reigns)
+    reigns = (*ended, Reign(electorate=both, first=record.since_size))
     if final_size(step.certificate) < record.since_size:
-        return replace(known, joint=both, joint_since=record.since_size)
-    return KnownSet(
-        number=record.number + 1,
-        witnesses=record.next,
-        since=step.certificate.head.size,
-        joint=both,
-        joint_since=record.since_size,
-    )
+        return replace(known, joint=both, reigns=reigns)
+    alone = Reign(electorate=Electorate(record.next), first=step.certificate.head.size + 1)
+    return KnownSet(number=record.number + 1, witnesses=record.next, joint=both, reigns=(*reigns, alone))

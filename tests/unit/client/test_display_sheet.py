@@ -30,7 +30,7 @@ def world() -> World:
 
 
 def trust_of(world: World, charter: Charter | None = None) -> Trust:
-    return Trust(log_id=world.log_id, charter=charter or world.charter)
+    return replace(Trust.from_charter(world.charter_bytes, pinned=world.log_id), charter=charter or world.charter)
 
 
 def status_of(
