@@ -206,8 +206,8 @@ def _assemble(
     log = log.bind(signer=name)
     boot_id = random(16)
     charter = decode_charter(pin.charter)
-    check_limits(config, charter)
     copy = LogCopy(store, LogId(pin.log_id))
+    check_limits(config, copy.newest().charter if copy.size else charter)
     quarantine = Quarantine(store, log_id=copy.log_id, signer=name, vote_key=keys.vote, clock=clock)
     inbox = Inbox(copy, signer=name, vote_key=keys.vote, clock=clock, random=random)
     voting = Voting(

@@ -239,7 +239,7 @@ class KeyGeneration:
         person = self._inbox.rejection_of(order_hash, order)
         if person is not None:
             raise NotOrdered(f"{person} rejected order {order_hash.hex()}; it was handed in here")
-        keys = {signer.name: signer.host_key for signer in self._copy.final().charter.signers}
+        keys = {signer.name: signer.host_key for signer in state.charter.signers}
         return KeygenTerms(
             log_id=self._copy.log_id,
             order_hash=OrderHash(order_hash),

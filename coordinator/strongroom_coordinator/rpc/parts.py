@@ -25,7 +25,7 @@ class Parts:
     """The coordinator's parts that answer calls."""
 
     log_id: LogId
-    charter: Charter
+    genesis_charter: Charter
     reader: LogReader
     sequencer: Sequencer
     storage: Storage
@@ -39,3 +39,9 @@ class Parts:
     handovers: Callable[[], list[bytes]]
     refusals: Callable[[bytes], list[str]]
     evidence: EvidenceBook
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force as far as the log is certified; the genesis charter before its first entry is."""
+        state = self.reader.newest_state()
+        return state.charter if state.size else self.genesis_charter

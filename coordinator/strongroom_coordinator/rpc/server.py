@@ -146,7 +146,7 @@ def build_edge_side(
     )
     parts = Parts(
         log_id=side.voters.log_id,
-        charter=charter,
+        genesis_charter=charter,
         reader=reader,
         sequencer=side.sequencer,
         storage=side.storage,

@@ -155,9 +155,9 @@ def judge_order(
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
     if isinstance(order.action, BreakGlass):
         return judge_break_glass(state.charter, order.action, endorsed(record), at_ms=now_ms)
-    frozen = _frozen(state, vault_of(state, order), now_ms)
-    if frozen is not None:
-        return frozen
+    stopped = _frozen(state, vault_of(state, order), now_ms) or _unmakeable(state.charter, order.action)
+    if stopped is not None:
+        return stopped
     match order.action:
         case Withdraw():
             total = (window_total or _window_total(state, now_ms)) if windows and not record.planned_ms else None
@@ -170,6 +170,21 @@ def judge_order(
             return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
         case CancelWithdraw() | Freeze() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+
+
+def _unmakeable(charter: Charter, action: object) -> Judgement | None:
+    """Why no vault can be made as ordered by the charter in force; None if it can, or no vault is ordered."""
+    if not isinstance(action, CreateVault):
+        return None
+    unknown = set(action.signers) - {signer.name for signer in charter.signers}
+    if unknown:
+        return _no(Code.VAULT_SIGNERS, f"no signers of the charter: {', '.join(sorted(unknown))}")
+    if action.threshold > charter.witness_quorum:
+        return _no(
+            Code.VAULT_SIGNERS,
+            f"the threshold {action.threshold} is above the witness quorum, {charter.witness_quorum}",
+        )
+    return None
 
 
 def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:

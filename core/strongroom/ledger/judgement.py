@@ -40,6 +40,8 @@ class Code(StrEnum):
     CANCELLED = "CANCELLED"
     DONE = "DONE"
     """The order acted in the ledger itself."""
+    VAULT_SIGNERS = "VAULT_SIGNERS"
+    """By the charter in force no vault can be made of these signers with this threshold."""
     LAPSED = "LAPSED"
     """The order could no longer act when its time came."""
 

@@ -23,10 +23,11 @@ from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
 from strongroom.ledger.messages import AmendCharter, KeyType, Tick, Unfreeze, Verb
+from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState
 from strongroom.ledger.replica import Replica
-from strongroom.ledger.view import MemoryStore
+from strongroom.ledger.view import MemoryStore, Overlay
 
 VAULT = "customer-1"
 DELAY_MS = 48 * HOUR_MS
@@ -453,6 +454,32 @@ def test_the_vaults_are_looked_at_again_when_the_time_has_come(world: World) -> 
     world.later(DELAY_MS)
     world.log(Tick())
     assert record_of(world, amending).state is OrderState.DONE
+
+
+@pytest.mark.parametrize(
+    "parts", [{"signers": (signer("s1"), signer("s2"))}, {"signers": (signer("s1"), signer("s2"), signer("s4"))}]
+)
+def test_a_vault_of_signers_that_left_is_made_no_more(world: World, parts: dict[str, Any]) -> None:
+    order = world.submit(world.creation(VAULT, ("s1", "s2", "s3"), 2), "carol", "alice", "bob")
+    state = in_force(world, **parts)
+    judged = judge_order(state, record_of(world, order), world.time_ms)
+    assert (judged.allowed, judged.code) == (False, Code.VAULT_SIGNERS)
+
+
+def test_a_vault_above_a_lowered_witness_quorum_is_made_no_more() -> None:
+    world = World.started(witness_quorum=3)
+    order = world.submit(world.creation(VAULT, ("s1", "s2", "s3"), 3), "carol", "alice", "bob")
+    assert judge_order(world.state, record_of(world, order), world.time_ms).allowed
+    judged = judge_order(in_force(world, witness_quorum=2), record_of(world, order), world.time_ms)
+    assert (judged.allowed, judged.code) == (False, Code.VAULT_SIGNERS)
+
+
+def in_force(world: World, **parts: Any) -> MutableState:
+    """The newest state with another charter in force, however it came about."""
+    state = MutableState(Overlay(world.state._view), world.log_id)
+    changed = replace(state.charter, **{"version": 2, **parts})
+    state.change_charter(CharterRecord(log_id=world.log_id, charter=encode_charter(changed), since_ms=1), changed)
+    return state
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
