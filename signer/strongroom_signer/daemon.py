@@ -18,6 +18,7 @@ from strongroom.ledger.charter import RULE_SET, Charter, decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_signer.alarms import CLOCK_DRIFT
+from strongroom_signer.backups import Backups
 from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, SignerConfig
@@ -68,6 +69,7 @@ class Signer:
     quarantine: Quarantine
     voting: Voting
     shares: Shares
+    backups: Backups
     nonces: NonceBook
     key_generation: KeyGeneration
     money_path: MoneyPath
@@ -111,6 +113,7 @@ class Signer:
         held = self.voting.state.held
         state = self.copy.newest()
         now_ms = max(state.time_ms, self.clock.wall_ms())
+        unverified = {vault.name for vault in self.backups.unverified()}
         return operator_pb.GetStatusResponse(
             signer=self.name,
             log_id=self.copy.log_id,
@@ -126,6 +129,7 @@ class Signer:
                     has_share=self.shares.has(vault.name, vault.epoch),
                     threshold=vault.threshold,
                     signers=len(vault.signers),
+                    backup_verified=self.name in vault.signers and vault.name not in unverified,
                 )
                 for vault in state.vaults()
             ],
@@ -152,6 +156,8 @@ class Signer:
             quarantine=_notice_pb(self.quarantine.notice),
             ledger_freezes=freezes_pb(state, now_ms),
             boxes=boxes_pb(state, now_ms),
+            final_root=self.copy.replica.root_at(self.copy.final_size) or b"",
+            host_keys=[self.keys.host.public()],
         )
 
     def close(self) -> None:
@@ -271,6 +277,7 @@ def _assemble(
         quarantine=quarantine,
         voting=voting,
         shares=shares,
+        backups=Backups(copy, name, clock),
         nonces=nonces,
         key_generation=key_generation,
         money_path=money_path,
@@ -325,6 +332,9 @@ async def serve(folder: Path, signer: Signer, *, clock: Clock, random: Callable[
     operator = OperatorServer(
         signer.inbox,
         signer.quarantine,
+        backups=signer.backups,
+        store=signer.store,
+        log_id=signer.copy.log_id,
         status=lambda: signer.status(connected=link.is_connected, last_error=link.last_error),
         raise_words=link.raise_words,
         log=log,
@@ -373,6 +383,7 @@ def _coordinator_check(
 async def _housekeeping(signer: Signer, link: Link, log: Log) -> None:
     """Destroy stale nonces and key generations though nobody asks, and say when an alarm begins or ends."""
     shown = ""
+    reminded: tuple[str, ...] = ()
     while True:
         link.recheck()
         signer.nonces.drop_stale()
@@ -385,6 +396,11 @@ async def _housekeeping(signer: Signer, link: Link, log: Log) -> None:
                 log.error("alarm.raised", reason=reason, message=message)
             else:
                 log.info("alarm.ended")
+        unverified = tuple(f"{vault.name}/{vault.epoch}" for vault in signer.backups.unverified())
+        if unverified != reminded:
+            reminded = unverified
+            if unverified:
+                log.warning("backup.unverified", epochs=list(unverified))
         await asyncio.sleep(_HOUSEKEEPING_S)
 
 

@@ -26,7 +26,18 @@ from strongroom_signer.process import FolderLock, write_private
 from strongroom_signer.store import Identity, Pin, Store
 from strongroom_signer.tls import check_certificate, create_tls_key
 
-__all__ = ["DATABASE_FILE", "AlreadyEnrolled", "AlreadyInitialised", "Enrolled", "WrongCharter", "enrol", "initialise"]
+__all__ = [
+    "CARD_FILE",
+    "DATABASE_FILE",
+    "AlreadyEnrolled",
+    "AlreadyInitialised",
+    "Enrolled",
+    "WrongCharter",
+    "enrol",
+    "initialise",
+    "require_empty",
+    "require_name",
+]
 
 DATABASE_FILE: Final = "signer.db"
 CARD_FILE: Final = "card.json"
@@ -34,7 +45,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 
 class AlreadyInitialised(StrongroomError):
-    """The folder already holds a signer, or what an interrupted `init` left."""
+    """The folder already holds a signer, or what an interrupted `init` or `recover` left."""
 
     reason = "ALREADY_INITIALISED"
     kind = Kind.ALREADY_EXISTS
@@ -98,15 +109,10 @@ def initialise(
         BadName: the name is not `[a-z0-9-]{1,40}`.
         AlreadyInitialised: the folder is not empty of a signer.
     """
-    if _NAME.fullmatch(name) is None:
-        raise BadName(f"{name!r} is no signer name: use 1 to 40 of a-z, 0-9 and '-'")
+    require_name(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FolderLock(folder):
-        for file in (SEALED_FILE, DATABASE_FILE, "tls.key", CARD_FILE):
-            if (folder / file).exists():
-                raise AlreadyInitialised(
-                    f"{folder / file} exists: this folder holds a signer, or an interrupted `init`; choose a new folder"
-                )
+        require_empty(folder)
         host = SecretScalar.generate(random)
         confirm(host)
         store = Store.create(folder / DATABASE_FILE)
@@ -128,6 +134,30 @@ def initialise(
             store.close()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
     return folder / CARD_FILE
+
+
+def require_name(name: str) -> None:
+    """Check a signer's name.
+
+    Raises:
+        BadName: it is not `[a-z0-9-]{1,40}`.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise BadName(f"{name!r} is no signer name: use 1 to 40 of a-z, 0-9 and '-'")
+
+
+def require_empty(folder: Path) -> None:
+    """Check that a folder holds nothing of a signer.
+
+    Raises:
+        AlreadyInitialised: it does, even if only what was interrupted.
+    """
+    for file in (SEALED_FILE, DATABASE_FILE, "tls.key", CARD_FILE):
+        if (folder / file).exists():
+            raise AlreadyInitialised(
+                f"{folder / file} exists: this folder holds a signer, or what an interrupted `init` or `recover` left; "
+                "choose a new folder"
+            )
 
 
 def enrol(
@@ -167,8 +197,10 @@ def enrol(
     with FolderLock(folder):
         store = Store.open(folder / DATABASE_FILE)
         try:
-            identity = store.identity()
-            _check_named(decoded, identity)
+            identity, pin = store.identity(), store.pin()
+            # A pinned signer was named when it was pinned, or was recovered: then an order admits it, not the genesis.
+            if pin is None:
+                _check_named(decoded, identity)
             check_certificate(
                 folder,
                 certificate=certificate,
@@ -177,16 +209,16 @@ def enrol(
                 name=identity.name,
                 now_ms=clock.wall_ms(),
             )
-            pin = store.pin()
             if pin is not None and pin.log_id != log_id:
                 raise AlreadyEnrolled(
                     f"{identity.name} is pinned to log {pin.log_id.hex()}: a new log needs a new signer"
                 )
             write_private(folder / "cert.pem", certificate, replace=True)
             write_private(folder / "ca.pem", authority, replace=True)
-            if pin is None:
+            if pin is None or not (folder / "signer.toml").exists():
                 text = render_config(SignerConfig(coordinator=coordinator))
                 write_private(folder / "signer.toml", text.encode("utf-8"), replace=True)
+            if pin is None:
                 with store.commit() as write:
                     write.set_pin(Pin(log_id=log_id, charter=charter, since_ms=clock.wall_ms()))
         finally:

@@ -20,7 +20,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
-from strongroom_signer import daemon, operator_commands
+from strongroom_signer import backup_commands, daemon, operator_commands
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, load_config
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
@@ -122,6 +122,9 @@ class _Command:
             "thaw": self._ask,
             "hand-in": self._ask,
             "reinstate": self._ask,
+            "export-log": self._export_log,
+            "backup": self._backup_verify,
+            "recover": self._recover,
         }
         return commands[self._options.command]()
 
@@ -262,6 +265,22 @@ class _Command:
         )
         return OK
 
+    def _export_log(self) -> int:
+        self._show(*backup_commands.export_log(self._options))
+        return OK
+
+    def _backup_verify(self) -> int:
+        self._show(*backup_commands.backup_verify(self._options, clock=self._clock, random=self._random))
+        return OK
+
+    def _recover(self) -> int:
+        with self._passphrase(new=True) as passphrase:
+            done = backup_commands.recover_signer(
+                self._options, passphrase, cost=self._cost, clock=self._clock, random=self._random
+            )
+        self._show(*done)
+        return OK
+
     def _passphrase(self, *, new: bool = False) -> SecretBytes:
         return read_passphrase(self._options.passphrase_file, new=new)
 
@@ -337,4 +356,5 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--confirm", metavar="ALARM", help="take back an alarm you have looked into (CLOCK_DRIFT)")
     command("check-config", "check configuration, folder and certificate without starting")
     operator_commands.add(command)
+    backup_commands.add(command)
     return parser

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -12,17 +13,23 @@ import grpc
 
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
+from strongroom.ledger import codec
 from strongroom.ledger.messages import MAX_ORDER_BYTES
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
 from strongroom.protocol.signed import SignedBody
+from strongroom_signer.backups import Backups
 from strongroom_signer.inbox import Inbox
+from strongroom_signer.log_export import export
 from strongroom_signer.logs import Log
 from strongroom_signer.quarantine import Quarantine
+from strongroom_signer.store import Store
 
 __all__ = ["OperatorServer", "prepare_socket", "remove_socket", "socket_address"]
 
 MAX_SOCKET_PATH: Final = 100
 MAX_ENDORSEMENTS: Final = 8
+PIECE_BYTES: Final = 1 << 20
 
 
 class BadRequest(StrongroomError):
@@ -66,12 +73,18 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         inbox: Inbox,
         quarantine: Quarantine,
         *,
+        backups: Backups,
+        store: Store,
+        log_id: LogId,
         status: Callable[[], pb.GetStatusResponse],
         raise_words: Callable[[], None],
         log: Log,
     ) -> None:
         self._inbox = inbox
         self._quarantine = quarantine
+        self._backups = backups
+        self._store = store
+        self._log_id = log_id
         self._status = status
         self._raise_words = raise_words
         self._log = log
@@ -141,6 +154,33 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         self._log.warning("word.handed_in", effect=effect)
         self._raise_words()
         return pb.HandInResponse(effect=effect)
+
+    async def ExportLog(self, request: pb.ExportLogRequest, context: Any) -> AsyncIterator[pb.ExportLogResponse]:
+        """Stream the exported log; between two pieces the daemon goes on with its work."""
+        try:
+            for piece in export(self._store, self._log_id):
+                for at in range(0, len(piece), PIECE_BYTES):
+                    yield pb.ExportLogResponse(data=piece[at : at + PIECE_BYTES])
+                await asyncio.sleep(0)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.info("log.exported")
+
+    async def ListRecoveryData(
+        self, request: pb.ListRecoveryDataRequest, context: Any
+    ) -> AsyncIterator[pb.ListRecoveryDataResponse]:
+        """Stream what `backup verify` needs; the words stay with that command."""
+        for vault, data in self._backups.with_recovery_data():
+            yield pb.ListRecoveryDataResponse(vault=codec.encode(vault), recovery=data)
+
+    async def NoteBackup(self, request: pb.NoteBackupRequest, context: Any) -> pb.NoteBackupResponse:
+        """Note what `backup verify` has proven."""
+        try:
+            self._backups.note([(note.vault, note.epoch) for note in request.notes])
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.info("backup.verified", vaults=[note.vault for note in request.notes])
+        return pb.NoteBackupResponse()
 
 
 async def _abort(context: Any, error: StrongroomError) -> None:

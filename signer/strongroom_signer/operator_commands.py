@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import time_text
 from strongroom_signer.operator import BadRequest, socket_address
 
-__all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "parse_hand_in"]
+__all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "operator_stub", "parse_hand_in"]
 
 TIMEOUT_S: Final = 10.0
 MAX_HAND_IN_BYTES: Final = 262_144
@@ -66,12 +67,24 @@ def ask(options: argparse.Namespace, socket: Path) -> tuple[dict[str, Any], str]
         DaemonNotRunning: nobody answers on the socket.
         DaemonRefused: the daemon says no.
     """
+    with operator_stub(socket) as stub:
+        return _COMMANDS[options.command](stub, options)
+
+
+@contextmanager
+def operator_stub(socket: Path) -> Iterator[pb_grpc.OperatorServiceStub]:
+    """The running daemon, as its operator talks to it.
+
+    Raises:
+        DaemonNotRunning: nobody answers on the socket.
+        DaemonRefused: the daemon says no.
+    """
     if not socket.exists():
         raise DaemonNotRunning(f"no daemon listens on {socket}: start it with `strongroom-signer run`")
     address, folder = socket_address(socket)
     try:
         with grpc.insecure_channel(address) as channel:
-            return _COMMANDS[options.command](pb_grpc.OperatorServiceStub(channel), options)
+            yield pb_grpc.OperatorServiceStub(channel)
     except grpc.RpcError as error:
         code, details = error.code(), error.details() or ""
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
@@ -93,6 +106,8 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
         "size": status.size,
         "certified_size": status.certified_size,
         "final_size": status.final_size,
+        "head": _head(status),
+        "host_keys": [key.hex() for key in status.host_keys],
         "vaults": [
             {
                 "name": vault.name,
@@ -100,6 +115,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
                 "has_share": vault.has_share,
                 "threshold": vault.threshold,
                 "signers": vault.signers,
+                "backup_verified": vault.backup_verified,
             }
             for vault in status.vaults
         ],
@@ -155,6 +171,11 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
     return facts, _status_text(status)
 
 
+def _head(status: pb.GetStatusResponse) -> str:
+    """The final head as operators read it to one who recovers."""
+    return f"{status.final_size}:{status.final_root.hex()}" if status.final_size else ""
+
+
 def _status_text(status: pb.GetStatusResponse) -> str:
     link = "connected" if status.connected else f"not connected ({status.last_error or 'no answer yet'})"
     lines = [
@@ -163,11 +184,14 @@ def _status_text(status: pb.GetStatusResponse) -> str:
         f"coordinator  {status.coordinator}: {link}",
         f"term         {status.term}",
         f"entries      {status.size} stored, {status.certified_size} certified, {status.final_size} final",
+        f"final head   {_head(status) or 'none'}",
         f"released     {status.shares_released} times, last refusal: {status.last_refusal or 'none'}",
         f"disk         {status.free_disk_bytes // (1 << 20)} MiB free",
     ]
     for vault in status.vaults:
         share = "share held" if vault.has_share else "no share here"
+        if vault.has_share and not vault.backup_verified:
+            share += ", BACKUP NOT VERIFIED: run `backup verify` with the words"
         lines.append(f"vault        {vault.name}: {vault.threshold} of {vault.signers}, epoch {vault.epoch}, {share}")
     if status.last_keygen_failure:
         lines.append(f"new keys     {status.last_keygen_failure}")

@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 4
+VERSION: Final = 5
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
@@ -81,6 +81,13 @@ CREATE TABLE share (
 CREATE TABLE recovery (
   hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
   data BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The newest epoch of each vault for which the words on paper were proven to give this signer's share.
+CREATE TABLE backup (
+  vault    TEXT PRIMARY KEY,
+  epoch    INTEGER NOT NULL,
+  since_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Nonces that were spent, written before their share was computed.

@@ -355,6 +355,15 @@ class Store:
         """Hashes of all recovery data that is stored."""
         return frozenset(row[0] for row in self._rows("SELECT hash FROM recovery"))
 
+    def backups(self) -> dict[str, int]:
+        """The newest epoch of each vault for which the words on paper were proven good."""
+        return {row[0]: row[1] for row in self._rows("SELECT vault, epoch FROM backup")}
+
+    def certified_size(self) -> int:
+        """The largest size at which a batch ends and a certificate is stored."""
+        size: int = self._value("SELECT COALESCE(MAX(size), 0) FROM certificate JOIN batch USING (size)")
+        return size
+
     def nonce_is_marked(self, session: bytes) -> bool:
         """Whether a share was already made with this nonce session."""
         return self._row("SELECT 1 FROM nonce_mark WHERE session = ?", session) is not None

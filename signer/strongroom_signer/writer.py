@@ -90,6 +90,12 @@ class Writer:
         """Overwrite and forget recovery data."""
         self._db.executemany("DELETE FROM recovery WHERE hash = ?", [(one,) for one in hashes])
 
+    def note_backup(self, vault: str, epoch: int, since_ms: int) -> None:
+        """Note that the words on paper give this signer's share of an epoch; an earlier note gives way."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO backup (vault, epoch, since_ms) VALUES (?, ?, ?)", (vault, epoch, since_ms)
+        )
+
     def mark_nonce(
         self, session: bytes, *, boot_id: bytes, term: int, entry_index: int, plan_hash: bytes, time_ms: int
     ) -> None:

@@ -12,11 +12,20 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster, enrolled, running
+from cluster import Cluster, enrolled, funded, running
 from crash_points import AFTER, BEFORE, CrashPoint
-from crash_points_commands import CLIENT_FILES, COORDINATOR_INIT, COORDINATOR_MIGRATE, SIGNER_ENROL, SIGNER_INIT
+from crash_points_commands import (
+    CLIENT_FILES,
+    COORDINATOR_INIT,
+    COORDINATOR_MIGRATE,
+    SIGNER_ENROL,
+    SIGNER_INIT,
+    SIGNER_RECOVER,
+)
 from strongroom_client.demo.processes import program
 from strongroom_client.profile import load_profile
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.store import Store
 
 pytestmark = pytest.mark.process
 
@@ -101,6 +110,61 @@ def test_a_killed_signer_enrolment_is_finished_by_the_same_command(
         assert again(program("strongroom-signer"), "check-config", "--data", str(folder)).returncode != 0
     assert again(program("strongroom-signer"), *command).returncode == 0
     assert again(program("strongroom-signer"), "check-config", "--data", str(folder)).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, list[str]]]:
+    """A stopped deployment with a vault, and the arguments that recover its north from south's log."""
+    with running(funded(), "crash-r") as cluster:
+        exported = tmp_path_factory.mktemp("export") / "log"
+        done = cluster.signer_command("south", "export-log", str(exported))
+        assert done.returncode == 0, done.stderr
+        command = ["recover", "--name", "north", "--log", str(exported)]
+        command += ["--passphrase-file", str(cluster.deployment.passphrase_file)]
+        yield (
+            cluster,
+            [*command, "--fingerprint", cluster.deployment.log_id.hex(), "--head", final_head(cluster, "south")],
+        )
+
+
+@pytest.mark.parametrize(("point", "side"), sides(SIGNER_RECOVER))
+def test_a_killed_recovery_leaves_no_signer_that_is_half_made(
+    lost: tuple[Cluster, list[str]], tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    cluster, arguments = lost
+    words = cluster.deployment.sheet("north").read_text()
+
+    def recover(folder: str, *launcher: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, str(SUPPORT / "signer_launcher.py"), "--cheap", *launcher, "--"]
+        command = [*program, *arguments, "--data", str(tmp_path / folder), "--words-fd", "0"]
+        done = subprocess.run(command, input=words, capture_output=True, text=True, timeout=90, check=False)
+        assert "Traceback" not in done.stderr
+        return done
+
+    assert recover("first", "--crash", point.name, "--side", side).returncode == -9
+    is_whole = (point, side) == (SIGNER_RECOVER[-1], AFTER)
+    run = [program("strongroom-signer"), "run", "--data", str(tmp_path / "first"), "--passphrase-file", "/dev/null"]
+    done = again(*run)
+    assert done.returncode != 0
+    if not is_whole:
+        assert not (tmp_path / "first" / "signer.toml").exists()
+    again_there = recover("first")
+    if (point, side) == (SIGNER_RECOVER[0], BEFORE):
+        assert again_there.returncode == 0, again_there.stderr
+        return
+    assert again_there.returncode == REFUSED
+    assert "choose a new folder" in again_there.stderr
+    assert recover("second").returncode == 0
+
+
+def final_head(cluster: Cluster, name: str) -> str:
+    """The final head of a stopped signer, as its `status` would show it."""
+    store = Store.open(cluster.deployment.signer_folder(name) / "signer.db")
+    try:
+        copy = LogCopy(store, cluster.deployment.log_id)
+        return f"{copy.final_size}:{(copy.replica.root_at(copy.final_size) or b'').hex()}"
+    finally:
+        store.close()
 
 
 def unenrolled(folder: Path) -> None:

@@ -217,11 +217,16 @@ def export_of(world: CertifiedWorld) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
-def export_seeds() -> Iterator[bytes]:
+def exported_world() -> CertifiedWorld:
+    """A log of a genesis, certified."""
     with stopped_clock():
         world = CertifiedWorld(label="export", time_ms=START_MS)
         world.settle(world.genesis())
-    yield export_of(world)
+    return world
+
+
+def export_seeds() -> Iterator[bytes]:
+    yield export_of(exported_world())
 
 
 @target(

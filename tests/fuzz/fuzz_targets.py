@@ -10,6 +10,7 @@ import fuzz_evidence
 import fuzz_files
 import fuzz_ledger
 import fuzz_link
+import fuzz_recovery
 import fuzz_rpc
 from fuzz_target import TARGETS
 
@@ -24,5 +25,6 @@ _REGISTERED_BY = (
     fuzz_files,
     fuzz_ledger,
     fuzz_link,
+    fuzz_recovery,
     fuzz_rpc,
 )

@@ -110,6 +110,51 @@ SIGNER_ENROL: Final = (
         sites=("signer.enrolment:enrol commit",),
     ),
 )
+SIGNER_RECOVER: Final = (
+    _signer(
+        "a recovering signer's empty database is made",
+        "signer.db without an identity",
+        "replays the exported log",
+        "store:Store.create",
+        sites=("signer.restore:_made create",),
+    ),
+    _signer(
+        "a part of the exported log is stored",
+        "entries, batches, certificates, and the state that is final",
+        "goes on, or holds the log against the head",
+        "restore:_Replay._flush",
+        sites=("signer.restore:_Replay._flush commit",),
+    ),
+    _signer(
+        "a recovering signer's recovery data is stored",
+        "the recovery data of current epochs",
+        "makes the TLS key and the other keys",
+        "restore:_keep_recovery_data",
+        sites=("signer.restore:_keep_recovery_data commit",),
+    ),
+    _signer(
+        "a recovering signer's shares are sealed",
+        "the shares of final vaults",
+        "writes the card",
+        "restore:_put_shares",
+        sites=("signer.restore:_put_shares commit",),
+    ),
+    _signer(
+        "a recovering signer's card is written",
+        "card.json",
+        "pins the log",
+        "restore:write_private",
+        when=_file("card.json"),
+        sites=("signer.restore:_made write_private",),
+    ),
+    _signer(
+        "a recovering signer is pinned",
+        "the log id and the charter",
+        "tells the operator what came back",
+        "restore:_pin",
+        sites=("signer.restore:_pin commit",),
+    ),
+)
 COORDINATOR_INIT: Final = (
     _coordinator(
         "a new coordinator's genesis is written",
@@ -193,4 +238,12 @@ CLIENT_RUNNING: Final = (
         sites=("client.profile:Memory.remember replace_file",),
     ),
 )
-COMMANDS: Final = (*SIGNER_INIT, *SIGNER_ENROL, *COORDINATOR_INIT, *COORDINATOR_MIGRATE, *CLIENT_FILES, *CLIENT_RUNNING)
+COMMANDS: Final = (
+    *SIGNER_INIT,
+    *SIGNER_ENROL,
+    *SIGNER_RECOVER,
+    *COORDINATOR_INIT,
+    *COORDINATOR_MIGRATE,
+    *CLIENT_FILES,
+    *CLIENT_RUNNING,
+)

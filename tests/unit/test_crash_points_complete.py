@@ -29,6 +29,7 @@ EXEMPT: Final = {
     "signer.operator:*": "the operator's socket: made anew at each start, and its answers are points of the inbox",
     "signer.enrolment:initialise mkdir": "an empty folder: `init` takes it as it is",
     "signer.seed_words:_open_terminal open": "a terminal: no file",
+    "signer.restore:recover mkdir": "an empty folder: `recover` takes it as it is",
     "coordinator.main:_init mkdir": "an empty folder: `init` takes it as it is",
     "coordinator.app:_Daemon._start write_text": "the port that is listened on now: written anew at each start",
     # --- reads that look like writes ---------------------------------------------------------------------------------
@@ -58,6 +59,7 @@ EXEMPT: Final = {
     "coordinator.evidence_book:EvidenceBook.page run": "a read",
     "coordinator.evidence_making:ShareCase.record run": "a read",
     # --- writes that nothing follows from ----------------------------------------------------------------------------
+    "signer.backups:Backups.note commit": "a note that the same command makes again",
     "signer.alarms:ClockGuard.check_drift commit": "it refuses whether the row is there or not, and compares anew",
     "signer.offline_freeze:_place commit": "one row, by a command that says when it is there: it is given again",
     "signer.daemon:confirm_alarm commit": "one row that the operator takes away; the same command does it again",
@@ -81,6 +83,8 @@ EXEMPT: Final = {
     "coordinator.rpc.integration:IntegrationService.CreateWithdrawals submit_many": "each is submitted as one is",
     "coordinator.rpc.submissions:Submissions.submit_many submit_many": "each is submitted as one is",
     # --- one file, made by a command that says no when it is there ---------------------------------------------------
+    "signer.log_export:write_export *": "one new file, whole or not there: the command is given again",
+    "signer.restore:recover unlink": "what a refused `recover` made; a kill before leaves what the next one refuses",
     "client.cli.charter:* write_new": "one new file, whole or not there: the command is given again",
     "client.cli.pki:* write_new": "new files, each whole or not there: the command is given again, for another folder",
     "client.pki:Authority.create write_new": "the key before its certificate: without both the folder is refused",

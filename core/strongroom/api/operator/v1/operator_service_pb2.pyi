@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes", "final_root", "host_keys")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,8 @@ class GetStatusResponse(_message.Message):
     LAST_KEYGEN_FAILURE_FIELD_NUMBER: _ClassVar[int]
     LEDGER_FREEZES_FIELD_NUMBER: _ClassVar[int]
     BOXES_FIELD_NUMBER: _ClassVar[int]
+    FINAL_ROOT_FIELD_NUMBER: _ClassVar[int]
+    HOST_KEYS_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -57,7 +59,9 @@ class GetStatusResponse(_message.Message):
     last_keygen_failure: str
     ledger_freezes: _containers.RepeatedCompositeFieldContainer[LedgerFreeze]
     boxes: _containers.RepeatedCompositeFieldContainer[BreakGlassBox]
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ...) -> None: ...
+    final_root: bytes
+    host_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ..., final_root: _Optional[bytes] = ..., host_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class LedgerFreeze(_message.Message):
     __slots__ = ("id", "vault", "by", "why", "lapses_ms")
@@ -102,18 +106,20 @@ class Quarantine(_message.Message):
     def __init__(self, evidence_hash: _Optional[bytes] = ..., fault: _Optional[str] = ..., detail: _Optional[str] = ..., operator_cleared: _Optional[bool] = ..., ordered: _Optional[bool] = ...) -> None: ...
 
 class VaultStatus(_message.Message):
-    __slots__ = ("name", "epoch", "has_share", "threshold", "signers")
+    __slots__ = ("name", "epoch", "has_share", "threshold", "signers", "backup_verified")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HAS_SHARE_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SIGNERS_FIELD_NUMBER: _ClassVar[int]
+    BACKUP_VERIFIED_FIELD_NUMBER: _ClassVar[int]
     name: str
     epoch: int
     has_share: bool
     threshold: int
     signers: int
-    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., has_share: _Optional[bool] = ..., threshold: _Optional[int] = ..., signers: _Optional[int] = ...) -> None: ...
+    backup_verified: bool
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., has_share: _Optional[bool] = ..., threshold: _Optional[int] = ..., signers: _Optional[int] = ..., backup_verified: _Optional[bool] = ...) -> None: ...
 
 class LocalFreeze(_message.Message):
     __slots__ = ("id", "vault", "why", "since_ms", "logged")
@@ -174,5 +180,45 @@ class ReinstateRequest(_message.Message):
     def __init__(self, evidence_hash: _Optional[bytes] = ...) -> None: ...
 
 class ReinstateResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportLogRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportLogResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class ListRecoveryDataRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRecoveryDataResponse(_message.Message):
+    __slots__ = ("vault", "recovery")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_FIELD_NUMBER: _ClassVar[int]
+    vault: bytes
+    recovery: bytes
+    def __init__(self, vault: _Optional[bytes] = ..., recovery: _Optional[bytes] = ...) -> None: ...
+
+class NoteBackupRequest(_message.Message):
+    __slots__ = ("notes",)
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    notes: _containers.RepeatedCompositeFieldContainer[BackupNote]
+    def __init__(self, notes: _Optional[_Iterable[_Union[BackupNote, _Mapping]]] = ...) -> None: ...
+
+class BackupNote(_message.Message):
+    __slots__ = ("vault", "epoch")
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    vault: str
+    epoch: int
+    def __init__(self, vault: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class NoteBackupResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -60,6 +60,21 @@ class OperatorServiceStub:
                 request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.FromString,
                 _registered_method=True)
+        self.ExportLog = channel.unary_stream(
+                '/strongroom.api.operator.v1.OperatorService/ExportLog',
+                request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogResponse.FromString,
+                _registered_method=True)
+        self.ListRecoveryData = channel.unary_stream(
+                '/strongroom.api.operator.v1.OperatorService/ListRecoveryData',
+                request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataResponse.FromString,
+                _registered_method=True)
+        self.NoteBackup = channel.unary_unary(
+                '/strongroom.api.operator.v1.OperatorService/NoteBackup',
+                request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
@@ -100,6 +115,27 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportLog(self, request, context):
+        """The exported log, piece by piece; whoever writes it to a file has a whole one when the stream ends well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRecoveryData(self, request, context):
+        """Every vault of which this signer holds a share, with the recovery data beside the log. Nothing in it is secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NoteBackup(self, request, context):
+        """Notes that the operator's words were proven to give these shares. The daemon never sees the words.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +163,21 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.Reinstate,
                     request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.SerializeToString,
+            ),
+            'ExportLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportLog,
+                    request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogResponse.SerializeToString,
+            ),
+            'ListRecoveryData': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListRecoveryData,
+                    request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataResponse.SerializeToString,
+            ),
+            'NoteBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteBackup,
+                    request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -265,6 +316,87 @@ class OperatorService:
             '/strongroom.api.operator.v1.OperatorService/Reinstate',
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateRequest.SerializeToString,
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ReinstateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/strongroom.api.operator.v1.OperatorService/ExportLog',
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogRequest.SerializeToString,
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ExportLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRecoveryData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/strongroom.api.operator.v1.OperatorService/ListRecoveryData',
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataRequest.SerializeToString,
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.ListRecoveryDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.operator.v1.OperatorService/NoteBackup',
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.SerializeToString,
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,244 @@
+"""`export-log`, `backup verify` and `recover`: what an operator does so that a lost disk loses nothing.
+
+The first two work whether the daemon runs or not: the folder's lock says which. The words are typed into the command
+and never go to the daemon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from strongroom.api.operator.v1 import operator_service_pb2 as pb
+from strongroom.crypto.errors import InvalidScalar
+from strongroom.crypto.sealed import Cost
+from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.ledger import codec
+from strongroom.ledger.records import VaultRecord
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
+from strongroom.protocol.backup import ShareNotRecovered, prove_backup
+from strongroom_signer.backups import Backups
+from strongroom_signer.clock import Clock
+from strongroom_signer.config import BadConfig, load_config
+from strongroom_signer.daemon import NotEnrolled
+from strongroom_signer.enrolment import DATABASE_FILE
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.log_export import export, write_export
+from strongroom_signer.operator_commands import operator_stub
+from strongroom_signer.process import FolderInUse, FolderLock
+from strongroom_signer.restore import Recovered, parse_head, recover
+from strongroom_signer.seed_words import ask_words
+from strongroom_signer.store import Store
+
+__all__ = ["BackupNotGood", "add", "backup_verify", "export_log", "recover_signer"]
+
+STREAM_TIMEOUT_S = 3_600.0
+
+
+class BackupNotGood(StrongroomError):
+    """The words do not give this signer's shares: they are another sheet's, or it has newer words."""
+
+    reason = "BACKUP_NOT_GOOD"
+    kind = Kind.FAILED_PRECONDITION
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    words = "an open pipe that gives the words, not the terminal"
+    exported = command("export-log", "write the log and the recovery data to one file; for recovery and auditors")
+    exported.add_argument("file", type=Path, help="the file to make; one that is there is never overwritten")
+    backup = command("backup", "prove that the words on paper give this signer's shares")
+    backup.add_argument("action", choices=["verify"], help="asks for the words and checks every vault")
+    backup.add_argument("--words-fd", type=int, metavar="FD", help=words)
+    again = command("recover", "make a lost signer again from its words and an exported log", passphrase=True)
+    again.add_argument("--name", required=True, help="the signer's name in the charter")
+    again.add_argument("--log", type=Path, required=True, help="what another signer's `export-log` wrote")
+    again.add_argument("--fingerprint", help="the log id, as for `enrol`; asked for when left out")
+    again.add_argument(
+        "--head", metavar="SIZE:ROOT", help="a recent head, as at least two others read it to you; asked for as well"
+    )
+    again.add_argument("--words-fd", type=int, metavar="FD", help=words)
+
+
+# --- export-log ------------------------------------------------------------------------------------------------------
+
+
+def export_log(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Export from the stopped signer's database, or through the running daemon."""
+    with _stopped(options.data) as store:
+        pieces = _pieces_of_daemon(options.data) if store is None else export(store, _pinned(store))
+        size = write_export(options.file, pieces)
+    return {"file": str(options.file), "bytes": size}, f"Wrote {size} bytes to {options.file}."
+
+
+def _pieces_of_daemon(folder: Path) -> Iterator[bytes]:
+    with operator_stub(_socket(folder)) as stub:
+        for piece in stub.ExportLog(pb.ExportLogRequest(), timeout=STREAM_TIMEOUT_S):
+            yield piece.data
+
+
+# --- backup verify ---------------------------------------------------------------------------------------------------
+
+
+def backup_verify(
+    options: argparse.Namespace, *, clock: Clock, random: Callable[[int], bytes]
+) -> tuple[dict[str, Any], str]:
+    """Ask for the words and prove them against every vault that this signer holds a share of.
+
+    Raises:
+        BackupNotGood: the words are not this signer's, or do not give a share; what they do give is noted all the same.
+    """
+    with _host_key(options.words_fd) as host, _stopped(options.data) as store:
+        if store is None:
+            with operator_stub(_socket(options.data)) as stub:
+                known = stub.GetStatus(pb.GetStatusRequest(), timeout=STREAM_TIMEOUT_S).host_keys
+                _require_known(host, known)
+                answers = stub.ListRecoveryData(pb.ListRecoveryDataRequest(), timeout=STREAM_TIMEOUT_S)
+                vaults = ((codec.decode(VaultRecord, one.vault), one.recovery) for one in answers)
+                proven, problems = _prove(host, vaults, random)
+                notes = [pb.BackupNote(vault=vault, epoch=epoch) for vault, epoch in proven]
+                stub.NoteBackup(pb.NoteBackupRequest(notes=notes), timeout=STREAM_TIMEOUT_S)
+        else:
+            _require_known(host, [store.identity().host_key])
+            backups = Backups(LogCopy(store, _pinned(store)), store.identity().name, clock)
+            proven, problems = _prove(host, backups.with_recovery_data(), random)
+            backups.note(proven)
+    if problems:
+        raise BackupNotGood("; ".join(problems))
+    return _proven_facts(proven)
+
+
+def _prove(
+    host: SecretScalar, vaults: Iterator[tuple[VaultRecord, bytes]], random: Callable[[int], bytes]
+) -> tuple[list[tuple[str, int]], list[str]]:
+    proven: list[tuple[str, int]] = []
+    problems: list[str] = []
+    for vault, recovery in vaults:
+        try:
+            prove_backup(host, vault, recovery, random=random)
+        except ShareNotRecovered as error:
+            problems.append(error.message)
+        else:
+            proven.append((vault.name, vault.epoch))
+    return proven, problems
+
+
+def _require_known(host: SecretScalar, known: Any) -> None:
+    if host.public() not in known:
+        raise BackupNotGood("these are 24 good words, but not this signer's: take the right sheet")
+
+
+def _proven_facts(proven: list[tuple[str, int]]) -> tuple[dict[str, Any], str]:
+    facts = {"verified": [{"vault": vault, "epoch": epoch} for vault, epoch in proven]}
+    if not proven:
+        return facts, "The words are this signer's. It holds no share yet: verify again when it does."
+    lines = [f"  {vault}, epoch {epoch}" for vault, epoch in proven]
+    return facts, "\n".join(["The words give this signer's share of:", *lines])
+
+
+# --- recover ---------------------------------------------------------------------------------------------------------
+
+
+def recover_signer(
+    options: argparse.Namespace, passphrase: SecretBytes, *, cost: Cost, clock: Clock, random: Callable[[int], bytes]
+) -> tuple[dict[str, Any], str]:
+    """Make a signer again."""
+    log_id = _log_id(options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: "))
+    head = parse_head(options.head or _asked("Recent head SIZE:ROOT, as others read it to you: "))
+    with options.log.open("rb") as exported, _host_key(options.words_fd) as host:
+        found = recover(
+            options.data,
+            options.name,
+            host=host,
+            exported=exported,
+            log_id=log_id,
+            head=head,
+            passphrase=passphrase,
+            cost=cost,
+            now_ms=clock.wall_ms(),
+            random=random,
+        )
+    facts = {
+        "name": found.name,
+        "card": str(found.card),
+        "size": found.size,
+        "final_size": found.final_size,
+        "shares": [{"vault": vault, "epoch": epoch} for vault, epoch in found.shares],
+        "without": list(found.without),
+    }
+    return facts, _recovered_text(found)
+
+
+def _recovered_text(found: Recovered) -> str:
+    shares = ", ".join(f"{vault} (epoch {epoch})" for vault, epoch in found.shares) or "none"
+    lines = [
+        f"{found.name} is here again: {found.size} entries replayed, {found.final_size} of them final.",
+        f"  shares          {shares}",
+    ]
+    if found.without:
+        lines.append(f"  not from these words: {', '.join(found.without)} (another sheet of this signer, or repair)")
+    lines += [
+        f"Hand {found.card} to the administrators: its vote and link keys are new, and count for nothing until an",
+        "order admits them. When its certificate comes back, run `enrol` and `run`. Never start the old folder again.",
+    ]
+    return "\n".join(lines)
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _stopped(folder: Path) -> Iterator[Store | None]:
+    """The database of a signer that is stopped; None when its daemon runs."""
+    try:
+        lock = FolderLock(folder)
+    except FolderInUse:
+        yield None
+        return
+    with lock:
+        store = Store.open(folder / DATABASE_FILE)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _pinned(store: Store) -> LogId:
+    pin = store.pin()
+    if pin is None:
+        raise NotEnrolled("this signer belongs to no log yet: run `strongroom-signer enrol`")
+    return LogId(pin.log_id)
+
+
+def _socket(folder: Path) -> Path:
+    return folder / load_config(folder).operator_socket
+
+
+@contextmanager
+def _host_key(descriptor: int | None) -> Iterator[SecretScalar]:
+    with ask_words(descriptor=descriptor) as secret:
+        try:
+            host = SecretScalar.from_bytes(secret.view())
+        except InvalidScalar:
+            raise BackupNotGood("no signer was ever made with these words") from None
+    with host:
+        yield host
+
+
+def _asked(question: str) -> str:
+    if not sys.stdin.isatty():
+        raise BadConfig("give --fingerprint and --head: what you compared with the other operators")
+    return input(question)
+
+
+def _log_id(typed: str) -> LogId:
+    digits = re.sub(r"[\s:-]", "", typed).lower()
+    if re.fullmatch(r"[0-9a-f]{64}", digits) is None:
+        raise BadConfig("a charter's fingerprint is 64 hex digits")
+    return LogId(bytes.fromhex(digits))

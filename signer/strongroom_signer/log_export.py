@@ -1,0 +1,83 @@
+"""The exported log of this signer: everything certified, and the recovery data beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
+from strongroom.wire.log_export import LogExportWriter
+from strongroom_signer.store import Store
+
+__all__ = ["ExportBroken", "NothingToExport", "export", "write_export"]
+
+
+class NothingToExport(StrongroomError):
+    """This signer holds no certified entry yet."""
+
+    reason = "NOTHING_TO_EXPORT"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class ExportBroken(StrongroomError):
+    """The log went another way while it was exported, and nothing was kept; export it again."""
+
+    reason = "LOG_EXPORT_BROKEN"
+    kind = Kind.ABORTED
+
+
+def export(store: Store, log_id: LogId) -> Iterator[bytes]:
+    """The exported log, in pieces of one batch each; the store may be written between them.
+
+    It reaches the newest certificate. Recovery data of entries beyond that is in it as well, and harms nothing.
+
+    Raises:
+        NothingToExport: there is no certified entry.
+        ExportBroken: a change of the term took entries back meanwhile.
+        StoreFailed: the database is damaged.
+    """
+    end = store.certified_size()
+    if end == 0:
+        raise NothingToExport("no entry is certified here yet: there is no log to export")
+    certificate = store.certificate(end)
+    writer = LogExportWriter(log_id)
+    yield writer.begin()
+    size = 0
+    while size < end:
+        border = store.batch_at(size)
+        if border is None or border[0] != size or border[1] > end:
+            raise ExportBroken("the log went another way while it was exported: export it again")
+        size = border[1]
+        yield writer.batch(border[0], store.entries(*border), store.certificate(size) or b"")
+    if store.certificate(end) != certificate:
+        raise ExportBroken("the newest certificate changed while the log was exported: export it again")
+    bodies = (store.recovery(one) for one in store.recovery_hashes())
+    yield from writer.recovery([one for one in bodies if one is not None])
+    yield writer.end()
+
+
+def write_export(file: Path, pieces: Iterable[bytes]) -> int:
+    """Write an export to a new file, which appears only when it is whole; returns its bytes.
+
+    Raises:
+        FileExistsError: there is a file of that name.
+        OSError: the disk is full, or cannot be written.
+    """
+    if file.exists():
+        raise FileExistsError(17, "there is a file of that name already", str(file))
+    temporary = file.with_name(f".{file.name}.new")
+    size = 0
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            for piece in pieces:
+                stream.write(piece)
+                size += len(piece)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return size

@@ -1,0 +1,371 @@
+"""`recover`: the words on paper and an exported log make a signer's shares again, on an empty machine.
+
+The host key comes from the words, everything about the log from the file, and both are believed only as far as they are
+proven: the file by replaying every entry, by its certificates, and by a head that the operator compared with others.
+Vote, witness, storage and TLS keys are new. A vote key that came back from a backup could vote a second time; this one
+counts for nothing until an order admits it.
+
+Order of the files: whatever an interrupted `recover` leaves behind is refused, never completed. The pin comes last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from strongroom.crypto.sealed import Cost
+from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.ledger import codec
+from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.messages import Certificate, Entry, Genesis
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import LogId
+from strongroom.protocol.backup import recovered_share
+from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
+from strongroom.wire import cards
+from strongroom.wire.log_export import MAX_CERTIFICATE_BYTES, ExportedBatch, LogExportReader
+from strongroom_signer.enrolment import CARD_FILE, DATABASE_FILE, require_empty, require_name
+from strongroom_signer.keys import SEALED_FILE, SignerKeys, create_keys
+from strongroom_signer.process import FolderLock, write_private
+from strongroom_signer.recovery import RecoveryBook
+from strongroom_signer.shares import Shares
+from strongroom_signer.store import Pin, Store
+from strongroom_signer.tls import KEY_FILE, create_tls_key
+
+__all__ = ["PinnedHead", "Recovered", "RecoveryRefused", "parse_head", "recover"]
+
+_HEAD: Final = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})")
+_BATCHES_AT_ONCE: Final = 32
+_BYTES_AT_ONCE: Final = 4 << 20
+
+
+class RecoveryRefused(StrongroomError):
+    """The words, the exported log and what the operator typed do not belong together; nothing was recovered."""
+
+    reason = "RECOVERY_REFUSED"
+    kind = Kind.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedHead:
+    """A head that the operator compared with other operators: the log must hold it. The root is 32 bytes."""
+
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What came back.
+
+    Attributes:
+        name: The signer's name.
+        card: Path of the new card.
+        size: Entries of the replayed log.
+        final_size: How many of them are final.
+        shares: Vault and epoch of each share that is here again.
+        without: Vaults that count this signer among their holders, but under another host key: another sheet's.
+    """
+
+    name: str
+    card: Path
+    size: int
+    final_size: int
+    shares: tuple[tuple[str, int], ...]
+    without: tuple[str, ...]
+
+
+def parse_head(text: str) -> PinnedHead:
+    """Read `SIZE:ROOT` as `status` shows it; spaces and capitals are taken.
+
+    Raises:
+        RecoveryRefused: it is not of that form.
+    """
+    match = _HEAD.fullmatch(re.sub(r"\s", "", text).lower())
+    if match is None:
+        raise RecoveryRefused("a head is SIZE:ROOT, as another signer's `status` shows it, the root with 64 hex digits")
+    return PinnedHead(size=int(match.group(1)), root=bytes.fromhex(match.group(2)))
+
+
+def recover(
+    folder: Path,
+    name: str,
+    *,
+    host: SecretScalar,
+    exported: BinaryIO,
+    log_id: LogId,
+    head: PinnedHead,
+    passphrase: SecretBytes,
+    cost: Cost,
+    now_ms: int,
+    random: Callable[[int], bytes],
+) -> Recovered:
+    """Make the signer again in an empty folder.
+
+    Args:
+        folder: The new data folder.
+        name: The signer's name.
+        host: The host secret from the words; wiped at the end.
+        exported: The exported log, opened for reading.
+        log_id: The fingerprint as the operator compared it.
+        head: A recent head as the operator compared it.
+        passphrase: Opens the new `signer.sealed`.
+        cost: What one guess of the passphrase costs.
+        now_ms: The time of the pin.
+        random: Keys and salts.
+
+    Raises:
+        RecoveryRefused: words, file, fingerprint and head do not belong together.
+        LogExportInvalid: the file is no whole exported log.
+        ShareNotRecovered: the recovery data does not give a share that the log says this host key has.
+        BadName, AlreadyInitialised: as for `init`.
+    """
+    require_name(name)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FolderLock(folder), host:
+        require_empty(folder)
+        reader = LogExportReader(exported.read)
+        if reader.log_id != log_id:
+            raise RecoveryRefused(
+                f"the file holds the log {reader.log_id.hex()}, not the one whose fingerprint you typed: compare again"
+            )
+
+        def make_keys(store: Store) -> SignerKeys:
+            return create_keys(folder, store, name, passphrase, host=host, cost=cost, random=random)
+
+        try:
+            return _made(
+                folder,
+                name,
+                host=host,
+                reader=reader,
+                head=head,
+                make_keys=make_keys,
+                now_ms=now_ms,
+                random=random,
+            )
+        except BaseException:
+            # Nothing of a signer was here before. A kill in between leaves files, which the next `recover` refuses.
+            for file in (SEALED_FILE, CARD_FILE, KEY_FILE, *(DATABASE_FILE + end for end in ("", "-wal", "-shm"))):
+                (folder / file).unlink(missing_ok=True)
+            raise
+
+
+def _made(
+    folder: Path,
+    name: str,
+    *,
+    host: SecretScalar,
+    reader: LogExportReader,
+    head: PinnedHead,
+    make_keys: Callable[[Store], SignerKeys],
+    now_ms: int,
+    random: Callable[[int], bytes],
+) -> Recovered:
+    store = Store.create(folder / DATABASE_FILE)
+    try:
+        replay = _Replay(store, reader.log_id)
+        bodies = replay.take_all(reader)
+        replay.require_head(head)
+        charter = _genesis_charter(store)
+        _require_own_words(replay.replica.state(), name, host)
+        _keep_recovery_data(store, replay.replica.state(), bodies)
+        request = create_tls_key(folder, name)
+        keys = make_keys(store)
+        try:
+            shares, without = _put_shares(store, keys, replay.final(), name, random)
+            card = cards.make_signer_card(
+                name,
+                host=keys.host,
+                vote=keys.vote,
+                witness=keys.witness,
+                certificate_request=request,
+                aux32=random(32),
+            )
+        finally:
+            keys.wipe()
+        write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
+        _pin(store, Pin(log_id=reader.log_id, charter=charter, since_ms=now_ms))
+    finally:
+        store.close()
+    return Recovered(
+        name=name,
+        card=folder / CARD_FILE,
+        size=replay.replica.size,
+        final_size=replay.replica.folded_size,
+        shares=shares,
+        without=without,
+    )
+
+
+class _Replay:
+    """Judges every entry anew and stores it; what certificates make final is folded."""
+
+    def __init__(self, store: Store, log_id: LogId) -> None:
+        self._store = store
+        self._log_id = log_id
+        self.replica = Replica(store, log_id=log_id)
+        self._waiting: list[tuple[ExportedBatch, Preview, Certificate | None]] = []
+        self._certified = 0
+        self._final = 0
+
+    def take_all(self, reader: LogExportReader) -> list[bytes]:
+        """Replay the whole file; returns the recovery data in it.
+
+        Raises:
+            LogExportInvalid, RecoveryRefused: it is not a whole log that certificates vouch for.
+        """
+        bodies: list[bytes] = []
+        for part in reader:
+            if isinstance(part, ExportedBatch):
+                self._take(part)
+            else:
+                bodies.append(part.data)
+        self._flush()
+        if not self.replica.size or self._certified != self.replica.size:
+            raise RecoveryRefused(
+                f"the file's last {self.replica.size - self._certified} entries stand under no certificate: it is not "
+                "what `export-log` writes"
+            )
+        return bodies
+
+    def require_head(self, head: PinnedHead) -> None:
+        """Hold the log against the head that the operator compared.
+
+        Raises:
+            RecoveryRefused: the file is too old, or another history.
+        """
+        if head.size > self.replica.size:
+            raise RecoveryRefused(
+                f"the file ends after {self.replica.size} entries, before the head at {head.size} that you compared: "
+                "it is an old one; have the log exported again"
+            )
+        if self.replica.root_at(head.size) != head.root:
+            raise RecoveryRefused(
+                f"the file holds another history: its first {head.size} entries do not give the root that you compared"
+            )
+
+    def final(self) -> State:
+        """The state after everything final."""
+        return self.replica.state(self.replica.folded_size)
+
+    def _take(self, batch: ExportedBatch) -> None:
+        try:
+            preview = self.replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
+        except (NotCanonical, Refused) as error:
+            entry = error.facts.get("entry", str(batch.first_index))
+            raise RecoveryRefused(f"entry {entry} of the file is none that this log takes: {error.message}") from error
+        self.replica.push(preview)
+        certificate = self._verified(batch, preview) if batch.certificate else None
+        if certificate is not None:
+            self._certified = preview.size
+            self._final = max(self._final, final_size(certificate))
+        self._waiting.append((batch, preview, certificate))
+        waiting_bytes = sum(len(entry) for one, _, _ in self._waiting for entry in one.entries)
+        if len(self._waiting) >= _BATCHES_AT_ONCE or waiting_bytes >= _BYTES_AT_ONCE:
+            self._flush()
+
+    def _verified(self, batch: ExportedBatch, preview: Preview) -> Certificate:
+        try:
+            certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
+            charter = self.replica.state().charter
+            verify_certificate(
+                certificate,
+                log_id=self._log_id,
+                vote_keys={signer.name: signer.vote_key for signer in charter.signers},
+                witness_quorum=charter.witness_quorum,
+            )
+        except (NotCanonical, BadCertificate) as error:
+            raise RecoveryRefused(f"the certificate at {batch.size} does not hold: {error.message}") from error
+        head = certificate.head
+        if (head.size, head.root, head.state_digest) != (preview.size, preview.root, preview.state_digest):
+            raise RecoveryRefused(f"the certificate at {batch.size} is for another log than the file's entries")
+        return certificate
+
+    def _flush(self) -> None:
+        """One commit of what is waiting, folded as far as certificates make it final."""
+        borders = [border for border in self.replica.batch_borders() if border <= self._final]
+        final = max(borders, default=self.replica.folded_size)
+        folded = self.replica.fold(final) if final > self.replica.folded_size else {}
+        with self._store.commit() as write:
+            for batch, preview, certificate in self._waiting:
+                write.add_batch(batch.first_index, batch.entries, preview.root, preview.state_digest)
+                if certificate is not None:
+                    write.put_certificate(preview.size, certificate.head.term, batch.certificate)
+            if folded:
+                write.put_state(folded)
+        if folded:
+            self.replica.folded(final)
+        self._waiting.clear()
+
+
+def _genesis_charter(store: Store) -> bytes:
+    """The charter that the log began with, which the replay has held against the fingerprint."""
+    (data,) = store.entries(0, 1)
+    body = codec.decode(Entry, data).body
+    if not isinstance(body, Genesis):
+        raise RecoveryRefused("the file's first entry is no genesis")
+    return body.charter
+
+
+def _require_own_words(state: State, name: str, host: SecretScalar) -> None:
+    """Whether the words are this signer's, of now or of a vault that still counts on them.
+
+    Raises:
+        RecoveryRefused: they are another's, or of a time that is over.
+    """
+    public = host.public()
+    owners = {signer.name for signer in state.charter.signers if signer.host_key == public}
+    for vault in state.vaults():
+        owners |= {holder for holder, key in zip(vault.signers, vault.host_keys, strict=True) if key == public}
+    if name in owners:
+        return
+    if owners:
+        raise RecoveryRefused(
+            f"these are the words of signer {', '.join(sorted(owners))}, not of {name}: take its sheet"
+        )
+    raise RecoveryRefused(
+        f"no signer of this log has these words: they are of another organisation, or {name} has newer ones since "
+        "its words were replaced"
+    )
+
+
+def _pin(store: Store, pin: Pin) -> None:
+    """The last thing that is written: without it the folder holds no signer that runs."""
+    with store.commit() as write:
+        write.set_pin(pin)
+
+
+def _keep_recovery_data(store: Store, state: State, bodies: list[bytes]) -> None:
+    book = RecoveryBook(store)
+    wanted = book.lacking(state)
+    found = book.checked(wanted, bodies)
+    with store.commit() as write:
+        book.add(write, found)
+
+
+def _put_shares(
+    store: Store, keys: SignerKeys, state: State, name: str, random: Callable[[int], bytes]
+) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
+    """Recover and seal the share of every final vault; the others' come when they are final."""
+    shares = Shares(store, keys.storage, random=random)
+    found: list[tuple[str, int]] = []
+    without: list[str] = []
+    with store.commit() as write:
+        for vault in state.vaults():
+            if name not in vault.signers:
+                continue
+            data = store.recovery(vault.recovery_hash)
+            if keys.host.public() not in vault.host_keys or data is None:
+                without.append(vault.name)
+                continue
+            with recovered_share(keys.host, vault, data) as share:
+                shares.put(write, vault.name, vault.epoch, share)
+            found.append((vault.name, vault.epoch))
+    return tuple(found), tuple(without)
