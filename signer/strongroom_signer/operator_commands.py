@@ -17,6 +17,7 @@ from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import time_text
+from strongroom_signer.metrics import prometheus_text
 from strongroom_signer.operator import BadRequest, socket_address
 
 __all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "operator_stub", "parse_hand_in"]
@@ -48,7 +49,8 @@ class BadHandInFile(StrongroomError):
 
 def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
-    command("status", "what the running signer holds, votes for, and lacks")
+    status = command("status", "what the running signer holds, votes for, and lacks")
+    status.add_argument("--prometheus", action="store_true", help="write metrics in Prometheus' text format instead")
     freeze = command("freeze", "stop this signer's shares at once, daemon or not, and ask for a freeze in the ledger")
     freeze.add_argument("--vault", default="", help="one vault; all vaults when left out")
     freeze.add_argument("--why", required=True, help="the reason, for everybody to read")
@@ -95,7 +97,7 @@ def operator_stub(socket: Path) -> Iterator[pb_grpc.OperatorServiceStub]:
             os.close(folder)
 
 
-def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     status = stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
     facts = {
         "signer": status.signer,
@@ -168,7 +170,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, _: argparse.Namespace) -> tuple[d
         "free_disk_bytes": status.free_disk_bytes,
         "version": status.version,
     }
-    return facts, _status_text(status)
+    return facts, prometheus_text(facts) if options.prometheus else _status_text(status)
 
 
 def _head(status: pb.GetStatusResponse) -> str:

@@ -26,6 +26,10 @@ from strongroom_signer.main import run
 from strongroom_signer.store import Store
 
 
+STOLEN = "on paper: backups lie in more places than machines, and are stolen more easily"
+SWAPPED = "on paper: whoever hands over the files of a recovery decides which history the new machine believes"
+
+
 def words(name: str) -> list[str]:
     return list(words_of(SecretBytes(builder.seed(f"{name} host"))))
 
@@ -154,6 +158,7 @@ def test_vote_witness_and_link_keys_are_new_and_only_the_host_key_is_not(cluster
         ({"head": "7"}, "SIZE:ROOT"),
     ],
 )
+@pytest.mark.attack(line="machine", title="a signer recovered from words, a log or a head of others", origin=SWAPPED)
 def test_what_does_not_belong_together_leaves_nothing(person: Person, parts: dict[str, Any], why: str) -> None:
     person.recover(**parts)
     assert person.code in (2, 4)
@@ -232,6 +237,7 @@ def with_forged_recovery_data(batches: list[ExportedBatch], bodies: list[bytes])
         (with_forged_recovery_data, "RECOVERY_DATA_MISSING"),
     ],
 )
+@pytest.mark.attack(line="machine", title="an exported log edited before a signer recovers from it", origin=SWAPPED)
 def test_a_file_that_somebody_edited_is_refused(person: Person, tmp_path: Path, change: Any, why: str) -> None:
     (tmp_path / "edited").write_bytes(edited(tmp_path / "log", change))
     person.recover(log=tmp_path / "edited")
@@ -239,6 +245,7 @@ def test_a_file_that_somebody_edited_is_refused(person: Person, tmp_path: Path, 
     assert why in person.err
 
 
+@pytest.mark.attack(line="machine", title="an old export handed to a recovering signer as the newest", origin=SWAPPED)
 def test_an_export_from_before_the_compared_head_is_refused(person: Person, cluster: Cluster, tmp_path: Path) -> None:
     cluster.tick(3)
     cluster.deliver()
@@ -259,6 +266,7 @@ def _folder(path: Path) -> Path:
     return path
 
 
+@pytest.mark.attack(line="machine", title="an exported log stolen without the words", origin=STOLEN)
 def test_an_export_alone_gives_no_share_to_anybody(person: Person, tmp_path: Path) -> None:
     with (tmp_path / "log").open("rb") as stream:
         bodies = [part.data for part in LogExportReader(stream.read) if isinstance(part, ExportedRecovery)]

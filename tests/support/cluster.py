@@ -232,7 +232,9 @@ class Cluster:
 
     def signer_status(self, name: str) -> dict[str, Any]:
         """What the running signer tells its operator over its socket."""
-        facts, _ = ask(Namespace(command="status"), self.deployment.signer_folder(name) / "operator.sock")
+        facts, _ = ask(
+            Namespace(command="status", prometheus=False), self.deployment.signer_folder(name) / "operator.sock"
+        )
         return facts
 
     def audit(self) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""A signer's disk is lost: its words and the log of another signer give the same shares back, with real processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actor import until
+from cluster import VAULT, Cluster, funded, running
+from strongroom.wire.cards import parse_card
+from strongroom_client.demo.processes import DaemonFailed, program, run_with_words
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running(funded(), "recover") as cluster:
+        cluster.start(node=False)
+        yield cluster
+
+
+def words_of(cluster: Cluster, name: str) -> str:
+    return cluster.deployment.sheet(name).read_text().strip()
+
+
+def with_words(cluster: Cluster, name: str, command: str, *arguments: str, words: str = "") -> Any:
+    """Run a command of a signer that asks for words."""
+    line = [program("strongroom-signer"), command, *arguments, "--json"]
+    return json.loads(run_with_words(line, words or words_of(cluster, name)))
+
+
+def data(cluster: Cluster, name: str) -> tuple[str, str]:
+    return "--data", str(cluster.deployment.signer_folder(name))
+
+
+async def test_words_are_proven_against_a_running_signer_and_it_stops_reminding(cluster: Cluster) -> None:
+    daemon = cluster.signer("west")
+    await until(lambda: reminded(cluster))
+    (vault,) = cluster.signer_status("west")["vaults"]
+    assert (vault["has_share"], vault["backup_verified"]) == (True, False)
+    with pytest.raises(DaemonFailed, match="not this signer's"):
+        with_words(cluster, "west", "backup", "verify", *data(cluster, "west"), words=words_of(cluster, "south"))
+    done = with_words(cluster, "west", "backup", "verify", *data(cluster, "west"))
+    assert done == {"verified": [{"vault": VAULT, "epoch": 1}]}
+    (vault,) = cluster.signer_status("west")["vaults"]
+    assert vault["backup_verified"] is True
+    log = daemon.log_file.read_text()
+    assert not [word for word in words_of(cluster, "west").split() if f" {word} " in log]
+    metrics = cluster.signer_command("west", "status", "--prometheus").stdout
+    assert "strongroom_signer_backups_unverified 0" in metrics
+
+
+async def reminded(cluster: Cluster) -> bool:
+    return "backup.unverified" in cluster.signer("west").log_file.read_text()
+
+
+async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vote(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    old = cluster.deployment.signer_folder("north")
+    old_card = parse_card((old / "card.json").read_text())
+    # A running signer exports, and says which head is final.
+    exported = tmp_path / "log"
+    done = cluster.signer_command("south", "export-log", str(exported))
+    assert done.returncode == 0, done.stderr
+    head = cluster.signer_status("south")["head"]
+    cluster.signer("north").kill()
+    shutil.rmtree(old)
+
+    arguments = ["--name", "north", "--log", str(exported), "--head", head]
+    arguments += ["--fingerprint", cluster.deployment.log_id.hex()]
+    arguments += ["--passphrase-file", str(cluster.deployment.passphrase_file)]
+    with pytest.raises(DaemonFailed, match="words of signer west"):
+        with_words(cluster, "north", "recover", *arguments, *data(cluster, "north"), words=words_of(cluster, "west"))
+    found = with_words(cluster, "north", "recover", *arguments, *data(cluster, "north"))
+    assert found["shares"] == [{"vault": VAULT, "epoch": 1}]
+    card = parse_card((old / "card.json").read_text())
+    assert card.keys["host"] == old_card.keys["host"]
+    assert card.keys["vote"] != old_card.keys["vote"]
