@@ -7,7 +7,6 @@ and never go to the daemon.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,7 +148,7 @@ def recover_signer(
     options: argparse.Namespace, passphrase: SecretBytes, *, cost: Cost, clock: Clock, random: Callable[[int], bytes]
 ) -> tuple[dict[str, Any], str]:
     """Make a signer again."""
-    log_id = _log_id(options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: "))
+    fingerprint = options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: ")
     head = parse_head(options.head or _asked("Recent head SIZE:ROOT, as others read it to you: "))
     with options.log.open("rb") as exported, _host_key(options.words_fd) as host:
         found = recover(
@@ -157,7 +156,7 @@ def recover_signer(
             options.name,
             host=host,
             exported=exported,
-            log_id=log_id,
+            fingerprint=fingerprint,
             head=head,
             passphrase=passphrase,
             cost=cost,
@@ -235,10 +234,3 @@ def _asked(question: str) -> str:
     if not sys.stdin.isatty():
         raise BadConfig("give --fingerprint and --head: what you compared with the other operators")
     return input(question)
-
-
-def _log_id(typed: str) -> LogId:
-    digits = re.sub(r"[\s:-]", "", typed).lower()
-    if re.fullmatch(r"[0-9a-f]{64}", digits) is None:
-        raise BadConfig("a charter's fingerprint is 64 hex digits")
-    return LogId(bytes.fromhex(digits))

@@ -25,6 +25,7 @@ from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
 from strongroom.protocol.backup import recovered_share
 from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
@@ -99,7 +100,7 @@ def recover(
     *,
     host: SecretScalar,
     exported: BinaryIO,
-    log_id: LogId,
+    fingerprint: str,
     head: PinnedHead,
     passphrase: SecretBytes,
     cost: Cost,
@@ -113,7 +114,7 @@ def recover(
         name: The signer's name.
         host: The host secret from the words; wiped at the end.
         exported: The exported log, opened for reading.
-        log_id: The fingerprint as the operator compared it.
+        fingerprint: The charter's, as the operator compared and typed it.
         head: A recent head as the operator compared it.
         passphrase: Opens the new `signer.sealed`.
         cost: What one guess of the passphrase costs.
@@ -131,7 +132,7 @@ def recover(
     with FolderLock(folder), host:
         require_empty(folder)
         reader = LogExportReader(exported.read)
-        if reader.log_id != log_id:
+        if not is_fingerprint(fingerprint, Compared.CHARTER, reader.log_id):
             raise RecoveryRefused(
                 f"the file holds the log {reader.log_id.hex()}, not the one whose fingerprint you typed: compare again"
             )

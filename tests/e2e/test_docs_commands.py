@@ -187,14 +187,27 @@ def test_the_guide_for_operators(live: Cluster, tmp_path: Path) -> None:
             (freeze,) = live.signer_status("north")["local_freezes"]
             return str(freeze["id"] if isinstance(freeze, dict) else freeze)
 
+        def exported_by_south() -> str:
+            file = tmp_path / "log-of-south"
+            done = live.signer_command("south", "export-log", str(file))
+            assert done.returncode == 0, done.stderr
+            return file.name
+
         stage.before = {"strongroom-signer enrol": the_signer_of_the_charter}
         stage.words = {
             "coordinator.example:7400": f"127.0.0.1:{live.deployment.port}",
             "reject-9f3c21aa.json": a_rejection,
             "FREEZE_ID": freeze_id,
             "EVIDENCE": "5f" * 32,
+            "south.log": exported_by_south,
         }
+        stage.typed = [
+            (r"Word 1 of 24: ?$", live.deployment.sheet("north").read_text().strip()),
+            (r"Recent head [^\n]*: ?$", lambda _: str(live.signer_status("south")["head"])),
+        ]
         shown = stage.perform("docs/operators.md")
+        assert f"this signer's share of:\n  {VAULT}, epoch" in shown
+        assert "north is here again" in shown
         assert "Stated, and kept." in shown
         assert live.deployment.log_id.hex() in shown
         daemon = stage.daemons[-1]

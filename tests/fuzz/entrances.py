@@ -52,7 +52,6 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.inbox:Inbox.to_raise": "own rows, checked when they were handed in",
     "strongroom_signer.word_life:handed_freeze": "own rows, checked when they were handed in",
     "strongroom_signer.backup_commands:backup_verify": "records that the own daemon sent over its socket",
-    "strongroom_signer.backup_commands:_log_id": "an operator's own command line, 64 hex digits",
     "strongroom_signer.restore:_genesis_charter": "an entry that the replay took",
     "strongroom_signer.operator_commands:_hash_of": "an operator's own command line, 64 hex digits",
     "strongroom_signer.money_path:MoneyPath.load_plan": "an entry of the own log",

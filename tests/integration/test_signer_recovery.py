@@ -25,7 +25,6 @@ from strongroom_signer.log_export import export
 from strongroom_signer.main import run
 from strongroom_signer.store import Store
 
-
 STOLEN = "on paper: backups lie in more places than machines, and are stolen more easily"
 SWAPPED = "on paper: whoever hands over the files of a recovery decides which history the new machine believes"
 

@@ -31,6 +31,8 @@ class Stage:
     folder: Path
     words: dict[str, str | Callable[[], str]] = field(default_factory=dict)
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    typed: list[tuple[str, Answer]] = field(default_factory=list)
+    """More answers, of what only this guide asks."""
     used: set[str] = field(default_factory=set)
     terminals: list[Terminal] = field(default_factory=list)
     daemons: list[Terminal] = field(default_factory=list)
@@ -41,7 +43,9 @@ class Stage:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "COLUMNS": "120"}
+        # Where the tests are of another checkout than the installed one, what is typed is of theirs as well.
+        sources = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "COLUMNS": "120", **sources}
 
     @property
     def answers(self) -> list[tuple[str, Answer]]:
@@ -53,6 +57,7 @@ class Stage:
             (r"fingerprint[^\n]*: ?$", self.cluster.deployment.log_id.hex()),
             (r"\[y/N\]: ?$", "y"),
             *CONFIRMS,
+            *self.typed,
         ]
 
     def put(self, source: Path, name: str) -> None:
