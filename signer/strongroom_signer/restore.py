@@ -19,7 +19,9 @@ from typing import BinaryIO, Final
 from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
+from strongroom.ledger.certification import BadCertificate, final_size, verify_certificate
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate, Entry, Genesis
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
@@ -28,7 +30,6 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
 from strongroom.protocol.backup import recovered_share
-from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
 from strongroom.wire import cards
 from strongroom.wire.log_export import MAX_CERTIFICATE_BYTES, ExportedBatch, LogExportReader
 from strongroom_signer.enrolment import CARD_FILE, DATABASE_FILE, require_empty, require_name
@@ -275,13 +276,9 @@ class _Replay:
     def _verified(self, batch: ExportedBatch, preview: Preview) -> Certificate:
         try:
             certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
-            charter = self.replica.state().charter
-            verify_certificate(
-                certificate,
-                log_id=self._log_id,
-                vote_keys={signer.name: signer.vote_key for signer in charter.signers},
-                witness_quorum=charter.witness_quorum,
-            )
+            # Who certifies a head follows from the state at it, handovers between witness sets included.
+            electorate = Electorate.of(self.replica.state().witnesses)
+            verify_certificate(certificate, log_id=self._log_id, electorate=electorate)
         except (NotCanonical, BadCertificate) as error:
             raise RecoveryRefused(f"the certificate at {batch.size} does not hold: {error.message}") from error
         head = certificate.head

@@ -85,7 +85,7 @@ EXEMPT: Final = {
     # --- one file, made by a command that says no when it is there ---------------------------------------------------
     "signer.log_export:write_export *": "one new file, whole or not there: the command is given again",
     "signer.restore:recover unlink": "what a refused `recover` made; a kill before leaves what the next one refuses",
-    "client.cli.charter:* write_new": "one new file, whole or not there: the command is given again",
+    "client.cli.charter*:* write_new": "one new file, whole or not there: the command is given again",
     "client.cli.pki:* write_new": "new files, each whole or not there: the command is given again, for another folder",
     "client.pki:Authority.create write_new": "the key before its certificate: without both the folder is refused",
     "client.cli.shared_signing:write_hand_in write_new": "one new file, whole or not there, before it is shown",

@@ -11,10 +11,8 @@ from hashlib import sha256
 from typing import Final
 
 from strongroom.crypto import bip340, frost
-from strongroom.crypto.chilldkg_errors import HostSeckeyError, RecoveryDataError
 from strongroom.crypto.errors import SelfCheckFailed
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.share_recovery import share_of
@@ -49,7 +47,7 @@ def recovered_share(host_key: SecretScalar, vault: VaultRecord, recovery: bytes)
         raise ShareNotRecovered(f"{where}: the recovery data is not the one that the log names")
     try:
         share = share_of(host_key, recovery)
-    except (NotCanonical, RecoveryDataError, HostSeckeyError) as error:
+    except StrongroomError as error:
         raise ShareNotRecovered(f"{where}: the recovery data gives no share ({error.message})") from error
     if share.public() != vault.public_shares[vault.host_keys.index(host_key.public())]:
         share.wipe()
