@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 import bench_custody as custody
 import bench_machine
+import lifecycle
 import microbench_frost
 import replay_rate
 from bench_report import Better, Figure, percentile, report, spread, table
@@ -32,7 +33,7 @@ from bench_report import Better, Figure, percentile, report, spread, table
 from actor import COIN, Actor, actors, ready, until
 from strongroom_client.demo.deployment import Deployment
 
-SUITES: Final = ("frost", "replay", "latency", "throughput", "keygen")
+SUITES: Final = ("frost", "replay", "lifecycle", "latency", "throughput", "keygen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,11 @@ class Counts:
     batched: int
     keys: int
     replayed: int
+    vaults: int
 
 
-FULL: Final = Counts(latency=100, one_by_one=600, batched=2_000, keys=5, replayed=6_000)
-QUICK: Final = Counts(latency=15, one_by_one=150, batched=500, keys=1, replayed=1_500)
+FULL: Final = Counts(latency=100, one_by_one=600, batched=2_000, keys=5, replayed=6_000, vaults=lifecycle.VAULTS)
+QUICK: Final = Counts(latency=15, one_by_one=150, batched=500, keys=1, replayed=1_500, vaults=20)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +98,23 @@ def measure_replay(results: Results, counts: Counts) -> None:
     results.add("replay_apply", "replay: apply and digest alone", apply_only, "entries/s", Better.HIGHER, target)
     whole = float(figures["entries_per_s"])
     results.add("replay", "replay: with every signature checked", whole, "entries/s", Better.HIGHER, None)
+
+
+def measure_lifecycle(results: Results, counts: Counts) -> None:
+    """Making, handing on and recovering keys: the pure protocol, all parties one after the other."""
+    rows = lifecycle.run()
+    results.raw["lifecycle"] = rows
+    for row in rows:
+        if row["step"] == lifecycle.ALL:
+            name = row["what"].replace(" ", "_").replace("-", "_")
+            target = 2_000.0 if row["what"].endswith("15-of-21") else None
+            what = f"{row['what']}, every party's work added up"
+            results.add(f"lifecycle_{name}", what, row["ms"], "ms", Better.LOWER, target)
+    together = lifecycle.many(counts.vaults)
+    results.raw["lifecycle_many"] = together
+    for verb in ("generate", "refresh"):
+        what = f"{verb} 2-of-3 for {counts.vaults:,} vaults, one after the other"
+        results.add(f"lifecycle_many_{verb}", what, together[f"{verb}_s"], "s", Better.LOWER, None)
 
 
 # --- with real processes ----------------------------------------------------------------------------------------------
@@ -227,6 +246,8 @@ def _work(counts: Counts, root: Path, suites: set[str]) -> dict[str, Callable[[R
         work["frost"] = measure_frost
     if "replay" in suites:
         work["replay"] = lambda results: measure_replay(results, counts)
+    if "lifecycle" in suites:
+        work["lifecycle"] = lambda results: measure_lifecycle(results, counts)
     if suites & {"latency", "throughput", "keygen"}:
         work["2-of-3"] = lambda results: asyncio.run(measure_three(results, counts, root / "three", suites))
     if "keygen" in suites:

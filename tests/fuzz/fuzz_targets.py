@@ -11,6 +11,7 @@ import fuzz_files
 import fuzz_ledger
 import fuzz_link
 import fuzz_recovery
+import fuzz_redistribution
 import fuzz_rpc
 from fuzz_target import TARGETS
 
@@ -26,5 +27,6 @@ _REGISTERED_BY = (
     fuzz_ledger,
     fuzz_link,
     fuzz_recovery,
+    fuzz_redistribution,
     fuzz_rpc,
 )

@@ -18,7 +18,7 @@ from strongroom.chains.bitcoin import policy
 from strongroom.crypto import sealed
 from strongroom.ledger.handlers import orders as handlers
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol import keygen, signing
+from strongroom.protocol import keygen, redistribution_coordinator, signing
 from strongroom.protocol.voter_state import Alarm
 from strongroom_client import audit_chain, orders
 from strongroom_client.errors import RemoteError
@@ -200,6 +200,8 @@ def thousands(number: int) -> str:
         ("docs/protocol/signing.md", "up to 5 minutes" if standing.PROBATION_MOST_S == 300 else "up to another time"),
         ("docs/protocol/signing.md", f"{nonces.MAX_AGE_MS // 1000} s of life"),
         ("docs/protocol/keygen.md", f"{keygen.SILENCE_MS // 1000} s of silence"),
+        ("docs/protocol/redistribution.md", f"nobody asks for it for {keygen.SILENCE_MS // 1000} s"),
+        ("docs/protocol/redistribution.md", f"is asked again after {redistribution_coordinator.RETRY_MS // 1000} s"),
         ("docs/threat-model.md", f"the nonce is at most {nonces.MAX_AGE_MS // 1000} seconds old"),
         ("docs/threat-model.md", f"within {thousands(policy.CHANGE_INDEX_GAP)} of the highest index used"),
         ("docs/threat-model.md", f"within {alarms.MAX_BATCH_SKEW_MS // 1000} seconds"),
