@@ -35,6 +35,14 @@ TARGETS: Final = {
     "core/strongroom/protocol/voter.py": "strongroom.protocol.voter",
     "core/strongroom/protocol/terms.py": "strongroom.protocol.terms",
     "core/strongroom/protocol/certificates.py": "strongroom.protocol.certificates",
+    # New shares.
+    "core/strongroom/crypto/redistribution.py": "strongroom.crypto.redistribution",
+    "core/strongroom/crypto/redistribution_messages.py": "strongroom.crypto.redistribution_messages",
+    "core/strongroom/protocol/redistribution.py": "strongroom.protocol.redistribution",
+    "core/strongroom/protocol/redistribution_terms.py": "strongroom.protocol.redistribution_terms",
+    "core/strongroom/protocol/redistribution_coordinator.py": "strongroom.protocol.redistribution_coordinator",
+    "core/strongroom/protocol/redistribution_snapshot.py": "strongroom.protocol.redistribution_snapshot",
+    "core/strongroom/protocol/trials.py": "strongroom.protocol.trials",
     # The rules engine, the conflict rule, and what apply checks.
     "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
     "core/strongroom/ledger/judge.py": "strongroom.ledger.judge",

@@ -24,7 +24,7 @@ from strongroom.ledger.key_material import key_hash
 from strongroom.ledger.messages import VaultSignature
 from strongroom.ledger.pae import pae
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol.keygen import SILENCE_MS, Fault
+from strongroom.protocol.keygen import SILENCE_MS, Fault, MadeKey
 from strongroom.protocol.redistribution import made_of, open_dealing
 from strongroom.protocol.redistribution_events import (
     AskDealing,
@@ -47,7 +47,7 @@ from strongroom.protocol.redistribution_events import (
 )
 from strongroom.protocol.redistribution_state import Failure, LeftOut, RedistributionState, progress
 from strongroom.protocol.redistribution_terms import RedistributionTerms
-from strongroom.protocol.trials import TrialFailed, Trials
+from strongroom.protocol.trials import Subset, TrialFailed, Trials
 
 __all__ = ["RETRY_MS", "begin", "progress", "resumed", "step"]
 
@@ -132,7 +132,7 @@ def _problem_with(state: RedistributionState, event: DealingArrived) -> str:
 def _go_on_dealing(state: RedistributionState, now_ms: int) -> _Outcome:
     """Choose the dealings that count, if none are chosen, there are enough, and no more are to be waited for."""
     since = state.enough_since_ms
-    if state.made is not None or since is None or len(state.usable) < state.terms.threshold_before:
+    if state.made is not None or since is None:
         return _fail_if_too_few(state)
     waits = [name for name in state.may_still_deal if name not in state.failures]
     if waits and now_ms - since <= SILENCE_MS:
@@ -211,7 +211,7 @@ def _take_statement(state: RedistributionState, event: StatementArrived) -> _Out
     state = replace(
         state, statements={**state.statements, name: event.signature}, here={**state.here, name: event.now_ms}
     )
-    return _begin_trials(state, event.now_ms)
+    return _begin_trials(state, made, event.now_ms)
 
 
 def _take_dispute(state: RedistributionState, event: Disputed) -> _Outcome:
@@ -230,14 +230,14 @@ def _take_dispute(state: RedistributionState, event: Disputed) -> _Outcome:
 # --- trials ----------------------------------------------------------------------------------------------------------
 
 
-def _begin_trials(state: RedistributionState, now_ms: int) -> _Outcome:
+def _begin_trials(state: RedistributionState, made: MadeKey, now_ms: int) -> _Outcome:
     """When all have stated, have those subsets try whose members all have their shares in memory.
 
     Who stated long ago has dropped its share, and gets the dealings again first.
     """
-    if state.made is None or len(state.statements) < len(state.terms.required):
+    if len(state.statements) < len(state.terms.required):
         return state, ()
-    trials = state.trials or Trials(made=state.made, names=state.terms.signers, subsets=state.terms.subsets)
+    trials = state.trials or Trials(made=made, names=state.terms.signers, subsets=state.terms.subsets)
     idle = [subset for subset in trials.subsets if subset not in trials.signatures and subset not in state.under_way]
     wanted = {name for subset in idle for name in trials.members(subset)}
     gone = tuple(name for name in sorted(wanted) if now_ms - state.here.get(name, now_ms) > SILENCE_MS)
@@ -254,9 +254,14 @@ def _less(here: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
     return {name: since for name, since in here.items() if name not in names}
 
 
+def _trials_under_way(state: RedistributionState, subset: Subset) -> Trials | None:
+    """The trials, if this subset was asked to sign and has not yet."""
+    return state.trials if subset in state.under_way else None
+
+
 def _take_nonce(state: RedistributionState, event: TrialNonceArrived) -> _Outcome:
-    trials = state.trials
-    if trials is None or event.subset not in state.under_way:
+    trials = _trials_under_way(state, event.subset)
+    if trials is None:
         return state, ()
     try:
         taken = trials.with_nonce(event.subset, event.signer, event.nonce)
@@ -270,8 +275,8 @@ def _take_nonce(state: RedistributionState, event: TrialNonceArrived) -> _Outcom
 
 
 def _take_share(state: RedistributionState, event: TrialShareArrived) -> _Outcome:
-    trials = state.trials
-    if trials is None or event.subset not in state.under_way:
+    trials = _trials_under_way(state, event.subset)
+    if trials is None:
         return state, ()
     try:
         trials = trials.with_share(event.subset, event.signer, event.share)
@@ -354,7 +359,7 @@ def _owing_statements(state: RedistributionState) -> tuple[str, ...]:
         tried -= {
             name for subset in trials.subsets if subset not in trials.signatures for name in trials.members(subset)
         }
-    return tuple(name for name in state.terms.required if name not in state.here and name not in tried)
+    return tuple(name for name in state.terms.required if name not in tried)
 
 
 # --- going on after a restart ----------------------------------------------------------------------------------------

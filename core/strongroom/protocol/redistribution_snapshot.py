@@ -17,7 +17,7 @@ from strongroom.ledger.key_material import trial_message
 from strongroom.ledger.messages import Trial, VaultSignature
 from strongroom.ledger.pae import pae
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.protocol.keygen import Fault
+from strongroom.protocol.keygen import Fault, MadeKey
 from strongroom.protocol.redistribution import made_of, open_dealing
 from strongroom.protocol.redistribution_coordinator import resumed
 from strongroom.protocol.redistribution_events import Command
@@ -153,19 +153,19 @@ def _restored(
     if not set(kept.chosen) <= set(state.usable):
         raise SnapshotUnusable("the snapshot has chosen a dealer that did not deal")
     made = made_of(terms, crypto.combine(terms.params, dict(opened[name] for name in kept.chosen)))
-    state = replace(
-        state,
-        chosen=kept.chosen,
+    trials = Trials(
         made=made,
-        statements={one.signer: one.signature for one in kept.statements},
-        trials=Trials(
-            made=made,
-            names=terms.signers,
-            subsets=terms.subsets,
-            signatures={one.signers: one.signature for one in kept.trials},
-        ),
+        names=terms.signers,
+        subsets=terms.subsets,
+        signatures={one.signers: one.signature for one in kept.trials},
     )
-    return _with_verified_words(state)
+    state = replace(
+        state, chosen=kept.chosen, made=made, statements={one.signer: one.signature for one in kept.statements}
+    )
+    _verify_statements(state, made)
+    _verify_trials(trials)
+    # Trials begin when all have stated.
+    return replace(state, trials=trials) if len(state.statements) == len(terms.required) else state
 
 
 def _fault(value: str) -> Fault:
@@ -185,21 +185,17 @@ def _opened(state: RedistributionState, name: str) -> tuple[int, crypto.Dealing]
     return dealer, dealt
 
 
-def _with_verified_words(state: RedistributionState) -> RedistributionState:
-    """Check every statement and every trial signature; without all statements there are no trials."""
-    made, trials = state.made, state.trials
-    if made is None or trials is None:
-        return state
+def _verify_statements(state: RedistributionState, made: MadeKey) -> None:
     for name, signature in state.statements.items():
         body = codec.encode(state.terms.statement(name, made))
         known = name in state.terms.required
         if not known or not ed25519.verify(state.vote_keys.get(name, b""), pae("epoch", body), signature):
             raise SnapshotUnusable(f"the statement of {name} does not verify")
+
+
+def _verify_trials(trials: Trials) -> None:
+    group_key = trials.made.key.commitments[0]
     for subset, signature in trials.signatures.items():
-        message = trial_message(made.recovery_hash, subset)
-        known = subset in trials.subsets
-        if not known or not bip340.verify(made.key.commitments[0][1:], message, signature):
+        message = trial_message(trials.made.recovery_hash, subset)
+        if subset not in trials.subsets or not bip340.verify(group_key[1:], message, signature):
             raise SnapshotUnusable(f"the trial signature of {subset} does not verify")
-    if len(state.statements) < len(state.terms.required):
-        return replace(state, trials=None)
-    return state

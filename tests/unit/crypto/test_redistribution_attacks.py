@@ -341,6 +341,7 @@ OTHER_KEY = sharing(1, 1, "other").group_key
         pytest.param({"encrypted_shares": (*TRANSCRIPT.encrypted_shares[:4], b"\xff" * 32)}, id="shares-large"),
         pytest.param({"receivers": SessionParams(THREE_OF_FIVE.host_keys[::-1], 3)}, id="receivers-swapped"),
         pytest.param({"receivers": SessionParams(THREE_OF_FIVE.host_keys, 6)}, id="receivers-threshold"),
+        pytest.param({"receivers": SessionParams(THREE_OF_FIVE.host_keys, 2)}, id="receivers-lower-threshold"),
     ],
 )
 @pytest.mark.attack(
