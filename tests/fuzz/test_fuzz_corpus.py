@@ -20,6 +20,8 @@ from fuzz_target import NASTY, name_of_seed
 from fuzz_targets import TARGETS
 from run import modules_of_targets, smaller
 
+pytestmark = pytest.mark.slow
+
 CORPUS = Path(__file__).parent / "corpus"
 MAX_INPUT_BYTES = 16_384
 MAX_CORPUS_BYTES = 1_000_000

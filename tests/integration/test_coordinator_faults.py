@@ -24,6 +24,8 @@ from strongroom_coordinator.errors import SignerFailed
 from strongroom_coordinator.link import SignerLink
 from strongroom_signer import requests
 
+pytestmark = pytest.mark.slow
+
 
 def intercept(signer: Any, request: type[Any], answer: Any) -> None:
     """Let `answer(request, honest handler)` answer these requests of a real signer."""

@@ -71,6 +71,8 @@ async def test_same_request_again_changes_nothing(tmp_path: Path) -> None:
 async def test_refused_submission_is_answered_at_the_door(tmp_path: Path) -> None:
     async with started(tmp_path) as site:
         await site.genesis_logged()
+        # A tick follows the genesis, so that it becomes final; then the log rests.
+        await site.until(lambda: site.side.sequencer.final_size > 0)
         size = site.side.sequencer.replica.size
         with pytest.raises(Refused) as caught:
             await site.side.sequencer.submit(site.endorse("alice", Verb.APPROVE, bytes(32)))

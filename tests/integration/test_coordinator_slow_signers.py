@@ -17,6 +17,8 @@ from strongroom_coordinator.link_frames import signed_pb
 from strongroom_signer import link as signer_link
 from strongroom_signer import requests
 
+pytestmark = pytest.mark.slow
+
 
 def silence(monkeypatch: pytest.MonkeyPatch, site: Site, name: str, *kinds: type[Any]) -> None:
     """Requests of these kinds get no answer from a signer."""

@@ -26,6 +26,8 @@ from strongroom_coordinator.storage.evidence import EvidenceRow
 from strongroom_signer import requests
 from strongroom_signer.daemon import Signer
 
+pytestmark = pytest.mark.slow
+
 Answer = Callable[[Any, Any], Any]
 
 

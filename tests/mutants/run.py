@@ -256,7 +256,7 @@ def main() -> int:
         return 0
     session = Session(mutants, options.jobs)
     flags = ["-q", "-s", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    pytest.main([*flags, "-m", "not process and not slow and not campaign", *AREAS], plugins=[session])
+    pytest.main([*flags, "-m", "not process and not campaign", *AREAS], plugins=[session])
     if not session.sound:
         return 2
     report(session.verdicts)

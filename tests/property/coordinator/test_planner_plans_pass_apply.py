@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from strongroom.ledger.charter import AssetAmount, Fees, Limit
 from strongroom.ledger.messages import Verb, Withdraw
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
+
+pytestmark = pytest.mark.slow
 
 VAULTS = ("customer-1", "customer-2")
 

@@ -14,6 +14,8 @@ from strongroom.crypto.chilldkg_errors import ProtocolError, RecoveryDataError
 from strongroom.crypto.curve import Point, lagrange_coefficients
 from strongroom.crypto.errors import InvalidInput
 
+pytestmark = pytest.mark.slow
+
 sizes = st.integers(min_value=1, max_value=5).flatmap(
     lambda n: st.tuples(st.integers(min_value=1, max_value=n), st.just(n))
 )

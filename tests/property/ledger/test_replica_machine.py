@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
 from hypothesis.stateful import rule as step
@@ -20,6 +21,8 @@ from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.replica import Batch, Replica
 from strongroom.ledger.view import MemoryStore
+
+pytestmark = pytest.mark.slow
 
 VAULT = "customer-1"
 COIN_SAT = 5_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations, product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from strongroom.ledger.matching import Quota, seat
 from strongroom.ledger.messages import Verb
 from strongroom.ledger.rules import Code, Endorsed, Withdrawal, glob_match, judge_withdrawal
 from strongroom.model.quantities import decimal_text, duration_text, parse_decimal, parse_duration
+
+pytestmark = pytest.mark.slow
 
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
 KEYS = {name: signing_key(name).public for name in (*PEOPLE, "shop")}

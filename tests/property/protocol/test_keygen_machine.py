@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +23,8 @@ from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol import keygen_participant as participant
 from strongroom.protocol.keygen import SILENCE_MS, Fault
 from strongroom.protocol.share_recovery import share_of
+
+pytestmark = pytest.mark.slow
 
 SHAPES = st.sampled_from([(2, 2), (3, 2), (3, 3), (4, 2)])
 MASKS = st.integers(min_value=1, max_value=255)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -36,6 +37,8 @@ from strongroom.protocol.signing import (
     begin,
     step,
 )
+
+pytestmark = pytest.mark.slow
 
 NONCE_AGE_MS = 30_000
 """So long a signer keeps a nonce."""

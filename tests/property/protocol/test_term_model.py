@@ -19,6 +19,8 @@ from term_search import (
     violation,
 )
 
+pytestmark = pytest.mark.slow
+
 MODEL_DOC = Path(__file__).parents[3] / "docs" / "protocol" / "model.md"
 ONE_BATCH = ("a", "b")
 
