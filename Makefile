@@ -41,7 +41,8 @@ test-fast: setup ## tests without processes, about a minute
 	$(BIN)/python -m pytest -q -m "not process and not slow and not campaign" --numprocesses 2 --dist loadfile
 
 adversary: setup ## attack every line of the promise and kill the daemons at every crash point; prints what held
-	$(BIN)/python -m pytest -q -m "attack or crash_point" --promise --promise-floor 60,25 --numprocesses 2 --dist loadfile
+	@# Three workers on two cores: most of the time a test waits for something.
+	$(BIN)/python -m pytest -q -m "attack or crash_point" --promise --promise-floor 60,25 --numprocesses 3 --dist loadfile
 
 mutants: setup ## take out each single check of the signer's rule and the rules engine: does a test notice?
 	$(BIN)/python tests/mutants/run.py

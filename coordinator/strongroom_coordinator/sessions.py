@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -85,6 +85,8 @@ class _Session:
     state: signing.SigningState
     begun: float
     words: SigningWords
+    late: set[str] = field(default_factory=set)
+    """Holders that it passed over; what they give it later is no sign that they are prompt again."""
 
 
 class SigningSessions:
@@ -222,6 +224,7 @@ class SigningSessions:
             preference=self._standing.order(trusted, index),
             now_ms=self._now(),
             hedge_ms=self._standing.hedge_ms(vault.signers, vault.threshold),
+            busy_ms=self._standing.busy_ms(vault.signers, vault.threshold),
             certified=self._outbox.covers(index),
             absent=frozenset(vault.signers) - frozenset(present if takes_all else trusted),
         )
@@ -399,7 +402,8 @@ class SigningSessions:
                 self._step(session, SignerGone(signer=link.signer, now_ms=self._now()))
 
     def _signer_returned(self, link: SignerLink) -> None:
-        if self._terms.ready.get(link.signer) is link:
+        # One that lags lacks the plans; `caught_up` brings it back.
+        if self._terms.ready.get(link.signer) is link and link.signer not in self._lagging:
             self._signer_ready(link)
 
     def _signer_ready(self, link: SignerLink) -> None:
@@ -491,6 +495,8 @@ class SigningSessions:
         return frozenset(name for name in owing if name in ready and ready[name].is_working(within_s))
 
     def _demote(self, session: _Session, signers: Iterable[str]) -> None:
+        signers = tuple(signers)
+        session.late.update(signers)
         names = [name for name in signers if self._standing.missed(name)]
         if names:
             plan, hedge_ms = session.plan_hash.hex(), session.state.hedge_ms
@@ -502,7 +508,7 @@ class SigningSessions:
         del self._sessions[session.index]
         plan_hash, txid = session.plan_hash, session.spend.txid
         raw = session.spend.finalise(signed.signatures)
-        self._standing.signed(signed.signers)
+        self._standing.signed(name for name in signed.signers if name not in session.late)
         owing = signing.awaited(session.state).items()
         late = [name for name, since_ms in owing if self._now() - since_ms >= session.state.hedge_ms]
         if late:

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from strongroom.protocol.signing import HEDGE_MS
+from strongroom.protocol.signing import BUSY_MS, HEDGE_MS
 from strongroom_coordinator.clock import Clock
 
 __all__ = ["Standing"]
 
 HEDGE_LEAST_MS: Final = 150
 HEDGE_MOST_MS: Final = 2_000
+BUSY_MOST_MS: Final = 10_000
+"""Well below the life of a nonce."""
 PROBATION_FIRST_S: Final = 1.0
 PROBATION_MOST_S: Final = 300.0
 TRIAL_S: Final = 10.0
@@ -79,11 +81,21 @@ class Standing:
 
         It follows the pace of the holders, at such a place among them that fewer than t slow ones cannot raise it.
         """
+        wanted = self._patience_ms(holders, threshold)
+        return HEDGE_MS if wanted is None else round(min(max(wanted, HEDGE_LEAST_MS), HEDGE_MOST_MS))
+
+    def busy_ms(self, holders: Iterable[str], threshold: int) -> int:
+        """How long a plan waits for a preferred holder that is visibly at work on what it was asked before.
+
+        Where everybody has more to do than it can answer at once, a second set costs the others work and brings nothing
+        sooner. Fewer than t slow holders cannot raise this either.
+        """
+        wanted = self._patience_ms(holders, threshold)
+        return BUSY_MS if wanted is None else round(min(max(wanted, BUSY_MS), BUSY_MOST_MS))
+
+    def _patience_ms(self, holders: Iterable[str], threshold: int) -> float | None:
         known = sorted(self._paces[name].patience_ms for name in holders if name in self._paces)
-        if not known:
-            return HEDGE_MS
-        wanted = known[max(len(known) - threshold, 0)]
-        return round(min(max(wanted, HEDGE_LEAST_MS), HEDGE_MOST_MS))
+        return known[max(len(known) - threshold, 0)] if known else None
 
     def answered(self, signer: str, took_ms: int) -> None:
         """Note how long a holder took to answer."""

@@ -237,6 +237,7 @@ async def test_each_service_refuses_callers_of_another_kind(site: Cluster, role:
                 code, detail = await linked(opened, hello(site, "west"))
                 assert code == "UNAUTHENTICATED"
                 assert "is no signer of this charter" in detail
+        await asyncio.to_thread(site.coordinator.wait_for, "rpc.refused", after=mark)
         refused = [line for line in site.coordinator.events[mark:] if line.get("event") == "rpc.refused"]
         assert len(refused) == 1
         assert refused[0]["reason"] == "ROLE_NOT_ALLOWED"

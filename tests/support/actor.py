@@ -86,8 +86,11 @@ class Actor:
         self, vault: str, destination: str, amount: int, *, max_fee: int = 100_000, **options: Any
     ) -> OrderHash:
         """Initiate a withdrawal."""
-        action = Withdraw(vault=vault, asset=BTC, amount=amount, destination=destination, max_fee=max_fee)
-        return await self.submit(action, **options)
+        return await self.submit(self.withdrawal(vault, destination, amount, max_fee=max_fee), **options)
+
+    def withdrawal(self, vault: str, destination: str, amount: int, *, max_fee: int = 100_000) -> Withdraw:
+        """What a withdrawal's order says."""
+        return Withdraw(vault=vault, asset=BTC, amount=amount, destination=destination, max_fee=max_fee)
 
     async def cancel(self, order: OrderHash) -> OrderHash:
         """Cancel a withdrawal."""

@@ -29,7 +29,11 @@ COLD = "cold"
 
 async def open_order(people: People, **options: Any) -> OrderHash:
     """An order that waits for its approvals."""
-    return await people[0].pay(VAULT, burn_address(7), 50_000, **options)
+    initiator = people[0]
+    order = initiator.draft(initiator.withdrawal(VAULT, burn_address(7), 50_000), **options)
+    said = await patiently(lambda: initiator.say(Verb.INITIATE, order.hash))
+    await patiently(lambda: initiator.client.submit(order.data, [said]))
+    return order.hash
 
 
 async def rejected(actor: Actor, order: OrderHash) -> None:
@@ -45,6 +49,14 @@ async def rejected(actor: Actor, order: OrderHash) -> None:
 async def lone_batch(scene: Scene, saying: Awaitable[Any]) -> None:
     """Let one signer store a batch alone, and end the coordinator that made it."""
     cluster = scene.cluster
+
+    async def rests() -> bool:
+        """A tick follows an order, so that it becomes final, and another batch must not be taken for the one wanted."""
+        status = cluster.signer_status(scene.victim)
+        return bool(status["size"] == status["certified_size"] and status["final_size"] >= final)
+
+    final = cluster.signer_status(scene.victim)["size"]
+    await until(rests, timeout_s=PATIENCE_S)
     before = cluster.signer_status(scene.victim)["size"]
     with hanging(scene):
         task = asyncio.ensure_future(saying)

@@ -10,6 +10,7 @@ from cluster import VAULT, Cluster
 from strongroom.chains.bitcoin.address import address_of, script_of
 from strongroom.chains.bitcoin.block import parse_block
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import OrderStatus
 from strongroom_client.errors import RemoteError
@@ -24,12 +25,14 @@ def payee() -> str:
 
 
 async def approved(people: tuple[Actor, ...], destination: str, amount: int = AMOUNT) -> OrderHash:
-    """A withdrawal initiated by the first person and approved by the next two."""
+    """A withdrawal initiated by the first person and approved by the next two, who wait while nobody leads the log."""
     initiator, *approvers = people
-    order = await initiator.pay(VAULT, destination, amount)
+    order = initiator.draft(initiator.withdrawal(VAULT, destination, amount))
+    said = await until(lambda: initiator.say(Verb.INITIATE, order.hash))
+    await until(lambda: initiator.client.submit(order.data, [said]))
     for person in approvers[:2]:
-        await person.approve(order)
-    return order
+        await approve_again(person, order.hash, timeout_s=60.0)
+    return order.hash
 
 
 async def paid(cluster: Cluster, actor: Actor, order: OrderHash, *, timeout_s: float = 60.0) -> OrderStatus:

@@ -25,6 +25,8 @@ from typing import Any, Final
 
 import pytest
 
+from long_files import begin_with_the_longest, keep_this_order
+
 LINES: Final = {
     "coordinator": (
         "the coordinator, its database, its TLS keys",
@@ -109,6 +111,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "attack(line, title, origin): carries out an attack")
     config.addinivalue_line("markers", "crash_point(daemon, point, side): kills a daemon at this place")
+    if config.getoption("--promise"):
+        keep_this_order(config)
 
 
 def marked(items: Iterable[pytest.Item]) -> Iterator[dict[str, Any]]:
@@ -140,6 +144,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             item.user_properties.append(("promise", facts))
     if path := config.getoption("--promise-marks"):
         Path(path).write_text(json.dumps(found))
+    if config.getoption("--promise"):
+        begin_with_the_longest(items)
 
 
 # --- the report ------------------------------------------------------------------------------------------------------

@@ -31,3 +31,8 @@ def test_every_file_of_the_adversaries_is_counted_and_every_title_names_one_atta
     assert not {title: sorted(names) for title, names in tests.items() if len(names) > 1}
     wanted = {str(path.relative_to(TESTS.parent)) for path in (TESTS / "adversary").rglob("test_*.py")}
     assert not wanted - files
+
+
+def test_the_files_that_a_campaign_begins_with_are_there() -> None:
+    adversary = Path(__file__).parents[1] / "adversary"
+    assert all((adversary / f"{name}.py").exists() for name in LONGEST_FIRST)

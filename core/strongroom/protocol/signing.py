@@ -86,7 +86,9 @@ COMMITMENTS_LIFETIME_MS: Final = 20_000
 HEDGE_MS: Final = 250
 """How long the preferred holders are waited for alone, while nothing is known about how fast they answer."""
 BUSY_MS: Final = 2_000
-"""How long a holder is waited for that is visibly at work: to ask others too would only add to everybody's work."""
+"""How long a holder is waited for that is visibly at work, while nothing is known of how long everybody takes.
+
+To ask others too would only add to everybody's work."""
 MAX_DEPARTURES: Final = 3
 """So often may a holder leave while it is waited for: each time may cost a set."""
 LEFT_TOO_OFTEN: Final = "LINK_UNSTABLE"
@@ -128,6 +130,8 @@ class SigningState:
     hedge_ms: int
     certified: bool
     """Whether a certificate covers the plan, so that signers give shares for it."""
+    busy_ms: int = BUSY_MS
+    """How long one of them is waited for that is at work on what it was asked before."""
     hedged: bool = False
     """Whether every holder is asked, and nobody waited for any more."""
     fresh: Mapping[str, tuple[VerifiedCommitments, int]] = field(default_factory=dict)
@@ -152,6 +156,7 @@ def begin(
     preference: tuple[str, ...],
     now_ms: int,
     hedge_ms: int = HEDGE_MS,
+    busy_ms: int = BUSY_MS,
     certified: bool = True,
     absent: frozenset[str] = frozenset(),
 ) -> tuple[SigningState, tuple[Command, ...]]:
@@ -163,6 +168,7 @@ def begin(
         preference: Holders in the order in which to ask them; holders not listed follow in participant order.
         now_ms: The time.
         hedge_ms: How long the preferred holders are waited for alone.
+        busy_ms: How long one of them is waited for that is visibly at work.
         certified: Whether a certificate covers the plan already; if not, `PlanCertified` must follow.
         absent: Holders without a link; each takes part once it returns.
     """
@@ -173,6 +179,7 @@ def begin(
         vote_keys=vote_keys,
         preference=listed + rest,
         hedge_ms=hedge_ms,
+        busy_ms=busy_ms,
         certified=certified,
         gone=absent & frozenset(task.group.signers),
     )
@@ -289,7 +296,7 @@ def _lose_patience(state: SigningState, event: PlanCertified | DeadlinePassed) -
     """Stop waiting when a preferred holder is late; also returns who is."""
     if state.hedged or not state.certified:
         return state, ()
-    patience = {name: max(BUSY_MS, state.hedge_ms) for name in event.busy}
+    patience = {name: max(state.busy_ms, state.hedge_ms) for name in event.busy}
     late = tuple(
         name
         for name, since_ms in awaited(state).items()

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from strongroom.protocol.signing import HEDGE_MS
-from strongroom_coordinator.standing import HEDGE_LEAST_MS, HEDGE_MOST_MS, PROBATION_FIRST_S, TRIAL_S, Standing
+from strongroom.protocol.signing import BUSY_MS, HEDGE_MS
+from strongroom_coordinator.standing import (
+    BUSY_MOST_MS,
+    HEDGE_LEAST_MS,
+    HEDGE_MOST_MS,
+    PROBATION_FIRST_S,
+    TRIAL_S,
+    Standing,
+)
 
 NAMES = ("s1", "s2", "s3", "s4")
 
@@ -98,9 +105,18 @@ def test_the_hedge_follows_the_pace_of_the_holders_within_bounds(standing: Stand
     assert standing.hedge_ms(NAMES, 2) == HEDGE_MOST_MS
 
 
+def test_the_patience_with_a_holder_at_work_follows_what_everybody_has_to_do(standing: Standing) -> None:
+    assert standing.busy_ms(NAMES, 2) == BUSY_MS
+    for took_ms, least, most in ((50, BUSY_MS, BUSY_MS), (4_000, 5_500, 7_000), (60_000, BUSY_MOST_MS, BUSY_MOST_MS)):
+        for name in NAMES:
+            answers(standing, name, took_ms)
+        assert least <= standing.busy_ms(NAMES, 2) <= most
+
+
 @pytest.mark.parametrize(("n", "t"), [(3, 2), (5, 3), (9, 5)])
-def test_fewer_than_t_slow_holders_cannot_raise_the_hedge(standing: Standing, n: int, t: int) -> None:
+def test_fewer_than_t_slow_holders_cannot_raise_the_patience(standing: Standing, n: int, t: int) -> None:
     holders = [f"s{number}" for number in range(n)]
     for name in holders:
-        answers(standing, name, 1_900 if name in holders[: t - 1] else 5)
+        answers(standing, name, 9_000 if name in holders[: t - 1] else 5)
     assert standing.hedge_ms(holders, t) == HEDGE_LEAST_MS
+    assert standing.busy_ms(holders, t) == BUSY_MS

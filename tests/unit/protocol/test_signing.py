@@ -153,6 +153,16 @@ def test_a_holder_that_is_at_work_is_waited_for_longer_but_not_for_ever() -> Non
     assert asked_for_commitments(session.commands) == ("s3",)
 
 
+def test_a_holder_at_work_is_waited_for_as_long_as_this_session_was_told() -> None:
+    session = Session(3, 2)
+    session.committed("s1")
+    session.state = replace(session.state, busy_ms=3 * BUSY_MS)
+    for now, demoted in ((2 * BUSY_MS, ()), (3 * BUSY_MS, ("s2",))):
+        event = DeadlinePassed(now_ms=now, busy=frozenset(("s2",)))
+        session.state, session.commands = step(session.state, event)
+        assert session.demoted == demoted
+
+
 def test_before_the_certificate_no_set_is_opened_and_nobody_is_late() -> None:
     session = Session(3, 2, certified=False)
     session.committed("s1")
