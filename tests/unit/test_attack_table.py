@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import attack_table
+from long_files import LONGEST_FIRST
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "security" / "attacks.md"
