@@ -152,3 +152,13 @@ def test_what_one_too_few_of_both_sides_know_fits_every_key(t: int, new_t: int, 
     last = (other_key - completing[0]) * pow(slope, -1, slow.N) % slow.N
     assert slow.at_zero({**seen, new_t - 1: last}) == other_key
     assert last != after.shares[new_t - 1]
+
+
+def test_fifteen_of_twenty_one_are_refreshed_by_all_and_by_fifteen() -> None:
+    before = sharing(15, 21, "large")
+    this = step(before, 15, 21, "large")
+    dealings = this.dealings(range(21))
+    for chosen in (range(21), range(6, 21)):
+        some = {dealer: dealings[dealer] for dealer in chosen}
+        shares = {receiver: this.receive(receiver, some)[1] for receiver in range(3, 18)}
+        assert slow.at_zero(shares) == before.secret

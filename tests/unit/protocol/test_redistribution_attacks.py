@@ -13,9 +13,12 @@ import slow_redistribution as slow
 from protocol_group import host_key
 from protocol_world import signing_key
 from redistribution_world import Ceremony, names, numbered
+from strongroom.crypto import redistribution as crypto
+from strongroom.crypto.chilldkg_errors import HostSeckeyError, RecoveryDataError
 from strongroom.crypto.errors import InvalidContribution, InvalidInput
 from strongroom.crypto.redistribution_errors import RedistributionInputError, TooFewDealersError
 from strongroom.ledger import codec
+from strongroom.ledger.key_material import public_shares
 from strongroom.ledger.messages import Dealing
 from strongroom.ledger.recovery import decode_recovery
 from strongroom.protocol import redistribution as signer
@@ -25,6 +28,7 @@ from strongroom.protocol.keygen import Fault
 from strongroom.protocol.redistribution import DealingsDisputed
 from strongroom.protocol.redistribution_state import Step
 from strongroom.protocol.redistribution_terms import RedistributionRefused
+from strongroom.protocol.share_recovery import share_of
 from strongroom.protocol.signed import BadSignedBody, SignedBody, sign_body
 from strongroom.protocol.trials import TrialFailed, Trials
 
@@ -416,3 +420,36 @@ def test_a_ceremony_that_stops_anywhere_leaves_every_old_share_as_it_was() -> No
             assert not any(share.wiped for share in ceremony.shares.values())
     assert slow.at_zero(dict(list(ceremony.before.shares.items())[:2])) == ceremony.before.secret
     assert names(3) == ceremony.holders
+
+
+# --- words that were replaced ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(
+    line="machine",
+    title="all old word sheets together with everything stored, after host keys were replaced",
+    origin="on paper: words stolen over the years open the shares of one and the same epoch",
+)
+def test_replaced_words_open_nothing_that_is_stored() -> None:
+    """What is stored is the recovery data of the current epoch; a thief may have kept every dealing as well."""
+    ceremony = Ceremony()
+    fresh = {name: host_key(f"new words of {name}") for name in ceremony.holders}
+    terms = replace(ceremony.terms, host_keys=tuple(key.public() for key in fresh.values()))
+    dealings = [ceremony.deal(name, terms) for name in ceremony.holders]
+    opened = dict(signer.open_dealing(terms, dealing, ceremony.vote_keys) for dealing in dealings)
+    transcript = crypto.combine(terms.params, opened)
+    made = signer.made_of(terms, transcript)
+    for position, name in enumerate(ceremony.holders):
+        with share_of(fresh[name], made.recovery) as share:
+            assert share.public() == public_shares(made.key)[position]
+        with host_key(name) as old_words:
+            with pytest.raises(HostSeckeyError):
+                share_of(old_words, made.recovery)
+            # Nor with its old host key written into the data: the pad is of the new one.
+            keys = list(terms.host_keys)
+            keys[position] = old_words.public()
+            forged = replace(transcript, receivers=replace(transcript.receivers, hostpubkeys=tuple(keys)))
+            with pytest.raises(RecoveryDataError):
+                crypto.recover(old_words, forged)
+            with pytest.raises(HostSeckeyError):
+                crypto.receive(old_words, terms.params, opened)
