@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, load_config
 from strongroom_signer.daemon import NotEnrolled
 from strongroom_signer.enrolment import DATABASE_FILE
+from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.log_export import export, write_export
 from strongroom_signer.operator_commands import operator_stub
@@ -55,6 +56,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     backup = command("backup", "prove that the words on paper give this signer's shares")
     backup.add_argument("action", choices=["verify"], help="asks for the words and checks every vault")
     backup.add_argument("--words-fd", type=int, metavar="FD", help=words)
+    newer = command(
+        "rotate-words", "make new words and a card with the new host key; the daemon is stopped", passphrase=True
+    )
+    newer.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
     again = command("recover", "make a lost signer again from its words and an exported log", passphrase=True)
     again.add_argument("--name", required=True, help="the signer's name in the charter")
     again.add_argument("--log", type=Path, required=True, help="what another signer's `export-log` wrote")
@@ -96,17 +101,18 @@ def backup_verify(
     with _host_key(options.words_fd) as host, _stopped(options.data) as store:
         if store is None:
             with operator_stub(_socket(options.data)) as stub:
-                known = stub.GetStatus(pb.GetStatusRequest(), timeout=STREAM_TIMEOUT_S).host_keys
+                known = tuple(stub.GetStatus(pb.GetStatusRequest(), timeout=STREAM_TIMEOUT_S).host_keys)
                 _require_known(host, known)
                 answers = stub.ListRecoveryData(pb.ListRecoveryDataRequest(), timeout=STREAM_TIMEOUT_S)
                 vaults = ((codec.decode(VaultRecord, one.vault), one.recovery) for one in answers)
-                proven, problems = _prove(host, vaults, random)
+                proven, problems = _prove(host, known, vaults, random)
                 notes = [pb.BackupNote(vault=vault, epoch=epoch) for vault, epoch in proven]
                 stub.NoteBackup(pb.NoteBackupRequest(notes=notes), timeout=STREAM_TIMEOUT_S)
         else:
-            _require_known(host, [store.identity().host_key])
+            known = public_host_keys(options.data, store)
+            _require_known(host, known)
             backups = Backups(LogCopy(store, _pinned(store)), store.identity().name, clock)
-            proven, problems = _prove(host, backups.with_recovery_data(), random)
+            proven, problems = _prove(host, known, backups.with_recovery_data(), random)
             backups.note(proven)
     if problems:
         raise BackupNotGood("; ".join(problems))
@@ -114,11 +120,16 @@ def backup_verify(
 
 
 def _prove(
-    host: SecretScalar, vaults: Iterator[tuple[VaultRecord, bytes]], random: Callable[[int], bytes]
+    host: SecretScalar,
+    known: Collection[bytes],
+    vaults: Iterator[tuple[VaultRecord, bytes]],
+    random: Callable[[int], bytes],
 ) -> tuple[list[tuple[str, int]], list[str]]:
     proven: list[tuple[str, int]] = []
     problems: list[str] = []
     for vault, recovery in vaults:
+        if host.public() not in vault.host_keys and any(key in vault.host_keys for key in known):
+            continue  # Of this signer's other sheet, while its words are being replaced.
         try:
             prove_backup(host, vault, recovery, random=random)
         except ShareNotRecovered as error:
@@ -128,7 +139,7 @@ def _prove(
     return proven, problems
 
 
-def _require_known(host: SecretScalar, known: Any) -> None:
+def _require_known(host: SecretScalar, known: Collection[bytes]) -> None:
     if host.public() not in known:
         raise BackupNotGood("these are 24 good words, but not this signer's: take the right sheet")
 

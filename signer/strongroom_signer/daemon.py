@@ -12,9 +12,11 @@ from typing import Final
 
 from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
+from strongroom.crypto.sealed import SIGNER, Cost
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
 from strongroom.ledger.charter import RULE_SET, Charter, decode_charter
+from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_signer.alarms import CLOCK_DRIFT
@@ -36,6 +38,7 @@ from strongroom_signer.nonces import NonceBook
 from strongroom_signer.operator import OperatorServer, prepare_socket, remove_socket
 from strongroom_signer.precautions import boxes_pb, freezes_pb
 from strongroom_signer.quarantine import Notice, Quarantine
+from strongroom_signer.rotation import retire_older_words
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
@@ -157,7 +160,7 @@ class Signer:
             ledger_freezes=freezes_pb(state, now_ms),
             boxes=boxes_pb(state, now_ms),
             final_root=self.copy.replica.root_at(self.copy.final_size) or b"",
-            host_keys=[self.keys.host.public()],
+            host_keys=[host.public() for host in self.keys.hosts],
         )
 
     def close(self) -> None:
@@ -177,6 +180,7 @@ def open_signer(
     clock: Clock,
     random: Callable[[int], bytes],
     log: Log,
+    cost: Cost = SIGNER,
 ) -> Signer:
     """Open the signer in `folder`, whose lock the caller holds.
 
@@ -192,6 +196,11 @@ def open_signer(
         if pin is None:
             raise NotEnrolled(f"the signer in {folder} belongs to no log yet: run `strongroom-signer enrol`")
         keys = open_keys(folder, store, passphrase)
+        # What is final lies folded in the database: enough to see whether the older of two sheets is needed still.
+        final = State(store, LogId(pin.log_id))
+        if keys.next_host is not None and final.size:
+            keys = retire_older_words(folder, store, keys, final, passphrase, cost=cost, random=random)
+            log.info("words.replaced" if keys.next_host is None else "words.older_needed", signer=store.identity().name)
         return _assemble(store, keys, pin, config, clock=clock, random=random, log=log)
     except BaseException:
         store.close()

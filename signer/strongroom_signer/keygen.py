@@ -104,7 +104,7 @@ class KeyGeneration:
         dealt, message = participant.begin(
             terms,
             signer=self._name,
-            host_key=self._keys.host,
+            host_key=self._keys.host_among(terms.host_keys),
             random32=self._random(32),
             now_ms=self._clock.monotonic_ms(),
             previous=previous,
@@ -125,7 +125,7 @@ class KeyGeneration:
             agreed, signature = participant.agree(
                 attempt,
                 request.message,
-                host_key=self._keys.host,
+                host_key=self._keys.host_among(attempt.terms.host_keys),
                 aux32=self._random(32),
                 now_ms=self._clock.monotonic_ms(),
             )
@@ -147,7 +147,10 @@ class KeyGeneration:
         """Find out whose fault a wrong share is, once; it ends the attempt, and the operator is told."""
         attempt = self._attempt(request.order_hash, request.attempt)
         finding = participant.investigate(
-            attempt, request.message, host_key=self._keys.host, now_ms=self._clock.monotonic_ms()
+            attempt,
+            request.message,
+            host_key=self._keys.host_among(attempt.terms.host_keys),
+            now_ms=self._clock.monotonic_ms(),
         )
         self._drop(request.order_hash)
         suspects = () if finding.suspect is None else (attempt.terms.signers[finding.suspect],)
@@ -292,7 +295,7 @@ class KeyGeneration:
             self._log.error("share.missing", vault=vault.name)
             return
         try:
-            share = share_of(self._keys.host, data)
+            share = share_of(self._keys.host_among(vault.host_keys), data)
         except StrongroomError as error:
             # One vault's share: the money path refuses for it, and everything else this signer does goes on.
             self._log.error("share.unrecoverable", vault=vault.name, reason=error.reason, message=error.message)

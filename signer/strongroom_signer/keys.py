@@ -1,6 +1,6 @@
 """A signer's keys: where each one lives, and how the daemon gets them into memory.
 
-- Host secret (secp256k1) and storage key: `signer.sealed`, under the passphrase.
+- Host secret (secp256k1; two while the words are being replaced), storage key: `signer.sealed`, under the passphrase.
 - Vote and witness seeds (Ed25519): random, only in signer.db, under the storage key. They are never derived from
   anything that a backup holds, so a restored machine cannot vote with them by accident.
 - Key shares: signer.db, under the storage key.
@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,11 @@ from strongroom_signer.box import KEY_SIZE, open_box, seal_box
 from strongroom_signer.process import write_private
 from strongroom_signer.store import Identity, Store
 
-__all__ = ["SEALED_FILE", "KeysDoNotMatch", "SignerKeys", "create_keys", "open_keys"]
+__all__ = ["SEALED_FILE", "KeysDoNotMatch", "SignerKeys", "create_keys", "open_keys", "public_host_keys", "seal_again"]
 
 SEALED_FILE: Final = "signer.sealed"
 _KIND: Final = "signer"
+_HOST_KEY: Final = re.compile(r"[0-9a-f]{66}")
 _VOTE: Final = "vote"
 _WITNESS: Final = "witness"
 
@@ -42,14 +44,28 @@ class SignerKeys:
     """The open keys of a running signer. Nothing here can be printed or copied."""
 
     host: SecretScalar
+    """Of the words in use; while they are being replaced, of the older ones."""
     vote: SigningKey
     witness: SigningKey
     storage: SecretBytes
     """32 bytes: seals what the database holds."""
+    next_host: SecretScalar | None = None
+    """Of the newer words, until nothing needs the older ones any more."""
+
+    @property
+    def hosts(self) -> tuple[SecretScalar, ...]:
+        """The host keys, the newer one last."""
+        return (self.host,) if self.next_host is None else (self.host, self.next_host)
+
+    def host_among(self, public_keys: Collection[bytes]) -> SecretScalar:
+        """The host key that is one of these, the older one when neither is: what uses it then says so."""
+        return next((host for host in reversed(self.hosts) if host.public() in public_keys), self.host)
 
     def wipe(self) -> None:
         """Overwrite all of them."""
-        for key in (self.host, self.vote, self.witness, self.storage):
+        for host in self.hosts:
+            host.wipe()
+        for key in (self.vote, self.witness, self.storage):
             key.wipe()
 
 
@@ -76,10 +92,35 @@ def create_keys(
         write.set_identity(
             Identity(name=name, host_key=host.public(), vote_key=vote.public, witness_key=witness.public)
         )
-    with SecretBytes.take_over(bytearray(host.view()) + bytearray(storage.view())) as both:
-        public = {"name": name, "host": host.public().hex()}
-        write_private(folder / SEALED_FILE, sealed.seal(_KIND, public, both, passphrase, cost=cost, random=random))
-    return SignerKeys(host=host, vote=vote, witness=witness, storage=storage)
+    keys = SignerKeys(host=host, vote=vote, witness=witness, storage=storage)
+    write_private(folder / SEALED_FILE, _sealed(name, keys, passphrase, cost=cost, random=random))
+    return keys
+
+
+def seal_again(
+    folder: Path,
+    name: str,
+    keys: SignerKeys,
+    passphrase: SecretBytes,
+    *,
+    cost: sealed.Cost,
+    random: Callable[[int], bytes],
+) -> None:
+    """Replace `signer.sealed`, as a whole or not at all, with the host keys that there are now."""
+    write_private(folder / SEALED_FILE, _sealed(name, keys, passphrase, cost=cost, random=random), replace=True)
+
+
+def _sealed(
+    name: str, keys: SignerKeys, passphrase: SecretBytes, *, cost: sealed.Cost, random: Callable[[int], bytes]
+) -> bytes:
+    """The sealed file: the host secret, the storage key, and perhaps the newer host secret, 32 bytes each."""
+    public = {"name": name, "host": keys.host.public().hex()}
+    secret = bytearray(keys.host.view()) + bytearray(keys.storage.view())
+    if keys.next_host is not None:
+        public["next_host"] = keys.next_host.public().hex()
+        secret += bytearray(keys.next_host.view())
+    with SecretBytes.take_over(secret) as whole:
+        return sealed.seal(_KIND, public, whole, passphrase, cost=cost, random=random)
 
 
 def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys:
@@ -105,18 +146,31 @@ def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys
         ) from None
     except sealed.WrongPassphrase as error:
         raise sealed.WrongPassphrase(f"{path}: {error.message}") from None
-    with opened as both:
-        if len(both) != 32 + KEY_SIZE:
-            raise sealed.SealedFileDamaged(f"{path} holds {len(both)} secret bytes instead of {32 + KEY_SIZE}")
-        view = both.view()
-        host, storage = SecretScalar.from_bytes(view[:32]), SecretBytes(view[32:])
+    with opened as whole:
+        if len(whole) not in (32 + KEY_SIZE, 64 + KEY_SIZE):
+            raise sealed.SealedFileDamaged(f"{path} holds {len(whole)} secret bytes instead of {32 + KEY_SIZE}")
+        view = whole.view()
+        host, storage = SecretScalar.from_bytes(view[:32]), SecretBytes(view[32:64])
+        next_host = SecretScalar.from_bytes(view[64:]) if len(whole) > 64 else None
         view.release()
-    if host.public() != identity.host_key:
+    # Between the two writes that retire the older words, the database names the newer key already.
+    if identity.host_key not in [one.public() for one in (host, next_host) if one is not None]:
         raise KeysDoNotMatch(f"{path} is not of signer {identity.name} in {store.path}: put the right file back")
     vote, witness = _open_key(store, storage, _VOTE), _open_key(store, storage, _WITNESS)
     if (vote.public, witness.public) != (identity.vote_key, identity.witness_key):
         raise KeysDoNotMatch(f"the keys in {store.path} are not those it names: the database was changed")
-    return SignerKeys(host=host, vote=vote, witness=witness, storage=storage)
+    return SignerKeys(host=host, vote=vote, witness=witness, storage=storage, next_host=next_host)
+
+
+def public_host_keys(folder: Path, store: Store) -> tuple[bytes, ...]:
+    """The public host keys of a stopped signer, without opening anything; 33 bytes each.
+
+    Raises:
+        SealedFileDamaged: the sealed file is malformed.
+    """
+    next_host = sealed.parse((folder / SEALED_FILE).read_bytes()).public.get("next_host", "")
+    known = (store.identity().host_key, bytes.fromhex(next_host) if _HOST_KEY.fullmatch(next_host) else b"")
+    return tuple(dict.fromkeys(key for key in known if key))
 
 
 def _open_key(store: Store, storage: SecretBytes, what: str) -> SigningKey:

@@ -29,6 +29,7 @@ from strongroom_signer.logs import open_log
 from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.passphrase import NoPassphrase, read_passphrase
 from strongroom_signer.process import FolderLock, harden
+from strongroom_signer.rotation import begin_rotation
 from strongroom_signer.seed_words import show_words
 from strongroom_signer.store import DiskFull, Store, StoreFailed
 from strongroom_signer.tls import check_certificate
@@ -125,6 +126,7 @@ class _Command:
             "export-log": self._export_log,
             "backup": self._backup_verify,
             "recover": self._recover,
+            "rotate-words": self._rotate_words,
         }
         return commands[self._options.command]()
 
@@ -192,7 +194,13 @@ class _Command:
                 self._confirm()
             with self._passphrase() as passphrase:
                 signer = daemon.open_signer(
-                    self._folder, config, passphrase, clock=self._clock, random=self._random, log=log
+                    self._folder,
+                    config,
+                    passphrase,
+                    clock=self._clock,
+                    random=self._random,
+                    log=log,
+                    cost=self._cost,
                 )
             try:
                 work = daemon.serve(
@@ -279,6 +287,23 @@ class _Command:
                 self._options, passphrase, cost=self._cost, clock=self._clock, random=self._random
             )
         self._show(*done)
+        return OK
+
+    def _rotate_words(self) -> int:
+        with FolderLock(self._folder), self._passphrase() as passphrase:
+            store = Store.open(self._folder / DATABASE_FILE)
+            try:
+                card, is_new = begin_rotation(
+                    self._folder, store, passphrase, confirm=self._show_words, cost=self._cost, random=self._random
+                )
+            finally:
+                store.close()
+        self._show(
+            {"card": str(card), "new": is_new},
+            f"{'New words are made' if is_new else 'The new words were shown before'}: keep BOTH sheets for now.\n"
+            f"Hand {card} to the administrators: they amend the charter with it, and order a refresh of every vault.\n"
+            "When those are final, restart the daemon: it forgets the older key, and you destroy the older sheet.",
+        )
         return OK
 
     def _passphrase(self, *, new: bool = False) -> SecretBytes:

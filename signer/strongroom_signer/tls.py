@@ -37,6 +37,25 @@ def create_tls_key(folder: Path, name: str) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     write_private(folder / KEY_FILE, pem)
+    return _request(key, name)
+
+
+def request_again(folder: Path, name: str) -> str:
+    """Return a certificate request for the TLS key that the folder holds, in PEM.
+
+    Raises:
+        BadCertificateFile: the key is missing or damaged.
+    """
+    try:
+        key = serialization.load_pem_private_key(_read(folder / KEY_FILE), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadCertificateFile(f"{folder / KEY_FILE} is no private key in PEM: put back what `init` made") from None
+    return _request(key, name)
+
+
+def _request(key: ec.EllipticCurvePrivateKey, name: str) -> str:
     request = x509.CertificateSigningRequestBuilder().subject_name(
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     )

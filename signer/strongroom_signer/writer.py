@@ -29,6 +29,10 @@ class Writer:
             (identity.name, identity.host_key, identity.vote_key, identity.witness_key),
         )
 
+    def change_host_key(self, host_key: bytes) -> None:
+        """Write that this signer has newer words, and no others."""
+        self._db.execute("UPDATE identity SET host_key = ?", (host_key,))
+
     def add_secret(self, name: str, sealed: bytes) -> None:
         """Write a sealed secret; once."""
         self._db.execute("INSERT INTO secret (name, sealed) VALUES (?, ?)", (name, sealed))

@@ -52,6 +52,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.inbox:Inbox.to_raise": "own rows, checked when they were handed in",
     "strongroom_signer.word_life:handed_freeze": "own rows, checked when they were handed in",
     "strongroom_signer.backup_commands:backup_verify": "records that the own daemon sent over its socket",
+    "strongroom_signer.keys:public_host_keys": "66 hex digits in the own sealed file, which was parsed",
     "strongroom_signer.restore:_genesis_charter": "an entry that the replay took",
     "strongroom_signer.operator_commands:_hash_of": "an operator's own command line, 64 hex digits",
     "strongroom_signer.money_path:MoneyPath.load_plan": "an entry of the own log",

@@ -59,6 +59,9 @@ EXEMPT: Final = {
     "coordinator.evidence_book:EvidenceBook.page run": "a read",
     "coordinator.evidence_making:ShareCase.record run": "a read",
     # --- writes that nothing follows from ----------------------------------------------------------------------------
+    "signer.keys:seal_again write_private": "one file, the old or the new one whole; the same command goes on",
+    "signer.rotation:begin_rotation write_private": "a card that the same command writes again",
+    "signer.rotation:retire_older_words commit": "the database names the newer key first: the next start does the rest",
     "signer.backups:Backups.note commit": "a note that the same command makes again",
     "signer.alarms:ClockGuard.check_drift commit": "it refuses whether the row is there or not, and compares anew",
     "signer.offline_freeze:_place commit": "one row, by a command that says when it is there: it is given again",
