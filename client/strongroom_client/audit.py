@@ -17,7 +17,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Entry, Head, Plan
+from strongroom.ledger.messages import Certificate, Entry, Head, Plan, Recovery
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
@@ -47,6 +47,8 @@ class PlannedSpend:
     inputs: tuple[tuple[bytes, int, int, int, int], ...]
     """Each input: txid, output number, claimed satoshi, branch, index."""
     is_cancel: bool
+    is_recovery: bool = False
+    """It breaks the glass: its order may move coins by any number of transactions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +227,7 @@ class Auditor:
                 order_hashes=body.order_hashes,
                 inputs=tuple((one.txid, one.vout, one.amount_sat, one.branch, one.index) for one in body.inputs),
                 is_cancel=record.is_cancel,
+                is_recovery=isinstance(body.outputs[0].target, Recovery),
             )
         return found
 

@@ -258,7 +258,7 @@ class _Walk:
                 )
         self._confirmed += 1
         self._cancelled += planned.is_cancel
-        for order in () if planned.is_cancel else planned.order_hashes:
+        for order in () if planned.is_cancel or planned.is_recovery else planned.order_hashes:
             other = self._paid.setdefault(order, transaction.txid)
             if other != transaction.txid:
                 raise AuditFailed(

@@ -140,6 +140,9 @@ def test_an_order_paid_by_two_transactions_is_found(scene: Scene) -> None:
     with pytest.raises(AuditFailed, match="paid twice"):
         scene.verify(spends)
     assert scene.verify({**spends, second: plan_of(change, orders=(b"p" * 32,))}).paid_orders == 2
+    # An order to break the glass moves coins by as many transactions as it takes.
+    swept = {txid: replace(plan, is_recovery=True) for txid, plan in spends.items()}
+    assert scene.verify(swept).spends == 2
 
 
 def test_a_node_that_does_not_answer_is_said_to_be_the_problem(scene: Scene) -> None:
