@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+
 from cheat_report import CHEATS, NothingToCheatWith, Report, listed
 from rogue_leader import RogueLeader
 from rogue_people import People

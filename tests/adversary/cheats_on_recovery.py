@@ -213,9 +213,7 @@ async def glass_address_in_one_go(rogue: RogueLeader) -> None:
     await forced(rogue, ordered(rogue, amendment), glass)
 
 
-@cheat(
-    "glass-frozen-time", "Lets log time stand still so that the box seems open, and asks for shares later."
-)
+@cheat("glass-frozen-time", "Lets log time stand still so that the box seems open, and asks for shares later.")
 async def glass_frozen_time(rogue: RogueLeader) -> None:
     order = await _opened(rogue)
     stamp = max(now_ms(), rogue.state.time_ms)

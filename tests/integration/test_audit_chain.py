@@ -57,6 +57,8 @@ def record_of(vault: PlainVault, chain: str = REGTEST.caip2) -> VaultRecord:
         public_shares=(vault.key.group_key,),
         epoch=1,
         recovery_hash=bytes(32),
+        host_keys=(vault.key.group_key,),
+        key_hash=bytes(32),
     )
 
 

@@ -56,6 +56,11 @@ TARGETS: Final = {
     "core/strongroom/ledger/handlers/vaults.py": "strongroom.ledger.handlers.vaults",
     "core/strongroom/ledger/handlers/freezing.py": "strongroom.ledger.handlers.freezing",
     "core/strongroom/ledger/handlers/genesis.py": "strongroom.ledger.handlers.genesis",
+    # The address book and break-glass.
+    "core/strongroom/ledger/break_glass.py": "strongroom.ledger.break_glass",
+    "core/strongroom/ledger/handlers/breaking.py": "strongroom.ledger.handlers.breaking",
+    "core/strongroom/ledger/handlers/destinations.py": "strongroom.ledger.handlers.destinations",
+    "core/strongroom/chains/bitcoin/message_signature.py": "strongroom.chains.bitcoin.message_signature",
 }
 """Source file and module of what is mutated."""
 
@@ -67,6 +72,8 @@ VERDICTS: Final = {
     ("strongroom.ledger.rules", "_wait_ms"): "0",
     ("strongroom.ledger.rules", "_mismatches"): "('', '', '')",
     ("strongroom.ledger.rules", "_prohibits"): "False",
+    ("strongroom.ledger.rules", "_cooling_ms"): "0",
+    ("strongroom.ledger.rules", "_is_removed"): "False",
     ("strongroom.ledger.judge", "_frozen"): "None",
     ("strongroom.ledger.judge", "_ended"): "None",
     ("strongroom.ledger.judge", "rejected_by"): "None",

@@ -33,7 +33,14 @@ from equivalent import EQUIVALENT
 from finding import ROOT, TARGETS, Mutant, mutants_of
 
 DEADLINE_S: Final = 240.0
-AREAS: Final = ("tests/unit/ledger", "tests/unit/protocol", "tests/unit/crypto", "tests/unit/signer", "tests/property")
+AREAS: Final = (
+    "tests/unit/ledger",
+    "tests/unit/protocol",
+    "tests/unit/crypto",
+    "tests/unit/chains",
+    "tests/unit/signer",
+    "tests/property",
+)
 """Where the tests stand that may notice."""
 KILLED, SURVIVED, BROKEN = 1, 0, 70
 
