@@ -10,7 +10,7 @@ from typing import Final
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger.judge import judge_order, vault_of
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Verdict, View
+from strongroom.ledger.messages import BreakGlass, Verdict, View
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.protocol.signed import SignedBody, sign_body
@@ -25,7 +25,7 @@ __all__ = ["Explainer"]
 _MAX_REASONS: Final = 20
 _MAX_REASON: Final = 200
 _MAY_PASS_LATER: Final = frozenset(
-    {Code.APPROVALS_MISSING, Code.DELAY_RUNNING, Code.OVER_LIMIT, Code.FROZEN, Code.DONE}
+    {Code.APPROVALS_MISSING, Code.DELAY_RUNNING, Code.COOLING_OFF, Code.OVER_LIMIT, Code.FROZEN, Code.DONE}
 )
 
 
@@ -86,6 +86,6 @@ class Explainer:
         if vault is None:
             return ""
         handed, local = self._inbox.handed_freeze_of(vault), self._inbox.local_freeze_of(vault)
-        if handed is not None:
+        if handed is not None and not isinstance(order.action, BreakGlass):
             return f"FROZEN: a freeze was handed to this signer: {handed}"
         return "" if local is None else f"LOCAL_FREEZE: this signer's operator froze {vault}: {local}"

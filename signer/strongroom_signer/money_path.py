@@ -203,9 +203,9 @@ class MoneyPath:
         spend = self.decode(state, plan, record, vault)
         self.check_orders_pass(state, record)
         self.check_not_rejected_by_hand(state, record)
-        if not breaks_glass(state, record):  # which passes every freeze, by hand as well
+        if not breaks_glass(state, record):  # which passes what people froze, but never the operator's own word
             self.check_not_frozen_by_hand(plan.vault)
-            self.check_not_frozen_locally(plan.vault)
+        self.check_not_frozen_locally(plan.vault)
         payments = self.payments_of(state, record)
         self.check_local_limits(payments, pending)
         task = task_of(

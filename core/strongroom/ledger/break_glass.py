@@ -1,6 +1,6 @@
 """Break-glass: a pre-agreed larger quorum moves a vault to its registered recovery address, and nowhere else.
 
-It passes every freeze, because a freeze is what an attack on the ordinary ways ends in. So it has bounds of its own:
+It passes every freeze in the ledger, because that is what an attack on the ordinary ways ends in. So it has bounds:
 the address stands in the charter, and people sign it in the order as well; after the last needed approval a delay runs
 in the open; then a box is open for a fixed time, by log time and by each signer's own clock, whichever is later.
 """

@@ -11,10 +11,12 @@ import pytest
 import charter_builder as builder
 from ledger_world import DESTINATION, HOUR_MS
 from signer_world import CHEAP, PASSPHRASE, VAULT, Cluster, FakeClock, refusal_of
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto import ed25519
 from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Freeze, Scope, Signed, SignerFreeze, Tick, Verb
+from strongroom.ledger.messages import Freeze, Scope, Signed, SignerFreeze, Tick, Verb, Verdict, View
 from strongroom.ledger.pae import pae
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.config import Limit, SignerConfig
@@ -50,15 +52,26 @@ def freeze_by_hand(cluster: Cluster, name: str) -> None:
     cluster.signers[name].inbox.hand_in(order, [SignedBody(body=said.body, signature=said.signature)])
 
 
-def test_a_sweep_is_signed_under_every_kind_of_freeze(cluster: Cluster) -> None:
+def test_a_sweep_is_signed_under_the_freezes_of_people_in_the_ledger_or_by_hand(cluster: Cluster) -> None:
     cluster.world.freeze("dave")
+    cluster.world.log(cluster.world.signer_freeze("s3"))
     cluster.sync()
-    _, index = broken(cluster)
-    cluster.signers["s1"].inbox.freeze("", "placed by the operator")
+    order, index = broken(cluster)
     freeze_by_hand(cluster, "s2")
+    view = codec.decode(View, cluster.ask("s2", pb.Explain(order_hash=order)).view.body)
+    assert view.verdict is Verdict.WOULD_SIGN
     chosen = cluster.commitments(index, "s1", "s2")
     for name in ("s1", "s2"):
         assert cluster.release(name, index, chosen).WhichOneof("outcome") == "shares"
+
+
+def test_the_operators_own_freeze_stops_even_a_sweep_until_the_operator_thaws(cluster: Cluster) -> None:
+    """Whoever rewrites the charter to have a recovery address must not get past the operators as well."""
+    _, index = broken(cluster)
+    identifier = cluster.signers["s1"].inbox.freeze("", "I do not know this address")
+    assert refusal_of(cluster.commit("s1", index)).reason == "LOCAL_FREEZE"
+    cluster.signers["s1"].inbox.thaw(identifier)
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
 
 
 def test_the_same_freezes_stop_a_withdrawal(cluster: Cluster) -> None:
