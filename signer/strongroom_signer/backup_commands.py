@@ -24,7 +24,7 @@ from strongroom.model.ids import LogId
 from strongroom.protocol.backup import ShareNotRecovered, prove_backup
 from strongroom_signer.backups import Backups
 from strongroom_signer.clock import Clock
-from strongroom_signer.config import BadConfig, load_config
+from strongroom_signer.config import BadConfig, Seal, load_config
 from strongroom_signer.daemon import NotEnrolled
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.keys import public_host_keys
@@ -35,6 +35,7 @@ from strongroom_signer.process import FolderInUse, FolderLock
 from strongroom_signer.restore import Recovered, parse_head, recover
 from strongroom_signer.seed_words import ask_words
 from strongroom_signer.store import Store
+from strongroom_signer.unseal import add_seal_options
 
 __all__ = ["BackupNotGood", "add", "backup_verify", "export_log", "recover_signer"]
 
@@ -68,6 +69,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--head", metavar="SIZE:ROOT", help="a recent head, as at least two others read it to you; asked for as well"
     )
     again.add_argument("--words-fd", type=int, metavar="FD", help=words)
+    add_seal_options(again)
 
 
 # --- export-log ------------------------------------------------------------------------------------------------------
@@ -156,7 +158,13 @@ def _proven_facts(proven: list[tuple[str, int]]) -> tuple[dict[str, Any], str]:
 
 
 def recover_signer(
-    options: argparse.Namespace, passphrase: SecretBytes, *, cost: Cost, clock: Clock, random: Callable[[int], bytes]
+    options: argparse.Namespace,
+    passphrase: SecretBytes,
+    *,
+    seal: Seal,
+    cost: Cost,
+    clock: Clock,
+    random: Callable[[int], bytes],
 ) -> tuple[dict[str, Any], str]:
     """Make a signer again."""
     fingerprint = options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: ")
@@ -173,6 +181,7 @@ def recover_signer(
             cost=cost,
             now_ms=clock.wall_ms(),
             random=random,
+            seal=seal,
         )
     facts = {
         "name": found.name,

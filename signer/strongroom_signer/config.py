@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["BadConfig", "Limit", "SignerConfig", "load_config", "parse_config", "render_config"]
+__all__ = [
+    "BadConfig",
+    "Limit",
+    "Seal",
+    "SealKind",
+    "SignerConfig",
+    "load_config",
+    "load_seal",
+    "parse_config",
+    "render_config",
+    "render_seal",
+]
 
 _ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
 _CAIP19: Final = re.compile(r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}/[-a-z0-9]{3,8}:[-.%a-zA-Z0-9]{1,128}")
@@ -35,6 +48,37 @@ class Limit:
     per_day: int | None = None
 
 
+class SealKind(Enum):
+    """What opens `signer.sealed`."""
+
+    PASSPHRASE = "passphrase"  # noqa: S105 - the name of a kind
+    KEY_FILE = "key-file"
+    CREDENTIAL = "systemd-credential"
+    PKCS11 = "pkcs11"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """The operator's choice of what opens `signer.sealed`, made at `init`. Only the parts of its kind are looked at."""
+
+    kind: SealKind = SealKind.PASSPHRASE
+    key_file: str = ""
+    credential: str = ""
+    module: str = ""
+    """Path of the PKCS#11 module."""
+    token: str = ""
+    key: str = ""
+
+    def missing(self) -> tuple[str, ...]:
+        """Names of the parts that this kind needs and that are empty."""
+        needed = {
+            SealKind.KEY_FILE: ("key_file",),
+            SealKind.CREDENTIAL: ("credential",),
+            SealKind.PKCS11: ("module", "token", "key"),
+        }
+        return tuple(name for name in needed.get(self.kind, ()) if not getattr(self, name))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerConfig:
     """signer.toml. Paths are relative to the data folder."""
@@ -51,6 +95,7 @@ class SignerConfig:
     log_level: str = "info"
     limits: Mapping[str, Limit] = field(default_factory=dict)
     """By CAIP-19 asset id."""
+    seal: Seal = field(default_factory=Seal)
 
 
 def load_config(folder: Path) -> SignerConfig:
@@ -67,6 +112,26 @@ def load_config(folder: Path) -> SignerConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} cannot be read: {error}") from None
     return parse_config(text, where=str(path))
+
+
+def load_seal(folder: Path) -> Seal:
+    """Read what opens `signer.sealed`, which is needed before `enrol` has written the rest of the file.
+
+    Raises:
+        BadConfig: the file cannot be read, or its table [seal] is wrong.
+    """
+    path = folder / "signer.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Seal()
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadConfig(f"{path} cannot be read: {error}") from None
+    reader = _Reader()
+    seal = reader.seal(content)
+    if reader.problems:
+        raise BadConfig("\n".join(f"{path}: {problem}" for problem in reader.problems))
+    return seal
 
 
 def parse_config(text: str, *, where: str = "signer.toml") -> SignerConfig:
@@ -95,7 +160,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def read(self, content: dict[str, Any]) -> SignerConfig:
-        self._known(content, "", {"coordinator", "storage", "operator", "log", "limits"})
+        self._known(content, "", {"coordinator", "storage", "operator", "log", "limits", "seal"})
         coordinator = self._table(content, "coordinator", {"address", "certificate", "ca", "revoked"})
         storage = self._table(content, "storage", {"free_disk_floor_bytes"})
         operator = self._table(content, "operator", {"socket"})
@@ -109,7 +174,22 @@ class _Reader:
             operator_socket=Path(self._text(operator, "operator.socket", "operator.sock")),
             log_level=self._level(log),
             limits=self._limits(content.get("limits", {})),
+            seal=self.seal(content),
         )
+
+    def seal(self, content: dict[str, Any]) -> Seal:
+        table = self._table(content, "seal", {"kind", "key_file", "credential", "module", "token", "key"})
+        wanted = self._text(table, "seal.kind", SealKind.PASSPHRASE.value)
+        kind = next((one for one in SealKind if one.value == wanted), None)
+        if kind is None:
+            self.problems.append(f"seal.kind: must be one of {', '.join(one.value for one in SealKind)}")
+        parts = {
+            name: self._text(table, f"seal.{name}", "-") if table.get(name, "") != "" else ""
+            for name in ("key_file", "credential", "module", "token", "key")
+        }
+        seal = Seal(kind=kind or SealKind.PASSPHRASE, **parts)
+        self.problems += [f"seal.{name}: is needed for seal.kind {wanted}" for name in seal.missing()]
+        return seal
 
     def _known(self, table: dict[str, Any], where: str, known: set[str]) -> None:
         for name in table:
@@ -203,9 +283,18 @@ def render_config(config: SignerConfig) -> str:
         "[log]",
         f'level = "{config.log_level}"',
     ]
+    if config.seal != Seal():
+        lines += ["", *render_seal(config.seal).splitlines()]
     for asset, limit in config.limits.items():
         lines += ["", f'[limits."{asset}"]']
         lines += [
             f'{name} = "{value}"' for name in ("per_order", "per_day") if (value := getattr(limit, name)) is not None
         ]
     return "\n".join(lines) + "\n"
+
+
+def render_seal(seal: Seal) -> str:
+    """The TOML table that `load_seal` reads back; what `init` writes when another kind than a passphrase is chosen."""
+    parts = {"kind": seal.kind.value, "key_file": seal.key_file, "credential": seal.credential}
+    parts |= {"module": seal.module, "token": seal.token, "key": seal.key}
+    return "\n".join(["[seal]", *(f"{name} = {json.dumps(value)}" for name, value in parts.items() if value)]) + "\n"

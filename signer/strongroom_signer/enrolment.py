@@ -20,7 +20,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.wire import cards
 from strongroom_signer.clock import Clock
-from strongroom_signer.config import SignerConfig, render_config
+from strongroom_signer.config import Seal, SignerConfig, load_seal, render_config, render_seal
 from strongroom_signer.keys import SEALED_FILE, create_keys
 from strongroom_signer.process import FolderLock, write_private
 from strongroom_signer.store import Identity, Pin, Store
@@ -35,12 +35,14 @@ __all__ = [
     "WrongCharter",
     "enrol",
     "initialise",
+    "note_seal",
     "require_empty",
     "require_name",
 ]
 
 DATABASE_FILE: Final = "signer.db"
 CARD_FILE: Final = "card.json"
+CONFIG_FILE: Final = "signer.toml"
 _NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -93,6 +95,7 @@ def initialise(
     confirm: Callable[[SecretScalar], None],
     cost: Cost,
     random: Callable[[int], bytes],
+    seal: Seal | None = None,
 ) -> Path:
     """Make a new signer in `folder` and return the path of its card, which the operator hands to the administrators.
 
@@ -104,6 +107,7 @@ def initialise(
             nothing is written: no signer is ever without a backup.
         cost: What one guess of the passphrase costs.
         random: Keys and salts.
+        seal: What gives the passphrase, noted in signer.toml.
 
     Raises:
         BadName: the name is not `[a-z0-9-]{1,40}`.
@@ -115,6 +119,7 @@ def initialise(
         require_empty(folder)
         host = SecretScalar.generate(random)
         confirm(host)
+        note_seal(folder, seal or Seal())
         store = Store.create(folder / DATABASE_FILE)
         try:
             request = create_tls_key(folder, name)
@@ -134,6 +139,12 @@ def initialise(
             store.close()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
     return folder / CARD_FILE
+
+
+def note_seal(folder: Path, seal: Seal) -> None:
+    """Write the choice into signer.toml, which `enrol` completes; a passphrase needs no note."""
+    if seal != Seal():
+        write_private(folder / CONFIG_FILE, render_seal(seal).encode("utf-8"), replace=True)
 
 
 def require_name(name: str) -> None:
@@ -215,15 +226,21 @@ def enrol(
                 )
             write_private(folder / "cert.pem", certificate, replace=True)
             write_private(folder / "ca.pem", authority, replace=True)
-            if pin is None or not (folder / "signer.toml").exists():
-                text = render_config(SignerConfig(coordinator=coordinator))
-                write_private(folder / "signer.toml", text.encode("utf-8"), replace=True)
+            if pin is None or not _is_configured(folder):
+                text = render_config(SignerConfig(coordinator=coordinator, seal=load_seal(folder)))
+                write_private(folder / CONFIG_FILE, text.encode("utf-8"), replace=True)
             if pin is None:
                 with store.commit() as write:
                     write.set_pin(Pin(log_id=log_id, charter=charter, since_ms=clock.wall_ms()))
         finally:
             store.close()
     return _enrolled(decoded, identity, log_id)
+
+
+def _is_configured(folder: Path) -> bool:
+    """Whether `enrol` wrote the configuration, and not `recover` the seal alone."""
+    file = folder / CONFIG_FILE
+    return file.exists() and "[coordinator]" in file.read_text(encoding="utf-8", errors="replace")
 
 
 def _decode(charter: bytes) -> Charter:

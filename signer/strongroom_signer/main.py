@@ -22,17 +22,18 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom_signer import backup_commands, daemon, operator_commands
 from strongroom_signer.clock import Clock, SystemClock
-from strongroom_signer.config import BadConfig, load_config
+from strongroom_signer.config import BadConfig, Seal, load_config, load_seal
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
 from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
 from strongroom_signer.offline_freeze import freeze_offline
-from strongroom_signer.passphrase import NoPassphrase, read_passphrase
+from strongroom_signer.passphrase import NoPassphrase
 from strongroom_signer.process import FolderLock, harden
 from strongroom_signer.rotation import begin_rotation
 from strongroom_signer.seed_words import show_words
 from strongroom_signer.store import DiskFull, Store, StoreFailed
 from strongroom_signer.tls import check_certificate
+from strongroom_signer.unseal import add_seal_options, seal_of, unlock
 
 __all__ = ["main", "run"]
 
@@ -146,6 +147,7 @@ class _Command:
                 confirm=self._show_words,
                 cost=self._cost,
                 random=self._random,
+                seal=self._seal(new=True),
             )
         self._show(
             {"name": self._options.name, "card": str(card)},
@@ -284,7 +286,12 @@ class _Command:
     def _recover(self) -> int:
         with self._passphrase(new=True) as passphrase:
             done = backup_commands.recover_signer(
-                self._options, passphrase, cost=self._cost, clock=self._clock, random=self._random
+                self._options,
+                passphrase,
+                seal=self._seal(new=True),
+                cost=self._cost,
+                clock=self._clock,
+                random=self._random,
             )
         self._show(*done)
         return OK
@@ -307,7 +314,11 @@ class _Command:
         return OK
 
     def _passphrase(self, *, new: bool = False) -> SecretBytes:
-        return read_passphrase(self._options.passphrase_file, new=new)
+        seal = self._seal(new=new)
+        return unlock(seal, self._folder, self._options.passphrase_file, new=new, random=self._random)
+
+    def _seal(self, *, new: bool = False) -> Seal:
+        return seal_of(self._options) if new else load_seal(self._folder)
 
     def _show(self, facts: dict[str, Any], text: str) -> None:
         self._out.write((json.dumps(facts, indent=2) if self._options.json else text) + "\n")
@@ -369,6 +380,7 @@ def _parser() -> argparse.ArgumentParser:
     init = command("init", "make the keys of a new signer and its card", passphrase=True)
     init.add_argument("--name", required=True, help="1 to 40 of a-z, 0-9 and '-'; for ever")
     init.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
+    add_seal_options(init)
     join = command("enrol", "pin the log by its charter's fingerprint", passphrase=True)
     join.add_argument("--charter", type=Path, required=True, help="canonical charter (`strongroom charter build`)")
     join.add_argument(

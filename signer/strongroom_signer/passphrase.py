@@ -22,13 +22,13 @@ class NoPassphrase(StrongroomError):
     kind = Kind.INVALID_ARGUMENT
 
 
-def read_passphrase(file: Path | None, *, new: bool = False) -> SecretBytes:
+def read_passphrase(file: Path | None, *, new: bool = False, what: str = "Passphrase") -> SecretBytes:
     """Read the passphrase; a new one is asked for twice and has at least 8 characters.
 
     Raises:
         NoPassphrase: the file is unreadable or empty, the two entries differ, or there is no terminal.
     """
-    passphrase = _from_file(file) if file is not None else _from_terminal(new=new)
+    passphrase = _from_file(file) if file is not None else _from_terminal(what, new=new)
     if new and len(passphrase) < _MIN_NEW_LENGTH:
         raise NoPassphrase(f"a new passphrase needs at least {_MIN_NEW_LENGTH} characters")
     return passphrase
@@ -49,10 +49,10 @@ def _from_file(file: Path) -> SecretBytes:
     return SecretBytes.take_over(data)
 
 
-def _from_terminal(*, new: bool) -> SecretBytes:
+def _from_terminal(what: str, *, new: bool) -> SecretBytes:
     if not sys.stdin.isatty():
         raise NoPassphrase("there is no terminal to ask for the passphrase: give --passphrase-file FILE")
-    first = getpass.getpass("Passphrase: ")
+    first = getpass.getpass(f"{what}: ")
     if new and getpass.getpass("The same again: ") != first:
         raise NoPassphrase("the two passphrases differ: run the command again")
     if not first:

@@ -32,7 +32,8 @@ from strongroom.model.ids import LogId
 from strongroom.protocol.backup import recovered_share
 from strongroom.wire import cards
 from strongroom.wire.log_export import MAX_CERTIFICATE_BYTES, ExportedBatch, LogExportReader
-from strongroom_signer.enrolment import CARD_FILE, DATABASE_FILE, require_empty, require_name
+from strongroom_signer.config import Seal
+from strongroom_signer.enrolment import CARD_FILE, CONFIG_FILE, DATABASE_FILE, note_seal, require_empty, require_name
 from strongroom_signer.keys import SEALED_FILE, SignerKeys, create_keys
 from strongroom_signer.process import FolderLock, write_private
 from strongroom_signer.recovery import RecoveryBook
@@ -107,6 +108,7 @@ def recover(
     cost: Cost,
     now_ms: int,
     random: Callable[[int], bytes],
+    seal: Seal | None = None,
 ) -> Recovered:
     """Make the signer again in an empty folder.
 
@@ -121,6 +123,7 @@ def recover(
         cost: What one guess of the passphrase costs.
         now_ms: The time of the pin.
         random: Keys and salts.
+        seal: What gives the passphrase, noted in signer.toml.
 
     Raises:
         RecoveryRefused: words, file, fingerprint and head do not belong together.
@@ -141,6 +144,7 @@ def recover(
         def make_keys(store: Store) -> SignerKeys:
             return create_keys(folder, store, name, passphrase, host=host, cost=cost, random=random)
 
+        note_seal(folder, seal or Seal())
         try:
             return _made(
                 folder,
@@ -154,7 +158,13 @@ def recover(
             )
         except BaseException:
             # Nothing of a signer was here before. A kill in between leaves files, which the next `recover` refuses.
-            for file in (SEALED_FILE, CARD_FILE, KEY_FILE, *(DATABASE_FILE + end for end in ("", "-wal", "-shm"))):
+            for file in (
+                SEALED_FILE,
+                CARD_FILE,
+                KEY_FILE,
+                CONFIG_FILE,
+                *(DATABASE_FILE + end for end in ("", "-wal", "-shm")),
+            ):
                 (folder / file).unlink(missing_ok=True)
             raise
 

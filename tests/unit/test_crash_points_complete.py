@@ -59,6 +59,8 @@ EXEMPT: Final = {
     "coordinator.evidence_book:EvidenceBook.page run": "a read",
     "coordinator.evidence_making:ShareCase.record run": "a read",
     # --- writes that nothing follows from ----------------------------------------------------------------------------
+    "signer.enrolment:note_seal write_private": "a choice alone makes no signer: the next `init` writes it anew",
+    "signer.unseal:_from_key_file write_private": "a key file that opens nothing yet: the next `init` takes it",
     "signer.keys:seal_again write_private": "one file, the old or the new one whole; the same command goes on",
     "signer.rotation:begin_rotation write_private": "a card that the same command writes again",
     "signer.rotation:retire_older_words commit": "the database names the newer key first: the next start does the rest",
