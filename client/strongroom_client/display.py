@@ -15,6 +15,7 @@ from typing import Final
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.judge import endorsed, quorum_of, rejected_by, withdrawal_of
+from strongroom.ledger.key_changes import KeyChange
 from strongroom.ledger.messages import (
     AddDestination,
     AmendCharter,
@@ -23,8 +24,10 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Scope,
     Unfreeze,
     Verb,
@@ -62,6 +65,8 @@ _KINDS: Final = {
     Withdraw: "withdraw",
     CancelWithdraw: "cancel",
     CreateVault: "create-vault",
+    RefreshShares: "refresh-shares",
+    ReshareVault: "reshare-vault",
     Freeze: "freeze",
     Unfreeze: "unfreeze",
     ReinstateSigner: "reinstate",
@@ -167,13 +172,28 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
         case ReinstateSigner() as action:
             yield Fact(key="signer", label="Signs again", text=action.signer)
             yield Fact(key="evidence", label="Settles evidence", text=action.evidence_hash.hex())
-        case AddDestination() | RemoveDestination() | BreakGlass() | AmendCharter() as action:
-            told = (
-                amendment_facts(action, charter)
-                if isinstance(action, AmendCharter)
-                else recovery_facts(action, charter)
-            )
-            yield from starmap(_fact, told)
+        case RefreshShares() | ReshareVault() | AmendCharter() | AddDestination() | RemoveDestination() | BreakGlass():
+            yield from _told(order.action, charter)
+
+
+def _told(
+    action: KeyChange | AmendCharter | AddDestination | RemoveDestination | BreakGlass, charter: Charter
+) -> Iterable[Fact]:
+    if isinstance(action, RefreshShares | ReshareVault):
+        return _key_change_facts(action)
+    told = amendment_facts(action, charter) if isinstance(action, AmendCharter) else recovery_facts(action, charter)
+    return starmap(_fact, told)
+
+
+def _key_change_facts(action: KeyChange) -> Iterable[Fact]:
+    if isinstance(action, RefreshShares):
+        yield Fact(key="vaults", label="New shares for", text=", ".join(action.vaults))
+    else:
+        yield Fact(key="vault", label="New holders of", text=action.vault)
+        yield Fact(key="signers", label="Share holders", text=", ".join(action.signers))
+        yield Fact(key="threshold", label="Threshold", text=f"{action.threshold} of {len(action.signers)} must sign")
+    if action.absent:
+        yield Fact(key="absent", label="Without", text=", ".join(action.absent))
 
 
 def _fact(key: str, label: str, text: str) -> Fact:
@@ -201,7 +221,10 @@ def judged_here(
             return judge_withdrawal(charter, payment, endorsed(record), at_ms=now_ms, window_total=None)
         case Freeze():
             return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
-        case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() as action:
+        case (
+            CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() | RefreshShares() | ReshareVault()
+        ) as action:
+            # Whether new shares wait out a delay depends on the vault; the quorum is what people can still give.
             return judge_quorum(charter, quorum_of(charter, action), endorsed(record), at_ms=now_ms)
         case AddDestination() | BreakGlass() as action:
             return judged_recovery(charter, action, record, now_ms)

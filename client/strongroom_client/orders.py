@@ -17,8 +17,10 @@ from strongroom.ledger.messages import (
     Endorsement,
     Freeze,
     Order,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -31,6 +33,8 @@ Action = (
     Withdraw
     | CancelWithdraw
     | CreateVault
+    | RefreshShares
+    | ReshareVault
     | Freeze
     | Unfreeze
     | ReinstateSigner

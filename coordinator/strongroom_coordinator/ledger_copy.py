@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Endorse, Head, OrderEntry, Plan, SignerFreeze, Vault
+from strongroom.ledger.messages import Certificate, Endorse, Epoch, Head, OrderEntry, Plan, SignerFreeze, Vault
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
@@ -251,7 +251,7 @@ class LedgerCopy:
         """What people and signers said in entries that term changes dropped here: to be logged again, once."""
         dropped, self._dropped = self._dropped, []
         bodies = (decode_entry(entry).body for entry in dropped)
-        return [body for body in bodies if isinstance(body, OrderEntry | Endorse | SignerFreeze | Vault)]
+        return [body for body in bodies if isinstance(body, OrderEntry | Endorse | SignerFreeze | Vault | Epoch)]
 
     # --- the database follows --------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Vault
+from strongroom.ledger.messages import Epoch, Vault
 from strongroom.ledger.recovery import decode_recovery, hashes_written, recovery_hash
 from strongroom.ledger.replica import Preview, Replica
 from strongroom.ledger.state import VAULTS, State
@@ -95,7 +95,7 @@ def _names_recovery(entries: Iterable[bytes]) -> bool:
 
 def _named(entries: Iterable[bytes]) -> Iterable[bytes]:
     bodies = (decode_entry(entry).body for entry in entries)
-    return (body.recovery_hash for body in bodies if isinstance(body, Vault))
+    return (body.recovery_hash for body in bodies if isinstance(body, Vault | Epoch))
 
 
 def _is_sound(data: bytes) -> bool:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Entry, OrderEntry, Plan, SignerFreeze, Vault
+from strongroom.ledger.messages import Endorse, Entry, Epoch, OrderEntry, Plan, SignerFreeze, Vault
 
-__all__ = ["decode_entry", "subject_of_vault", "subjects_in", "subjects_of"]
+__all__ = ["decode_entry", "subject_of_epoch", "subject_of_vault", "subjects_in", "subjects_of"]
 
 
 @lru_cache(maxsize=8_192)
@@ -35,6 +35,8 @@ def subjects_of(body: Any) -> tuple[bytes, ...]:
             return (hashlib.sha256(codec.encode(body)).digest(),)
         case Vault():
             return (subject_of_vault(body.order_hash),)
+        case Epoch():
+            return (subject_of_epoch(body.order_hash, body.vault),)
         case _:
             return ()
 
@@ -42,6 +44,11 @@ def subjects_of(body: Any) -> tuple[bytes, ...]:
 def subject_of_vault(order_hash: bytes) -> bytes:
     """Hash that names the entry by which the vault of this order was born."""
     return hashlib.sha256(b"vault" + order_hash).digest()
+
+
+def subject_of_epoch(order_hash: bytes, vault: str) -> bytes:
+    """Hash that names the entry by which this order gave the vault new shares."""
+    return hashlib.sha256(b"epoch" + order_hash + vault.encode("ascii")).digest()
 
 
 def subjects_in(first_index: int, entries: tuple[bytes, ...]) -> dict[bytes, int]:

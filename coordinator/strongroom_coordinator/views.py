@@ -20,8 +20,10 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Unfreeze,
     Withdraw,
 )
@@ -233,6 +235,8 @@ class Views:
                 | RemoveDestination()
             ):
                 return self._ledger_status(record, expired)
+            case RefreshShares() | ReshareVault():
+                return self._ledger_status(record, expired)
             case BreakGlass():
                 return self._recovery_status(record, plans, expired)
             case CancelWithdraw():
@@ -303,8 +307,11 @@ class Views:
             if not judgement.allowed:
                 lost = next((plan for plan in plans if plan.why_dead and not plan.can_never_confirm), None)
                 return missing_coins_line(lost.why_dead) if lost is not None else "; ".join(judgement.missing)
-            if isinstance(decode_order(record.order).action, CreateVault):
+            action = decode_order(record.order).action
+            if isinstance(action, CreateVault):
                 return self._progress(record.hash) or "its holders to generate its key"
+            if isinstance(action, RefreshShares | ReshareVault):
+                return self._progress(record.hash) or "its holders to make new shares"
             return self._reason(record.hash) or "its turn in the next plan"
         return self._plan_line(live[-1])
 

@@ -33,7 +33,9 @@ from strongroom.ledger.messages import (
     FreezeStatement,
     Order,
     OrderEntry,
+    RefreshShares,
     ReinstateSigner,
+    ReshareVault,
     Scope,
     Signed,
     SignerFreeze,
@@ -201,7 +203,7 @@ class Inbox:
             case Withdraw():
                 payment = withdrawal_of(order.action, state.destination_of(order.action))
                 return named_approver(charter, person, payment)
-            case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter():
+            case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() | RefreshShares() | ReshareVault():
                 return person in quorum_members(charter, quorum_of(charter, order.action))
             case AddDestination():
                 return charter.destinations is not None and person in quorum_members(charter, charter.destinations)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from strongroom.ledger import codec
 from strongroom.ledger.judge import rejected_by
-from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, OrderEntry, Plan, Vault
+from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, Epoch, OrderEntry, Plan, Vault
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
@@ -142,7 +142,7 @@ def _orders_in(entries: tuple[bytes, ...], state: State) -> list[bytes]:
                 found += [action.order_hash] if isinstance(action, CancelWithdraw) else []
             case Endorse():
                 found = [codec.decode(Endorsement, body.endorsement.body).order_hash]
-            case Vault():
+            case Vault() | Epoch():
                 found = [body.order_hash]
             case Plan():
                 found = list(body.order_hashes)

@@ -12,6 +12,7 @@ from typing import Final
 
 from strongroom.ledger.handlers.actions import act_of
 from strongroom.ledger.handlers.amending import check_amendment
+from strongroom.ledger.handlers.epochs import apply_epoch
 from strongroom.ledger.handlers.freezing import apply_signer_freeze
 from strongroom.ledger.handlers.genesis import apply_genesis
 from strongroom.ledger.handlers.orders import apply_endorse, apply_order
@@ -19,7 +20,18 @@ from strongroom.ledger.handlers.planning import apply_plan
 from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
 from strongroom.ledger.handlers.vaults import apply_vault
 from strongroom.ledger.handlers.witnesses import apply_handover, lapse_change
-from strongroom.ledger.messages import Endorse, Entry, Genesis, Handover, OrderEntry, Plan, SignerFreeze, Tick, Vault
+from strongroom.ledger.messages import (
+    Endorse,
+    Entry,
+    Epoch,
+    Genesis,
+    Handover,
+    OrderEntry,
+    Plan,
+    SignerFreeze,
+    Tick,
+    Vault,
+)
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderState, QuotaRecord
@@ -99,6 +111,9 @@ def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:
             return None
         case Vault():
             apply_vault(state, entry.body, at)
+            return COORDINATOR
+        case Epoch():
+            apply_epoch(state, entry.body, at)
             return COORDINATOR
         case Plan():
             apply_plan(state, entry.body, at)

@@ -13,6 +13,7 @@ from strongroom.ledger.break_glass import judge_break_glass
 from strongroom.ledger.charter import Charter, Quorum, decode_charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
+from strongroom.ledger.key_changes import KeyChange, judge_key_change, loosens, vaults_of
 from strongroom.ledger.messages import (
     AddDestination,
     AmendCharter,
@@ -21,8 +22,10 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -63,14 +66,17 @@ def withdrawal_of(action: Withdraw, destination: DestinationRecord | None) -> Wi
     )
 
 
-def quorum_of(charter: Charter, action: CreateVault | Unfreeze | ReinstateSigner | AmendCharter) -> Quorum:
+def quorum_of(
+    charter: Charter,
+    action: CreateVault | Unfreeze | ReinstateSigner | AmendCharter | RefreshShares | ReshareVault,
+) -> Quorum:
     """Return whose approval an order needs that one quorum decides."""
     match action:
         case CreateVault():
             return charter.vault_creation
         case Unfreeze() | ReinstateSigner():
             return charter.unfreeze
-        case AmendCharter():
+        case AmendCharter() | RefreshShares() | ReshareVault():
             return charter.admin
 
 
@@ -165,6 +171,9 @@ def judge_order(
             return judge_withdrawal(state.charter, payment, endorsed(record), at_ms=now_ms, window_total=total)
         case AddDestination():
             return judge_addition(state.charter, endorsed(record), at_ms=now_ms)
+        case RefreshShares() | ReshareVault():
+            loosening = _loosens(state, order.action)
+            return judge_key_change(state.charter, endorsed(record), loosening=loosening, at_ms=now_ms)
         case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter():
             quorum = quorum_of(state.charter, order.action)
             return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
@@ -222,6 +231,11 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
         if not judgement.allowed:
             return judgement
     return judgement
+
+
+def _loosens(state: State, action: KeyChange) -> bool:
+    vaults = (state.vault(name) for name in vaults_of(action))
+    return any(vault is not None and loosens(action, vault) for vault in vaults)
 
 
 def _window_total(state: State, now_ms: int) -> Callable[[tuple[str, ...], str, int], int]:

@@ -148,6 +148,34 @@ class AmendCharter:
 
 
 @message
+class RefreshShares:
+    """Give the holders of vaults new shares of the same keys; the charter's admin quorum. Old shares are worth nothing.
+
+    A holder whose host key the charter has changed gets its new share under the new one.
+    """
+
+    vaults: tuple[str, ...] = codec.repeated_name(1, minimum=1, maximum=100)
+    absent: tuple[str, ...] = codec.repeated_name(2, minimum=0, maximum=MAX_HOLDERS)
+    """Holders that neither deal nor are waited for; each recovers its share later, or gets one in a later refresh."""
+
+
+@message
+class ReshareVault:
+    """Give a vault's key to these holders, with this threshold; the charter's admin quorum.
+
+    One that adds a holder or lowers the threshold waits out the loosening delay, and each old holder deals only when
+    its own operator has accepted the order.
+    """
+
+    vault: str = codec.name(1)
+    signers: tuple[str, ...] = codec.repeated_name(2, minimum=1, maximum=MAX_HOLDERS)
+    """In participant order: the position is the BIP-445 identifier."""
+    threshold: int = codec.u64(3)
+    absent: tuple[str, ...] = codec.repeated_name(4, minimum=0, maximum=MAX_HOLDERS)
+    """Holders, old or new, that neither deal nor are waited for."""
+
+
+@message
 class AddDestination:
     """Add an address to the address book; the charter's quorum for destinations, then the cooling-off."""
 
@@ -198,6 +226,8 @@ class Order:
         | Unfreeze
         | ReinstateSigner
         | AmendCharter
+        | RefreshShares
+        | ReshareVault
         | AddDestination
         | RemoveDestination
         | BreakGlass
@@ -210,6 +240,8 @@ class Order:
             14: Unfreeze,
             15: ReinstateSigner,
             16: AmendCharter,
+            17: RefreshShares,
+            18: ReshareVault,
             19: AddDestination,
             20: RemoveDestination,
             21: BreakGlass,
@@ -590,6 +622,23 @@ class Vault:
 
 
 @message
+class Epoch:
+    """A vault gets new shares of the same key: statements and trials of all new holders that the order does not excuse.
+
+    The recovery data is beside the log: every signer stores it before it votes for the entry.
+    """
+
+    order_hash: bytes = codec.fixed(1, 32)
+    vault: str = codec.name(2)
+    key: KeyMaterial = codec.embedded(3, KeyMaterial)
+    recovery_hash: bytes = codec.fixed(4, 32)
+    """SHA-256 of the recovery data."""
+    statements: tuple[VaultSignature, ...] = codec.repeated(5, VaultSignature, minimum=1, maximum=MAX_HOLDERS)
+    """Under EpochStatements, in participant order."""
+    trials: tuple[Trial, ...] = codec.repeated(6, Trial, minimum=1, maximum=MAX_HOLDERS)
+
+
+@message
 class PlanInput:
     """One coin a plan spends. Outpoint and amount are claims: BIP341 makes a false one an invalid signature."""
 
@@ -668,7 +717,7 @@ class Entry:
 
     salt: bytes = codec.fixed(1, 16)
     time_ms: int = codec.u64(2)
-    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Handover = codec.oneof(
+    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Epoch | Handover = codec.oneof(
         {
             10: Genesis,
             11: OrderEntry,
@@ -677,6 +726,7 @@ class Entry:
             14: Vault,
             15: Plan,
             16: Tick,
+            17: Epoch,
             18: Handover,
         }
     )

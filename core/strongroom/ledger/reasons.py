@@ -148,6 +148,12 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "VAULT_KEY": Reason(
             _ARGUMENT, "The key material is malformed, or not that of the ordered holders.", "Generate again."
         ),
+        "VAULT_CHANGING": Reason(
+            _STATE, "Another order for new shares of this vault is open.", "Reject it, or wait until it has acted."
+        ),
+        "EPOCH_ORDER_MISMATCH": Reason(
+            _ARGUMENT, "The order does not ask for new shares of this vault, or it has acted.", "Name the right order."
+        ),
         "VAULT_STATEMENTS": Reason(_ARGUMENT, "The holders' statements are not complete.", "Collect all of them."),
         "VAULT_TRIALS": Reason(_ARGUMENT, "The trial signatures do not cover all holders.", "Try more subsets."),
         "GROUP_KEY_USED": Reason(_EXISTS, "Another vault has this key.", "Generate a fresh key."),

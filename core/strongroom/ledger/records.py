@@ -82,6 +82,12 @@ class VaultRecord:
     """Of the holders, in participant order, as they were when the epoch began."""
     key_hash: bytes = codec.fixed(16, 32)
     """SHA-256 of the epoch's canonical KeyMaterial."""
+    epoch_order: bytes = codec.fixed(17, 32)
+    """Hash of the order that the epoch came of."""
+    epoch_ms: int = codec.u64(18)
+    """Log time at which the epoch began."""
+    changing: bytes = codec.fixed(19, 32, optional=True)
+    """Hash of the last order for new shares that was accepted and has not acted on this vault; it may have ended."""
 
 
 class OrderState(IntEnum):

@@ -15,6 +15,7 @@ from strongroom.ledger.handlers.breaking import BreakTheGlass
 from strongroom.ledger.handlers.destinations import AddToBook, TakeOutOfBook
 from strongroom.ledger.handlers.freezing import check_scope, freeze_record
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import endorsed, withdrawal_of
 from strongroom.ledger.judgement import Withdrawal
 from strongroom.ledger.messages import (
@@ -25,8 +26,10 @@ from strongroom.ledger.messages import (
     CreateVault,
     Freeze,
     Order,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -253,6 +256,8 @@ _ACTS: Final[Mapping[type[Any], Callable[[Any], Act]]] = {
     Unfreeze: _Lift,
     ReinstateSigner: _Reinstate,
     AmendCharter: Amend,
+    RefreshShares: ChangeShares,
+    ReshareVault: ChangeShares,
     AddDestination: AddToBook,
     RemoveDestination: TakeOutOfBook,
     BreakGlass: BreakTheGlass,

@@ -8,16 +8,15 @@ holders state that it gives them their shares of this very key.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
-from strongroom.crypto import bip340, ed25519
 from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
+from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.witnesses import require_holders_stay
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.key_material import key_hash, public_shares, trial_message
-from strongroom.ledger.messages import CreateVault, Trial, Vault, VaultStatement
+from strongroom.ledger.key_material import key_hash, public_shares
+from strongroom.ledger.messages import CreateVault, Vault, VaultStatement
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
@@ -40,8 +39,14 @@ def apply_vault(state: MutableState, body: Vault, at: Position) -> None:
     shares, group_key = public_shares(key), key.commitments[0]
     if state.vault_by_key(group_key) is not None:
         raise refused("GROUP_KEY_USED", "another vault has this key: it was generated once and shown twice")
-    _check_statements(state, body, holders)
-    _check_trials(body, group_key, holders=len(holders), threshold=wanted.threshold)
+    check_statements(body.statements, holders, lambda name: _statement(state, body, name))
+    check_trials(
+        body.trials,
+        group_key=group_key,
+        recovery_hash=body.recovery_hash,
+        present=range(len(holders)),
+        threshold=wanted.threshold,
+    )
     state.add_vault(
         VaultRecord(
             name=wanted.name,
@@ -60,6 +65,9 @@ def apply_vault(state: MutableState, body: Vault, at: Position) -> None:
             born_ms=at.time_ms,
             host_keys=key.host_keys,
             key_hash=key_hash(key),
+            epoch_order=record.hash,
+            epoch_ms=at.time_ms,
+            changing=b"",
         )
     )
     state.change_order(replace(record, state=OrderState.DONE, ended_ms=at.time_ms))
@@ -86,38 +94,12 @@ def _holders(state: State, wanted: CreateVault) -> tuple[CharterSigner, ...]:
     return tuple(signers[name] for name in wanted.signers)
 
 
-def _check_statements(state: State, body: Vault, holders: tuple[CharterSigner, ...]) -> None:
-    if [one.signer for one in body.statements] != [holder.name for holder in holders]:
-        raise refused("VAULT_STATEMENTS", "there must be one statement of each holder, in the order's sequence")
-    key = key_hash(body.key)
-    for one, holder in zip(body.statements, holders, strict=True):
-        statement = VaultStatement(
-            log_id=state.log_id,
-            order_hash=body.order_hash,
-            recovery_hash=body.recovery_hash,
-            key_hash=key,
-            signer=holder.name,
-        )
-        if not ed25519.verify(holder.vote_key, pae("vault", codec.encode(statement)), one.signature):
-            raise refused("BAD_SIGNATURE", f"the signature under the statement of {holder.name} does not verify")
-
-
-def _check_trials(body: Vault, group_key: bytes, *, holders: int, threshold: int) -> None:
-    covered: set[int] = set()
-    seen: set[tuple[int, ...]] = set()
-    for trial in body.trials:
-        _check_subset(trial, seen, holders=holders, threshold=threshold)
-        seen.add(trial.signers)
-        covered.update(trial.signers)
-        message = trial_message(body.recovery_hash, trial.signers)
-        if not bip340.verify(group_key[1:], message, trial.signature):
-            raise refused("BAD_SIGNATURE", f"the trial signature by holders {trial.signers} does not verify")
-    if len(covered) != holders:
-        raise refused("VAULT_TRIALS", f"{len(covered)} of {holders} holders have tried the key, all must")
-
-
-def _check_subset(trial: Trial, seen: set[tuple[int, ...]], *, holders: int, threshold: int) -> None:
-    subset = trial.signers
-    ascending = all(left < right for left, right in pairwise(subset))
-    if len(subset) != threshold or not ascending or subset[-1] >= holders or subset in seen:
-        raise refused("VAULT_TRIALS", f"{subset} is no new ascending subset of {threshold} of {holders} holders")
+def _statement(state: State, body: Vault, name: str) -> bytes:
+    statement = VaultStatement(
+        log_id=state.log_id,
+        order_hash=body.order_hash,
+        recovery_hash=body.recovery_hash,
+        key_hash=key_hash(body.key),
+        signer=name,
+    )
+    return pae("vault", codec.encode(statement))
