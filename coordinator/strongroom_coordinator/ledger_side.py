@@ -19,6 +19,7 @@ from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import LinkServer
 from strongroom_coordinator.quarantine_notices import QuarantineNotices
 from strongroom_coordinator.raised import SignerRequests
+from strongroom_coordinator.redistribution import Redistributions
 from strongroom_coordinator.rounds import VotingRounds
 from strongroom_coordinator.sequencer import Sequencer
 from strongroom_coordinator.sessions import SigningSessions
@@ -42,14 +43,20 @@ class LedgerSide:
     sessions: SigningSessions
     sequencer: Sequencer
     keygen: KeyGeneration
+    redistributions: Redistributions
     cosignatures: Cosignatures
     handovers: Handovers
     evidence: EvidenceBook
+
+    def progress(self, order_hash: bytes) -> str:
+        """How far the key, or the new shares, that an order asks for are; empty when nothing is under way."""
+        return self.keygen.progress(order_hash) or self.redistributions.progress(order_hash)
 
     async def stop(self) -> None:
         """End everything but the database; what was certified is stored first."""
         self.links.stop()
         await self.keygen.stop()
+        await self.redistributions.stop()
         await self.terms.stop()
         await self.handovers.stop()
         await self.sessions.stop()
@@ -150,6 +157,16 @@ def build_ledger_side(
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,
     )
+    redistributions = Redistributions(
+        ledger=ledger,
+        terms=terms,
+        sequencer=sequencer,
+        storage=storage,
+        clock=clock,
+        timeout_ms=config.keygen_timeout_ms,
+        retry_ms=config.keygen_retry_ms,
+    )
+    sequencer.on_final(sessions.became_final)
     QuarantineNotices(evidence, links)
     links.serve_requests(SignerRequests(ledger, sequencer, evidence).serve)
     return LedgerSide(
@@ -162,6 +179,7 @@ def build_ledger_side(
         sessions=sessions,
         sequencer=sequencer,
         keygen=keygen,
+        redistributions=redistributions,
         cosignatures=cosignatures,
         handovers=handovers,
         evidence=evidence,

@@ -85,6 +85,7 @@ class _Session:
     state: signing.SigningState
     begun: float
     words: SigningWords
+    vault: str
     late: set[str] = field(default_factory=set)
     """Holders that it passed over; what they give it later is no sign that they are prompt again."""
 
@@ -175,6 +176,15 @@ class SigningSessions:
             self._resumed = True
             self._spawn(self._resume(size))
 
+    def became_final(self, size: int) -> None:
+        """A head became final: what is being signed with shares of an epoch that is over begins again."""
+        final = self._ledger.replica.state(size)
+        for session in tuple(self._sessions.values()):
+            vault = final.vault(session.vault)
+            if vault is not None and vault.epoch > session.state.task.vault_epoch:
+                self._sessions.pop(session.index, None)
+                self.retry(session.plan_hash)
+
     async def stop(self) -> None:
         """Cancel what is under way."""
         self.end_term()
@@ -236,6 +246,7 @@ class SigningSessions:
             state=machine,
             begun=self._clock.monotonic(),
             words=SigningWords(self._evidence, plan, takes_all=takes_all),
+            vault=plan.vault,
         )
         self._sessions[index] = session
         if not takes_all and len(self._evidence.without(vault.signers)) < len(vault.signers):

@@ -38,7 +38,9 @@ from strongroom_signer.nonces import NonceBook
 from strongroom_signer.operator import OperatorServer, prepare_socket, remove_socket
 from strongroom_signer.precautions import boxes_pb, freezes_pb
 from strongroom_signer.quarantine import Notice, Quarantine
+from strongroom_signer.redistribution import Redistribution
 from strongroom_signer.rotation import retire_older_words
+from strongroom_signer.sealing import Sealing
 from strongroom_signer.service import Service
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
@@ -75,6 +77,7 @@ class Signer:
     backups: Backups
     nonces: NonceBook
     key_generation: KeyGeneration
+    redistribution: Redistribution
     money_path: MoneyPath
     service: Service
     clock: Clock
@@ -167,6 +170,7 @@ class Signer:
         """Destroy nonces and open secrets, and close the database cleanly."""
         self.nonces.drop_all()
         self.key_generation.forget()
+        self.redistribution.forget()
         self.shares.close()
         self.keys.wipe()
         self.store.close()
@@ -238,7 +242,10 @@ def _assemble(
     shares = Shares(store, keys.storage, random=random)
     nonces = NonceBook(clock)
     voting.on_term_change(nonces.drop_all)
-    key_generation = KeyGeneration(
+    sealing = Sealing(copy=copy, shares=shares, keys=keys, name=name, log=log)
+    voting.on_final(sealing.became_final)
+    sealing.bring_up_to_date()
+    redistribution = Redistribution(
         copy=copy,
         voting=voting,
         shares=shares,
@@ -249,8 +256,18 @@ def _assemble(
         random=random,
         log=log,
     )
+    voting.on_final(redistribution.became_final)
+    key_generation = KeyGeneration(
+        copy=copy,
+        voting=voting,
+        inbox=inbox,
+        keys=keys,
+        name=name,
+        clock=clock,
+        random=random,
+        log=log,
+    )
     voting.on_final(key_generation.became_final)
-    key_generation.recover_missing()
     money_path = MoneyPath(
         copy=copy,
         voting=voting,
@@ -270,6 +287,7 @@ def _assemble(
         voting=voting,
         money_path=money_path,
         key_generation=key_generation,
+        redistribution=redistribution,
         explainer=explainer,
         inbox=inbox,
         quarantine=quarantine,
@@ -289,6 +307,7 @@ def _assemble(
         backups=Backups(copy, name, clock),
         nonces=nonces,
         key_generation=key_generation,
+        redistribution=redistribution,
         money_path=money_path,
         service=service,
         clock=clock,
@@ -345,6 +364,7 @@ async def serve(folder: Path, signer: Signer, *, clock: Clock, random: Callable[
         store=signer.store,
         log_id=signer.copy.log_id,
         status=lambda: signer.status(connected=link.is_connected, last_error=link.last_error),
+        accept=signer.redistribution.accept,
         raise_words=link.raise_words,
         log=log,
     )
@@ -397,6 +417,8 @@ async def _housekeeping(signer: Signer, link: Link, log: Log) -> None:
         link.recheck()
         signer.nonces.drop_stale()
         signer.key_generation.drop_stale()
+        signer.redistribution.drop_stale()
+        signer.store.scrub()
         signer.voting.watch_clocks()
         reason, message = signer.alarm()
         if reason != shown:

@@ -49,6 +49,7 @@ MAX_KEYGEN_BYTES: Final = 65_536
 MAX_CATCH_UP_BYTES: Final = 9 * 1024 * 1024
 MAX_FETCHED_RECOVERY: Final = 100
 MAX_ALL_RECOVERY: Final = 4 * 1024 * 1024
+MAX_NAME: Final = 64
 MAX_WORD: Final = 40
 MAX_LINE: Final = 400
 MAX_INDEX: Final = 2**62
@@ -315,6 +316,36 @@ def _fetch_recovery(pb: link_pb.FetchRecovery) -> requests.FetchRecovery:
     return requests.FetchRecovery(hashes=tuple(_sized(one, 32, "fetch_recovery.hashes") for one in hashes))
 
 
+def _of_epoch(pb: Any, where: str) -> dict[str, Any]:
+    if not 1 <= len(pb.vault) <= MAX_NAME or not pb.vault.isascii():
+        raise BadFrame(f"{where}.vault: is no name")
+    return {**_attempt(pb, where), "vault": pb.vault}
+
+
+def _deal(pb: link_pb.Deal) -> requests.Deal:
+    return requests.Deal(**_of_epoch(pb, "deal"))
+
+
+def _receive(pb: link_pb.Receive) -> requests.Receive:
+    dealings = _at_most(pb.dealings, MAX_HOLDERS, "receive.dealings", least=1)
+    return requests.Receive(
+        **_of_epoch(pb, "receive"), dealings=tuple(open_signed(item, "receive.dealings") for item in dealings)
+    )
+
+
+def _epoch_trial_commit(pb: link_pb.EpochTrialCommit) -> requests.EpochTrialCommit:
+    signers = _at_most(pb.signers, MAX_HOLDERS, "epoch_trial_commit.signers", least=1)
+    return requests.EpochTrialCommit(**_of_epoch(pb, "epoch_trial_commit"), signers=signers)
+
+
+def _epoch_trial_sign(pb: link_pb.EpochTrialSign) -> requests.EpochTrialSign:
+    signers = _at_most(pb.signers, MAX_HOLDERS, "epoch_trial_sign.signers", least=1)
+    if len(pb.nonces) != len(signers):
+        raise BadFrame(f"epoch_trial_sign.nonces: {len(pb.nonces)} for {len(signers)} signers")
+    nonces = tuple(_sized(nonce, 66, "epoch_trial_sign.nonces") for nonce in pb.nonces)
+    return requests.EpochTrialSign(**_of_epoch(pb, "epoch_trial_sign"), signers=signers, nonces=nonces)
+
+
 def _recovery(values: Sequence[bytes], where: str) -> tuple[bytes, ...]:
     if any(not 1 <= len(data) <= MAX_RECOVERY_BYTES for data in values) or sum(map(len, values)) > MAX_ALL_RECOVERY:
         raise BadFrame(f"{where}: 1 to {MAX_RECOVERY_BYTES} bytes each, {MAX_ALL_RECOVERY} together")
@@ -337,4 +368,8 @@ _READERS: Final[dict[str, Callable[[Any], requests.Request]]] = {
     "explain": _explain,
     "fetch_batches": _fetch_batches,
     "fetch_recovery": _fetch_recovery,
+    "deal": _deal,
+    "receive": _receive,
+    "epoch_trial_commit": _epoch_trial_commit,
+    "epoch_trial_sign": _epoch_trial_sign,
 }

@@ -1,8 +1,8 @@
-"""This signer's part in key generations, and the shares that come out of them.
+"""This signer's part in key generations.
 
 A key is generated only for an order that is final in the own log with its quorum. Attempts live in memory; when the
-vault's entry is final, the share is computed again from the host key and the recovery data beside the log, and sealed.
-So a kill at any step loses nothing.
+vault's entry is final, `sealing` makes the share again from the host key and the recovery data beside the log. So a
+kill at any step loses nothing.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ from typing import Final
 from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.messages import CreateVault
-from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_participant as participant
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms, proven
 from strongroom.protocol.keygen_participant import Attempt, Finding
-from strongroom.protocol.share_recovery import share_of
 from strongroom_signer import requests
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import Log
-from strongroom_signer.shares import Shares
 from strongroom_signer.voting import Voting
 
 __all__ = ["Disputed", "KeyGeneration", "NotOrdered"]
@@ -60,7 +58,7 @@ class Disputed(StrongroomError):
 
 
 class KeyGeneration:
-    """Attempts in memory, shares on disk.
+    """Attempts in memory.
 
     Attributes:
         last_failure: Why the last attempt that failed here did, for the operator; empty when none has.
@@ -71,7 +69,6 @@ class KeyGeneration:
         *,
         copy: LogCopy,
         voting: Voting,
-        shares: Shares,
         inbox: Inbox,
         keys: SignerKeys,
         name: str,
@@ -81,7 +78,6 @@ class KeyGeneration:
     ) -> None:
         self._copy = copy
         self._voting = voting
-        self._shares = shares
         self._inbox = inbox
         self._keys = keys
         self._name = name
@@ -269,45 +265,13 @@ class KeyGeneration:
         if attempt is not None:
             participant.wipe(attempt)
 
-    # --- the share ---------------------------------------------------------------------------------------------------
-
     def became_final(self, _before: int, _after: int) -> None:
-        """Seal the share of every vault that was born in these entries."""
-        self.recover_missing()
-
-    def recover_missing(self) -> None:
-        """Seal the share of every final vault that has none here."""
-        for vault in self._lacking():
-            self._recover(vault)
-
-    def _lacking(self) -> list[VaultRecord]:
-        if not self._copy.final_size:
-            return []
-        return [
-            vault
-            for vault in self._copy.final().vaults()
-            if self._name in vault.signers and not self._shares.has(vault.name, vault.epoch)
-        ]
-
-    def _recover(self, vault: VaultRecord) -> None:
-        data = self._copy.store.recovery(vault.recovery_hash)
-        if data is None:
-            self._log.error("share.missing", vault=vault.name)
-            return
-        try:
-            share = share_of(self._keys.host_among(vault.host_keys), data)
-        except StrongroomError as error:
-            # One vault's share: the money path refuses for it, and everything else this signer does goes on.
-            self._log.error("share.unrecoverable", vault=vault.name, reason=error.reason, message=error.message)
-            return
-        with share:
-            if share.public() != vault.public_shares[vault.signers.index(self._name)]:
-                self._log.error("share.mismatched", vault=vault.name)
-                return
-            with self._copy.store.commit() as write:
-                self._shares.put(write, vault.name, vault.epoch, share)
-        self._drop(vault.order_hash)
-        self._log.info("share.sealed", vault=vault.name, epoch=vault.epoch)
+        """Destroy the attempts of orders that have acted: their share is sealed by now."""
+        state = self._copy.final()
+        for order_hash in tuple(self._attempts):
+            record = state.order(order_hash)
+            if record is None or record.state is not OrderState.OPEN:
+                self._drop(order_hash)
 
 
 def _named(attempt: Attempt) -> str:

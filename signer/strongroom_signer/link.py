@@ -503,6 +503,9 @@ _FIELD_OF: Final = {
     pb.FetchRecovery: "fetch_recovery",
     pb.RecoveryData: "recovery_data",
     pb.Raised: "raised",
+    pb.Dealt: "dealt",
+    pb.Stated: "stated",
+    pb.DealingsDisputed: "dealings_disputed",
     pb.Failed: "failed",
 }
 

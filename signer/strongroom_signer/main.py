@@ -128,6 +128,7 @@ class _Command:
             "backup": self._backup_verify,
             "recover": self._recover,
             "rotate-words": self._rotate_words,
+            "accept": self._ask,
         }
         return commands[self._options.command]()
 

@@ -221,7 +221,7 @@ class MoneyPath:
 
     def _current_share(self, approved: Approved) -> SecretScalar:
         """Point 5: the plan is for the vault's current shares, and this signer has its own."""
-        self.check_epoch(approved.vault, approved.plan)
+        self.check_epoch(approved.vault)
         return self.own_share(approved.vault)
 
     # --- 1: the plan lies under a certificate of the current term that extends the own log --------------------------
@@ -396,10 +396,11 @@ class MoneyPath:
 
     # --- 5: the epoch ------------------------------------------------------------------------------------------------
 
-    def check_epoch(self, vault: VaultRecord, record: PlanRecord) -> None:
-        """The plan was accepted for the vault's current shares."""
-        if record.vault_epoch != vault.epoch:
-            raise WrongEpoch(f"the plan is for epoch {record.vault_epoch} of {vault.name}, current is {vault.epoch}")
+    def check_epoch(self, vault: VaultRecord) -> None:
+        """The vault's newest epoch is final: until then some have the old shares and some the new ones."""
+        final = self._copy.final().vault(vault.name)
+        if final is not None and final.epoch != vault.epoch:
+            raise WrongEpoch(f"epoch {vault.epoch} of {vault.name} begins and is not final yet: ask again soon")
 
     def own_share(self, vault: VaultRecord) -> SecretScalar:
         """The share of the current epoch; it is the one the state has the public half of."""

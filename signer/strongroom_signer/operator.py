@@ -77,6 +77,7 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         store: Store,
         log_id: LogId,
         status: Callable[[], pb.GetStatusResponse],
+        accept: Callable[[bytes], str],
         raise_words: Callable[[], None],
         log: Log,
     ) -> None:
@@ -86,6 +87,7 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         self._store = store
         self._log_id = log_id
         self._status = status
+        self._accept = accept
         self._raise_words = raise_words
         self._log = log
         self._server: grpc.aio.Server | None = None
@@ -141,6 +143,17 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         self._log.warning("reinstatement.stated", evidence=request.evidence_hash)
         self._raise_words()
         return pb.ReinstateResponse()
+
+    async def Accept(self, request: pb.AcceptRequest, context: Any) -> pb.AcceptResponse:
+        """Keep the operator's word that this signer may deal for an order."""
+        try:
+            if len(request.order_hash) != 32:
+                raise BadRequest("the hash of the order is 32 bytes")
+            effect = self._accept(request.order_hash)
+        except StrongroomError as error:
+            await _abort(context, error)
+        self._log.warning("order.accepted", order=request.order_hash)
+        return pb.AcceptResponse(effect=effect)
 
     async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:
         """Take a person's rejection or freeze; it acts here at once."""

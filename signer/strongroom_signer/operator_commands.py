@@ -1,4 +1,4 @@
-"""`status`, `freeze`, `thaw`, `hand-in` and `reinstate`: what an operator asks of the daemon over its socket."""
+"""What an operator asks of the running daemon over its socket: `status`, `freeze`, `thaw`, `hand-in` and more."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     hand_in.add_argument("file", type=Path, help="the file the person gave you")
     reinstate = command("reinstate", "say that what a record of evidence shows of this signer is mended")
     reinstate.add_argument("evidence_hash", help="its hash, 64 hex digits (`status` shows it)")
+    accept = command("accept", "let this signer deal for an order that gives a vault other holders")
+    accept.add_argument("order_hash", help="the order's hash, 64 hex digits: compare it with who asks for it")
 
 
 def ask(options: argparse.Namespace, socket: Path) -> tuple[dict[str, Any], str]:
@@ -266,6 +268,12 @@ def _reinstate(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -
     return {"evidence": evidence.hex(), "told_by_coordinator": is_told}, text
 
 
+def _accept(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    order = _hash_of(options.order_hash, "the hash of an order is 64 hex digits")
+    answer = stub.Accept(pb.AcceptRequest(order_hash=order), timeout=TIMEOUT_S)
+    return {"order": order.hex(), "effect": answer.effect}, f"Accepted, and kept: {answer.effect}"
+
+
 def _hash_of(text: str, problem: str) -> bytes:
     try:
         found = bytes.fromhex(text)
@@ -323,4 +331,5 @@ _COMMANDS: Final[dict[str, Callable[[pb_grpc.OperatorServiceStub, argparse.Names
     "thaw": _thaw,
     "hand-in": _hand_in,
     "reinstate": _reinstate,
+    "accept": _accept,
 }

@@ -11,6 +11,9 @@ __all__ = [
     "Append",
     "Certify",
     "Commit",
+    "Deal",
+    "EpochTrialCommit",
+    "EpochTrialSign",
     "Explain",
     "FetchBatches",
     "FetchRecovery",
@@ -19,8 +22,10 @@ __all__ = [
     "KeygenRound1",
     "KeygenRound2",
     "LogBatch",
+    "OfEpoch",
     "OpenTerm",
     "Promise",
+    "Receive",
     "Release",
     "Request",
     "SigningSet",
@@ -185,6 +190,42 @@ class FetchRecovery:
     hashes: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfEpoch:
+    """What every request about new shares names: the order, the vault, and the attempt."""
+
+    order_hash: bytes
+    vault: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deal(OfEpoch):
+    """Asks an old holder to share its share among the new ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive(OfEpoch):
+    """Gives a new holder what was dealt, each signed by its dealer."""
+
+    dealings: tuple[SignedBody, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochTrialCommit(OfEpoch):
+    """Asks a new holder for a nonce for the trial of one subset."""
+
+    signers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochTrialSign(OfEpoch):
+    """Asks a new holder for its share of one trial; nonces are 66 bytes each, in the order of the signers."""
+
+    signers: tuple[int, ...]
+    nonces: tuple[bytes, ...]
+
+
 Request = (
     Promise
     | OpenTerm
@@ -201,4 +242,8 @@ Request = (
     | Explain
     | FetchBatches
     | FetchRecovery
+    | Deal
+    | Receive
+    | EpochTrialCommit
+    | EpochTrialSign
 )

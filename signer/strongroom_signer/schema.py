@@ -129,6 +129,12 @@ CREATE TABLE local_freeze (
   since_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Orders for new shares that the operator has accepted: this signer deals for them though they loosen something.
+CREATE TABLE accepted (
+  order_hash BLOB PRIMARY KEY CHECK (length(order_hash) = 32),
+  since_ms   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Evidence against this signer that its operator has said to be settled.
 CREATE TABLE reinstatement (
   evidence_hash BLOB PRIMARY KEY CHECK (length(evidence_hash) = 32),

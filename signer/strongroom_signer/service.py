@@ -11,6 +11,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Refusal
 from strongroom.ledger.records import ElectorateStep
 from strongroom.protocol.keygen import Fault
+from strongroom.protocol.redistribution import DealingsDisputed
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
 from strongroom_signer.explain import Explainer
@@ -21,6 +22,7 @@ from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import Log
 from strongroom_signer.money_path import Committed, MoneyPath, Released
 from strongroom_signer.quarantine import Notice, Quarantine
+from strongroom_signer.redistribution import Redistribution
 from strongroom_signer.voting import BatchRefused, Voting
 
 __all__ = ["Service"]
@@ -43,6 +45,7 @@ class Service:
         voting: Voting,
         money_path: MoneyPath,
         key_generation: KeyGeneration,
+        redistribution: Redistribution,
         explainer: Explainer,
         inbox: Inbox,
         quarantine: Quarantine,
@@ -52,6 +55,7 @@ class Service:
         self._voting = voting
         self._money_path = money_path
         self._keygen = key_generation
+        self._redistribution = redistribution
         self._explainer = explainer
         self._inbox = inbox
         self._quarantine = quarantine
@@ -71,6 +75,10 @@ class Service:
             requests.Explain: self._explain,
             requests.FetchBatches: self._fetch_batches,
             requests.FetchRecovery: self._fetch_recovery,
+            requests.Deal: self._deal,
+            requests.Receive: self._receive,
+            requests.EpochTrialCommit: self._epoch_trial_commit,
+            requests.EpochTrialSign: self._epoch_trial_sign,
         }
 
     def answer(self, request: requests.Request, leader: bytes) -> Any:
@@ -219,6 +227,26 @@ class Service:
 
     def _trial_sign(self, request: requests.TrialSign) -> pb.TrialSignReply:
         return pb.TrialSignReply(share=self._keygen.trial_sign(request))
+
+    # --- new shares --------------------------------------------------------------------------------------------------
+
+    def _deal(self, request: requests.Deal) -> pb.Dealt:
+        return pb.Dealt(dealing=signed_to_pb(self._redistribution.deal(request)))
+
+    def _receive(self, request: requests.Receive) -> pb.Stated | pb.DealingsDisputed:
+        try:
+            stated = self._redistribution.receive(request)
+        except DealingsDisputed as error:
+            self._log.error("epoch.dealings_disputed", order=request.order_hash, message=error.message)
+            dealers = [fault.dealer for fault in error.faults]
+            return pb.DealingsDisputed(dealers=dealers, detail=error.message[:400])
+        return pb.Stated(signature=stated.signature, recovery_hash=stated.recovery_hash, key_hash=stated.key_hash)
+
+    def _epoch_trial_commit(self, request: requests.EpochTrialCommit) -> pb.TrialCommitReply:
+        return pb.TrialCommitReply(nonce=self._redistribution.trial_commit(request))
+
+    def _epoch_trial_sign(self, request: requests.EpochTrialSign) -> pb.TrialSignReply:
+        return pb.TrialSignReply(share=self._redistribution.trial_sign(request))
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

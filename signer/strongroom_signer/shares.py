@@ -19,15 +19,31 @@ class Shares:
         self._key = storage_key
         self._random = random
         self._open: dict[tuple[str, int], SecretScalar] = {}
+        self._stored = set(store.share_names())
 
     def put(self, write: Writer, vault: str, epoch: int, share: SecretScalar) -> None:
         """Seal a new share as part of a commit; one that is there is never overwritten."""
         with SecretBytes(share.view()) as secret:
             write.add_share(vault, epoch, seal_box(self._key, _label(vault, epoch), secret, random=self._random))
+        self._stored.add((vault, epoch))
+
+    def erase(self, write: Writer, vault: str, *, keep: int | None) -> None:
+        """Overwrite and forget, as part of a commit, all shares of a vault but that of one epoch."""
+        for name, epoch in tuple(self._stored):
+            if name == vault and epoch != keep:
+                write.remove_share(name, epoch)
+                self._stored.discard((name, epoch))
+                share = self._open.pop((name, epoch), None)
+                if share is not None:
+                    share.wipe()
 
     def has(self, vault: str, epoch: int) -> bool:
         """Whether there is a share."""
-        return (vault, epoch) in self._open or self._store.share(vault, epoch) is not None
+        return (vault, epoch) in self._stored
+
+    def has_any(self, vault: str) -> bool:
+        """Whether there is a share of any epoch."""
+        return any(name == vault for name, _ in self._stored)
 
     def get(self, vault: str, epoch: int) -> SecretScalar | None:
         """The share, None when this signer has none. It stays owned here: never wipe it.

@@ -73,6 +73,8 @@ class Store:
         self._closed = False
         self._joined = False
         self._known: dict[bytes, bytes | None] = {}
+        # What a process that was killed had deleted may still lie in the write-ahead file.
+        self._must_scrub = True
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,17 @@ class Store:
                 self._note_log(follows=False)
                 self._db.close()
 
+    def scrub(self) -> None:
+        """Leave no copy of what was deleted in the write-ahead file, if anything secret or superseded was."""
+        if not self._must_scrub or self._joined:
+            return
+        with _translated(self.path):
+            # A crash anywhere in here finds every commit in the database, and a note that no file is missing.
+            self._note_log(follows=False)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._move_log()
+        self._must_scrub = False
+
     def free_bytes(self) -> int:
         """Bytes that this process may still write on the disk of the database."""
         status = os.statvfs(self.path.parent)
@@ -179,9 +192,11 @@ class Store:
             if not self._joined:
                 self._make_room()
             self._db.execute(begin)
+            writer = Writer(self._db, self._known)
             try:
-                yield Writer(self._db, self._known)
+                yield writer
                 self._db.execute(end)
+                self._must_scrub = self._must_scrub or writer.has_deleted
             except BaseException:
                 self._known.clear()
                 if self._db.in_transaction:
@@ -363,6 +378,14 @@ class Store:
         """The largest size at which a batch ends and a certificate is stored."""
         size: int = self._value("SELECT COALESCE(MAX(size), 0) FROM certificate JOIN batch USING (size)")
         return size
+
+    def share_names(self) -> tuple[tuple[str, int], ...]:
+        """Vault and epoch of every stored share."""
+        return tuple((row[0], row[1]) for row in self._rows("SELECT vault, epoch FROM share"))
+
+    def is_accepted(self, order_hash: bytes) -> bool:
+        """Whether the operator has accepted this order."""
+        return self._row("SELECT 1 FROM accepted WHERE order_hash = ?", order_hash) is not None
 
     def nonce_is_marked(self, session: bytes) -> bool:
         """Whether a share was already made with this nonce session."""

@@ -21,6 +21,8 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, known: dict[bytes, bytes | None] | None = None) -> None:
         self._db = connection
         self._known = {} if known is None else known
+        self.has_deleted = False
+        """Whether something was deleted of which no copy may stay in any file."""
 
     def set_identity(self, identity: Identity) -> None:
         """Write who this signer is; once."""
@@ -93,6 +95,16 @@ class Writer:
     def remove_recovery(self, hashes: Iterable[bytes]) -> None:
         """Overwrite and forget recovery data."""
         self._db.executemany("DELETE FROM recovery WHERE hash = ?", [(one,) for one in hashes])
+        self.has_deleted = True
+
+    def remove_share(self, vault: str, epoch: int) -> None:
+        """Overwrite and forget a share."""
+        self._db.execute("DELETE FROM share WHERE vault = ? AND epoch = ?", (vault, epoch))
+        self.has_deleted = True
+
+    def add_accepted(self, order_hash: bytes, since_ms: int) -> None:
+        """Keep that the operator accepted an order; again changes nothing."""
+        self._db.execute("INSERT OR IGNORE INTO accepted (order_hash, since_ms) VALUES (?, ?)", (order_hash, since_ms))
 
     def note_backup(self, vault: str, epoch: int, since_ms: int) -> None:
         """Note that the words on paper give this signer's share of an epoch; an earlier note gives way."""

@@ -38,6 +38,7 @@ from strongroom.ledger.messages import (
     Endorse,
     Endorsement,
     Entry,
+    Epoch,
     Freeze,
     FreezeStatement,
     Genesis,
@@ -48,8 +49,10 @@ from strongroom.ledger.messages import (
     PlanInput,
     PlanOutput,
     Recovery,
+    RefreshShares,
     ReinstateSigner,
     RemoveDestination,
+    ReshareVault,
     Scheme,
     Scope,
     Signed,
@@ -71,7 +74,9 @@ from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
-from strongroom.protocol.keygen import MadeKey
+from strongroom.protocol import redistribution
+from strongroom.protocol.keygen import MadeKey, trial_session
+from strongroom.protocol.redistribution_orders import redistribution_terms
 from strongroom.protocol.trials import covering_sets
 
 START_MS = 1_750_000_000_000
@@ -80,7 +85,7 @@ DAY_MS = 24 * HOUR_MS
 BTC = builder.BTC
 DESTINATION = builder.ADDRESS
 
-Body = Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick
+Body = Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Epoch
 Action = (
     Withdraw
     | CancelWithdraw
@@ -89,6 +94,8 @@ Action = (
     | Unfreeze
     | ReinstateSigner
     | AmendCharter
+    | RefreshShares
+    | ReshareVault
     | AddDestination
     | RemoveDestination
     | BreakGlass
@@ -207,6 +214,7 @@ class World:
         self.previews: list[Preview] = []
         self.generated: dict[str, Generated] = {}
         self.recovery_data: dict[bytes, bytes] = {}
+        self.shares: dict[tuple[str, int], dict[str, SecretScalar]] = {}
         self._numbers = count()
 
     @classmethod
@@ -439,6 +447,87 @@ class World:
         )
         trials = generated.trials if named == made.recovery_hash else generated.tried(named)
         return Vault(order_hash=order_hash, key=made.key, recovery_hash=named, statements=statements, trials=trials)
+
+    def shares_of(self, vault: str) -> dict[str, SecretScalar]:
+        """The shares of the vault's current holders, by name."""
+        record = self.state.vault(vault)
+        assert record is not None
+        if (vault, record.epoch) not in self.shares:
+            self.shares[vault, record.epoch] = dict(zip(record.signers, self.generated[vault].shares, strict=True))
+        return self.shares[vault, record.epoch]
+
+    def epoch_entry(self, order_hash: bytes, vault: str = "customer-1", *, dealers: Sequence[str] = ()) -> Epoch:
+        """The entry that begins the epoch which an order asks for, by a real redistribution."""
+        record = self.state.order(order_hash)
+        assert record is not None
+        terms = redistribution_terms(self.state, record, vault, 1)
+        vote_keys = {signer.name: signer.vote_key for signer in self.state.charter.signers}
+        old = self.shares_of(vault)
+        dealings = [
+            redistribution.deal(
+                terms,
+                signer=name,
+                share=old[name],
+                vote_key=builder.signing_key(f"{name} vote"),
+                random32=self.fresh(32),
+            )
+            for name in dealers or terms.candidates
+        ]
+        received = {
+            name: redistribution.receive(
+                terms,
+                dealings,
+                signer=name,
+                host_key=builder.host_secret(name),
+                vote_key=builder.signing_key(f"{name} vote"),
+                vote_keys=vote_keys,
+                now_ms=0,
+            )
+            for name in terms.required
+        }
+        holdings = {name: holding for name, (holding, _) in received.items()}
+        made = next(iter(holdings.values())).trier.made
+        self.recovery_data[made.recovery_hash] = made.recovery
+        self.shares[vault, terms.epoch] = {name: holding.trier.share for name, holding in holdings.items()}
+        return Epoch(
+            order_hash=order_hash,
+            vault=vault,
+            key=made.key,
+            recovery_hash=made.recovery_hash,
+            statements=tuple(
+                VaultSignature(signer=name, signature=stated.signature) for name, (_, stated) in received.items()
+            ),
+            trials=tuple(
+                Trial(signers=subset, signature=self._tried(made, subset, terms.signers, holdings))
+                for subset in terms.subsets
+            ),
+        )
+
+    def _tried(self, made: MadeKey, subset: tuple[int, ...], names: Sequence[str], holdings: dict[str, Any]) -> bytes:
+        public = []
+        for holder in subset:
+            name = names[holder]
+            random32 = self.fresh(32)
+            holdings[name], nonce = redistribution.trial_commit(holdings[name], subset, random32=random32, now_ms=0)
+            public.append(nonce)
+        parts = []
+        for holder in subset:
+            name = names[holder]
+            holdings[name], part = redistribution.trial_sign(holdings[name], subset, tuple(public), now_ms=0)
+            parts.append(part)
+        return frost.aggregate(parts, trial_session(made, subset, public))
+
+    def refreshing(self, *vaults: str, absent: Sequence[str] = ()) -> bytes:
+        """Log an approved order to refresh vaults; return its hash."""
+        action = RefreshShares(vaults=vaults or ("customer-1",), absent=tuple(absent))
+        return self.submit(action, "alice", "bob", "carol")
+
+    def resharing(
+        self, signers: Sequence[str], threshold: int, *, vault: str = "customer-1", absent: Sequence[str] = ()
+    ) -> bytes:
+        """Log an approved order to reshare a vault; return its hash."""
+        action = ReshareVault(vault=vault, signers=tuple(signers), threshold=threshold, absent=tuple(absent))
+        return self.submit(action, "alice", "bob", "carol")
 
     def recovery_of(self, preview: Preview) -> list[bytes]:
         """The recovery data that signers must be given with a batch."""

@@ -141,7 +141,7 @@ def build_edge_side(
         clock=clock,
         log_now=lambda: side.sequencer.log_now_ms,
         reason=planner.reason,
-        progress=side.keygen.progress,
+        progress=side.progress,
         refusals=side.sessions.refusals,
     )
     parts = Parts(

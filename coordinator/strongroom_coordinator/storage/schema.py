@@ -23,6 +23,7 @@ __all__ = [
     "order_event",
     "plan_outcome",
     "plan_progress",
+    "redistribution",
     "signer_evidence",
     "watched_index",
 ]
@@ -104,6 +105,16 @@ plan_progress = Table(
     Column("updated_ms", BigInteger, nullable=False),
 )
 """How far each plan got: its stage, its final transaction, and the last refusals as a JSON list of lines."""
+
+redistribution = Table(
+    "redistribution",
+    metadata,
+    Column("order_hash", LargeBinary, primary_key=True),
+    Column("vault", Text, primary_key=True),
+    Column("attempt", BigInteger, nullable=False),
+    Column("snapshot", LargeBinary, nullable=False),
+)
+"""New shares under way: what signers said so far, encrypted as they sent it; deleted when the epoch is logged."""
 
 plan_outcome = Table(
     "plan_outcome",

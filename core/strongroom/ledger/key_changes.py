@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement
-from strongroom.ledger.messages import RefreshShares, ReshareVault, Verb
+from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import VaultRecord
-from strongroom.ledger.rules import judge_quorum, person_key_known, quorum_members
+from strongroom.ledger.rules import judge_quorum
 from strongroom.model.quantities import duration_text, time_text
 
 __all__ = ["KeyChange", "NewHolders", "judge_key_change", "loosens", "new_holders", "vaults_of"]
@@ -60,24 +60,29 @@ def loosens(action: KeyChange, vault: VaultRecord) -> bool:
 def judge_key_change(charter: Charter, endorsements: tuple[Endorsed, ...], *, loosening: bool, at_ms: int) -> Judgement:
     """Judge an order for new shares by the charter's admin quorum, and its loosening delay where that applies.
 
+    A quorum that was complete once stays so until the order expires, as long as the charter has its keys: a delay may
+    be longer than any endorsement lives, and holders need not all be there at once.
+
     Args:
         charter: The charter in force.
         endorsements: Everything accepted about the order.
         loosening: Whether the order loosens anything, `loosens`.
         at_ms: Unix milliseconds.
     """
-    quorum = judge_quorum(charter, charter.admin, endorsements, at_ms=at_ms)
-    if not quorum.allowed or not loosening:
-        return quorum
-    members = quorum_members(charter, charter.admin)
-    said: dict[str, int] = {}
-    for one in endorsements:
-        counts = at_ms < one.expires_ms and person_key_known(charter, one.person, one.key)
-        if one.verb is Verb.APPROVE and one.person in members and counts:
-            said[one.person] = min(one.time_ms, said.get(one.person, one.time_ms))
-    last_needed_ms = sorted(said.values())[max(1, charter.admin.count) - 1]
-    begins_ms = last_needed_ms + charter.loosening_delay_ms
+    complete_ms = _complete_ms(charter, endorsements)
+    if complete_ms is None:
+        return judge_quorum(charter, charter.admin, endorsements, at_ms=at_ms)
+    begins_ms = complete_ms + (charter.loosening_delay_ms if loosening else 0)
     if begins_ms <= at_ms:
-        return quorum
+        return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
     wait = f"wait until {time_text(begins_ms)} (loosening delay {duration_text(charter.loosening_delay_ms)})"
     return Judgement(allowed=False, code=Code.DELAY_RUNNING, rule=None, missing=(wait,), tried=())
+
+
+def _complete_ms(charter: Charter, endorsements: tuple[Endorsed, ...]) -> int | None:
+    """Log time of the approval that made the quorum complete, by the keys that the charter still has."""
+    for moment in sorted({one.time_ms for one in endorsements}):
+        said = [one for one in endorsements if one.time_ms <= moment]
+        if judge_quorum(charter, charter.admin, said, at_ms=moment).allowed:
+            return moment
+    return None

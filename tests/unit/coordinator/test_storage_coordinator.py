@@ -56,7 +56,7 @@ def test_migration_makes_exactly_the_declared_tables(storage: Storage) -> None:
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
-    assert migrate(url) == migrate(url) == "0003"
+    assert migrate(url) == migrate(url) == "0004"
 
 
 def test_migration_keeps_what_the_first_schema_held_without_checks(url: str, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_run_again(url: st
             migrate(url)
     finally:
         event.remove(Engine, "before_cursor_execute", cut_off)
-    assert migrate(url) == "0003"
+    assert migrate(url) == "0004"
 
 
 def test_database_without_schema_is_refused_with_the_remedy(url: str) -> None:
@@ -232,9 +232,9 @@ def test_a_database_of_the_first_release_keeps_everything_and_gains_the_table_of
         command.upgrade(config, "0001")
         ledger.write_meta(connection, "log_id", b"x" * 32)
     engine.dispose()
-    with pytest.raises(BadSchema, match="schema 0001, this release needs 0003"):
+    with pytest.raises(BadSchema, match="schema 0001, this release needs 0004"):
         Storage.open(url)
-    assert migrate(url) == "0003"
+    assert migrate(url) == "0004"
     storage = Storage.open(url)
     try:
         assert storage.run_sync(lambda connection: ledger.read_meta(connection, "log_id")) == b"x" * 32

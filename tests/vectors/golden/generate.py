@@ -21,7 +21,18 @@ import charter_builder as builder  # noqa: E402
 from handover_world import HandoverWorld, signer  # noqa: E402
 from ledger_world import DAY_MS, Body, Coin, World  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
-from strongroom.ledger.messages import Entry, Freeze, OrderEntry, Plan, ReinstateSigner, Scope, Tick, Unfreeze, Verb  # noqa: E402
+from strongroom.ledger.messages import (  # noqa: E402
+    Entry,
+    Freeze,
+    OrderEntry,
+    Plan,
+    RefreshShares,
+    ReinstateSigner,
+    Scope,
+    Tick,
+    Unfreeze,
+    Verb,
+)
 from strongroom.ledger.reasons import Refused  # noqa: E402
 from strongroom.ledger.replica import Batch  # noqa: E402
 from strongroom.ledger.state import decode_order  # noqa: E402
@@ -101,6 +112,7 @@ def record() -> dict[str, Any]:
     _address_book(recorder)
     _break_glass(recorder)
     _amendments(recorder)
+    _epochs(recorder)
     _handover(recorder)
     return recorder.document()
 
@@ -114,6 +126,20 @@ def _vaults(recorder: Recorder) -> None:
         world.approve(order_hash, "bob")
         world.log(world.vault_entry(order_hash), Tick())
     recorder.refuse(world.order_entry(world.order(world.creation(VAULT)), "carol"))
+
+
+def _epochs(recorder: Recorder) -> None:
+    """New shares for the same holders, then for fewer of them."""
+    world = recorder.world
+    world.later(MINUTE_MS)
+    order_hash = world.submit(RefreshShares(vaults=(VAULT,), absent=()), "alice", "bob")
+    entry = world.epoch_entry(order_hash, VAULT)
+    recorder.refuse(entry)
+    world.approve(order_hash, "carol")
+    world.log(entry)
+    recorder.refuse(entry)
+    order_hash = world.resharing(("s3", "s1"), 2, vault=VAULT)
+    world.log(world.epoch_entry(order_hash, VAULT), Tick())
 
 
 def _payments(recorder: Recorder) -> None:

@@ -222,3 +222,15 @@ class BackupNote(_message.Message):
 class NoteBackupResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class AcceptRequest(_message.Message):
+    __slots__ = ("order_hash",)
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    def __init__(self, order_hash: _Optional[bytes] = ...) -> None: ...
+
+class AcceptResponse(_message.Message):
+    __slots__ = ("effect",)
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    effect: str
+    def __init__(self, effect: _Optional[str] = ...) -> None: ...

@@ -75,6 +75,11 @@ class OperatorServiceStub:
                 request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.FromString,
                 _registered_method=True)
+        self.Accept = channel.unary_unary(
+                '/strongroom.api.operator.v1.OperatorService/Accept',
+                request_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
@@ -136,6 +141,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Accept(self, request, context):
+        """Lets this signer deal for an order that gives a vault more holders, or a lower threshold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +190,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.NoteBackup,
                     request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.SerializeToString,
+            ),
+            'Accept': grpc.unary_unary_rpc_method_handler(
+                    servicer.Accept,
+                    request_deserializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -397,6 +414,33 @@ class OperatorService:
             '/strongroom.api.operator.v1.OperatorService/NoteBackup',
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupRequest.SerializeToString,
             strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.NoteBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Accept(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/strongroom.api.operator.v1.OperatorService/Accept',
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptRequest.SerializeToString,
+            strongroom_dot_api_dot_operator_dot_v1_dot_operator__service__pb2.AcceptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LinkRequest(_message.Message):
-    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed", "keygen_complaint", "keygen_finding", "fetch_recovery", "recovery_data")
+    __slots__ = ("seq", "reply_to", "hello", "promised", "term_opened", "voted", "batch_refused", "committed", "released", "certified", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "raised", "failed", "keygen_complaint", "keygen_finding", "fetch_recovery", "recovery_data", "dealt", "stated", "dealings_disputed")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,9 @@ class LinkRequest(_message.Message):
     KEYGEN_FINDING_FIELD_NUMBER: _ClassVar[int]
     FETCH_RECOVERY_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
+    DEALT_FIELD_NUMBER: _ClassVar[int]
+    STATED_FIELD_NUMBER: _ClassVar[int]
+    DEALINGS_DISPUTED_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
     hello: Hello
@@ -58,10 +61,13 @@ class LinkRequest(_message.Message):
     keygen_finding: KeygenFinding
     fetch_recovery: FetchRecovery
     recovery_data: RecoveryData
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ...) -> None: ...
+    dealt: Dealt
+    stated: Stated
+    dealings_disputed: DealingsDisputed
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., promised: _Optional[_Union[Promised, _Mapping]] = ..., term_opened: _Optional[_Union[TermOpened, _Mapping]] = ..., voted: _Optional[_Union[Voted, _Mapping]] = ..., batch_refused: _Optional[_Union[BatchRefused, _Mapping]] = ..., committed: _Optional[_Union[Committed, _Mapping]] = ..., released: _Optional[_Union[Released, _Mapping]] = ..., certified: _Optional[_Union[Certified, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1Reply, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2Reply, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinishReply, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommitReply, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSignReply, _Mapping]] = ..., explain: _Optional[_Union[ExplainReply, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., raised: _Optional[_Union[Raised, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., keygen_complaint: _Optional[_Union[KeygenComplaint, _Mapping]] = ..., keygen_finding: _Optional[_Union[KeygenFinding, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ..., dealt: _Optional[_Union[Dealt, _Mapping]] = ..., stated: _Optional[_Union[Stated, _Mapping]] = ..., dealings_disputed: _Optional[_Union[DealingsDisputed, _Mapping]] = ...) -> None: ...
 
 class LinkResponse(_message.Message):
-    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate", "fetch_recovery", "recovery_data", "witnesses")
+    __slots__ = ("seq", "reply_to", "welcome", "promise", "open_term", "append", "commit", "release", "certify", "keygen_round1", "keygen_round2", "keygen_finish", "trial_commit", "trial_sign", "explain", "batches", "fetch_batches", "failed", "quarantined", "keygen_investigate", "fetch_recovery", "recovery_data", "deal", "receive", "epoch_trial_commit", "epoch_trial_sign", "witnesses")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +90,10 @@ class LinkResponse(_message.Message):
     KEYGEN_INVESTIGATE_FIELD_NUMBER: _ClassVar[int]
     FETCH_RECOVERY_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_DATA_FIELD_NUMBER: _ClassVar[int]
+    DEAL_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_TRIAL_COMMIT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_TRIAL_SIGN_FIELD_NUMBER: _ClassVar[int]
     WITNESSES_FIELD_NUMBER: _ClassVar[int]
     seq: int
     reply_to: int
@@ -107,8 +117,12 @@ class LinkResponse(_message.Message):
     keygen_investigate: KeygenInvestigate
     fetch_recovery: FetchRecovery
     recovery_data: RecoveryData
+    deal: Deal
+    receive: Receive
+    epoch_trial_commit: EpochTrialCommit
+    epoch_trial_sign: EpochTrialSign
     witnesses: Witnesses
-    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ..., witnesses: _Optional[_Union[Witnesses, _Mapping]] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., reply_to: _Optional[int] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., promise: _Optional[_Union[Promise, _Mapping]] = ..., open_term: _Optional[_Union[OpenTerm, _Mapping]] = ..., append: _Optional[_Union[Append, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., certify: _Optional[_Union[Certify, _Mapping]] = ..., keygen_round1: _Optional[_Union[KeygenRound1, _Mapping]] = ..., keygen_round2: _Optional[_Union[KeygenRound2, _Mapping]] = ..., keygen_finish: _Optional[_Union[KeygenFinish, _Mapping]] = ..., trial_commit: _Optional[_Union[TrialCommit, _Mapping]] = ..., trial_sign: _Optional[_Union[TrialSign, _Mapping]] = ..., explain: _Optional[_Union[Explain, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., keygen_investigate: _Optional[_Union[KeygenInvestigate, _Mapping]] = ..., fetch_recovery: _Optional[_Union[FetchRecovery, _Mapping]] = ..., recovery_data: _Optional[_Union[RecoveryData, _Mapping]] = ..., deal: _Optional[_Union[Deal, _Mapping]] = ..., receive: _Optional[_Union[Receive, _Mapping]] = ..., epoch_trial_commit: _Optional[_Union[EpochTrialCommit, _Mapping]] = ..., epoch_trial_sign: _Optional[_Union[EpochTrialSign, _Mapping]] = ..., witnesses: _Optional[_Union[Witnesses, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("signer", "log_id", "boot_id", "version", "term", "size", "certificate", "rule_set", "alarm")
@@ -407,6 +421,78 @@ class TrialSignReply(_message.Message):
     SHARE_FIELD_NUMBER: _ClassVar[int]
     share: bytes
     def __init__(self, share: _Optional[bytes] = ...) -> None: ...
+
+class Deal(_message.Message):
+    __slots__ = ("order_hash", "vault", "attempt")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    vault: str
+    attempt: int
+    def __init__(self, order_hash: _Optional[bytes] = ..., vault: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Dealt(_message.Message):
+    __slots__ = ("dealing",)
+    DEALING_FIELD_NUMBER: _ClassVar[int]
+    dealing: _types_pb2.SignedBody
+    def __init__(self, dealing: _Optional[_Union[_types_pb2.SignedBody, _Mapping]] = ...) -> None: ...
+
+class Receive(_message.Message):
+    __slots__ = ("order_hash", "vault", "attempt", "dealings")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    DEALINGS_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    vault: str
+    attempt: int
+    dealings: _containers.RepeatedCompositeFieldContainer[_types_pb2.SignedBody]
+    def __init__(self, order_hash: _Optional[bytes] = ..., vault: _Optional[str] = ..., attempt: _Optional[int] = ..., dealings: _Optional[_Iterable[_Union[_types_pb2.SignedBody, _Mapping]]] = ...) -> None: ...
+
+class Stated(_message.Message):
+    __slots__ = ("signature", "recovery_hash", "key_hash")
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_HASH_FIELD_NUMBER: _ClassVar[int]
+    KEY_HASH_FIELD_NUMBER: _ClassVar[int]
+    signature: bytes
+    recovery_hash: bytes
+    key_hash: bytes
+    def __init__(self, signature: _Optional[bytes] = ..., recovery_hash: _Optional[bytes] = ..., key_hash: _Optional[bytes] = ...) -> None: ...
+
+class DealingsDisputed(_message.Message):
+    __slots__ = ("dealers", "detail")
+    DEALERS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    dealers: _containers.RepeatedScalarFieldContainer[str]
+    detail: str
+    def __init__(self, dealers: _Optional[_Iterable[str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class EpochTrialCommit(_message.Message):
+    __slots__ = ("order_hash", "vault", "attempt", "signers")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNERS_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    vault: str
+    attempt: int
+    signers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, order_hash: _Optional[bytes] = ..., vault: _Optional[str] = ..., attempt: _Optional[int] = ..., signers: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class EpochTrialSign(_message.Message):
+    __slots__ = ("order_hash", "vault", "attempt", "signers", "nonces")
+    ORDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SIGNERS_FIELD_NUMBER: _ClassVar[int]
+    NONCES_FIELD_NUMBER: _ClassVar[int]
+    order_hash: bytes
+    vault: str
+    attempt: int
+    signers: _containers.RepeatedScalarFieldContainer[int]
+    nonces: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, order_hash: _Optional[bytes] = ..., vault: _Optional[str] = ..., attempt: _Optional[int] = ..., signers: _Optional[_Iterable[int]] = ..., nonces: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Explain(_message.Message):
     __slots__ = ("order_hash",)

@@ -1,0 +1,227 @@
+"""This signer's part in handing a vault's key on to its next epoch.
+
+What a dealing or a new share is for comes from the own final log, never from a request. Nothing is stored: a dealing
+leaves no state, and a new share stays in memory for its trials. Once the epoch's entry is final, `sealing` makes the
+share again from the recovery data. So a kill at any step loses nothing.
+
+An order that lets more holders sign, or fewer of them together, needs this signer's operator too: whoever commands the
+admin quorum could otherwise collect the key at signers of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from strongroom.ledger.judge import judge_order
+from strongroom.ledger.key_changes import KeyChange, loosens
+from strongroom.ledger.messages import RefreshShares
+from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.state import State, decode_order
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol import redistribution as protocol
+from strongroom.protocol.redistribution import Holding, RedistributionRefused, RedistributionTerms, Stated
+from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms
+from strongroom.protocol.signed import SignedBody
+from strongroom_signer import requests
+from strongroom_signer.clock import Clock
+from strongroom_signer.inbox import Inbox
+from strongroom_signer.keys import SignerKeys
+from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.logs import Log
+from strongroom_signer.shares import Shares
+from strongroom_signer.voting import Voting
+
+__all__ = ["NewSharesNotAccepted", "NewSharesNotOrdered", "Redistribution"]
+
+MAX_HOLDINGS: Final = 100
+
+
+class NewSharesNotOrdered(StrongroomError):
+    """No final and approved order of the own log asks for these new shares."""
+
+    reason = "NEW_SHARES_NOT_ORDERED"
+    kind = Kind.PERMISSION_DENIED
+
+
+class NewSharesNotAccepted(StrongroomError):
+    """The order lets more holders sign, or fewer together; the signer's operator must run `accept` with its hash."""
+
+    reason = "NEW_SHARES_NOT_ACCEPTED"
+    kind = Kind.PERMISSION_DENIED
+
+
+class Redistribution:
+    """Dealings out of the own shares, and new shares in memory."""
+
+    def __init__(
+        self,
+        *,
+        copy: LogCopy,
+        voting: Voting,
+        shares: Shares,
+        inbox: Inbox,
+        keys: SignerKeys,
+        name: str,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        log: Log,
+    ) -> None:
+        self._copy = copy
+        self._voting = voting
+        self._shares = shares
+        self._inbox = inbox
+        self._keys = keys
+        self._name = name
+        self._clock = clock
+        self._random = random
+        self._log = log
+        self._holdings: dict[tuple[bytes, str], Holding] = {}
+
+    # --- what the operator says --------------------------------------------------------------------------------------
+
+    def accept(self, order_hash: bytes) -> str:
+        """Keep the operator's word that this signer may deal for an order; returns what the order does.
+
+        Raises:
+            NewSharesNotOrdered: the own log has no such order for new shares.
+        """
+        record = self._copy.newest().order(order_hash)
+        action = None if record is None else key_change_of(record)
+        if action is None:
+            raise NewSharesNotOrdered(f"order {order_hash.hex()} is no order for new shares in this signer's log")
+        with self._copy.store.commit() as write:
+            write.add_accepted(order_hash, self._clock.wall_ms())
+        return f"this signer deals new shares of {_text_of(action)}"
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def deal(self, request: requests.Deal) -> SignedBody:
+        """Share the own share among the new holders."""
+        self._voting.require_voting()
+        terms, record = self._terms(request)
+        self._require_accepted(record, terms)
+        share = self._shares.get(terms.vault, terms.epoch - 1)
+        if share is None:
+            raise RedistributionRefused(f"this signer holds no share of {terms.vault}, epoch {terms.epoch - 1}")
+        dealing = protocol.deal(
+            terms, signer=self._name, share=share, vote_key=self._keys.vote, random32=self._random(32)
+        )
+        self._log.info("epoch.dealt", order=record.hash, vault=terms.vault, epoch=terms.epoch, attempt=terms.attempt)
+        return dealing
+
+    def receive(self, request: requests.Receive) -> Stated:
+        """Check what was dealt, keep the new share in memory, and state so."""
+        self._voting.require_voting()
+        terms, record = self._terms(request)
+        self.drop_stale()
+        place = (record.hash, terms.vault)
+        if place not in self._holdings and len(self._holdings) >= MAX_HOLDINGS:
+            raise RedistributionRefused(f"{MAX_HOLDINGS} new shares are in memory: they go after 30 s of silence")
+        holding, stated = protocol.receive(
+            terms,
+            request.dealings,
+            signer=self._name,
+            host_key=self._keys.host_among(terms.host_keys),
+            vote_key=self._keys.vote,
+            vote_keys=self._vote_keys(),
+            now_ms=self._clock.monotonic_ms(),
+        )
+        self._drop(place)
+        self._holdings[place] = holding
+        self._log.info("epoch.stated", order=record.hash, vault=terms.vault, epoch=terms.epoch, attempt=terms.attempt)
+        return stated
+
+    def trial_commit(self, request: requests.EpochTrialCommit) -> bytes:
+        """A nonce for the trial of one subset."""
+        place, holding = self._holding(request)
+        self._holdings[place], nonce = protocol.trial_commit(
+            holding, request.signers, random32=self._random(32), now_ms=self._clock.monotonic_ms()
+        )
+        return nonce
+
+    def trial_sign(self, request: requests.EpochTrialSign) -> bytes:
+        """A trial signature share: over a message computed here from the recovery data and the subset."""
+        self._voting.require_voting()
+        place, holding = self._holding(request)
+        self._holdings[place], share = protocol.trial_sign(
+            holding, request.signers, request.nonces, now_ms=self._clock.monotonic_ms()
+        )
+        return share
+
+    # --- what it rests on --------------------------------------------------------------------------------------------
+
+    def _terms(self, request: requests.OfEpoch) -> tuple[RedistributionTerms, OrderRecord]:
+        """What the order asks for, if it is final here, passes now, and has not acted."""
+        state = self._copy.final()
+        record = state.order(request.order_hash)
+        if record is None:
+            raise NewSharesNotOrdered(f"order {request.order_hash.hex()} is not final in this signer's log")
+        self._require_passes(state, record)
+        return redistribution_terms(state, record, request.vault, request.attempt), record
+
+    def _require_passes(self, state: State, record: OrderRecord) -> None:
+        # A quiet log's time stands still, so what waits for time to pass, or runs out, goes by the later clock.
+        judgement = judge_order(state, record, max(state.time_ms, self._clock.wall_ms()))
+        newest = self._copy.newest()
+        seen = newest.order(record.hash)
+        if judgement.allowed and seen is not None:
+            judgement = judge_order(newest, seen, max(newest.time_ms, self._clock.wall_ms()))
+        if not judgement.allowed:
+            missing = "; ".join(judgement.missing)
+            raise NewSharesNotOrdered(f"order {record.hash.hex()}: {judgement.code}: {missing}")
+        person = self._inbox.rejection_of(record.hash, decode_order(record.order))
+        if person is not None:
+            raise NewSharesNotOrdered(f"{person} rejected order {record.hash.hex()}; it was handed in here")
+
+    def _require_accepted(self, record: OrderRecord, terms: RedistributionTerms) -> None:
+        action, vault = key_change_of(record), self._copy.final().vault(terms.vault)
+        is_loose = action is not None and vault is not None and loosens(action, vault)
+        if is_loose and not self._copy.store.is_accepted(record.hash):
+            raise NewSharesNotAccepted(
+                f"order {record.hash.hex()} lets more holders of {terms.vault} sign, or fewer together: compare it "
+                f"with who asks for it, then run: strongroom-signer accept {record.hash.hex()}"
+            )
+
+    def _vote_keys(self) -> Mapping[str, bytes]:
+        return {signer.name: signer.vote_key for signer in self._copy.final().charter.signers}
+
+    def _holding(self, request: requests.OfEpoch) -> tuple[tuple[bytes, str], Holding]:
+        place = (request.order_hash, request.vault)
+        holding = self._holdings.get(place)
+        if holding is None or holding.terms.attempt != request.attempt:
+            raise RedistributionRefused("this new share is not in memory here: send the dealings again")
+        return place, holding
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def became_final(self, _before: int, _after: int) -> None:
+        """Destroy new shares of epochs that have begun, or of orders that ended."""
+        state = self._copy.final()
+        for order_hash, vault in tuple(self._holdings):
+            record = state.vault(vault)
+            if record is None or record.changing != order_hash:
+                self._drop((order_hash, vault))
+
+    def drop_stale(self) -> None:
+        """Destroy new shares for which nobody has asked for too long."""
+        now = self._clock.monotonic_ms()
+        for place, holding in tuple(self._holdings.items()):
+            if protocol.has_expired(holding, now):
+                self._drop(place)
+
+    def forget(self) -> None:
+        """Destroy all new shares in memory."""
+        for place in tuple(self._holdings):
+            self._drop(place)
+
+    def _drop(self, place: tuple[bytes, str]) -> None:
+        holding = self._holdings.pop(place, None)
+        if holding is not None:
+            protocol.wipe(holding)
+
+
+def _text_of(action: KeyChange) -> str:
+    if isinstance(action, RefreshShares):
+        return f"{', '.join(action.vaults)} to the same holders"
+    return f"{action.vault}, {action.threshold} of {', '.join(action.signers)}"
