@@ -19,7 +19,7 @@ from strongroom_client.cli import (
     pki,
     signers,
     status,
-    vault,
+    vault_shares,
     withdraw,
 )
 from strongroom_client.cli.output import ErrorGroup
@@ -58,7 +58,7 @@ main.add_command(pki.pki)
 main.add_command(charter_amend.charter)
 main.add_command(login.login)
 main.add_command(status.status)
-main.add_command(vault.vault)
+main.add_command(vault_shares.vault)
 main.add_command(withdraw.withdraw)
 main.add_command(freeze.freeze)
 main.add_command(freeze.unfreeze)

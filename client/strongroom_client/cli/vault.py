@@ -37,6 +37,7 @@ __all__ = ["vault"]
 vault = group("vault", "Create vaults, and derive their addresses.")
 _CLASSES: Final = [member.name.lower() for member in CustodyClass]
 _POLL_S: Final = 0.3
+KEY_ORDERS: Final = ("create-vault", "refresh-shares", "reshare-vault")
 _name = click.argument("name", metavar="NAME")
 
 
@@ -99,8 +100,8 @@ def create(
 @profile_option
 @json_option
 def approve(*, order: str, yes: bool, passphrase_file: Path | None, profile: Path) -> None:
-    """Look at the order of a new vault and approve exactly what you saw."""
-    approve_order(profile, order, kinds=("create-vault",), yes=yes, passphrase_file=passphrase_file)
+    """Look at the order of a new vault, or of new shares, and approve exactly what you saw."""
+    approve_order(profile, order, kinds=KEY_ORDERS, yes=yes, passphrase_file=passphrase_file)
 
 
 @vault.command()
@@ -110,10 +111,8 @@ def approve(*, order: str, yes: bool, passphrase_file: Path | None, profile: Pat
 @profile_option
 @json_option
 def reject(*, order: str, out: Path | None, yes: bool, passphrase_file: Path | None, profile: Path) -> None:
-    """Reject the order of a new vault for ever."""
-    reject_order(
-        profile, order, kinds=("create-vault",), yes=yes, passphrase_file=passphrase_file, offline=False, out=out
-    )
+    """Reject the order of a new vault, or of new shares, for ever."""
+    reject_order(profile, order, kinds=KEY_ORDERS, yes=yes, passphrase_file=passphrase_file, offline=False, out=out)
 
 
 @vault.command("list")

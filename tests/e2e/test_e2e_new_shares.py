@@ -1,0 +1,120 @@
+"""New shares with real processes: refreshed while payments go on, killed at any moment, and with holders away."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actor import Actor, actors, until
+from cluster import VAULT, Cluster
+from payments import AMOUNT, approved, paid, payee
+from strongroom.ledger.messages import RefreshShares
+from strongroom.ledger.records import OrderState
+from strongroom.model.ids import OrderHash
+from strongroom_client.answers import derive_address
+
+pytestmark = pytest.mark.process
+
+
+async def refreshing(people: tuple[Actor, ...], *, absent: tuple[str, ...] = ()) -> OrderHash:
+    """An approved order to refresh the vault; nothing is waited for."""
+    first, *others = people
+    order = await first.submit(RefreshShares(vaults=(VAULT,), absent=absent))
+    for person in others[:2]:
+        await person.approve(order)
+    return order
+
+
+async def finished(actor: Actor, order: OrderHash, *, timeout_s: float = 90.0) -> None:
+    async def is_done() -> bool:
+        status = await actor.client.order(order)
+        return status.proven.record.state is OrderState.DONE and status.proven.final
+
+    await until(is_done, timeout_s=timeout_s)
+
+
+def shares_of(cluster: Cluster, name: str) -> dict[int, bytes]:
+    """Epoch and sealed share of the vault in a stopped signer's database."""
+    database = cluster.deployment.signer_folder(name) / "signer.db"
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("SELECT epoch, sealed FROM share WHERE vault = ?", (VAULT,)))
+
+
+def bytes_on_disk(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file())
+
+
+async def has_epoch(cluster: Cluster, name: str, epoch: int) -> bool:
+    vaults: list[dict[str, Any]] = cluster.signer_status(name)["vaults"]
+    return any(one["name"] == VAULT and one["epoch"] == epoch and one["has_share"] for one in vaults)
+
+
+async def test_a_vault_is_refreshed_while_it_pays_and_old_shares_are_gone_from_the_disks(
+    stopped_cluster: Cluster,
+) -> None:
+    cluster, names = stopped_cluster, stopped_cluster.signers
+    old = {name: shares_of(cluster, name)[1] for name in names}
+    assert all(old[name] in bytes_on_disk(cluster.deployment.signer_folder(name)) for name in names)
+    cluster.start()
+    async with actors(cluster.deployment, *cluster.deployment.shape.treasury) as people:
+        alice = people[0]
+        before = await alice.wait_for_vault(VAULT)
+        payments = [await approved(people, payee(), AMOUNT)]
+        order = await refreshing(people)
+        payments.append(await approved(people, payee(), AMOUNT))
+        await finished(alice, order)
+        after = await alice.wait_for_vault(VAULT)
+        assert after.record.epoch == 2
+        assert [derive_address(after, index) for index in range(3)] == [
+            derive_address(before, index) for index in range(3)
+        ]
+        payments.append(await approved(people, payee(), AMOUNT))
+        for payment in payments:
+            await paid(cluster, alice, payment)
+        for name in names:
+            await until(lambda name=name: has_epoch(cluster, name, 2))
+    cluster.audit()
+    cluster.stop()
+    for name in names:
+        assert set(shares_of(cluster, name)) == {2}
+        assert old[name] not in bytes_on_disk(cluster.deployment.signer_folder(name))
+
+
+async def test_holders_come_one_after_another_and_a_killed_coordinator_goes_on(cluster: Cluster) -> None:
+    """Two that hold shares are there at first, then the coordinator dies, then the third comes."""
+    _, second, third = cluster.signers
+    cluster.signer(third).kill()
+    async with actors(cluster.deployment, *cluster.deployment.shape.treasury) as people:
+        alice = people[0]
+        order = await refreshing(people)
+
+        async def awaits_the_third() -> bool:
+            line = (await alice.client.order(order)).waits_for
+            return f"awaited: {third}" in line
+
+        await until(awaits_the_third, timeout_s=60)
+        cluster.restart_coordinator(kill=True)
+        cluster.signer(second).kill()
+        cluster.launch_signer(second)
+        cluster.launch_signer(third)
+        await finished(alice, order)
+        await paid(cluster, alice, await approved(people, payee(), AMOUNT))
+        for name in cluster.signers:
+            await until(lambda name=name: has_epoch(cluster, name, 2))
+
+
+async def test_a_lost_holder_is_excused_and_a_later_refresh_brings_it_back(cluster: Cluster) -> None:
+    *_, third = cluster.signers
+    cluster.signer(third).kill()
+    async with actors(cluster.deployment, *cluster.deployment.shape.treasury) as people:
+        alice = people[0]
+        await finished(alice, await refreshing(people, absent=(third,)))
+        await paid(cluster, alice, await approved(people, payee(), AMOUNT))
+        cluster.launch_signer(third)
+        # It was away for the whole of it, and has its share all the same: from its words and what lies beside the log.
+        await until(lambda: has_epoch(cluster, third, 2))
+        await finished(alice, await refreshing(people))
+        await until(lambda: has_epoch(cluster, third, 3))
