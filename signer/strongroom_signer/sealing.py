@@ -51,7 +51,7 @@ class Sealing:
     def _recover(self, vault: VaultRecord) -> None:
         data = self._copy.store.recovery(vault.recovery_hash)
         if data is None:
-            self._log.error("share.missing", vault=vault.name)
+            # It is being fetched: without it this signer neither votes nor holds, and `bring_up_to_date` follows it.
             return
         try:
             share = share_of(self._keys.host_among(vault.host_keys), data)

@@ -146,7 +146,7 @@ class Voting:
         self._on_term.append(callback)
 
     def on_final(self, callback: Callable[[int, int], None]) -> None:
-        """Call back with the final size before and after, when it has risen."""
+        """Call back with the final size before and after, when it has risen, or has got its recovery data at last."""
         self._on_final.append(callback)
 
     def releasable(self, size: int) -> bool:
@@ -424,6 +424,8 @@ class Voting:
             return
         with self._store.commit() as write:
             self._copy.recovery.add(write, recovery)
+        for on_final in self._on_final:
+            on_final(self._copy.final_size, self._copy.final_size)
 
     # --- committing --------------------------------------------------------------------------------------------------
 
