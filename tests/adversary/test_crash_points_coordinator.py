@@ -28,9 +28,11 @@ from crash_acts import (
     cold_vault,
     emptied_coordinator,
     freeze_logged,
+    new_shares,
     new_vault,
     open_order,
     operator,
+    shared_vault,
 )
 from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_commands import CLIENT_RUNNING
@@ -268,6 +270,13 @@ async def shop(scene: Scene) -> AsyncIterator[IntegrationClient]:
 # --- keys and words handed in ----------------------------------------------------------------------------------------
 
 
+async def in_new_shares(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
+    await shared_vault(scene, people)
+    async with dooming(scene, point, side):
+        making = asyncio.create_task(new_shares(scene, people))
+    await making
+
+
 async def in_a_key_generation(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
     async with dooming(scene, point, side):
         making = asyncio.create_task(patiently(lambda: new_vault(scene, people)))
@@ -301,6 +310,10 @@ ACTS: dict[str, Act] = {
     "one holder has dealt in an attempt at a key generation": in_a_key_generation,
     "a key is generated and its vault not yet logged": in_a_key_generation,
     "a new vault is logged": in_a_key_generation,
+    "an old holder is asked to deal for new shares": in_new_shares,
+    "what holders said of new shares is kept": in_new_shares,
+    "new shares are made and are being logged": in_new_shares,
+    "what was kept of new shares is deleted": in_new_shares,
     "a word that a signer raised is logged": as_a_signer_raises_a_freeze,
 }
 """What passes a point; an order does where nothing is said."""

@@ -22,10 +22,12 @@ from crash_acts import (
     freeze_logged,
     freezes,
     lone_batch,
+    new_shares,
     new_vault,
     open_order,
     operator,
     rejected,
+    shared_vault,
     with_the_spare,
 )
 from crash_points import AFTER, BEFORE, CrashPoint, points
@@ -85,6 +87,13 @@ async def as_a_term_drops_entries(scene: Scene, people: People, point: CrashPoin
 
 
 # --- key generation --------------------------------------------------------------------------------------------------
+
+
+async def in_new_shares(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
+    await shared_vault(scene, people)
+    async with dooming(scene, point, side):
+        making = asyncio.create_task(new_shares(scene, people))
+    await making
 
 
 async def in_a_key_generation(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
@@ -210,6 +219,8 @@ ACTS: dict[str, Act] = {
     "the statement that a key was generated is sent": in_a_key_generation,
     "the share of a trial signature is sent": in_a_key_generation,
     "the share of a vault that became final is sealed": in_a_key_generation,
+    "a dealing of new shares is sent": in_new_shares,
+    "the statement about a new share is sent": in_new_shares,
     "the operator's freeze is stored and not yet answered": as_the_operator_freezes,
     "the end of the operator's freeze is stored and not yet answered": as_the_operator_thaws,
     "a rejection handed in is stored and not yet answered": as_a_rejection_is_handed_in,

@@ -14,13 +14,15 @@ from actor import Actor, burn_address, until
 from cluster import VAULT
 from crash_scenes import PATIENCE_S, Scene, patiently
 from payments import approve_once
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.messages import RefreshShares, Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import program, run_program
 
 People = tuple[Actor, ...]
 
 COLD = "cold"
+SHARED = "shared"
+"""A vault of the two running signers, whose shares are renewed."""
 """A second vault, to freeze."""
 
 
@@ -96,6 +98,36 @@ async def new_vault(scene: Scene, people: People, name: str = "") -> None:
         return all(has_share(scene, signer, name) for signer in scene.signers)
 
     await until(sealed, timeout_s=PATIENCE_S)
+
+
+async def shared_vault(scene: Scene, people: People) -> None:
+    """The vault whose shares are renewed, made when it is first wanted."""
+    if SHARED not in scene.vaults:
+        await new_vault(scene, people, SHARED)
+
+
+async def new_shares(scene: Scene, people: People) -> None:
+    """The two running signers get new shares of a vault of theirs, both sealed; the older ones are gone."""
+    first, *others = people
+    before = (await first.wait_for_vault(SHARED, timeout_s=PATIENCE_S)).record.epoch
+    drafted = first.draft(RefreshShares(vaults=(SHARED,), absent=()))
+    said = await first.say(Verb.INITIATE, drafted.hash)
+    await patiently(lambda: first.client.submit(drafted.data, [said]))
+    for person in others:
+        await patiently(lambda person=person: approve_once(person, drafted.hash))
+
+    async def sealed() -> bool:
+        return all(epoch_of(scene, signer, SHARED) == before + 1 for signer in scene.signers)
+
+    await until(sealed, timeout_s=PATIENCE_S)
+
+
+def epoch_of(scene: Scene, signer: str, vault: str) -> int:
+    """The epoch of which a running signer holds a share; 0 when it holds none of the current one."""
+    status = scene.status(signer)
+    return max(
+        (item["epoch"] for item in status.get("vaults", ()) if item["name"] == vault and item["has_share"]), default=0
+    )
 
 
 def has_share(scene: Scene, signer: str, vault: str) -> bool:

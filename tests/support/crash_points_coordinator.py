@@ -327,6 +327,37 @@ COORDINATOR: Final = (
         "strongroom_coordinator.keygen:KeyGeneration._generate",
         sites=("coordinator.keygen:KeyGeneration._generate submit",),
     ),
+    # --- new shares --------------------------------------------------------------------------------------------------
+    _point(
+        "an old holder is asked to deal for new shares",
+        "the order, final; nothing of the ceremony",
+        "keeps what holders dealt",
+        "strongroom_coordinator.redistribution:_Ceremony._ask",
+        when=_ask("Deal"),
+        sites=("coordinator.redistribution:_Ceremony._ask request",),
+    ),
+    _point(
+        "what holders said of new shares is kept",
+        "dealings, statements and trials as far as they came",
+        "asks for what is still owed",
+        "strongroom_coordinator.redistribution:Redistributions._keep",
+        sites=("coordinator.redistribution:Redistributions._keep run",),
+    ),
+    _point(
+        "new shares are made and are being logged",
+        "everything that the epoch's entry holds",
+        "deletes what it kept",
+        "strongroom_coordinator.redistribution:Redistributions._log",
+        sites=("coordinator.redistribution:Redistributions._log submit",),
+    ),
+    _point(
+        "what was kept of new shares is deleted",
+        "the epoch's entry, under a certificate",
+        "takes the order's next vault",
+        _COMMIT,
+        inside=f"{_ROWS}.redistributions:forget",
+        sites=("coordinator.redistribution:Redistributions._change run",),
+    ),
     _point(
         "a word that a signer raised is logged",
         "the freeze or rejection, under a certificate",

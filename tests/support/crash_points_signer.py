@@ -183,9 +183,24 @@ SIGNER: Final = (
     _point(
         "the share of a vault that became final is sealed",
         "the sealed share",
-        "destroys what is left of the key generation",
-        "strongroom_signer.keygen:KeyGeneration._recover",
-        sites=("signer.keygen:KeyGeneration._recover commit",),
+        "erases what this share follows, and what is left of the key generation",
+        "strongroom_signer.sealing:Sealing._recover",
+        sites=("signer.sealing:Sealing._recover commit",),
+    ),
+    # --- new shares --------------------------------------------------------------------------------------------------
+    _point(
+        "a dealing of new shares is sent",
+        "nothing: a dealing leaves no state",
+        "waits for what the others dealt",
+        _SEND,
+        when=_body("Dealt"),
+    ),
+    _point(
+        "the statement about a new share is sent",
+        "nothing: the new share is in memory",
+        "tries the new share with others",
+        _SEND,
+        when=_body("Stated"),
     ),
     # --- words handed in ---------------------------------------------------------------------------------------------
     _point(
