@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 5
+VERSION: Final = 6
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
