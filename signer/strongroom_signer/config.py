@@ -282,9 +282,9 @@ def render_config(config: SignerConfig) -> str:
         "",
         "[log]",
         f'level = "{config.log_level}"',
+        "",
+        *render_seal(config.seal).splitlines(),
     ]
-    if config.seal != Seal():
-        lines += ["", *render_seal(config.seal).splitlines()]
     for asset, limit in config.limits.items():
         lines += ["", f'[limits."{asset}"]']
         lines += [
@@ -297,4 +297,4 @@ def render_seal(seal: Seal) -> str:
     """The TOML table that `load_seal` reads back; what `init` writes when another kind than a passphrase is chosen."""
     parts = {"kind": seal.kind.value, "key_file": seal.key_file, "credential": seal.credential}
     parts |= {"module": seal.module, "token": seal.token, "key": seal.key}
-    return "\n".join(["[seal]", *(f"{name} = {json.dumps(value)}" for name, value in parts.items() if value)]) + "\n"
+    return "\n".join(["[seal]", *(f"{name} = {json.dumps(value)}" for name, value in parts.items())]) + "\n"
