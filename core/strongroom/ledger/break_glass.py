@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter import BreakGlassRules, Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement
 from strongroom.ledger.messages import BreakGlass, Verb
 from strongroom.ledger.rules import glob_match, judge_quorum, person_key_known, quorum_members
@@ -39,14 +39,21 @@ def recovery_address(charter: Charter, vault: str) -> str | None:
 
 def quorum_is_complete(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> bool:
     """Whether the quorum stands. No approval is taken after that, so none can move the box to a later time."""
+    return _approved_rules(charter, endorsements, at_ms) is not None
+
+
+def _approved_rules(charter: Charter, endorsements: Sequence[Endorsed], at_ms: int) -> BreakGlassRules | None:
+    """Return the charter's rules if the quorum that they ask for stands."""
     rules = charter.break_glass
-    return rules is not None and judge_quorum(charter, rules.quorum, endorsements, at_ms=at_ms).allowed
+    if rules is None:
+        return None
+    return rules if judge_quorum(charter, rules.quorum, endorsements, at_ms=at_ms).allowed else None
 
 
 def box_of(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> Box | None:
     """Return the box that the endorsements which count at `at_ms` open; None while the quorum does not stand."""
-    rules = charter.break_glass
-    if rules is None or not quorum_is_complete(charter, endorsements, at_ms=at_ms):
+    rules = _approved_rules(charter, endorsements, at_ms)
+    if rules is None:
         return None
     members = quorum_members(charter, rules.quorum)
     said: dict[str, int] = {}
@@ -70,11 +77,11 @@ def judge_break_glass(
         endorsements: Everything accepted about the order.
         at_ms: Unix milliseconds.
     """
-    rules, address = charter.break_glass, recovery_address(charter, action.vault)
-    if rules is None or address is None:
-        return _no(Code.RECOVERY_ADDRESS, f"the charter registers no recovery address for vault {action.vault}")
-    if action.destination != address:
-        return _no(Code.RECOVERY_ADDRESS, f"the charter's recovery address of vault {action.vault} is {address}")
+    address = recovery_address(charter, action.vault)
+    rules = charter.break_glass if action.destination == address else None
+    if rules is None:
+        line = f"the charter's recovery address of vault {action.vault} is {address or 'not registered'}"
+        return _no(Code.RECOVERY_ADDRESS, line)
     quorum = judge_quorum(charter, rules.quorum, endorsements, at_ms=at_ms)
     box = box_of(charter, endorsements, at_ms=at_ms)
     if box is None:

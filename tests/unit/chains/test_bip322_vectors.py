@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coincurve import PrivateKey
 
+from strongroom.chains.bitcoin import message_signature
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.message_signature import to_sign, to_spend, verify_simple
 from strongroom.chains.bitcoin.networks import MAINNET
@@ -80,6 +82,16 @@ def test_a_stack_with_more_or_other_items_is_refused() -> None:
         b"",
     ):
         assert not verify_simple(script, message, changed), changed.hex()
+
+
+def test_a_signature_by_another_key_is_refused() -> None:
+    script, message, _ = segwit()
+    other = PrivateKey(bytes(31) + b"\x05")
+    code = b"\x76\xa9\x14" + script[2:] + b"\x88\xac"
+    digest = message_signature._segwit_digest(to_sign(script, message), script_code=code)
+    signature = other.sign(digest, hasher=None) + b"\x01"
+    proof = b"\x02" + bytes([len(signature)]) + signature + b"\x21" + other.public_key.format()
+    assert not verify_simple(script, message, proof)
 
 
 def test_a_hash_type_that_commits_to_less_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 import charter_builder as builder
 from ledger_world import HOUR_MS, World
 from refusals import refusal_of
-from strongroom.ledger.break_glass import box_of, recovery_address
+from strongroom.ledger.break_glass import box_of, quorum_is_complete, recovery_address
 from strongroom.ledger.charter import RecoveryAddress
 from strongroom.ledger.judge import endorsed, judge_release
 from strongroom.ledger.judgement import Code
@@ -156,6 +156,15 @@ def test_a_sweep_stands_alone_and_bumps_nothing(world: World) -> None:
     world.log(world.sweep(order, [coin], fee_sat=2_000))
 
 
+def test_only_members_of_the_quorum_approve_and_reject(world: World) -> None:
+    people = (*builder.charter().people, builder.person("erin"))
+    wider = World.started(**builder.recovery_parts(people=people))
+    wider.make_vault(VAULT)
+    order = wider.break_glass(VAULT, "alice")
+    for verb in (Verb.APPROVE, Verb.REJECT):
+        assert refusal_of(wider, wider.endorse("erin", verb, order)) == "NOT_AN_APPROVER"
+
+
 def test_an_order_of_one_vault_moves_no_other(world: World) -> None:
     world.make_vault("customer-2")
     order = world.break_glass()
@@ -249,7 +258,11 @@ def test_a_charter_that_ends_break_glass_closes_every_box(world: World) -> None:
     world.later(DELAY_MS)
     world.log(world.sweep(order, [world.coin(500_000)]))
     plan = world.state.plans_of(order)[0]
+    pending = world.break_glass(VAULT, "alice")
     world.amend("alice", "bob", break_glass=None)
+    assert refusal_of(world, world.endorse("bob", Verb.APPROVE, pending)) == "NOT_AN_APPROVER"
+    assert not quorum_is_complete(world.state.charter, endorsed(record_of(world, order)), at_ms=world.time_ms)
+    assert box_of(world.state.charter, endorsed(record_of(world, order)), at_ms=world.time_ms) is None
     assert judge_release(world.state, plan, world.time_ms).code is Code.RECOVERY_ADDRESS
 
 

@@ -17,7 +17,7 @@ from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.address_book import ownership_message
 from strongroom.ledger.judge import judge_order, judge_release
 from strongroom.ledger.judgement import Code, Judgement
-from strongroom.ledger.messages import CancelWithdraw, Verb
+from strongroom.ledger.messages import CancelWithdraw, Tick, Verb
 from strongroom.ledger.records import DestinationRecord, OrderState
 from strongroom.model.ids import LogId
 
@@ -87,11 +87,28 @@ def test_a_machine_and_whoever_is_neither_does_not_remove(world: World) -> None:
     assert refusal_of(alone, alone.order_entry(alone.order(alone.removal()), "dave")) == "INITIATOR_NOT_ALLOWED"
 
 
-def test_a_machine_among_the_officers_does_not_remove() -> None:
+def test_whoever_adds_removes_though_no_officer_and_a_machine_among_the_officers_does_not() -> None:
     groups = (*builder.charter().groups, builder.Group(name="guards", members=("shop", "dave")))
     world = World.started(**builder.recovery_parts(officers="guards", groups=groups))
     world.add_destination()
     assert refusal_of(world, world.order_entry(world.order(world.removal()), "shop")) == "INITIATOR_NOT_ALLOWED"
+    world.remove_destination(DESTINATION, "alice")
+    assert entry(world).removed_by == "alice"
+
+
+def test_a_charter_that_closes_the_address_book_leaves_nobody_to_approve(world: World) -> None:
+    world.add_destination()
+    pending = world.submit(world.addition(OTHER), "dave", "alice")
+    closed = {"destinations": None, "destination_cooling_ms": 0, "rules": (builder.rule(),)}
+    world.amend("alice", "bob", **closed)
+    world.later(48 * HOUR_MS)
+    world.log(Tick())
+    assert world.state.charter.destinations is None
+    refused = refusal_of(world, world.endorse("bob", Verb.APPROVE, pending, expires_ms=world.time_ms + HOUR_MS))
+    assert refused == "NOT_AN_APPROVER"
+    assert judged(world, pending).code is Code.NO_RULE_MATCHES
+    world.remove_destination(DESTINATION, "dave")
+    assert entry(world).removed_by == "dave"
 
 
 def test_a_plan_of_a_removed_destination_is_not_released(world: World) -> None:

@@ -52,25 +52,26 @@ def verify_simple(script: bytes, message: bytes, proof: bytes) -> bool:
     stack = _stack(proof)
     match script_type(script):
         case ScriptType.P2TR:
-            return stack is not None and len(stack) == 1 and _key_path_holds(script, message, stack[0])
+            return len(stack) == 1 and _key_path_holds(script, message, stack[0])
         case ScriptType.P2WPKH:
-            return stack is not None and len(stack) == 2 and _public_key_hash_holds(script, message, *stack)
+            return len(stack) == 2 and _public_key_hash_holds(script, message, *stack)
         case _:
             return False
 
 
-def _stack(proof: bytes) -> tuple[bytes, ...] | None:
+def _stack(proof: bytes) -> tuple[bytes, ...]:
+    """The items of a serialised witness; none for bytes that are no such stack."""
     reader = Reader(proof)
     try:
         stack = tuple(reader.sized("a witness item") for _ in range(reader.count("the witness", 1)))
     except InvalidTransaction:
-        return None
-    return None if reader.left else stack
+        return ()
+    return () if reader.left else stack
 
 
 def _key_path_holds(script: bytes, message: bytes, signature: bytes) -> bool:
     """A BIP-340 signature by the output key; a hash type byte may only say SIGHASH_ALL (BIP-341)."""
-    if len(signature) not in (64, 65) or signature[64:] not in (b"", bytes([SIGHASH_ALL])):
+    if signature[64:] not in (b"", bytes([SIGHASH_ALL])):
         return False
     kind = signature[64] if signature[64:] else SIGHASH_DEFAULT
     spent = (TxOutput(amount_sat=0, script=script),)
@@ -80,7 +81,7 @@ def _key_path_holds(script: bytes, message: bytes, signature: bytes) -> bool:
 
 def _public_key_hash_holds(script: bytes, message: bytes, signature: bytes, public_key: bytes) -> bool:
     """An ECDSA signature with SIGHASH_ALL by the compressed key whose hash is in the script (BIP-143)."""
-    if signature[-1:] != bytes([SIGHASH_ALL]) or len(public_key) != 33 or ecdsa.hash160(public_key) != script[2:]:
+    if signature[-1:] != bytes([SIGHASH_ALL]) or ecdsa.hash160(public_key) != script[2:]:
         return False
     digest = _segwit_digest(to_sign(script, message), script_code=b"\x76\xa9\x14" + script[2:] + b"\x88\xac")
     return ecdsa.verify(public_key, digest, signature[:-1])

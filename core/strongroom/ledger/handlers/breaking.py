@@ -14,7 +14,7 @@ from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import BreakGlass, Verb
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
-from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.rules import quorum_members
 from strongroom.ledger.state import State
 
@@ -34,10 +34,9 @@ class BreakTheGlass(WaitsWhileOpen):
         if vault is None:
             raise refused("VAULT_UNKNOWN", f"there is no vault {action.vault}", vault=action.vault)
         address = recovery_address(state.charter, action.vault)
-        if address is None:
-            raise refused("RECOVERY_ADDRESS", f"the charter registers no recovery address for vault {action.vault}")
         if action.destination != address:
-            raise refused("RECOVERY_ADDRESS", f"the recovery address of vault {action.vault} is {address}")
+            what = f"the charter's recovery address of vault {action.vault} is {address or 'not registered'}"
+            raise refused("RECOVERY_ADDRESS", what)
         payee_script(action.destination, BY_CAIP2[vault.chain])
         if action.max_fee > policy.MAX_MONEY_SAT:
             raise refused("AMOUNT_INVALID", f"{action.max_fee} sat is no maximum of a fee")
@@ -53,6 +52,4 @@ class BreakTheGlass(WaitsWhileOpen):
 
     def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
         """Approvals until the quorum stands, so that none can move the box; rejections as long as it is open."""
-        if record.state is not OrderState.OPEN:
-            return False
         return verb is Verb.REJECT or not quorum_is_complete(state.charter, endorsed(record), at_ms=at.time_ms)

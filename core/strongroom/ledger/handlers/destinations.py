@@ -15,7 +15,7 @@ from strongroom.ledger.messages import AddDestination, RemoveDestination, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
-from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState
+from strongroom.ledger.records import DestinationRecord, OrderRecord
 from strongroom.ledger.rules import quorum_members
 from strongroom.ledger.state import State
 
@@ -53,8 +53,6 @@ class AddToBook(WaitsWhileOpen):
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         """With the quorum, add the address; one that another order added meanwhile keeps the time it has."""
-        if record.state is not OrderState.OPEN:
-            return record
         if not judge_addition(state.charter, endorsed(record), at_ms=at.time_ms).allowed:
             return record
         if not self._stands(state):
