@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,11 @@ async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
     assert fresh.voting.state.last_vote is not None
 
 
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="an amendment to signers that do not exist",
+    origin="on paper: a dead witness set stops the log for good",
+)
 async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again(site: Site) -> None:
     charter = next_charter(site, ("s1", "s2", "s4", "s5"), 3)
     await amend(site, charter, for_ms=1_500)
@@ -156,3 +162,44 @@ async def test_a_signer_that_slept_through_two_handovers_catches_up(site: Site) 
     await handed_over(site, 3, "s4", "s5", "s6")
     site.start_signer("s3")
     await handed_over(site, 3, "s3")
+
+
+@pytest.mark.attack(
+    line="coordinator",
+    title="an old coordinator leads the signers that a handover removed",
+    origin="on paper: the old set decides behind the back of the new one",
+)
+async def test_a_coordinator_that_knows_only_the_old_set_can_do_nothing_with_it(site: Site) -> None:
+    """A quorum of the old set answers it: it learns of the handover, opens no term, and leads with the new set only."""
+    await site.stop_coordinator()
+    shutil.copytree(site.root / "coordinator", site.root / "stale")
+    await restarted(site, "coordinator", "s1", "s2", "s3")
+    await site.genesis_logged()
+    await amend(site, next_charter(site, ("s1", "s4", "s5"), 3))
+    site.start_signer("s4")
+    site.start_signer("s5")
+    await handed_over(site, 2, "s1", "s2", "s3", "s4", "s5")
+    said = {name: site.signers[name].signer.voting.state.last_vote for name in ("s2", "s3")}
+    size = site.side.ledger.certified_size
+    await site.stop_coordinator()
+    await restarted(site, "stale", "s2", "s3")
+    terms = site.side.terms
+    assert (number(site), terms.term) == (1, 0)
+    await site.until(lambda: number(site) == 2)
+    assert terms.term == 0
+    assert {name: site.signers[name].signer.voting.state.last_vote for name in said} == said
+    assert not site.signers["s2"].signer.voting.state.alarm
+    assert site.signers["s2"].signer.alarm()[0] == "NOT_A_WITNESS"
+    for name in ("s1", "s4", "s5"):
+        site.start_signer(name)
+    await site.until(lambda: terms.term > 0 and number(site) == 2, 30)
+    assert site.side.ledger.certified_size >= size
+
+
+async def restarted(site: Site, folder: str, *names: str) -> None:
+    """A coordinator of this folder, with these signers and no others."""
+    for name in tuple(site.signers):
+        await site.stop_signer(name)
+    await site.start_coordinator(folder)
+    for name in names:
+        site.start_signer(name)

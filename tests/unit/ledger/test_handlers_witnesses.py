@@ -92,6 +92,11 @@ def test_without_a_change_there_is_no_handover(world: HandoverWorld) -> None:
     assert refusal(world, world.first(BOTH)) == "HANDOVER_NOT_WANTED"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="a handover that one of the two witness sets did not vote for",
+    origin="on paper: a new set decides before the old one has let go",
+)
 @pytest.mark.parametrize("labels", [OLD, ("s1", "s4", "s5"), ("s1", "s2", "s3"), ("s1", "s2", "s4:s5", "s5")])
 def test_votes_of_one_set_hand_nothing_over(world: HandoverWorld, labels: tuple[str, ...]) -> None:
     world.want(grown(world))
@@ -115,6 +120,11 @@ def test_a_first_handover_carries_no_summary(world: HandoverWorld) -> None:
     assert refusal(world, replace(world.first(BOTH), summary=world.summary())) == "HANDOVER_PROOF"
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="a handover ended before both witness sets made it final",
+    origin="on paper: a certificate vanishes, and both sets go on alone",
+)
 def test_a_second_handover_needs_the_first_one_final_by_both(world: HandoverWorld) -> None:
     joint(world)
     begun = world.head()

@@ -276,6 +276,11 @@ def test_a_certificate_is_held_only_by_those_whom_the_stored_entries_name() -> N
         voter.take_certificate(FRESH, made, LOG, electorates=Electorates(history=((0, OLD), (2, BOTH)), ahead=(OLD,)))
 
 
+@pytest.mark.attack(
+    line="coordinator+signers",
+    title="vote keys of signers that left, leaked later, lead a signer back or stop it",
+    origin="on paper: a long-range fork under keys that nobody guards any more",
+)
 def test_words_of_a_set_that_was_replaced_for_good_are_refused_without_an_alarm() -> None:
     """Old keys, leaked years later, can neither lead a signer back nor stop it."""
     known = Electorates(history=((0, OLD), (2, BOTH), (3, NEW)), final_size=4)
