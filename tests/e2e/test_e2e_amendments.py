@@ -118,6 +118,7 @@ async def test_a_charter_changes_while_everything_runs(amended: Cluster) -> None
         scheduled = (await alice.client.order(looser)).proven.record
         assert scheduled.state is OrderState.SCHEDULED
         await dave.reject(cancelled)
+        await alice.wait_for_order(looser, lambda one: one.proven.record.state is OrderState.DONE)
         await version_is(alice, 3)
         done = (await alice.client.order(looser)).proven
         assert (done.record.state, done.state_time_ms >= scheduled.due_ms) == (OrderState.DONE, True)

@@ -55,6 +55,11 @@ TARGETS: Final = {
     "core/strongroom/ledger/handlers/actions.py": "strongroom.ledger.handlers.actions",
     "core/strongroom/ledger/handlers/vaults.py": "strongroom.ledger.handlers.vaults",
     "core/strongroom/ledger/handlers/freezing.py": "strongroom.ledger.handlers.freezing",
+    "core/strongroom/ledger/handlers/acts.py": "strongroom.ledger.handlers.acts",
+    "core/strongroom/ledger/handlers/amending.py": "strongroom.ledger.handlers.amending",
+    "core/strongroom/ledger/charter_changes_parts.py": "strongroom.ledger.charter_changes_parts",
+    "core/strongroom/ledger/charter_changes.py": "strongroom.ledger.charter_changes",
+    "core/strongroom/ledger/charter_changes_rules.py": "strongroom.ledger.charter_changes_rules",
     "core/strongroom/ledger/handlers/genesis.py": "strongroom.ledger.handlers.genesis",
     # The address book and break-glass.
     "core/strongroom/ledger/break_glass.py": "strongroom.ledger.break_glass",

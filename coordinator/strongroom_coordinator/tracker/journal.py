@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from strongroom.ledger import codec
 from strongroom.ledger.judge import rejected_by
-from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, Epoch, OrderEntry, Plan, Vault
+from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, Epoch, Handover, OrderEntry, Plan, Vault
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
@@ -106,7 +106,7 @@ class OrderJournal:
             until = min(start + ENTRIES_AT_ONCE, end)
             entries = await self._storage.run(partial(ledger_rows.entries, start=start, end=until))
             state = self._reader.newest_state()
-            touched = _orders_in(entries, state)
+            touched = _orders_in(entries, start, state)
             self._await_expiry(record for name in touched if (record := state.order(name)) is not None)
             if ended_only:
                 touched = [name for name in touched if _has_ended(state, name)]
@@ -129,11 +129,17 @@ def _has_ended(state: State, order_hash: bytes) -> bool:
     return record is not None and (record.state in ended or rejected_by(record) is not None)
 
 
-def _orders_in(entries: tuple[bytes, ...], state: State) -> list[bytes]:
-    """Every order that these entries change, each once, in log order."""
+def _orders_in(entries: tuple[bytes, ...], start: int, state: State) -> list[bytes]:
+    """Every order that these entries from `start` on change, each once, in log order."""
     touched: dict[bytes, None] = {}
-    for data in entries:
-        body = decode_entry(data).body
+    time_ms = 0
+    for index, data in enumerate(entries, start):
+        entry = decode_entry(data)
+        body = entry.body
+        if entry.time_ms != time_ms or isinstance(body, Handover):
+            # Nobody speaks of a scheduled order when it acts: time alone does, or who takes over.
+            touched.update(dict.fromkeys(record.hash for record in state.acted_at(index)))
+            time_ms = entry.time_ms
         match body:
             case OrderEntry():
                 action = decode_order(body.order).action

@@ -94,6 +94,7 @@ def _act_when_due(state: MutableState, at: Position) -> None:
             # From here on it waits for what it began to be finished.
             changed = replace(changed, due_ms=0)
         state.change_order(changed)
+        state.note_acted(changed, at.index)
 
 
 def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:

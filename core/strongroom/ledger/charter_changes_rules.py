@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from strongroom.ledger.charter import AddressBook, AnyDestination, AssetAmount, Deny, Destinations, Limit, Quorum, Rule
@@ -208,19 +207,15 @@ def change_denies(where: str, old: tuple[Deny, ...], new: tuple[Deny, ...], pair
 
 
 def _still_covers(old: Deny, new: Deny) -> bool:
-    if replace(old, vaults=new.vaults, to=new.to, assets=new.assets) != new:
-        return False
     vaults = all(any(glob_match(wide, narrow) for wide in new.vaults) for narrow in old.vaults)
     assets = not new.assets or (bool(old.assets) and set(old.assets) <= set(new.assets))
     return vaults and assets and _covers_to(old.to, new.to)
 
 
-def _covers_to(old: To, new: To) -> bool:
+def _covers_to(old: AnyDestination | Destinations, new: AnyDestination | Destinations) -> bool:
     if isinstance(new, AnyDestination):
         return True
-    if isinstance(new, Destinations) and isinstance(old, Destinations):
-        return set(old.addresses) <= set(new.addresses)
-    return False
+    return isinstance(old, Destinations) and set(old.addresses) <= set(new.addresses)
 
 
 _RULE: Final[Mapping[str, Comparer[Any]]] = {

@@ -150,6 +150,12 @@ class MutableState(State):
         else:
             schedule.remove(self.overlay, sequence)
 
+    def note_acted(self, record: OrderRecord, index: int) -> None:
+        """Note that the time of the entry at `index` brought a scheduled order about."""
+        key = keys.ACTED_AT + index.to_bytes(8, "big")
+        sequence = self._known(keys.ORDER_BY_HASH, record.hash)
+        self.overlay.put(key, (self.overlay.get(key) or b"") + sequence.to_bytes(8, "big"))
+
     def due_order(self, now_ms: int) -> OrderRecord | None:
         """Return the earliest scheduled order whose time has come."""
         due_ms = self.next_due_ms

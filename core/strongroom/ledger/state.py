@@ -139,6 +139,8 @@ BREAK_GLASS_KEY: Final = b"m/break-glass"
 
 KEY_TAKEN: Final = b"i/key/"
 """Then a key: the owner it has, or had."""
+ACTED_AT: Final = b"m/acted/"
+"""Then the index of an entry: which scheduled orders its time brought about."""
 PERSON_KIND: Final = b"i/person/"
 """Then the name of a person or machine that is, or was, in the charter: which of the two."""
 
@@ -271,6 +273,12 @@ class State:
         """Orders that act by themselves when their time comes, earliest first."""
         for _, sequence in schedule.scheduled(self._view):
             yield self.order_at(sequence)
+
+    def acted_at(self, index: int) -> tuple[OrderRecord, ...]:
+        """Return the scheduled orders that acted, lapsed or began before the entry at `index` was looked at."""
+        stored = self._view.get(ACTED_AT + index.to_bytes(8, "big")) or b""
+        starts = range(0, len(stored), 8)
+        return tuple(self.order_at(int.from_bytes(stored[start : start + 8], "big")) for start in starts)
 
     @property
     def next_due_ms(self) -> int | None:

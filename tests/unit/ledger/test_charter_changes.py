@@ -121,6 +121,7 @@ LOOSER: list[tuple[str, Charter, Charter]] = [
     (f"pays to {OTHER} as well", ruled(to=paying_only(ADDRESS)), ruled(to=paying_only(ADDRESS, OTHER))),
     ("allows 2.6 BTC in one order instead of 2.5 BTC", charter(), ruled(maximum=amount(26))),
     ("allows 1 smallest units of x", charter(), ruled(maximum=(*amount(25), AssetAmount(asset="x", amount=1)))),
+    ("limits become none instead of 40 BTC in 24h", charter(), ruled(limits=())),
     ("limits become 41 BTC in 24h", charter(), ruled(limits=(limit(24, 41),))),
     ("limits become 40 BTC in 23h", charter(), ruled(limits=(limit(23, 40),))),
     (
@@ -135,6 +136,7 @@ LOOSER: list[tuple[str, Charter, Charter]] = [
     ),
     ("person:dave may initiate", charter(), ruled(initiated=("group:integrations", "group:treasury", "person:dave"))),
     ("asks for 1 approval by group treasury", charter(), ruled(approvals=(Quorum(group="treasury", count=1),))),
+    ("asks for no approval instead of 2 approvals by group treasury", charter(), ruled(approvals=())),
     ("asks for 2 approvals by group admins", charter(), ruled(approvals=(Quorum(group="admins", count=2),))),
     ("waits 0s after the last approval, shorter", ruled(delay_ms=HOUR_MS), charter()),
     ("machines may approve", charter(), ruled(machine=True)),
@@ -370,6 +372,13 @@ def test_removing_a_rule_tightens_where_no_other_rule_pays_the_same_without_its_
     assert not loosens(changes(replace(base, rules=(audited, other)), replace(base, rules=(other,))))
 
 
+def test_a_rule_that_is_about_the_same_takes_nobodys_no() -> None:
+    admins = Group(name="admins", members=("alice", "bob", "carol", "erin"))
+    base = charter(people=(*charter().people, person("erin")), groups=(*charter().groups[:2], admins))
+    slower = replace(AUDITED, delay_ms=HOUR_MS)
+    assert not loosens(changes(replace(base, rules=(AUDITED, LARGE)), replace(base, rules=(slower, LARGE))))
+
+
 def test_an_approver_removed_with_the_rule_is_a_revocation() -> None:
     admins = Group(name="admins", members=("alice", "bob", "carol", "erin"))
     base = charter(people=(*charter().people, person("erin")), groups=(*charter().groups[:2], admins))
@@ -391,3 +400,7 @@ def test_every_field_is_known_by_the_name_it_has(table: dict[str, Any], cls: typ
     """A field that is left out loosens whenever it changes; one that is misspelt would as well, unnoticed."""
     alike = {"salt", "version", "rule_set", "organisation", "name"}
     assert set(table) == {field.name for field in fields(cls)} - alike
+
+
+def test_a_prohibition_is_compared_in_every_field() -> None:
+    assert {field.name for field in fields(Deny)} == {"name", "vaults", "to", "assets"}

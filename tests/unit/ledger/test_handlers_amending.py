@@ -113,6 +113,8 @@ def test_what_loosens_waits_out_the_delay_of_the_charter_in_force(world: World) 
     assert world.state.charter == replace(world.charter, version=2, **LOOSER)
     assert record_of(world, order).state is OrderState.DONE
     assert world.state.next_due_ms is None
+    assert [one.hash for one in world.state.acted_at(world.replica.size - 1)] == [order]
+    assert world.state.acted_at(world.replica.size - 2) == ()
 
 
 @pytest.mark.attack(
@@ -233,6 +235,17 @@ def test_nothing_is_approved_after_it_is_scheduled(world: World) -> None:
     assert refusal(world, world.endorse("carol", Verb.APPROVE, order)) == "ORDER_ENDED"
 
 
+def test_a_wanted_witness_set_takes_no_approvals_and_any_rejection(world: World) -> None:
+    order = world.submit(
+        world.amendment(witness_quorum=3, handover_expires_ms=world.time_ms + DAY_MS), "dave", "alice", "bob"
+    )
+    assert (record_of(world, order).state, record_of(world, order).due_ms) == (OrderState.SCHEDULED, 0)
+    assert refusal(world, world.endorse("carol", Verb.APPROVE, order)) == "ORDER_ENDED"
+    world.reject(order, "carol")
+    assert record_of(world, order).state is OrderState.REJECTED
+    assert world.state.charter.version == 1
+
+
 @pytest.mark.attack(
     line="admin-quorum",
     title="a stolen key that rejects its own revocation",
@@ -273,6 +286,27 @@ def test_what_a_revoked_key_said_counts_no_more_at_once(world: World) -> None:
     assert refusal(world, world.plan([payment], [world.coin(500_000)])) == "APPROVALS_MISSING"
     world.approve(payment, "bob")
     world.log(world.plan([payment], [world.coin(500_000)]))
+
+
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="an approved order that waits, one of whose approvers was revoked meanwhile",
+    origin="on paper: a scheduled order acts by a quorum that is none any more",
+)
+def test_what_waits_acts_only_by_keys_that_stand_when_its_time_has_come() -> None:
+    world = World.started(unfreeze_delay_ms=HOUR_MS)
+    frozen = world.freeze("dave")
+    lifting = world.submit(Unfreeze(freeze=frozen), "dave", "alice", "carol")
+    kept = world.submit(Unfreeze(freeze=world.freeze("bob")), "dave", "alice", "bob")
+    assert record_of(world, lifting).state is OrderState.SCHEDULED
+    world.amend("alice", "bob", initiator="dave", **without(world, "carol"))
+    world.later(HOUR_MS)
+    world.log(Tick())
+    assert record_of(world, lifting).state is OrderState.LAPSED
+    assert record_of(world, kept).state is OrderState.DONE
+    standing = world.state.freeze(frozen)
+    assert standing is not None
+    assert not standing.lifted
 
 
 @pytest.mark.attack(

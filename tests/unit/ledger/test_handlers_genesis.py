@@ -111,3 +111,9 @@ def test_charter_bytes_that_are_not_canonical_are_refused() -> None:
     world.log_id = log_id_of(world.charter_bytes)
     world.replica = Replica(MemoryStore(), log_id=world.log_id)
     assert refusal_of(world, world.genesis()) == "ENTRY_MALFORMED"
+
+
+@pytest.mark.parametrize("version", [2, 7])
+def test_a_log_begins_with_the_first_version_of_its_charter(version: int) -> None:
+    world = World(charter=builder.charter(version=version))
+    assert refusal_of(world, world.genesis()) == "CHARTER_INVALID"

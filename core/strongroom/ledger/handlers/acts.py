@@ -121,8 +121,7 @@ class ActsInTime(WaitsWhileOpen, ABC):
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         """With the quorum, act at once or be scheduled."""
-        if record.state is not OrderState.OPEN:
-            return record
+        # After the quorum only a rejection is taken, and with it this says no.
         if not judge_quorum(state.charter, self.quorum(state), endorsed(record), at_ms=at.time_ms).allowed:
             return record
         wait_ms = self.wait_ms(state)

@@ -53,7 +53,7 @@ class Amend(ActsInTime):
         """An approval must be of an amendment that can still act, a rejection by a key that it does not take."""
         if said.verb is Verb.APPROVE:
             self.check(state, at)
-        elif said.verb is Verb.REJECT and not person_key_known(self._charter(), said.person, said.key):
+        elif not person_key_known(self._charter(), said.person, said.key):
             # A stolen key could else prevent its own revocation for ever.
             raise refused("REJECTION_VOID", f"the amendment takes the key by which {said.person} rejects it")
 

@@ -227,3 +227,4 @@ def _end_amendment(state: MutableState, witnesses: WitnessRecord, at: Position, 
     record = state.order(witnesses.amendment)
     if record is not None:
         state.change_order(replace(record, state=end, ended_ms=at.time_ms))
+        state.note_acted(record, at.index)
