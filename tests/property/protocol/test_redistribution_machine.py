@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,6 +26,8 @@ from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots
 from strongroom.protocol.keygen import SILENCE_MS, Fault
 from strongroom.protocol.signed import sign_body
+
+pytestmark = pytest.mark.slow
 
 SHAPES = st.sampled_from(
     [
