@@ -4,8 +4,8 @@ What a dealing or a new share is for comes from the own final log, never from a 
 leaves no state, and a new share stays in memory for its trials. Once the epoch's entry is final, `sealing` makes the
 share again from the recovery data. So a kill at any step loses nothing.
 
-An order that lets more holders sign, or fewer of them together, needs this signer's operator too: whoever commands the
-admin quorum could otherwise collect the key at signers of its own.
+An order that lets more holders sign, or fewer of them together, or gives a share to another host key than before, needs
+this signer's operator too: whoever commands the admin quorum could otherwise collect the key at signers of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import KeyChange, loosens
 from strongroom.ledger.messages import RefreshShares
-from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import redistribution as protocol
@@ -45,7 +45,7 @@ class NewSharesNotOrdered(StrongroomError):
 
 
 class NewSharesNotAccepted(StrongroomError):
-    """The order lets more holders sign, or fewer together; the signer's operator must run `accept` with its hash."""
+    """The order lets more or other keys sign, or fewer together; the operator must run `accept` with its hash."""
 
     reason = "NEW_SHARES_NOT_ACCEPTED"
     kind = Kind.PERMISSION_DENIED
@@ -175,13 +175,22 @@ class Redistribution:
             raise NewSharesNotOrdered(f"{person} rejected order {record.hash.hex()}; it was handed in here")
 
     def _require_accepted(self, record: OrderRecord, terms: RedistributionTerms) -> None:
+        if self._copy.store.is_accepted(record.hash):
+            return
         action, vault = key_change_of(record), self._copy.final().vault(terms.vault)
-        is_loose = action is not None and vault is not None and loosens(action, vault)
-        if is_loose and not self._copy.store.is_accepted(record.hash):
-            raise NewSharesNotAccepted(
-                f"order {record.hash.hex()} lets more holders of {terms.vault} sign, or fewer together: compare it "
-                f"with who asks for it, then run: strongroom-signer accept {record.hash.hex()}"
-            )
+        if action is None or vault is None:
+            # The terms came from this very order and vault; refuse rather than guess.
+            what = "is no order for new shares any more"
+        elif loosens(action, vault):
+            what = f"lets more holders of {terms.vault} sign, or fewer together"
+        elif renewed := _with_another_host_key(terms, vault):
+            what = f"gives shares of {terms.vault} to the new host keys of {', '.join(renewed)}"
+        else:
+            return
+        raise NewSharesNotAccepted(
+            f"order {record.hash.hex()} {what}: compare it with who asks for it, then run: "
+            f"strongroom-signer accept {record.hash.hex()}"
+        )
 
     def _vote_keys(self) -> Mapping[str, bytes]:
         return {signer.name: signer.vote_key for signer in self._copy.final().charter.signers}
@@ -219,6 +228,13 @@ class Redistribution:
         holding = self._holdings.pop(place, None)
         if holding is not None:
             protocol.wipe(holding)
+
+
+def _with_another_host_key(terms: RedistributionTerms, vault: VaultRecord) -> tuple[str, ...]:
+    """Holders whose host key is not the one that holds their share now: whoever has the new one gets a share."""
+    known = dict(zip(vault.signers, vault.host_keys, strict=True))
+    now = zip(terms.signers, terms.host_keys, strict=True)
+    return tuple(name for name, key in now if known.get(name, key) != key)
 
 
 def _text_of(action: KeyChange) -> str:
