@@ -43,7 +43,6 @@ TARGETS: Final = {
     "core/strongroom/protocol/redistribution_coordinator.py": "strongroom.protocol.redistribution_coordinator",
     "core/strongroom/protocol/redistribution_snapshot.py": "strongroom.protocol.redistribution_snapshot",
     "core/strongroom/protocol/trials.py": "strongroom.protocol.trials",
-    "core/strongroom/protocol/redistribution_orders.py": "strongroom.protocol.redistribution_orders",
     "signer/strongroom_signer/redistribution.py": "strongroom_signer.redistribution",
     # The rules engine, the conflict rule, and what apply checks.
     "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
