@@ -135,8 +135,9 @@ class _Command:
     def complain(self, error: StrongroomError) -> None:
         """Write an error for people, or for machines with --json."""
         if getattr(self._options, "json", False):
-            json.dump({"error": error.reason, "message": error.message}, self._out)
-            self._out.write("\n")
+            content = {"reason": error.reason, "message": error.message, "facts": error.facts}
+            self._err.write(json.dumps({"error": content}, indent=2, ensure_ascii=False) + "\n")
+            return
         self._err.write(f"strongroom-signer: {error.reason}: {error.message}\n")
 
     def _init(self) -> int:

@@ -228,7 +228,7 @@ def test_check_config_names_an_asset_that_the_charter_lacks(enrolled: Terminal) 
 
 def test_errors_are_json_when_asked_for(terminal: Terminal) -> None:
     assert terminal.run("check-config", "--json") == 2
-    assert json.loads(terminal.out)["error"] == "BAD_CONFIG"
+    assert json.loads(terminal.err)["error"]["reason"] == "BAD_CONFIG"
 
 
 # --- the daemon as a process ---
