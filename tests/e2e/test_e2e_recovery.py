@@ -83,3 +83,18 @@ async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vo
     card = parse_card((old / "card.json").read_text())
     assert card.keys["host"] == old_card.keys["host"]
     assert card.keys["vote"] != old_card.keys["vote"]
+
+    # Its certificate comes back and it runs: it follows the log, and has no voice until an order admits its card.
+    pki, certificate = cluster.root / "pki", tmp_path / "north.pem"
+    issue = ["--card", str(old / "card.json"), "--role", "signer", "--out", str(certificate)]
+    cluster.deployment.strongroom("pki", "issue", str(pki), *issue)
+    enrol = ["--charter", str(cluster.root / "charter.bin"), "--fingerprint", cluster.deployment.log_id.hex()]
+    enrol += ["--cert", str(certificate), "--ca", str(pki / "ca.pem")]
+    done = cluster.signer_command("north", "enrol", *enrol, "--coordinator", f"127.0.0.1:{cluster.deployment.port}")
+    assert done.returncode == 0, done.stderr
+    cluster.plain_signer("north")
+    status = cluster.signer_status("north")
+    assert status["alarm"] == "NOT_A_WITNESS"
+    assert "amend" in status["alarm_message"]
+    (vault,) = status["vaults"]
+    assert vault["has_share"] is True
