@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actor import Actor, actors, until
-from cluster import VAULT, Cluster
+from actor import Actor, actors, funded_vault, until
+from cluster import FIVE, VAULT, Cluster, prepared, running, session_folder
 from payments import AMOUNT, approved, paid, payee
-from strongroom.ledger.messages import RefreshShares
+from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import derive_address
+from strongroom_client.demo.deployment import Deployment
 
 pytestmark = pytest.mark.process
 
@@ -118,3 +123,68 @@ async def test_a_lost_holder_is_excused_and_a_later_refresh_brings_it_back(clust
         await until(lambda: has_epoch(cluster, third, 2))
         await finished(alice, await refreshing(people))
         await until(lambda: has_epoch(cluster, third, 3))
+
+
+# --- reshare ---------------------------------------------------------------------------------------------------------
+
+DELAY_MS = 2_000
+OLD = ("north", "south", "west")
+NEW = ("middle", "south", "north", "east", "west")
+
+
+def _quick(source: str) -> str:
+    """The proposed charter with a loosening delay that a test can wait out."""
+    changed = source.replace('loosening_delay = "2d"', f'loosening_delay = "{DELAY_MS}ms"')
+    assert changed != source
+    return changed
+
+
+@cache
+def five() -> Deployment:
+    """A stopped deployment of five signers, and a vault that three of them hold; use a copy."""
+    shape = replace(FIVE, edit=_quick)
+    deployment = Deployment(root=session_folder() / "new-shares", shape=shape)
+    deployment.enrol()
+    return prepared(deployment, _make_vault)
+
+
+async def _make_vault(deployment: Deployment) -> None:
+    async with actors(deployment, *deployment.shape.treasury) as people:
+        await funded_vault(deployment, people, VAULT, coins=3, signers=OLD, threshold=2)
+
+
+@pytest.fixture
+def cluster_of_five() -> Iterator[Cluster]:
+    with running(five(), "reshare") as made:
+        made.start()
+        yield made
+
+
+async def test_a_vault_of_three_is_given_to_five_once_its_operators_accept(
+    cluster_of_five: Cluster, tmp_path: Path
+) -> None:
+    cluster = cluster_of_five
+    async with actors(cluster.deployment, *cluster.deployment.shape.treasury) as people:
+        alice, *others = people
+        before = await alice.wait_for_vault(VAULT)
+        order = await alice.submit(ReshareVault(vault=VAULT, signers=NEW, threshold=3, absent=()))
+        for person in others[:2]:
+            await person.approve(order)
+
+        async def asks_the_operators() -> bool:
+            return "strongroom-signer accept" in (await alice.client.order(order)).waits_for
+
+        await until(asks_the_operators, timeout_s=60)
+        for name in OLD:
+            assert cluster.signer_command(name, "accept", order.hex()).returncode == 0
+        await finished(alice, order)
+        after = await alice.wait_for_vault(VAULT)
+        assert (after.record.signers, after.record.threshold, after.record.epoch) == (NEW, 3, 2)
+        assert derive_address(after, 0) == derive_address(before, 0)
+        await paid(cluster, alice, await approved(people, payee(), AMOUNT))
+        record, page = tmp_path / "record.json", tmp_path / "record.txt"
+        told = cluster.command("alice", "vault", "watch", order.hex(), "--record", str(record), "--page", str(page))
+        assert told == json.loads(record.read_text())
+        assert told["vaults"][0]["participants"] == list(NEW)
+        assert told["vaults"][0]["transcript_hash"] in page.read_text()
+    cluster.audit()
