@@ -14,19 +14,32 @@ from actor import Actor, burn_address, until
 from cluster import VAULT
 from crash_scenes import PATIENCE_S, Scene, patiently
 from payments import approve_once
-from strongroom.ledger.messages import RefreshShares, Verb
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.messages import CreateVault, CustodyClass, RefreshShares, Scheme, Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import program, run_program
+from strongroom_client.orders import Action
 
 People = tuple[Actor, ...]
 
 COLD = "cold"
+"""A second vault, to freeze."""
 SHARED = "shared"
 """A vault of the two running signers, whose shares are renewed."""
-"""A second vault, to freeze."""
 
 
 # --- orders that stay open -------------------------------------------------------------------------------------------
+
+
+async def approved(people: People, action: Action) -> OrderHash:
+    """An order approved by all, each step repeated until it is acknowledged."""
+    initiator, *approvers = people
+    order = initiator.draft(action)
+    said = await patiently(lambda: initiator.say(Verb.INITIATE, order.hash))
+    await patiently(lambda: initiator.client.submit(order.data, [said]))
+    for person in approvers:
+        await patiently(lambda person=person: approve_once(person, order.hash))
+    return order.hash
 
 
 async def open_order(people: People, **options: Any) -> OrderHash:
@@ -89,9 +102,15 @@ async def new_vault(scene: Scene, people: People, name: str = "") -> None:
     """A vault of the two running signers, final, with both shares sealed."""
     name = name or f"vault-{len(scene.vaults)}"
     scene.vaults.append(name)
-    order = await people[0].create_vault(name, signers=scene.signers, threshold=2)
-    for person in people[1:]:
-        await patiently(lambda person=person: approve_once(person, order))
+    vault = CreateVault(
+        name=name,
+        custody_class=CustodyClass.CUSTOMER,
+        chain=REGTEST.caip2,
+        scheme=Scheme.FROST_SECP256K1_BIP340,
+        signers=scene.signers,
+        threshold=2,
+    )
+    await approved(people, vault)
     await people[0].wait_for_vault(name, timeout_s=PATIENCE_S)
 
     async def sealed() -> bool:
@@ -108,13 +127,8 @@ async def shared_vault(scene: Scene, people: People) -> None:
 
 async def new_shares(scene: Scene, people: People) -> None:
     """The two running signers get new shares of a vault of theirs, both sealed; the older ones are gone."""
-    first, *others = people
-    before = (await first.wait_for_vault(SHARED, timeout_s=PATIENCE_S)).record.epoch
-    drafted = first.draft(RefreshShares(vaults=(SHARED,), absent=()))
-    said = await first.say(Verb.INITIATE, drafted.hash)
-    await patiently(lambda: first.client.submit(drafted.data, [said]))
-    for person in others:
-        await patiently(lambda person=person: approve_once(person, drafted.hash))
+    before = (await people[0].wait_for_vault(SHARED, timeout_s=PATIENCE_S)).record.epoch
+    await approved(people, RefreshShares(vaults=(SHARED,), absent=()))
 
     async def sealed() -> bool:
         return all(epoch_of(scene, signer, SHARED) == before + 1 for signer in scene.signers)
