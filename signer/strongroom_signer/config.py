@@ -297,4 +297,9 @@ def render_seal(seal: Seal) -> str:
     """The TOML table that `load_seal` reads back; what `init` writes when another kind than a passphrase is chosen."""
     parts = {"kind": seal.kind.value, "key_file": seal.key_file, "credential": seal.credential}
     parts |= {"module": seal.module, "token": seal.token, "key": seal.key}
-    return "\n".join(["[seal]", *(f"{name} = {json.dumps(value)}" for name, value in parts.items())]) + "\n"
+    return "\n".join(["[seal]", *(f"{name} = {_quoted(value)}" for name, value in parts.items())]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string. JSON's escapes are TOML's, but for its pairs of surrogates, and for DEL, which it leaves."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

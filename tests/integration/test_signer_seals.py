@@ -107,10 +107,11 @@ def test_a_kind_without_its_parts_is_refused(tmp_path: Path, kind: str) -> None:
 def test_a_choice_in_the_configuration_is_read_back_and_a_wrong_one_named(tmp_path: Path) -> None:
     for seal in (
         Seal(kind=SealKind.KEY_FILE, key_file='/a "b"/c'),
+        Seal(kind=SealKind.KEY_FILE, key_file="/\u00e9/\U0001f511/\x7f\n"),
         Seal(kind=SealKind.CREDENTIAL, credential="x"),
         Seal(kind=SealKind.PKCS11, module="/m.so", token="t", key="k"),
     ):
-        (tmp_path / "signer.toml").write_text(render_seal(seal))
+        (tmp_path / "signer.toml").write_text(render_seal(seal), encoding="utf-8")
         assert load_seal(tmp_path) == seal
     for wrong in ('kind = "tpm"', 'kind = "key-file"', 'kind = "passphrase"\nmore = 1', "kind = 5"):
         (tmp_path / "signer.toml").write_text(f"[seal]\n{wrong}\n")
