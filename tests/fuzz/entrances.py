@@ -63,6 +63,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.voting:Voting.__init__": "the own certificate from the database",
     "strongroom_signer.coordinator_check:CoordinatorCheck._fetched": "a certificate that the TLS handshake verified",
     "strongroom_signer.tls:load_tls": "the own key file",
+    "strongroom_signer.tls:request_again": "the own key file",
     "strongroom_coordinator.ledger_copy:_decoded": "a certificate from the own database",
     "strongroom_coordinator.rpc.submissions:Submissions._known": "an endorsement that the request's reader took",
     "strongroom_coordinator.rpc.submissions:_find_said": "entries of the own log",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
 import grpc
+from coincurve import PrivateKey
 from fuzz_target import choice, target, text_of, total
 from fuzz_world import VAULT, certified_world, lasting_loop, stopped_clock
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,13 +20,22 @@ from ledger_world import START_MS
 from strongroom.api.integration.v1 import integration_service_pb2 as integration_pb
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
+from strongroom.chains.bitcoin.address import address_of
+from strongroom.chains.bitcoin.message_signature import _segwit_digest, to_sign
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.chains.bitcoin.sighash import default_digests
+from strongroom.chains.bitcoin.transaction import TxOutput
+from strongroom.crypto import bip340, ecdsa
+from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Entry, OrderEntry, Verb
-from strongroom.model.ids import OrderHash
+from strongroom.ledger.address_book import ownership_message, proof_holds
+from strongroom.ledger.messages import AddDestination, Endorse, Entry, OrderEntry, Verb
+from strongroom.model.ids import LogId, OrderHash
 from strongroom.model.quantities import time_text
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import derive_address, integer_of
 from strongroom_client.channel import call
+from strongroom_client.cli.address_book import _proof_bytes
 from strongroom_client.display import make_sheet
 from strongroom_client.errors import RemoteError, remote_error
 from strongroom_client.integration import IntegrationClient
@@ -222,6 +233,62 @@ def coordinator_refusal(data: bytes) -> None:
     except RemoteError as error:
         if not (error.message.isprintable() and error.remote_reason.isprintable()):
             raise ValueError("a control character reaches the terminal") from error
+
+
+# --- the owner of an address ---
+
+
+@lru_cache(maxsize=1)
+def addresses() -> dict[str, bytes]:
+    """Address -> its owner's signature over what the address book asks for, of each kind that can be proven."""
+    log_id, made = certified_world().log_id, {}
+    key = SecretScalar.from_bytes(bytes(31) + b"\x07")
+    script = b"\x51\x20" + key.public()[1:]
+    address = address_of(script, REGTEST)
+    (digest,) = default_digests(
+        to_sign(script, ownership_message(log_id, address)), [TxOutput(amount_sat=0, script=script)]
+    )
+    made[address] = b"\1\x40" + bip340.sign(key, digest, bytes(32))
+    other = PrivateKey(bytes(31) + b"\x08")
+    public = other.public_key.format()
+    script = b"\0\x14" + ecdsa.hash160(public)
+    address = address_of(script, REGTEST)
+    code = b"\x76\xa9\x14" + script[2:] + b"\x88\xac"
+    digest = _segwit_digest(to_sign(script, ownership_message(log_id, address)), script_code=code)
+    signature = other.sign(digest, hasher=None) + b"\1"
+    made[address] = b"\2" + bytes([len(signature)]) + signature + b"\x21" + public
+    return made
+
+
+def addition(address: str, proof: bytes) -> AddDestination:
+    return AddDestination(chain=REGTEST.caip2, address=address, label="exchange", proof=proof)
+
+
+def proof_seeds() -> Iterator[bytes]:
+    for proof in addresses().values():
+        yield b"smp" + b64encode(proof)
+        yield proof
+    yield b"smp"
+
+
+@target(
+    "strongroom_client.cli.address_book:_proof_bytes",
+    "strongroom.ledger.address_book:proof_holds",
+    "strongroom.chains.bitcoin.message_signature:verify_simple",
+    "strongroom.crypto.ecdsa:verify",
+    seeds=proof_seeds,
+    max_bytes=512,
+)
+def ownership_proof(data: bytes) -> None:
+    """BIP-322 signatures as an owner sends them, text and bytes: good for one address in one organisation's book."""
+    log_id = certified_world().log_id
+    for proof in (total(_proof_bytes, text_of(data)), data):
+        if proof is None:
+            continue
+        orders = [total(addition, address, proof) for address in addresses()]
+        held = [order for order in orders if order is not None and total(proof_holds, log_id, order)]
+        if len(held) > 1 or any(proof_holds(LogId(bytes(32)), order) for order in held):
+            raise ValueError("a proof is good for something else than what was signed")
 
 
 PARTS: Final = ("entry", "message", "remote_reason")

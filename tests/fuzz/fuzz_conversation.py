@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import grpc
 import structlog
+from fuzz_handover import change
 from fuzz_link import Copy, cluster, hello
 from fuzz_target import scratch, target
 from fuzz_world import lasting_loop
@@ -378,6 +379,8 @@ def session_seeds() -> Iterator[bytes]:
     yield framed(welcome, pb.LinkResponse(promise=pb.Promise(term=2, leader=made.leader)), certify)
     yield framed(pb.LinkResponse(welcome=pb.Welcome(log_id=bytes(32), leader=made.leader)))
     yield framed(welcome, pb.LinkResponse(reply_to=1), pb.LinkResponse(failed=pb.Failed()))
+    told = pb.Witnesses(steps=[codec.encode(change().completed)])
+    yield framed(welcome, pb.LinkResponse(witnesses=told), pb.LinkResponse(witnesses=pb.Witnesses(steps=[b"none"])))
 
 
 @lru_cache(maxsize=1)
@@ -389,6 +392,7 @@ def listener() -> Copy:
     "strongroom_signer.link:_Session.greet",
     "strongroom_signer.link:_Session.serve",
     "strongroom_signer.link:_Session._fetch",
+    "strongroom_signer.link:_Session._learn",
     "strongroom_signer.catch_up:CatchUp.run",
     seeds=session_seeds,
     max_bytes=4_096,

@@ -34,8 +34,8 @@ from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.config import parse_config as coordinator_config
 from strongroom_coordinator.data_folder import load_genesis, load_tls
 from strongroom_coordinator.identity import identity_of_certificate, peer_certificate
+from strongroom_signer.config import Seal, SealKind, load_config, load_seal, render_config, render_seal
 from strongroom_signer.config import parse_config as signer_config
-from strongroom_signer.config import render_config
 from strongroom_signer.enrolment import enrol
 from strongroom_signer.operator_commands import parse_hand_in
 from strongroom_signer.tls import check_certificate, create_tls_key
@@ -258,6 +258,8 @@ def genesis_file(data: bytes) -> None:
 
 def config_seeds() -> Iterator[bytes]:
     yield render_config(signer_config('[coordinator]\naddress = "127.0.0.1:7000"\n')).encode()
+    yield render_seal(Seal(kind=SealKind.PKCS11, module="/lib/pkcs11.so", token="strongroom", key="seal")).encode()
+    yield render_seal(Seal(kind=SealKind.KEY_FILE, key_file="/media/\U0001f511/\x7f")).encode()
     root = Path(__file__).parents[2]
     yield (root / "signer" / "signer.example.toml").read_bytes()
     yield (root / "coordinator" / "coordinator.example.toml").read_bytes()
@@ -276,6 +278,7 @@ def config_seeds() -> Iterator[bytes]:
 
 @target(
     "strongroom_signer.config:parse_config",
+    "strongroom_signer.config:load_seal",
     "strongroom_coordinator.config:parse_config",
     "strongroom_client.profile:load_profile",
     "strongroom_client.profile:Memory.head",
@@ -288,6 +291,14 @@ def settings(data: bytes) -> None:
     found = total(signer_config, text)
     if found is not None:
         total(signer_config, render_config(found))
+    file = written("signer.toml", data)
+    seal, whole = total(load_seal, file.parent), total(load_config, file.parent)
+    if whole is not None and seal != whole.seal:
+        raise ValueError("what opens the sealed file is read in two ways")
+    if seal is not None:
+        file.write_text(render_seal(seal), encoding="utf-8")
+        if load_seal(file.parent) != seal:
+            raise ValueError("what opens the sealed file changes when it is written and read")
     total(coordinator_config, text)
     path = written("profile.toml", data)
     total(load_profile, path)

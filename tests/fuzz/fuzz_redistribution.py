@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from fuzz_target import choice, target, total
+from fuzz_world import lasting_loop
+from google.protobuf.message import DecodeError
 
 from protocol_group import host_key
 from protocol_world import signing_key
 from redistribution_world import Ceremony
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Dealing
@@ -19,8 +23,12 @@ from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots
 from strongroom.protocol.redistribution import open_dealing
+from strongroom.protocol.redistribution_state import RedistributionState
 from strongroom.protocol.share_recovery import share_of
 from strongroom.protocol.signed import SignedBody, sign_body
+from strongroom_coordinator.link import SignerLink
+from strongroom_coordinator.link_frames import SignerHello, signed_pb
+from strongroom_coordinator.redistribution import _Ceremony
 
 
 @lru_cache(maxsize=1)
@@ -133,3 +141,136 @@ def redistribution_snapshot(data: bytes) -> None:
     found = total(snapshots.resume, ceremony.terms, data, vote_keys=ceremony.vote_keys, now_ms=0)
     if found is not None and snapshots.snapshot(found[0]) != data:
         raise ValueError("a snapshot that was taken is not what would be kept of it")
+
+
+# --- what holders answer the coordinator ---
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The moment before a holder answers: the machine's state, what it wants, of whom, and the honest answer."""
+
+    state: RedistributionState
+    command: events.Command
+    signer: str
+    honest: pb.LinkRequest
+
+
+@lru_cache(maxsize=1)
+def moments() -> tuple[Asked, ...]:
+    """Every answer of one whole ceremony."""
+    ceremony, found = Ceremony(), []
+    while ceremony.waiting:
+        command = ceremony.waiting.pop(0)
+        for name in ceremony.asked(command):
+            event = ceremony.answer(name, command)
+            found.append(Asked(ceremony.state, command, name, framed(event)))
+            ceremony.happens(event)
+    if not isinstance(ceremony.state.outcome, events.Completed):
+        raise TypeError("the honest ceremony did not end well")
+    return tuple(found)
+
+
+def framed(event: events.Event) -> pb.LinkRequest:
+    """The frame of an honest answer."""
+    match event:
+        case events.DealingArrived():
+            return pb.LinkRequest(dealt=pb.Dealt(dealing=signed_pb(event.dealing)))
+        case events.StatementArrived():
+            stated = pb.Stated(signature=event.signature, recovery_hash=event.recovery_hash, key_hash=event.key_hash)
+            return pb.LinkRequest(stated=stated)
+        case events.TrialNonceArrived():
+            return pb.LinkRequest(trial_commit=pb.TrialCommitReply(nonce=event.nonce))
+        case events.TrialShareArrived():
+            return pb.LinkRequest(trial_sign=pb.TrialSignReply(share=event.share))
+    raise TypeError(f"an honest holder answers with {type(event).__name__}")
+
+
+class NoCertificate:
+    """A ledger that certified nothing: holders need not be told of any."""
+
+    certificate = None
+
+
+class Door:
+    """The links that are up."""
+
+    def __init__(self, link: SignerLink) -> None:
+        self.ready = {link.signer: link}
+
+
+async def no_rows(_: bytes) -> None:
+    return
+
+
+async def nothing(*_: object) -> None:
+    return
+
+
+async def answered(asked: Asked, frame: pb.LinkRequest) -> RedistributionState:
+    """The coordinator's ceremony asks over a real link, one holder answers so, and the others are away."""
+    hello = SignerHello(
+        signer=asked.signer, boot_id=bytes(16), version="1", term=1, size=0, certificate=None, rule_set=1, alarm=""
+    )
+    link = SignerLink(hello)
+    ceremony = _Ceremony(
+        asked.state,
+        (asked.command,),
+        ledger=NoCertificate(),  # type: ignore[arg-type] - only its certificate is asked for
+        terms=Door(link),  # type: ignore[arg-type] - only the links that are up
+        now=lambda: 0,
+        timeout_s=60.0,
+        keep=no_rows,
+    )
+    ceremony._perform(asked.command)
+    tasks = tuple(ceremony._tasks)
+    await asyncio.sleep(0)
+    frame.seq, frame.reply_to = 1, 1
+    total(link.receive, frame, nothing)
+    link.close("the end")
+    await asyncio.gather(*tasks)
+    state = asked.state
+    while not ceremony._events.empty():
+        state, _ = coordinator.step(state, ceremony._events.get_nowait())
+    return state
+
+
+def answer_seeds() -> Iterator[bytes]:
+    kinds = set()
+    for number, asked in enumerate(moments()):
+        kind = type(asked.command)
+        yield bytes([number]) + asked.honest.SerializeToString()
+        if kind in kinds:
+            continue
+        kinds.add(kind)
+        yield bytes([number]) + pb.LinkRequest(failed=pb.Failed(reason="NO", message="no")).SerializeToString()
+        if kind is events.SendDealings:
+            for dealers in (["s1"], ["s1", "s2"], ["nobody"], []):
+                disputed = pb.DealingsDisputed(dealers=dealers, detail="none is good")
+                yield bytes([number]) + pb.LinkRequest(dealings_disputed=disputed).SerializeToString()
+
+
+@target(
+    "strongroom_coordinator.redistribution:_Ceremony._deal",
+    "strongroom_coordinator.redistribution:_Ceremony._receive",
+    "strongroom_coordinator.redistribution:_Ceremony._trial_nonce",
+    "strongroom_coordinator.redistribution:_Ceremony._trial_share",
+    "strongroom.protocol.redistribution_coordinator:step",
+    seeds=answer_seeds,
+    max_bytes=1_024,
+)
+def holder_answer(data: bytes) -> None:
+    """Any answer of one holder at any moment of a ceremony: one holder alone cannot end it, nor break what is kept."""
+    asked, rest = choice(data, list(moments()))
+    try:
+        frame = pb.LinkRequest.FromString(rest)
+    except DecodeError:
+        return
+    state = lasting_loop().run_until_complete(answered(asked, frame))
+    if isinstance(state.outcome, events.Failed):
+        raise ValueError("one holder ended a ceremony of three: " + state.outcome.failure)
+    kept = snapshots.snapshot(state)
+    ceremony, _ = dealt()
+    again, _ = snapshots.resume(state.terms, kept, vote_keys=ceremony.vote_keys, now_ms=0)
+    if snapshots.snapshot(again) != kept:
+        raise ValueError("a ceremony goes on from something else than what was kept of it")

@@ -8,6 +8,7 @@ import fuzz_conversation
 import fuzz_crypto
 import fuzz_evidence
 import fuzz_files
+import fuzz_handover
 import fuzz_ledger
 import fuzz_link
 import fuzz_recovery
@@ -24,6 +25,7 @@ _REGISTERED_BY = (
     fuzz_crypto,
     fuzz_evidence,
     fuzz_files,
+    fuzz_handover,
     fuzz_ledger,
     fuzz_link,
     fuzz_recovery,
