@@ -2,13 +2,15 @@
 
 The coordinator relays and can neither read nor split what the holders send each other. Signers keep nothing, so what
 they said is kept here and a restart goes on from it; not all have to be there in the same moment. The result of one
-vault enters the log as an Epoch entry, and then its rows are deleted: they hold what the recovery data holds.
+vault enters the log as an Epoch entry, and then its rows are deleted: they hold what the recovery data holds. A start
+deletes those that a kill left behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -76,6 +78,7 @@ class Redistributions:
         self._ceremonies: dict[bytes, _Ceremony] = {}
         self._phases: dict[bytes, str] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Task[None] | None = None
         sequencer.on_certified(self._note_orders)
         sequencer.on_final(self._look)
         terms.on_ready(self._signer_ready)
@@ -99,7 +102,10 @@ class Redistributions:
         state = self._ledger.replica.state(final_size)
         if self._open is None:
             newest = self._ledger.replica.state()
-            self._open = {record.hash for record in newest.open_orders() if key_change_of(record) is not None}
+            changes = [record for record in newest.open_orders() if key_change_of(record) is not None]
+            self._open = {record.hash for record in changes}
+            waiting = {(record.hash, vault.name) for record in changes for vault in waiting_vaults(newest, record)}
+            self._tidying = asyncio.create_task(self._forget_ended(waiting))
         for order_hash in tuple(self._open):
             record = state.order(order_hash)
             if record is None or order_hash in self._running:
@@ -112,6 +118,16 @@ class Redistributions:
                 task.add_done_callback(partial(self._done, order_hash))
         if self._open and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_S, self._look_again)
+
+    async def _forget_ended(self, waiting: AbstractSet[tuple[bytes, str]]) -> None:
+        """Delete what a kill left of vaults that have their epoch, and of orders that ended meanwhile."""
+        try:
+            gone = await self._storage.run(lambda connection: rows.forget_others(connection, waiting))
+        except StrongroomError as error:
+            log.error("epoch.not_forgotten", reason=error.reason, message=error.message)
+            return
+        if gone:
+            log.info("epoch.forgotten", rows=gone)
 
     def _look_again(self) -> None:
         self._timer = None
@@ -140,7 +156,7 @@ class Redistributions:
         """Cancel what is under way; it goes on from its rows after a restart."""
         if self._timer is not None:
             self._timer.cancel()
-        tasks = tuple(self._running.values())
+        tasks = (*self._running.values(), *([self._tidying] if self._tidying is not None else []))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -275,6 +275,21 @@ async def in_new_shares(scene: Scene, people: People, point: CrashPoint, side: s
     async with dooming(scene, point, side):
         making = asyncio.create_task(new_shares(scene, people))
     await making
+    await nothing_kept_of_new_shares(scene)
+
+
+async def nothing_kept_of_new_shares(scene: Scene) -> None:
+    """Wait until nothing is left of what holders said: it holds what recovery data holds, which must end with it."""
+
+    async def is_empty() -> bool:
+        database = scene.cluster.deployment.coordinator_folder / "coordinator.db"
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        try:
+            return connection.execute("SELECT count(*) FROM redistribution").fetchone() == (0,)
+        finally:
+            connection.close()
+
+    await until(is_empty, timeout_s=PATIENCE_S)
 
 
 async def in_a_key_generation(scene: Scene, people: People, point: CrashPoint, side: str) -> None:

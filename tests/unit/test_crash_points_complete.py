@@ -77,6 +77,9 @@ EXEMPT: Final = {
     "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
     "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log with the next certified batch",
     "signer.redistribution:Redistribution.accept commit": "one row of the operator's; the same command does it again",
+    "coordinator.redistribution:Redistributions._forget_ended run": (
+        "deletes what a kill left: found again, by the same look at open orders, at the next start"
+    ),
     "signer.sealing:Sealing._erase_all commit": "what is left is erased at the next start, before anything is asked",
     "client.cli.vault_shares:watch write_new": "new files, each whole or not there, of an order that has acted",
     "signer.voting:Voting.add_recovery commit": "what is not there is asked for again, and nothing is held until it is",

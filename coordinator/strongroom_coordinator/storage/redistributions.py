@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, delete, select
 from strongroom_coordinator.storage.engine import upsert
 from strongroom_coordinator.storage.schema import redistribution
 
-__all__ = ["StoredRedistribution", "find", "forget", "save"]
+__all__ = ["StoredRedistribution", "find", "forget", "forget_others", "save"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,13 @@ def forget(connection: Connection, order_hash: bytes, vault: str) -> None:
     """Delete what was stored for an order and vault."""
     columns = redistribution.c
     connection.execute(delete(redistribution).where(columns.order_hash == order_hash, columns.vault == vault))
+
+
+def forget_others(connection: Connection, places: AbstractSet[tuple[bytes, str]]) -> int:
+    """Delete what was stored for any other order and vault than these; return how many rows went."""
+    columns = redistribution.c
+    stored = connection.execute(select(columns.order_hash, columns.vault)).all()
+    ended = [(order_hash, vault) for order_hash, vault in stored if (order_hash, vault) not in places]
+    for order_hash, vault in ended:
+        forget(connection, order_hash, vault)
+    return len(ended)

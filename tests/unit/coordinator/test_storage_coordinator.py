@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from strongroom.model.row_check import with_check
 from strongroom_coordinator.errors import BadSchema, StorageFailed
-from strongroom_coordinator.storage import chain, evidence, ledger, plans
+from strongroom_coordinator.storage import chain, evidence, ledger, plans, redistributions
 from strongroom_coordinator.storage.engine import Storage, _alembic_config, migrate, upsert
 from strongroom_coordinator.storage.schema import ledger_meta, metadata
 
@@ -283,3 +283,20 @@ def test_evidence_is_unsettled_until_operator_and_order_have_spoken(storage: Sto
     assert [
         row.hash for row in storage.run_sync(lambda connection: evidence.page(connection, below=newest.number, limit=1))
     ] == [first.hash]
+
+
+def test_redistributions_that_nobody_waits_for_are_deleted_and_the_others_kept(storage: Storage) -> None:
+    order, ended = b"o" * 32, b"e" * 32
+    places = [(order, "done"), (order, "waiting"), (ended, "waiting")]
+    for order_hash, vault in places:
+        row = redistributions.StoredRedistribution(order_hash=order_hash, vault=vault, attempt=1, snapshot=b"said")
+        storage.run_sync(lambda connection, row=row: redistributions.save(connection, row))
+    waiting = {(order, "waiting")}
+    assert storage.run_sync(lambda connection: redistributions.forget_others(connection, waiting)) == 2
+    left = [
+        place
+        for place in places
+        if storage.run_sync(lambda connection, place=place: redistributions.find(connection, *place)) is not None
+    ]
+    assert left == [(order, "waiting")]
+    assert storage.run_sync(lambda connection: redistributions.forget_others(connection, waiting)) == 0
