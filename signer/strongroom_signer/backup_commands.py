@@ -27,17 +27,18 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, Seal, load_config
 from strongroom_signer.daemon import NotEnrolled
 from strongroom_signer.enrolment import DATABASE_FILE
+from strongroom_signer.joining import join
 from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.log_export import export, write_export
 from strongroom_signer.operator_commands import operator_stub
 from strongroom_signer.process import FolderInUse, FolderLock
-from strongroom_signer.restore import Recovered, parse_head, recover
+from strongroom_signer.restore import PinnedHead, Recovered, parse_head, recover
 from strongroom_signer.seed_words import ask_words
 from strongroom_signer.store import Store
 from strongroom_signer.unseal import add_seal_options
 
-__all__ = ["BackupNotGood", "add", "backup_verify", "export_log", "recover_signer"]
+__all__ = ["BackupNotGood", "add", "backup_verify", "export_log", "join_log", "recover_signer"]
 
 STREAM_TIMEOUT_S = 3_600.0
 
@@ -70,6 +71,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     again.add_argument("--words-fd", type=int, metavar="FD", help=words)
     add_seal_options(again)
+    joins = command("join", "take over the log as it stands, as a new signer that the first charter does not name")
+    joins.add_argument("--log", type=Path, required=True, help="what another signer's `export-log` wrote")
+    joins.add_argument("--fingerprint", help="the log id, as for `enrol`; asked for when left out")
+    joins.add_argument("--head", metavar="SIZE:ROOT", help="a recent head, as for `recover`; asked for when left out")
 
 
 # --- export-log ------------------------------------------------------------------------------------------------------
@@ -167,8 +172,7 @@ def recover_signer(
     random: Callable[[int], bytes],
 ) -> tuple[dict[str, Any], str]:
     """Make a signer again."""
-    fingerprint = options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: ")
-    head = parse_head(options.head or _asked("Recent head SIZE:ROOT, as others read it to you: "))
+    fingerprint, head = _compared(options)
     with options.log.open("rb") as exported, _host_key(options.words_fd) as host:
         found = recover(
             options.data,
@@ -207,6 +211,31 @@ def _recovered_text(found: Recovered) -> str:
         "order admits them. When its certificate comes back, run `enrol` and `run`. Never start the old folder again.",
     ]
     return "\n".join(lines)
+
+
+# --- join ------------------------------------------------------------------------------------------------------------
+
+
+def join_log(options: argparse.Namespace, *, clock: Clock) -> tuple[dict[str, Any], str]:
+    """Take over a log as a new signer."""
+    fingerprint, head = _compared(options)
+    with options.log.open("rb") as exported:
+        joined = join(options.data, exported=exported, fingerprint=fingerprint, head=head, now_ms=clock.wall_ms())
+    facts = {
+        "name": joined.name,
+        "log_id": joined.log_id.hex(),
+        "size": joined.size,
+        "final_size": joined.final_size,
+        "admitted": joined.admitted,
+    }
+    lines = [
+        f"{joined.name} holds the log {joined.log_id.hex()}:",
+        f"  {joined.size} entries replayed, {joined.final_size} of them final, your head among them.",
+        "When its certificate comes back, run `enrol` and `run`.",
+    ]
+    if not joined.admitted:
+        lines.append("It follows the log from then on, and votes when an amendment of the charter has admitted it.")
+    return facts, "\n".join(lines)
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------
@@ -248,6 +277,12 @@ def _host_key(descriptor: int | None) -> Iterator[SecretScalar]:
             raise BackupNotGood("no signer was ever made with these words") from None
     with host:
         yield host
+
+
+def _compared(options: argparse.Namespace) -> tuple[str, PinnedHead]:
+    """The fingerprint and the recent head that the operator compared with others."""
+    fingerprint = options.fingerprint or _asked("Charter fingerprint, as compared on a second channel: ")
+    return fingerprint, parse_head(options.head or _asked("Recent head SIZE:ROOT, as others read it to you: "))
 
 
 def _asked(question: str) -> str:

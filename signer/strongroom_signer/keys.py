@@ -23,7 +23,16 @@ from strongroom_signer.box import KEY_SIZE, open_box, seal_box
 from strongroom_signer.process import write_private
 from strongroom_signer.store import Identity, Store
 
-__all__ = ["SEALED_FILE", "KeysDoNotMatch", "SignerKeys", "create_keys", "open_keys", "public_host_keys", "seal_again"]
+__all__ = [
+    "SEALED_FILE",
+    "KeysDoNotMatch",
+    "SignerKeys",
+    "copy_keys",
+    "create_keys",
+    "open_keys",
+    "public_host_keys",
+    "seal_again",
+]
 
 SEALED_FILE: Final = "signer.sealed"
 _KIND: Final = "signer"
@@ -121,6 +130,14 @@ def _sealed(
         secret += bytearray(keys.next_host.view())
     with SecretBytes.take_over(secret) as whole:
         return sealed.seal(_KIND, public, whole, passphrase, cost=cost, random=random)
+
+
+def copy_keys(made: Store, new: Store) -> None:
+    """Write a signer's identity and sealed keys into another database of the same signer."""
+    with new.commit() as write:
+        for what in (_VOTE, _WITNESS):
+            write.add_secret(what, made.secret(what))
+        write.set_identity(made.identity())
 
 
 def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys:

@@ -129,6 +129,7 @@ class _Command:
             "recover": self._recover,
             "rotate-words": self._rotate_words,
             "accept": self._ask,
+            "join": self._join,
         }
         return commands[self._options.command]()
 
@@ -313,6 +314,10 @@ class _Command:
             f"Hand {card} to the administrators: they amend the charter with it, and order a refresh of every vault.\n"
             "When those are final, restart the daemon: it forgets the older key, and you destroy the older sheet.",
         )
+        return OK
+
+    def _join(self) -> int:
+        self._show(*backup_commands.join_log(self._options, clock=self._clock))
         return OK
 
     def _passphrase(self, *, new: bool = False) -> SecretBytes:

@@ -41,7 +41,7 @@ from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
 from strongroom_signer.tls import KEY_FILE, create_tls_key
 
-__all__ = ["PinnedHead", "Recovered", "RecoveryRefused", "parse_head", "recover"]
+__all__ = ["PinnedHead", "Recovered", "RecoveryRefused", "parse_head", "recover", "replay_export"]
 
 _HEAD: Final = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})")
 _BATCHES_AT_ONCE: Final = 32
@@ -182,16 +182,12 @@ def _made(
 ) -> Recovered:
     store = Store.create(folder / DATABASE_FILE)
     try:
-        replay = _Replay(store, reader.log_id)
-        bodies = replay.take_all(reader)
-        replay.require_head(head)
-        charter = _genesis_charter(store)
-        _require_own_words(replay.replica.state(), name, host)
-        _keep_recovery_data(store, replay.replica.state(), bodies)
+        replica, charter = replay_export(store, reader, head)
+        _require_own_words(replica.state(), name, host)
         request = create_tls_key(folder, name)
         keys = make_keys(store)
         try:
-            shares, without = _put_shares(store, keys, replay.final(), name, random)
+            shares, without = _put_shares(store, keys, replica.state(replica.folded_size), name, random)
             card = cards.make_signer_card(
                 name,
                 host=keys.host,
@@ -209,11 +205,28 @@ def _made(
     return Recovered(
         name=name,
         card=folder / CARD_FILE,
-        size=replay.replica.size,
-        final_size=replay.replica.folded_size,
+        size=replica.size,
+        final_size=replica.folded_size,
         shares=shares,
         without=without,
     )
+
+
+def replay_export(store: Store, reader: LogExportReader, head: PinnedHead) -> tuple[Replica, bytes]:
+    """Replay an exported log into a new database, and keep the recovery data of current epochs.
+
+    Returns:
+        The replayed log, and the charter that it began with: canonical bytes.
+
+    Raises:
+        RecoveryRefused: the file does not hold the head, or an entry or certificate of it does not hold.
+        LogExportInvalid: the file is no whole exported log.
+    """
+    replay = _Replay(store, reader.log_id)
+    bodies = replay.take_all(reader)
+    replay.require_head(head)
+    _keep_recovery_data(store, replay.replica.state(), bodies)
+    return replay.replica, _genesis_charter(store)
 
 
 class _Replay:
@@ -262,10 +275,6 @@ class _Replay:
             raise RecoveryRefused(
                 f"the file holds another history: its first {head.size} entries do not give the root that you compared"
             )
-
-    def final(self) -> State:
-        """The state after everything final."""
-        return self.replica.state(self.replica.folded_size)
 
     def _take(self, batch: ExportedBatch) -> None:
         try:
