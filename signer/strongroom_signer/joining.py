@@ -91,9 +91,11 @@ def join(folder: Path, *, exported: BinaryIO, fingerprint: str, head: PinnedHead
 def _taken_over(made: Store, joining: Store, reader: LogExportReader, head: PinnedHead, now_ms: int) -> Joined:
     identity = made.identity()
     copy_keys(made, joining)
-    replica, charter = replay_export(joining, reader, head)
+    replayed = replay_export(joining, reader, head)
+    replayed.stand(joining, identity.name, identity.vote_key)
     with joining.commit() as write:
-        write.set_pin(Pin(log_id=reader.log_id, charter=charter, since_ms=now_ms))
+        write.set_pin(Pin(log_id=reader.log_id, charter=replayed.charter, since_ms=now_ms))
+    replica = replayed.replica
     in_force = replica.state(replica.folded_size).charter.signers
     return Joined(
         name=identity.name,

@@ -29,12 +29,16 @@ from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
+from strongroom.protocol import voter
 from strongroom.protocol.backup import recovered_share
+from strongroom.protocol.electorates import Electorates
+from strongroom.protocol.voter_state import initial_state
 from strongroom.wire import cards
 from strongroom.wire.log_export import MAX_CERTIFICATE_BYTES, ExportedBatch, LogExportReader
 from strongroom_signer.config import Seal
 from strongroom_signer.enrolment import CARD_FILE, CONFIG_FILE, DATABASE_FILE, note_seal, require_empty, require_name
 from strongroom_signer.keys import SEALED_FILE, SignerKeys, create_keys
+from strongroom_signer.log_copy import View
 from strongroom_signer.process import FolderLock, write_private
 from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.shares import Shares
@@ -182,11 +186,13 @@ def _made(
 ) -> Recovered:
     store = Store.create(folder / DATABASE_FILE)
     try:
-        replica, charter = replay_export(store, reader, head)
+        replayed = replay_export(store, reader, head)
+        replica = replayed.replica
         _require_own_words(replica.state(), name, host)
         request = create_tls_key(folder, name)
         keys = make_keys(store)
         try:
+            replayed.stand(store, name, keys.vote.public)
             shares, without = _put_shares(store, keys, replica.state(replica.folded_size), name, random)
             card = cards.make_signer_card(
                 name,
@@ -199,7 +205,7 @@ def _made(
         finally:
             keys.wipe()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
-        _pin(store, Pin(log_id=reader.log_id, charter=charter, since_ms=now_ms))
+        _pin(store, Pin(log_id=reader.log_id, charter=replayed.charter, since_ms=now_ms))
     finally:
         store.close()
     return Recovered(
@@ -212,21 +218,45 @@ def _made(
     )
 
 
-def replay_export(store: Store, reader: LogExportReader, head: PinnedHead) -> tuple[Replica, bytes]:
-    """Replay an exported log into a new database, and keep the recovery data of current epochs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """An exported log in a new database.
 
-    Returns:
-        The replayed log, and the charter that it began with: canonical bytes.
+    Attributes:
+        replica: The log, replayed.
+        charter: The charter that it began with, canonical bytes.
+        certificate: Of its last head.
+    """
+
+    replica: Replica
+    charter: bytes
+    certificate: Certificate
+
+    def stand(self, store: Store, name: str, vote_key: bytes) -> None:
+        """Let the signer begin where the file ends, in the term of its last certificate.
+
+        A leader that opened that term long ago shows its base again, which lies below what is final here: to one that
+        held nothing of the term it would look like a contradiction.
+        """
+        begun = initial_state(self.replica.log_id, name, vote_key)
+        electorates = Electorates.of(self.replica.state(), final_size=self.replica.folded_size)
+        state, _ = voter.take_certificate(begun, self.certificate, View(self.replica), electorates=electorates)
+        with store.commit() as write:
+            write.set_voter(codec.encode(state))
+
+
+def replay_export(store: Store, reader: LogExportReader, head: PinnedHead) -> Replayed:
+    """Replay an exported log into a new database, and keep the recovery data of current epochs.
 
     Raises:
         RecoveryRefused: the file does not hold the head, or an entry or certificate of it does not hold.
         LogExportInvalid: the file is no whole exported log.
     """
     replay = _Replay(store, reader.log_id)
-    bodies = replay.take_all(reader)
+    bodies, certificate = replay.take_all(reader)
     replay.require_head(head)
     _keep_recovery_data(store, replay.replica.state(), bodies)
-    return replay.replica, _genesis_charter(store)
+    return Replayed(replica=replay.replica, charter=_genesis_charter(store), certificate=certificate)
 
 
 class _Replay:
@@ -237,11 +267,11 @@ class _Replay:
         self._log_id = log_id
         self.replica = Replica(store, log_id=log_id)
         self._waiting: list[tuple[ExportedBatch, Preview, Certificate | None]] = []
-        self._certified = 0
+        self._newest: Certificate | None = None
         self._final = 0
 
-    def take_all(self, reader: LogExportReader) -> list[bytes]:
-        """Replay the whole file; returns the recovery data in it.
+    def take_all(self, reader: LogExportReader) -> tuple[list[bytes], Certificate]:
+        """Replay the whole file; returns the recovery data in it, and the certificate of its last head.
 
         Raises:
             LogExportInvalid, RecoveryRefused: it is not a whole log that certificates vouch for.
@@ -253,12 +283,14 @@ class _Replay:
             else:
                 bodies.append(part.data)
         self._flush()
-        if not self.replica.size or self._certified != self.replica.size:
+        newest = self._newest
+        if newest is None or newest.head.size != self.replica.size:
+            certified = 0 if newest is None else newest.head.size
             raise RecoveryRefused(
-                f"the file's last {self.replica.size - self._certified} entries stand under no certificate: it is not "
+                f"the file's last {self.replica.size - certified} entries stand under no certificate: it is not "
                 "what `export-log` writes"
             )
-        return bodies
+        return bodies, newest
 
     def require_head(self, head: PinnedHead) -> None:
         """Hold the log against the head that the operator compared.
@@ -285,7 +317,7 @@ class _Replay:
         self.replica.push(preview)
         certificate = self._verified(batch, preview) if batch.certificate else None
         if certificate is not None:
-            self._certified = preview.size
+            self._newest = certificate
             self._final = max(self._final, final_size(certificate))
         self._waiting.append((batch, preview, certificate))
         waiting_bytes = sum(len(entry) for one, _, _ in self._waiting for entry in one.entries)

@@ -59,7 +59,7 @@ async def address(actor: Actor) -> str:
 
 async def sees(cluster: Cluster, name: str, alarm: str) -> None:
     async def shown() -> bool:
-        return str(cluster.signer_status(name)["alarm"]) == alarm
+        return (cluster.signer_status(name)["alarm"] or "") == alarm
 
     await until(shown, timeout_s=90)
 
