@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import grpc.aio
 
@@ -22,6 +23,8 @@ from strongroom_client.orders import Seen, order_hash
 from strongroom_client.trust import Proven, Trust
 
 __all__ = ["Client", "LedgerResponse"]
+
+P = TypeVar("P")
 
 
 class LedgerResponse(Protocol):
@@ -97,6 +100,22 @@ class Client:
             self._trust = pinned.handed_over(response.handovers).amended(response.charter)
         return self._trust
 
+    async def proven(self, verify: Callable[[Trust], P]) -> P:
+        """Verify an answer; a witness set that took over since trust was fetched is asked for, once.
+
+        Raises:
+            NotProven: it does not hold, by the newest witness set that the coordinator can prove either.
+        """
+        trust = await self.trust()
+        try:
+            return verify(trust)
+        except NotProven:
+            newest = trust.handed_over((await self._ledger()).handovers)
+            if newest.witnesses == trust.witnesses:
+                raise
+            self._trust = newest
+            return verify(newest)
+
     async def seen(self) -> Seen:
         """The newest final head, for an endorsement to name.
 
@@ -135,7 +154,7 @@ class Client:
         With `data`, the order itself must be; without, an endorsement by the same person, with the same verb, of the
         same order: when the log knew one already, it may be an earlier one than the one sent.
         """
-        proven = (await self.trust()).receipt(pb)
+        proven = await self.proven(lambda trust: trust.receipt(pb))
         body = proven.entry.body
         if data:
             named = order_hash(data)
@@ -168,7 +187,7 @@ class Client:
 
     async def _order(self, view: types_pb2.OrderView) -> OrderStatus:
         """Verify one order view and decode the order from its own bytes."""
-        proven = (await self.trust()).record(OrderRecord, view.record)
+        proven = await self.proven(lambda trust: trust.record(OrderRecord, view.record))
         record = proven.record
         if order_hash(record.order) != record.hash or (view.order_hash and view.order_hash != record.hash):
             raise NotProven("the order's bytes do not hash to the order's key")
@@ -190,11 +209,16 @@ class Client:
 
     async def _vaults(self, method: Any, request_type: Any) -> list[Proven[VaultRecord]]:
         """All pages of vaults, each record proven."""
-        trust, found, token = await self.trust(), [], ""
+        found: list[Proven[VaultRecord]] = []
+        token = ""
         while True:
             page = types_pb2.PageRequest(page_size=200, page_token=token)
-            response = await call(method, request_type(page=page))
-            found += [trust.record(VaultRecord, vault.record) for vault in response.vaults]
+            vaults = (response := await call(method, request_type(page=page))).vaults
+            found += await self.proven(partial(_vault_records, vaults))
             token = response.next_page_token
             if not token:
                 return found
+
+
+def _vault_records(vaults: Iterable[Any], trust: Trust) -> list[Proven[VaultRecord]]:
+    return [trust.record(VaultRecord, vault.record) for vault in vaults]

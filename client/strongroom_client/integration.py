@@ -91,7 +91,7 @@ class IntegrationClient(Client):
         """
         request = integration_pb.GetAddressRequest(vault=vault, index=index)
         response = await call(self._stub.GetAddress, request)
-        proven = (await self.trust()).record(VaultRecord, response.vault.record)
+        proven = await self.proven(lambda trust: trust.record(VaultRecord, response.vault.record))
         if proven.record.name != vault:
             raise NotProven("the coordinator answered with another vault")
         derived = derive_address(proven, index)

@@ -141,27 +141,28 @@ class TreasuryClient(Client):
 
     async def freeze_table(self) -> FreezeTable:
         """The same freezes, with the size and log time of the certified state that shows them."""
-        trust, final_seen = await self.trust(), self._final_seen
+        final_seen = self._final_seen
         response = await call(self._stub.ListFreezes, treasury_pb.ListFreezesRequest())
-        self._not_older(trust.certificate(response.certificate).head.size, final_seen)
-        return trust.freezes(response)
+        table = await self.proven(lambda trust: trust.freezes(response))
+        self._not_older(table.certified_size, final_seen)
+        return table
 
     async def destinations(self, *, page_size: int = 100, page_token: str = "") -> BookPage:
         """One page of the address book, oldest entry first, as of no earlier than the newest final head seen here."""
-        trust, final_seen = await self.trust(), self._final_seen
+        final_seen = self._final_seen
         page = types_pb2.PageRequest(page_size=page_size, page_token=page_token)
         response = await call(self._stub.ListDestinations, treasury_pb.ListDestinationsRequest(page=page))
-        found = page_of(trust, response.records, response.next_page_token)
+        found = await self.proven(lambda trust: page_of(trust, response.records, response.next_page_token))
         for proven in found.entries:
             self._not_older(proven.certified_size, final_seen)
         return found
 
     async def destination(self, chain: str, address: str) -> Proven[DestinationRecord] | None:
         """The newest entry of an address; None is the coordinator's word that the address book never had it."""
-        trust, final_seen = await self.trust(), self._final_seen
+        final_seen = self._final_seen
         request = treasury_pb.ListDestinationsRequest(chain=chain, address=address)
         response = await call(self._stub.ListDestinations, request)
-        found = entry_of(trust, response.records, chain=chain, address=address)
+        found = await self.proven(lambda trust: entry_of(trust, response.records, chain=chain, address=address))
         if found is not None:
             self._not_older(found.certified_size, final_seen)
         return found
