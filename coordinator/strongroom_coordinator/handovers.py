@@ -61,6 +61,11 @@ class Handovers:
         begun = self._begun()
         return [step for _, step in self._steps] + ([] if begun is None else [codec.encode(begun)])
 
+    @property
+    def number(self) -> int:
+        """Number of the newest witness set that took over for good, its proof at hand; 1 for the first."""
+        return self._number
+
     # --- what is due -------------------------------------------------------------------------------------------------
 
     def due(self) -> Handover | None:

@@ -72,6 +72,8 @@ class Sequencer:
         self._sessions = sessions
         self._handovers = handovers
         self._handover_tick_at = 0.0
+        self._opened_by = handovers.number
+        """Number of the witness set by which the current term was opened."""
         self._genesis = genesis
         self._clock = clock
         self._tick_s = tick_ms / 1000
@@ -274,6 +276,7 @@ class Sequencer:
         final = self._ledger.decided_final_size
         opening = await self._terms.open()
         self._term = opening.term
+        self._opened_by = self._handovers.number
         self._sessions.begin_term(opening.term)
         # What lies beyond the final head is brought to be final in this term as well.
         self._substance = self._ledger.certified_size
@@ -291,9 +294,13 @@ class Sequencer:
             self._enter(Pending(body, subject), bounded=False)
 
     async def _lead(self) -> None:
+        """Make batches until one is lost, or until the witnesses who opened the term were finally replaced.
+
+        The base of such a term stands on words that nobody may take any more: signers that come to it anew could not
+        join. So the set that took over opens a term of its own.
+        """
         first = True
-        while True:
-            batch = await self._next_batch(first)
+        while (batch := await self._next_batch(first)) is not None:
             first = False
             try:
                 certificate = await self._rounds.certify(batch, self.term)
@@ -301,14 +308,17 @@ class Sequencer:
                 self._put_back(batch, lost)
                 raise
             self._take_certificate(batch, certificate)
+        log.info("term.handed_over", term=self.term, witnesses=self._handovers.number)
 
-    async def _next_batch(self, first: bool) -> TakenBatch:
-        """Wait until there is something to log, or until time itself must be logged."""
+    async def _next_batch(self, first: bool) -> TakenBatch | None:
+        """Wait until there is something to log, or until time itself must be logged; None when the term is over."""
         loop = asyncio.get_running_loop()
         waits = self._ledger.decided_final_size < self._substance
         tick_at = loop.time() + (0 if first else self._tick_s) if waits or first else None
         while True:
             self._woken.clear()
+            if self._handovers.number != self._opened_by:
+                return None
             batch = self._take_batch()
             if tick_at is None and self._handovers.waits():
                 tick_at = max(loop.time() + self._tick_s, self._handover_tick_at)
