@@ -57,7 +57,7 @@ class Handovers:
         links.on_change(self._link_changed)
 
     def proofs(self) -> list[bytes]:
-        """Canonical ElectorateStep for each change that is over and final, in order, and for one that is joint now."""
+        """Canonical ElectorateStep for each change that is over, in order, and for one that is joint now."""
         begun = self._begun()
         return [step for _, step in self._steps] + ([] if begun is None else [codec.encode(begun)])
 
@@ -103,10 +103,10 @@ class Handovers:
 
     # --- proofs of what is over --------------------------------------------------------------------------------------
 
-    def note_final(self, _: int) -> None:
-        """More is final: perhaps a handover."""
+    def note_progress(self, *_: object) -> None:
+        """More is certified, or final: perhaps a handover."""
         record = self._voters.record
-        if record is not None and record.number > self._number:
+        if record is not None and record.number != self._number:
             task = asyncio.create_task(self._read_again())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -124,11 +124,15 @@ class Handovers:
         self._on_told.append(callback)
 
     def _read(self, connection: Connection) -> None:
-        """Take the proofs out of the entries that ended each change, which are final."""
-        final = self._ledger.replica.state(self._ledger.final_size)
-        if final.charter_record is None:
+        """Take the proofs out of the entries that ended each change.
+
+        Such an entry proves by the certificate in it, so it need not be final itself: the votes that make it so may be
+        those of signers who need the proof first.
+        """
+        certified = self._ledger.replica.state(self._ledger.certified_size)
+        if certified.charter_record is None:
             return
-        history = final.electorates()
+        history = certified.electorates()
         steps = []
         for (_, joint), (size, after) in pairwise(history):
             if after.phase is not WitnessPhase.STEADY:
@@ -139,7 +143,8 @@ class Handovers:
                 step = ElectorateStep(certificate=body.certificate, record=joint, summary=body.summary)
                 steps.append((size, codec.encode(step)))
         self._steps = tuple(steps)
-        self._number = final.witnesses.number
+        final = self._ledger.replica.state(self._ledger.final_size)
+        self._number = 1 if final.charter_record is None else final.witnesses.number
 
     def _link_changed(self, link: SignerLink, connected: bool) -> None:
         if connected:

@@ -146,7 +146,8 @@ def build_ledger_side(
     )
     sequencer.on_certified(evidence.certified)
     sequencer.on_final(cosignatures.note_final)
-    sequencer.on_final(handovers.note_final)
+    sequencer.on_certified(handovers.note_progress)
+    sequencer.on_final(handovers.note_progress)
     cosignatures.note_final(ledger.final_size)
     keygen = KeyGeneration(
         ledger=ledger,

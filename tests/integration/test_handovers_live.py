@@ -88,11 +88,13 @@ async def people_and_auditors_follow(site: Site) -> None:
         trust.certificate(newest)
     assert codec.encode(trust.handed_over(side.handovers.proofs()).certificate(newest)) == newest
     auditor = Auditor(log_id=world.log_id)
+    size, final = side.ledger.certified_size, side.ledger.decided_final_size
     for batch in await side.ledger.batches(0, 2**40, max_bytes=2**30):
         auditor.take(batch.first_index, batch.entries, batch.certificate or b"")
     summary = auditor.finish()
-    assert summary.entries == side.ledger.certified_size
-    assert summary.final_size == side.ledger.decided_final_size
+    # The log may have grown since it was read, by a tick that makes its end final.
+    assert summary.entries >= size
+    assert summary.final_size >= final
 
 
 async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:

@@ -130,18 +130,20 @@ def publish(checkpoint: Checkpoint, signatures: Sequence[NoteSignature]) -> byte
 
 
 def open_checkpoint(data: bytes, *, origin: str, witnesses: Iterable[VerifierKey], threshold: int) -> OpenedCheckpoint:
-    """Return the checkpoint in a signed note, if at least `threshold` distinct witness keys cosigned it.
+    """Return the checkpoint in a signed note, if at least `threshold` witnesses of distinct names cosigned it.
+
+    A witness whose key was replaced has two keys under its name, and counts once.
 
     Raises:
         NoteInvalid: the note or its text is malformed, of another log, wrongly signed by a witness, or cosigned by too
             few. Whoever sent it is at fault.
-        ValueError: `threshold` is below 1, or `witnesses` are not cosigner keys of distinct names and distinct keys.
+        ValueError: `threshold` is below 1, or `witnesses` are not distinct cosigner keys.
     """
     keys = tuple(witnesses)
     if threshold < 1 or any(key.type is not SignatureType.COSIGNATURE_V1 for key in keys):
         raise ValueError("open_checkpoint needs a threshold of at least 1 and witness keys of type 0x04")
-    if len({key.name for key in keys}) < len(keys) or len({key.public for key in keys}) < len(keys):
-        raise ValueError("open_checkpoint needs witnesses of distinct names and distinct keys")
+    if len({key.public for key in keys}) < len(keys):
+        raise ValueError("open_checkpoint needs witnesses of distinct keys")
     note = Note.parse(data)
     checkpoint = Checkpoint.parse(note.text)
     if checkpoint.origin != origin:

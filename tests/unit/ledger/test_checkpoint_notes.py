@@ -186,6 +186,15 @@ def test_a_policy_that_could_count_one_key_twice_is_refused(witnesses: list[Veri
         open_checkpoint(publish(HEAD, [cosignature(1)]), origin=ORIGIN, witnesses=witnesses, threshold=threshold)
 
 
+def test_a_witness_whose_key_was_replaced_counts_once() -> None:
+    twice = [witness(1), cosigner_key(LOG_ID, witness(1).name.rpartition("/")[2], key(2).public)]
+    again = cosign(HEAD, key(2), name=witness(1).name, time_s=1_700_000_000)
+    note = publish(HEAD, [cosignature(1), again])
+    assert list(open_checkpoint(note, origin=ORIGIN, witnesses=twice, threshold=1).times_s) == [witness(1).name]
+    with pytest.raises(NoteInvalid, match="1 known witnesses"):
+        open_checkpoint(note, origin=ORIGIN, witnesses=twice, threshold=2)
+
+
 ROOT_64 = base64.b64encode(HEAD.root).decode()
 
 
