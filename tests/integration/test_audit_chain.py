@@ -59,6 +59,9 @@ def record_of(vault: PlainVault, chain: str = REGTEST.caip2) -> VaultRecord:
         recovery_hash=bytes(32),
         host_keys=(vault.key.group_key,),
         key_hash=bytes(32),
+        epoch_order=bytes(32),
+        epoch_ms=1,
+        changing=b"",
     )
 
 

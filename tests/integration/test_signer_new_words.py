@@ -44,7 +44,7 @@ def command(cluster: Cluster, root: Path, *arguments: str, pipe: int, code: int 
     line = [*arguments, "--data", str(cluster.folders["s1"]), "--json", "--words-fd", str(pipe)]
     done = run(line, clock=cluster.clock, random=os.urandom, cost=CHEAP, out=out, err=err)
     assert done == code, err.getvalue()
-    return json.loads(out.getvalue())
+    return json.loads((err if code else out).getvalue())
 
 
 def rotated(cluster: Cluster, root: Path) -> list[str]:
