@@ -19,7 +19,7 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.judge import judge_order
+from strongroom.ledger.judge import judge_by_both, judge_order
 from strongroom.ledger.messages import Certificate, Epoch, OrderEntry
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.replica import Batch
@@ -98,7 +98,11 @@ class Redistributions:
                     self._open.add(name)
 
     def _look(self, final_size: int) -> None:
-        """Begin for every order that passes by now; a loosening one waits for time alone, so look again soon."""
+        """Begin for every order that passes by now; a loosening one waits for time alone, so look again soon.
+
+        Its signers go by the time of the final log as well as by their clocks, and a quiet log's time stands still: so
+        time itself is logged when the delay is over.
+        """
         state = self._ledger.replica.state(final_size)
         if self._open is None:
             newest = self._ledger.replica.state()
@@ -116,6 +120,8 @@ class Redistributions:
                 task = asyncio.create_task(self._run(order_hash))
                 self._running[order_hash] = task
                 task.add_done_callback(partial(self._done, order_hash))
+            elif judge_order(state, record, self._clock.wall_ms()).allowed:
+                self._sequencer.log_time()
         if self._open and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_S, self._look_again)
 
@@ -134,7 +140,7 @@ class Redistributions:
         self._look(self._ledger.final_size)
 
     def _passes(self, state: State, record: OrderRecord) -> bool:
-        return judge_order(state, record, max(state.time_ms, self._clock.wall_ms())).allowed
+        return judge_by_both(state, record, self._clock.wall_ms()).allowed
 
     def _signer_ready(self, link: SignerLink) -> None:
         for ceremony in self._ceremonies.values():

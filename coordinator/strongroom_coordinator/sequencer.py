@@ -163,6 +163,12 @@ class Sequencer:
         self._plans_wanted = True
         self._woken.set()
 
+    def log_time(self) -> None:
+        """Let log time rise to now and be final: something waits for it that nobody scheduled."""
+        if self._ledger.decided_final_size >= self._substance:
+            self._substance = self._ledger.certified_size + 1
+            self._woken.set()
+
     # --- submitting ------------------------------------------------------------------------------------------------
 
     async def submit(self, body: Any) -> Logged:
@@ -313,9 +319,13 @@ class Sequencer:
     async def _next_batch(self, first: bool) -> TakenBatch | None:
         """Wait until there is something to log, or until time itself must be logged; None when the term is over."""
         loop = asyncio.get_running_loop()
-        waits = self._ledger.decided_final_size < self._substance
-        tick_at = loop.time() + (0 if first else self._tick_s) if waits or first else None
+        waits = False
+        tick_at = loop.time() if first else None
         while True:
+            if not waits and self._ledger.decided_final_size < self._substance:
+                waits = True
+                soon = loop.time() + self._tick_s
+                tick_at = soon if tick_at is None else min(tick_at, soon)
             self._woken.clear()
             if self._handovers.number != self._opened_by:
                 return None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
-from strongroom.ledger.judge import judge_order
+from strongroom.ledger.judge import judge_by_both
 from strongroom.ledger.messages import CreateVault
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
@@ -231,10 +231,9 @@ class KeyGeneration:
         action = order.action
         if not isinstance(action, CreateVault) or self._name not in action.signers:
             raise NotOrdered(f"order {order_hash.hex()} asks for no vault that {self._name} holds a share of")
-        for at_ms in (state.time_ms, self._clock.wall_ms()):
-            judgement = judge_order(state, record, at_ms)
-            if not judgement.allowed:
-                raise NotOrdered(f"order {order_hash.hex()}: {judgement.code}: {'; '.join(judgement.missing)}")
+        judgement = judge_by_both(state, record, self._clock.wall_ms())
+        if not judgement.allowed:
+            raise NotOrdered(f"order {order_hash.hex()}: {judgement.code}: {'; '.join(judgement.missing)}")
         person = self._inbox.rejection_of(order_hash, order)
         if person is not None:
             raise NotOrdered(f"{person} rejected order {order_hash.hex()}; it was handed in here")

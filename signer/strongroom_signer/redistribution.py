@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from strongroom.ledger.judge import judge_order
+from strongroom.ledger.judge import judge_by_both
 from strongroom.ledger.key_changes import KeyChange, loosens
 from strongroom.ledger.messages import RefreshShares
 from strongroom.ledger.records import OrderRecord, VaultRecord
@@ -161,12 +161,13 @@ class Redistribution:
         return redistribution_terms(state, record, request.vault, request.attempt), record
 
     def _require_passes(self, state: State, record: OrderRecord) -> None:
-        # A quiet log's time stands still, so what waits for time to pass, or runs out, goes by the later clock.
-        judgement = judge_order(state, record, max(state.time_ms, self._clock.wall_ms()))
+        # The final state says that its time has come for good, the newest one whether anybody objected since.
+        now_ms = self._clock.wall_ms()
+        judgement = judge_by_both(state, record, now_ms)
         newest = self._copy.newest()
         seen = newest.order(record.hash)
         if judgement.allowed and seen is not None:
-            judgement = judge_order(newest, seen, max(newest.time_ms, self._clock.wall_ms()))
+            judgement = judge_by_both(newest, seen, now_ms)
         if not judgement.allowed:
             missing = "; ".join(judgement.missing)
             raise NewSharesNotOrdered(f"order {record.hash.hex()}: {judgement.code}: {missing}")

@@ -41,6 +41,7 @@ __all__ = [
     "charter_of",
     "endorsed",
     "judge_addition",
+    "judge_by_both",
     "judge_order",
     "judge_release",
     "quorum_of",
@@ -179,6 +180,21 @@ def judge_order(
             return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
         case CancelWithdraw() | Freeze() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+
+
+def judge_by_both(state: State, record: OrderRecord, clock_ms: int) -> Judgement:
+    """Judge an order by log time and by the own clock: it passes only if it passes at both.
+
+    So a delay is over when both clocks say so, and an expiry has come as soon as either does: neither who leads the log
+    nor who sets this machine's clock alone makes an order pass.
+
+    Args:
+        state: the state it is judged against; its time is the log's.
+        record: the order.
+        clock_ms: the own clock, Unix milliseconds.
+    """
+    by_log = judge_order(state, record, state.time_ms)
+    return judge_order(state, record, clock_ms) if by_log.allowed else by_log
 
 
 def _unmakeable(charter: Charter, action: object) -> Judgement | None:

@@ -14,6 +14,7 @@ from ledger_world import DAY_MS
 from signer_world import Cluster
 from strongroom.crypto.redistribution_errors import TooFewDealersError
 from strongroom.ledger.messages import Verb
+from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.keygen import SILENCE_MS
 from strongroom.protocol.redistribution import DealingsDisputed, RedistributionRefused
@@ -157,11 +158,47 @@ def test_a_lower_threshold_takes_the_operators_word(cluster: Cluster) -> None:
     with pytest.raises(NewSharesNotOrdered, match="DELAY"):
         deal(cluster, "s1", order)
     cluster.wait(2 * DAY_MS)
-    cluster.tick(2)
+    cluster.tick(3)
     with pytest.raises(NewSharesNotAccepted, match="fewer together"):
         deal(cluster, "s1", order)
     assert "1 of s1, s2, s3" in cluster.signers["s1"].redistribution.accept(order)
     deal(cluster, "s1", order)
+
+
+def test_a_delay_is_over_when_the_final_log_and_the_own_clock_both_say_so(cluster: Cluster) -> None:
+    order = cluster.world.resharing(("s1", "s2", "s3"), 1)
+    cluster.tick(2)
+    cluster.clock.advance(2 * DAY_MS)
+    with pytest.raises(NewSharesNotOrdered, match="DELAY_RUNNING"):
+        deal(cluster, "s1", order)
+    cluster.world.later(2 * DAY_MS)
+    cluster.tick(2)
+    # The newest entry has the time, but a new term could still drop it.
+    with pytest.raises(NewSharesNotOrdered, match="DELAY_RUNNING"):
+        deal(cluster, "s1", order)
+    cluster.tick(1)
+    cluster.clock.advance(-DAY_MS)
+    with pytest.raises(NewSharesNotOrdered, match="DELAY_RUNNING"):
+        deal(cluster, "s1", order)
+    cluster.clock.advance(DAY_MS)
+    with pytest.raises(NewSharesNotAccepted):
+        deal(cluster, "s1", order)
+
+
+def test_an_order_has_expired_as_soon_as_the_own_clock_or_the_log_says_so(cluster: Cluster) -> None:
+    order = refreshing(cluster)
+    record = cluster.world.state.order(order)
+    assert record is not None
+    life = decode_order(record.order).expires_ms - cluster.clock.wall
+    deal(cluster, "s1", order)
+    cluster.clock.advance(life)
+    with pytest.raises(NewSharesNotOrdered, match="ORDER_EXPIRED"):
+        deal(cluster, "s1", order)
+    cluster.world.later(life)
+    cluster.tick(3)
+    cluster.clock.advance(-life)
+    with pytest.raises(NewSharesNotOrdered, match="ORDER_EXPIRED"):
+        deal(cluster, "s1", order)
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
