@@ -28,7 +28,7 @@ from strongroom_coordinator.data_folder import (
 )
 from strongroom_coordinator.errors import BadConfig
 from strongroom_coordinator.revocations import Revocations
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
 
 __all__ = ["main", "run"]
 
@@ -92,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).add_argument("--data", type=Path, required=True, help="data folder")
     return parser
+
+
+def migrate(url: str) -> str:
+    """Bring the database to this release's schema, and return its revision; see `storage.migrating`."""
+    # A daemon that only runs starts in three quarters of the time without what makes tables.
+    from strongroom_coordinator.storage import migrating  # noqa: PLC0415
+
+    return migrating.migrate(url)
 
 
 def _init(options: argparse.Namespace) -> int:

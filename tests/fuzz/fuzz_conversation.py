@@ -38,7 +38,8 @@ from strongroom_coordinator.errors import SignerMisbehaved
 from strongroom_coordinator.ledger_side import LedgerSide, build_ledger_side
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import SIGNER_REQUESTS, hello_of
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 from strongroom_signer.daemon import Signer
 from strongroom_signer.frames import request_of
 from strongroom_signer.link import _Session

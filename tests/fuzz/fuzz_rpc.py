@@ -29,7 +29,8 @@ from strongroom_coordinator.rpc.requests import page_of, page_token
 from strongroom_coordinator.rpc.server import build_edge_side
 from strongroom_coordinator.rpc.treasury import TreasuryService
 from strongroom_coordinator.storage import ledger as rows
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 from strongroom_coordinator.subjects import subjects_in
 
 WAIT_S: Final = 0.02

@@ -18,7 +18,7 @@ from strongroom.ledger.merkle import leaf_hash, verify_inclusion
 from strongroom.ledger.messages import Entry, Plan, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
-from strongroom_coordinator import sequencer, sessions
+from strongroom_coordinator import sequencer, unsigned_plans
 from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
@@ -146,7 +146,7 @@ async def test_plan_left_unsigned_is_signed_after_a_restart(tmp_path: Path) -> N
 async def test_more_unsigned_plans_than_are_taken_up_at_once_are_all_signed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "MAX_RESUMED", 2)
+    monkeypatch.setattr(unsigned_plans, "MAX_RESUMED", 2)
     async with started(tmp_path) as site:
         await site.make_vault("customer-1")
         port = site.coordinator.port

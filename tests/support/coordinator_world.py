@@ -60,7 +60,8 @@ from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.ledger_side import LedgerSide, build_ledger_side
 from strongroom_coordinator.sequencer import Logged
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 from strongroom_coordinator.subjects import subjects_of
 from strongroom_signer import clock as signer_clock
 from strongroom_signer.config import SignerConfig

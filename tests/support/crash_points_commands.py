@@ -200,7 +200,7 @@ COORDINATOR_MIGRATE: Final = (
         "the schema of this release",
         "tells the operator the revision",
         "main:migrate",
-        sites=("coordinator.main:run migrate", "coordinator.storage.engine:migrate upgrade"),
+        sites=("coordinator.main:run migrate", "coordinator.storage.migrating:migrate upgrade"),
     ),
 )
 CLIENT_FILES: Final = (

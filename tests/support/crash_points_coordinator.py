@@ -209,8 +209,12 @@ COORDINATOR: Final = (
         "the signature is whole and not yet stored",
         "nothing: the final transaction is in memory",
         "stores it and hands it to the broadcaster",
-        "strongroom_coordinator.sessions:SigningSessions._finish",
-        sites=(f"{_QUEUE}.enqueue put_nowait", "coordinator.sessions:SigningSessions._store enqueue"),
+        "strongroom_coordinator.unsigned_plans:UnsignedPlans.signed",
+        sites=(
+            f"{_QUEUE}.enqueue put_nowait",
+            "coordinator.unsigned_plans:UnsignedPlans.signed enqueue",
+            "coordinator.unsigned_plans:UnsignedPlans.refused enqueue",
+        ),
     ),
     _point(
         "the signed transaction is stored",

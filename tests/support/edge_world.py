@@ -40,7 +40,8 @@ from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.ledger_side import build_ledger_side
 from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.server import EdgeSide, add_services, build_edge_side
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 
 MINER = DESTINATION
 

@@ -8,25 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from strongroom_coordinator.errors import DAMAGED, BadSchema, StorageFailed
+from strongroom_coordinator.storage.schema import REVISION
 from strongroom_coordinator.storage.state_store import StateStore
 
-__all__ = ["Storage", "migrate", "schema_revision", "upsert"]
+__all__ = ["Storage", "engine_for", "schema_revision", "upsert"]
 
 T = TypeVar("T")
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
@@ -39,7 +33,12 @@ def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _engine_for(url: str) -> Engine:
+def engine_for(url: str) -> Engine:
+    """An engine for a database address, set up so that every commit is durable.
+
+    Raises:
+        StorageFailed: this installation cannot open such a database.
+    """
     try:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError, ValueError) as error:
@@ -50,25 +49,13 @@ def _engine_for(url: str) -> Engine:
     return engine
 
 
-def _alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
-
-
-def newest_revision() -> str:
-    """Revision of the schema that this release works with."""
-    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
-    if head is None:
-        raise BadSchema("this installation lacks its migrations: install it again")
-    return head
-
-
 def schema_revision(engine: Engine) -> str | None:
     """Revision of the schema that the database has; None when it is empty."""
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except SQLAlchemyError as error:
         raise _unreadable(engine, error) from error
 
@@ -95,33 +82,6 @@ def _check_structure(engine: Engine) -> None:
         raise StorageFailed(f"{_name(engine)} is damaged ({' '.join(problem.split())}); {DAMAGED}")
 
 
-def migrate(url: str) -> str:
-    """Bring the database at `url` to this release's schema, and return its revision.
-
-    Raises:
-        StorageFailed: the database cannot be opened or refused a step.
-        BadSchema: it was written by a newer release.
-    """
-    engine = _engine_for(url)
-    config = _alembic_config()
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    try:
-        found = schema_revision(engine)
-        if found is not None and found not in known:
-            raise BadSchema(f"the database has schema {found}, which a newer release wrote: use that release")
-        with engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                # The driver begins a transaction for rows only; without one, each table would be a commit of its own.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except SQLAlchemyError as error:
-        raise StorageFailed(f"the migration failed and was rolled back: {error}") from error
-    finally:
-        engine.dispose()
-    return newest_revision()
-
-
 class Storage:
     """The coordinator's database.
 
@@ -142,14 +102,13 @@ class Storage:
             BadSchema: it has another; the message says what to do.
             StorageFailed: it cannot be opened.
         """
-        engine = _engine_for(url)
+        engine = engine_for(url)
         found = schema_revision(engine)
-        expected = newest_revision()
-        if found != expected:
+        if found != REVISION:
             engine.dispose()
             has = "no schema" if found is None else f"schema {found}"
             raise BadSchema(
-                f"{_name(engine)} has {has}, this release needs {expected}: run strongroom-coordinator migrate"
+                f"{_name(engine)} has {has}, this release needs {REVISION}: run strongroom-coordinator migrate"
             )
         _check_structure(engine)
         return cls(engine, cached_keys=cached_keys)

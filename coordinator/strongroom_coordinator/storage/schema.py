@@ -6,9 +6,12 @@ the chain tables from a chain node. Hashes and transaction ids are raw bytes, ti
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 __all__ = [
+    "REVISION",
     "chain_block",
     "chain_coin",
     "deposit_feed",
@@ -29,6 +32,9 @@ __all__ = [
 ]
 
 metadata = MetaData()
+
+REVISION: Final = "0004"
+"""The newest step of `migrations`."""
 
 # SQLite gives rising rowids only to a plain INTEGER primary key.
 _CURSOR = BigInteger().with_variant(Integer(), "sqlite")

@@ -11,13 +11,15 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from strongroom.model.row_check import with_check
 from strongroom_coordinator.errors import BadSchema, StorageFailed
 from strongroom_coordinator.storage import chain, evidence, ledger, plans, redistributions
-from strongroom_coordinator.storage.engine import Storage, _alembic_config, migrate, upsert
-from strongroom_coordinator.storage.schema import ledger_meta, metadata
+from strongroom_coordinator.storage.engine import Storage, upsert
+from strongroom_coordinator.storage.migrating import alembic_config, migrate
+from strongroom_coordinator.storage.schema import REVISION, ledger_meta, metadata
 
 
 @pytest.fixture
@@ -55,6 +57,10 @@ def test_migration_makes_exactly_the_declared_tables(storage: Storage) -> None:
     assert differences == []
 
 
+def test_the_schema_this_release_asks_for_is_what_its_newest_migration_makes() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == REVISION
+
+
 def test_migrating_twice_changes_nothing(url: str) -> None:
     assert migrate(url) == migrate(url) == "0004"
 
@@ -62,7 +68,7 @@ def test_migrating_twice_changes_nothing(url: str) -> None:
 def test_migration_keeps_what_the_first_schema_held_without_checks(url: str, tmp_path: Path) -> None:
     rows = 2_500
     engine = create_engine(url)
-    config = _alembic_config()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -226,7 +232,7 @@ def test_a_database_of_the_first_release_keeps_everything_and_gains_the_table_of
     url: str, tmp_path: Path
 ) -> None:
     engine = create_engine(url)
-    config = _alembic_config()
+    config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

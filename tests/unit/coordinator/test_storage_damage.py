@@ -9,7 +9,8 @@ import pytest
 
 from strongroom_coordinator.errors import StorageFailed
 from strongroom_coordinator.storage import ledger
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from strongroom.ledger.messages import Plan, Tick
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows
-from strongroom_coordinator.storage.engine import Storage, migrate
+from strongroom_coordinator.storage.engine import Storage
+from strongroom_coordinator.storage.migrating import migrate
 from strongroom_coordinator.subjects import decode_entry
 from strongroom_coordinator.tracker import Tracker
 from strongroom_coordinator.tracker.plan_book import Claims, TrackedPlan

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `storage.engine.migrate` opened; there is no other way to run them."""
+"""Runs the migrations on the connection that `storage.migrating.migrate` opened; there is no other way to run them."""
 
 from alembic import context
 
