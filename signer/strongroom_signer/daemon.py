@@ -39,6 +39,7 @@ from strongroom_signer.operator import OperatorServer, prepare_socket, remove_so
 from strongroom_signer.precautions import boxes_pb, freezes_pb
 from strongroom_signer.quarantine import Notice, Quarantine
 from strongroom_signer.redistribution import Redistribution
+from strongroom_signer.retirement import Retired, Retirement
 from strongroom_signer.rotation import retire_older_words
 from strongroom_signer.sealing import Sealing
 from strongroom_signer.service import Service
@@ -103,6 +104,8 @@ class Signer:
 
     def alarm(self) -> tuple[str, str]:
         """What keeps this signer from voting: reason and message, both empty when nothing does."""
+        if self.keys.vote.is_wiped:
+            return Retired.reason, self._retired_text()
         state = self.voting.state
         if state.alarm:
             return state.alarm, state.alarm_message
@@ -112,6 +115,13 @@ class Signer:
             return "DISK_LOW", f"less than {self.config.free_disk_floor_bytes} bytes are free beside {self.store.path}"
         silence = self.voting.silence()
         return (NotAWitness.reason, silence) if silence else ("", "")
+
+    def _retired_text(self) -> str:
+        held = sorted({vault for vault, _ in self.store.share_names()})
+        over = f"{self.name} left the witness set for good and its vote key is erased: it votes and signs no more; "
+        if held:
+            return over + f"keep it running until new shares of {', '.join(held)} are final, so that it erases its own"
+        return over + "it holds no share: stop it, and dispose of its machine and its words"
 
     def status(self, *, connected: bool, last_error: str) -> operator_pb.GetStatusResponse:
         """What `strongroom-signer status` shows."""
@@ -245,6 +255,9 @@ def _assemble(
     sealing = Sealing(copy=copy, shares=shares, keys=keys, name=name, log=log)
     voting.on_final(sealing.became_final)
     sealing.bring_up_to_date()
+    retirement = Retirement(copy=copy, keys=keys, name=name, log=log)
+    voting.on_final(retirement.became_final)
+    retirement.bring_up_to_date()
     redistribution = Redistribution(
         copy=copy,
         voting=voting,

@@ -18,6 +18,7 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.refusals import printable
+from strongroom_signer.retirement import require_vote_key
 from strongroom_signer.voting import Voting
 
 __all__ = ["Explainer"]
@@ -43,7 +44,12 @@ class Explainer:
         self._clock = clock
 
     def view(self, order_hash: bytes) -> SignedBody:
-        """Say how this signer sees the order now, and sign it."""
+        """Say how this signer sees the order now, and sign it.
+
+        Raises:
+            Retired: the vote key is erased.
+        """
+        require_vote_key(self._key)
         now = self._clock.wall_ms()
         size = self._copy.size
         verdict, reasons = self._judge(order_hash, now)

@@ -53,6 +53,7 @@ from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.offline_freeze import UNSIGNED
+from strongroom_signer.retirement import require_vote_key
 from strongroom_signer.store import InboxItem, LocalFreeze, Store
 from strongroom_signer.word_life import MAX_OF_PERSON, UNKNOWN_ORDER_KEPT_MS, HandedFreeze, handed_freeze
 
@@ -221,7 +222,9 @@ class Inbox:
 
         Raises:
             NotCanonical: the vault's name or the reason is not in the form the ledger takes.
+            Retired: this signer gives no shares any more, and cannot sign a freeze.
         """
+        require_vote_key(self._key)
         statement = FreezeStatement(
             log_id=self._copy.log_id,
             signer=self._signer,
@@ -260,7 +263,7 @@ class Inbox:
         """The operator's freezes; those placed while the daemon did not run are signed here, alike each time."""
         return tuple(
             freeze
-            if freeze.signature != UNSIGNED
+            if freeze.signature != UNSIGNED or self._key.is_wiped
             else replace(freeze, signature=self._key.sign(pae("freeze", freeze.body)))
             for freeze in self._store.local_freezes()
         )
@@ -299,7 +302,7 @@ class Inbox:
             freezes=tuple(
                 SignedBody(body=freeze.body, signature=freeze.signature)
                 for freeze in self._freezes
-                if state is None or state.freeze(freeze.id) is None
+                if freeze.signature != UNSIGNED and (state is None or state.freeze(freeze.id) is None)
             ),
             orders=tuple(codec.decode(OrderEntry, item.body) for item in open_items if item.kind == "freeze"),
             endorsements=tuple(

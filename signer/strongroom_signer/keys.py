@@ -2,7 +2,8 @@
 
 - Host secret (secp256k1; two while the words are being replaced), storage key: `signer.sealed`, under the passphrase.
 - Vote and witness seeds (Ed25519): random, only in signer.db, under the storage key. They are never derived from
-  anything that a backup holds, so a restored machine cannot vote with them by accident.
+  anything that a backup holds, so a restored machine cannot vote with them by accident. The vote seed is erased when
+  the signer has left the witness set.
 - Key shares: signer.db, under the storage key.
 - TLS key (P-256): `tls.key`. It grants calls, never authority.
 """
@@ -29,6 +30,7 @@ __all__ = [
     "SignerKeys",
     "copy_keys",
     "create_keys",
+    "forget_vote_key",
     "open_keys",
     "public_host_keys",
     "seal_again",
@@ -39,6 +41,7 @@ _KIND: Final = "signer"
 _HOST_KEY: Final = re.compile(r"[0-9a-f]{66}")
 _VOTE: Final = "vote"
 _WITNESS: Final = "witness"
+_VOTE_ERASED: Final = "vote_key_erased"
 
 
 class KeysDoNotMatch(StrongroomError):
@@ -173,10 +176,20 @@ def open_keys(folder: Path, store: Store, passphrase: SecretBytes) -> SignerKeys
     # Between the two writes that retire the older words, the database names the newer key already.
     if identity.host_key not in [one.public() for one in (host, next_host) if one is not None]:
         raise KeysDoNotMatch(f"{path} is not of signer {identity.name} in {store.path}: put the right file back")
-    vote, witness = _open_key(store, storage, _VOTE), _open_key(store, storage, _WITNESS)
+    witness = _open_key(store, storage, _WITNESS)
+    is_erased = store.counter(_VOTE_ERASED) > 0
+    vote = SigningKey.erased(identity.vote_key) if is_erased else _open_key(store, storage, _VOTE)
     if (vote.public, witness.public) != (identity.vote_key, identity.witness_key):
         raise KeysDoNotMatch(f"the keys in {store.path} are not those it names: the database was changed")
     return SignerKeys(host=host, vote=vote, witness=witness, storage=storage, next_host=next_host)
+
+
+def forget_vote_key(store: Store, keys: SignerKeys) -> None:
+    """Erase the vote key on disk, then in memory: a signer that left the witness set has no use for it."""
+    with store.commit() as write:
+        write.remove_secret(_VOTE)
+        write.set_counter(_VOTE_ERASED, 1)
+    keys.vote.wipe()
 
 
 def public_host_keys(folder: Path, store: Store) -> tuple[bytes, ...]:

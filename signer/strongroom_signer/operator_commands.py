@@ -19,6 +19,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import time_text
 from strongroom_signer.metrics import prometheus_text
 from strongroom_signer.operator import BadRequest, socket_address
+from strongroom_signer.retirement import Retired
 
 __all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "operator_stub", "parse_hand_in"]
 
@@ -154,6 +155,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
             for box in status.boxes
         ],
         "inbox": status.inbox,
+        "retired": status.alarm == Retired.reason,
         "alarm": status.alarm or None,
         "alarm_message": status.alarm_message,
         "shares_released": status.shares_released,
@@ -214,9 +216,13 @@ def _status_text(status: pb.GetStatusResponse) -> str:
         )
     if status.HasField("quarantine"):
         lines += _quarantine_lines(status.quarantine)
-    if status.alarm:
-        lines.append(f"ALARM        {status.alarm}: {status.alarm_message}")
-    return "\n".join(lines)
+    return "\n".join(lines + _alarm_lines(status))
+
+
+def _alarm_lines(status: pb.GetStatusResponse) -> list[str]:
+    if status.alarm == Retired.reason:
+        return [f"RETIRED      {status.alarm_message}"]
+    return [f"ALARM        {status.alarm}: {status.alarm_message}"] if status.alarm else []
 
 
 def _quarantine_lines(told: pb.Quarantine) -> list[str]:

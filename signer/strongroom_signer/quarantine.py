@@ -77,7 +77,7 @@ class Quarantine:
     def to_raise(self) -> tuple[SignedBody, ...]:
         """The statement that the coordinator waits for, if the operator has made it."""
         notice = self.notice
-        if notice is None or notice.operator_cleared or notice.evidence_hash not in self._settled:
+        if self._key.is_wiped or notice is None or notice.operator_cleared or notice.evidence_hash not in self._settled:
             return ()
         statement = ReinstateStatement(log_id=self._log_id, signer=self._signer, evidence_hash=notice.evidence_hash)
         return (sign_body("reinstate", statement, self._key),)

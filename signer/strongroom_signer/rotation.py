@@ -18,6 +18,7 @@ from strongroom.wire import cards
 from strongroom_signer.enrolment import CARD_FILE
 from strongroom_signer.keys import SignerKeys, open_keys, seal_again
 from strongroom_signer.process import write_private
+from strongroom_signer.retirement import require_vote_key
 from strongroom_signer.store import Store
 from strongroom_signer.tls import request_again
 
@@ -48,11 +49,13 @@ def begin_rotation(
 
     Raises:
         WordsNotConfirmed: nothing was changed.
+        Retired: nobody waits for a card of this signer any more.
         WrongPassphrase, SealedFileDamaged, KeysDoNotMatch, BadCertificateFile: the folder is not whole.
     """
     name = store.identity().name
     keys = open_keys(folder, store, passphrase)
     try:
+        require_vote_key(keys.vote)
         is_new = keys.next_host is None
         request = request_again(folder, name)
         if is_new:

@@ -45,6 +45,7 @@ from strongroom_signer.keys import SignerKeys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.refusals import printable
+from strongroom_signer.retirement import require_vote_key
 from strongroom_signer.store import InboxItem, Writer
 from strongroom_signer.voice import Voice
 from strongroom_signer.vote_outcomes import BatchRefused, EntriesMissing, NotOurBatch, Voted
@@ -157,6 +158,17 @@ class Voting:
         """Raise what keeps this signer from voting and signing, if anything does.
 
         Raises:
+            Retired: the vote key is erased.
+            VoterStopped: an alarm of the protocol.
+            ClockDrift: the clocks drifted apart and nobody confirmed it.
+        """
+        require_vote_key(self._keys.vote)
+        self.require_no_alarm()
+
+    def require_no_alarm(self) -> None:
+        """Raise the alarm that stands, if one does; a retired signer without one goes on to follow the log.
+
+        Raises:
             VoterStopped: an alarm of the protocol.
             ClockDrift: the clocks drifted apart and nobody confirmed it.
         """
@@ -184,9 +196,11 @@ class Voting:
         """State NEWTERM: never act in an earlier term again.
 
         Raises:
+            Retired: the vote key is erased.
             NotAWitness: no witness set has this signer's vote key.
             VoterRefused: the statement is refused.
         """
+        require_vote_key(self._keys.vote)
         self._voice.require_statement(self._copy.final(), self._copy.newest())
         state, statement = voter.promise(
             self._voter, self._keys.vote, term=request.term, leader=request.leader, boot_id=self._boot_id
@@ -363,7 +377,12 @@ class Voting:
         self._save(self._voter, proof=certificate)
 
     def cosignature(self) -> str:
-        """A C2SP cosignature line over the newest final head, empty when that is not beyond the last one cosigned."""
+        """A C2SP cosignature line over the newest final head, empty when that is not beyond the last one cosigned.
+
+        A retired signer witnesses no more.
+        """
+        if self._keys.vote.is_wiped:
+            return ""
         size = self._copy.final_size
         if size > self._cosigned:
             with self._store.commit() as write:

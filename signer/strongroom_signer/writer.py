@@ -39,6 +39,11 @@ class Writer:
         """Write a sealed secret; once."""
         self._db.execute("INSERT INTO secret (name, sealed) VALUES (?, ?)", (name, sealed))
 
+    def remove_secret(self, name: str) -> None:
+        """Overwrite and forget a sealed secret."""
+        self._db.execute("DELETE FROM secret WHERE name = ?", (name,))
+        self.has_deleted = True
+
     def set_pin(self, pin: Pin) -> None:
         """Pin the log; once."""
         self._db.execute(

@@ -191,7 +191,7 @@ async def test_a_coordinator_that_knows_only_the_old_set_can_do_nothing_with_it(
     assert terms.term == 0
     assert {name: site.signers[name].signer.voting.state.last_vote for name in said} == said
     assert not site.signers["s2"].signer.voting.state.alarm
-    assert site.signers["s2"].signer.alarm()[0] == "NOT_A_WITNESS"
+    assert site.signers["s2"].signer.alarm()[0] == "SIGNER_RETIRED"
     for name in ("s1", "s4", "s5"):
         site.start_signer(name)
     await site.until(lambda: terms.term > 0 and number(site) == 2, 30)

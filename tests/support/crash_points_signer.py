@@ -284,3 +284,13 @@ SIGNER: Final = (
     ),
 )
 """In the order in which a signer's life passes them."""
+SIGNER_RETIREMENT: Final = (
+    _point(
+        "the vote key of a signer that left is erased",
+        "that there is no vote key any more, and why",
+        "follows the log as before, and votes never again",
+        "strongroom_signer.retirement:forget_vote_key",
+        sites=("signer.keys:forget_vote_key commit",),
+    ),
+)
+"""What a signer passes once, when its part in the witness set is over."""

@@ -105,10 +105,24 @@ class SigningKey:
         with SecretBytes.generate(SEED_SIZE, random) as seed:
             return cls(seed)
 
+    @classmethod
+    def erased(cls, public: bytes) -> Self:
+        """Stand for a key whose secret half was erased for good; every signature raises SecretWiped."""
+        key = cls.__new__(cls)
+        key._public = public
+        key._secret = SecretBytes(bytes(_SECRET_SIZE))
+        key.wipe()
+        return key
+
     @property
     def public(self) -> bytes:
         """The public key, 32 bytes."""
         return self._public
+
+    @property
+    def is_wiped(self) -> bool:
+        """Whether nothing can be signed any more."""
+        return self._secret.wiped
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature over `message`.
