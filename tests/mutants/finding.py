@@ -62,6 +62,11 @@ TARGETS: Final = {
     "core/strongroom/ledger/charter_changes.py": "strongroom.ledger.charter_changes",
     "core/strongroom/ledger/charter_changes_rules.py": "strongroom.ledger.charter_changes_rules",
     "core/strongroom/ledger/handlers/genesis.py": "strongroom.ledger.handlers.genesis",
+    # Founding a log anew.
+    "core/strongroom/ledger/handlers/restarting.py": "strongroom.ledger.handlers.restarting",
+    "core/strongroom/ledger/founding.py": "strongroom.ledger.founding",
+    "core/strongroom/protocol/restart.py": "strongroom.protocol.restart",
+    "core/strongroom/wire/restart_file.py": "strongroom.wire.restart_file",
     # The address book and break-glass.
     "core/strongroom/ledger/break_glass.py": "strongroom.ledger.break_glass",
     "core/strongroom/ledger/handlers/breaking.py": "strongroom.ledger.handlers.breaking",

@@ -18,6 +18,7 @@ from strongroom.ledger.handlers.genesis import apply_genesis
 from strongroom.ledger.handlers.orders import apply_endorse, apply_order
 from strongroom.ledger.handlers.planning import apply_plan
 from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
+from strongroom.ledger.handlers.restarting import apply_restart
 from strongroom.ledger.handlers.vaults import apply_vault
 from strongroom.ledger.handlers.witnesses import apply_handover, lapse_change
 from strongroom.ledger.messages import (
@@ -28,6 +29,7 @@ from strongroom.ledger.messages import (
     Handover,
     OrderEntry,
     Plan,
+    Restart,
     SignerFreeze,
     Tick,
     Vault,
@@ -78,8 +80,10 @@ def _apply(state: MutableState, entry: Entry, entry_bytes: bytes, index: int) ->
         raise refused("ENTRY_TIME_FELL", f"the entry's time {entry.time_ms} is before {state.time_ms}")
     if not isinstance(entry.body, Genesis) and state.charter_record is None:
         raise refused("GENESIS_MISSING", "the first entry of a log is its genesis")
-    lapse_change(state, at)
-    _act_when_due(state, at)
+    if not isinstance(entry.body, Restart):
+        # What was scheduled when the log is founded anew belongs to the log that ends there.
+        lapse_change(state, at)
+        _act_when_due(state, at)
     author = _handle(state, entry, at)
     if author is not None:
         _check_quota(state, author, len(entry_bytes), at)
@@ -100,8 +104,8 @@ def _act_when_due(state: MutableState, at: Position) -> None:
 def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:
     """Let the handler of the body's type check and change; return whose quota the entry counts against."""
     match entry.body:
-        case Genesis():
-            apply_genesis(state, entry.body, at)
+        case Genesis() | Handover() | Restart():
+            _change_signers(state, entry, at)
             return None
         case OrderEntry():
             return apply_order(state, entry.body, at)
@@ -121,10 +125,16 @@ def _handle(state: MutableState, entry: Entry, at: Position) -> Author | None:
             return COORDINATOR
         case Tick():
             return COORDINATOR
-        case Handover():
-            # Two a change: nobody's quota may stand in its way.
-            apply_handover(state, entry.body, at, check=check_amendment)
-            return None
+
+
+def _change_signers(state: MutableState, entry: Entry, at: Position) -> None:
+    """Handle what says whose votes count: so few entries that nobody's quota may stand in their way."""
+    if isinstance(entry.body, Genesis):
+        apply_genesis(state, entry.body, at)
+    elif isinstance(entry.body, Handover):
+        apply_handover(state, entry.body, at, check=check_amendment)
+    else:
+        apply_restart(state, entry, at)
 
 
 def _check_quota(state: MutableState, author: Author, size: int, at: Position) -> None:

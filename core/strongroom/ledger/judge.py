@@ -281,7 +281,7 @@ def _frozen(state: State, vault: str | None, now_ms: int) -> Judgement | None:
     freeze = state.active_freeze(vault, now_ms) if vault is not None else None
     if freeze is None:
         return None
-    who = freeze.person or f"signer {freeze.signer}"
+    who = freeze.person or (f"signer {freeze.signer}" if freeze.signer else "the restart of the log")
     scope = f"vault {freeze.vault}" if freeze.vault else "everything"
     return _no(Code.FROZEN, f"{who} froze {scope}")
 

@@ -24,6 +24,7 @@ MAX_OWNERSHIP_PROOF = 256
 MAX_HOLDERS = 100
 MAX_RECOVERY_BYTES = 40_000
 """Of the recovery data of one epoch of a vault, which lies beside the log."""
+MAX_RESTART_APPROVALS = 64
 MAX_CERTIFICATE_VOTES = 200
 """Two witness sets of 100 signers each, when the one takes over from the other."""
 
@@ -259,6 +260,18 @@ class Adopt:
     log_id: bytes = codec.fixed(1, 32)
     person: str = codec.name(2)
     key: bytes = codec.fixed(3, 32)
+
+
+@message
+class RestartApproval:
+    """Kind `restart`: an administrator founds the log anew as a statement says."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    """In force before."""
+    statement_hash: bytes = codec.fixed(2, 32)
+    """SHA-256 of the canonical RestartStatement."""
+    person: str = codec.name(3)
+    key: bytes = codec.fixed(4, 32)
 
 
 @message
@@ -707,6 +720,31 @@ class Handover:
 
 
 @message
+class RestartStatement:
+    """What the administrators sign to found a log anew whose signers lost too many of their vote states."""
+
+    head: Head = codec.embedded(1, Head)
+    """What stays of the log: the head of the highest certificate that any operator holds, under the log id in force
+    before. Its term is 0 when nothing was certified since the log was founded anew already."""
+    charter: bytes = codec.data(2, max_length=40_000)
+    """Canonical bytes of the next charter: only its signers and its witness quorum differ from those in force."""
+    made_ms: int = codec.u64(3)
+    """The log time of the entry, Unix milliseconds."""
+
+
+@message
+class Restart:
+    """The log is founded anew: its hash is the new log id. It never comes by a vote; each operator pins it."""
+
+    statement: bytes = codec.data(1, max_length=41_000)
+    """A canonical RestartStatement."""
+    certificate: Certificate | None = codec.optional(2, Certificate)
+    """Of the head that the statement names; absent exactly when its term is 0."""
+    approvals: tuple[Signed, ...] = codec.repeated(3, Signed, minimum=0, maximum=MAX_RESTART_APPROVALS)
+    """As many as the admin quorum of the charter in force before has members, ascending by person."""
+
+
+@message
 class Tick:
     """Nothing but time: lets a waiting head become final."""
 
@@ -717,16 +755,19 @@ class Entry:
 
     salt: bytes = codec.fixed(1, 16)
     time_ms: int = codec.u64(2)
-    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Epoch | Handover = codec.oneof(
-        {
-            10: Genesis,
-            11: OrderEntry,
-            12: Endorse,
-            13: SignerFreeze,
-            14: Vault,
-            15: Plan,
-            16: Tick,
-            17: Epoch,
-            18: Handover,
-        }
+    body: Genesis | OrderEntry | Endorse | SignerFreeze | Vault | Plan | Tick | Epoch | Handover | Restart = (
+        codec.oneof(
+            {
+                10: Genesis,
+                11: OrderEntry,
+                12: Endorse,
+                13: SignerFreeze,
+                14: Vault,
+                15: Plan,
+                16: Tick,
+                17: Epoch,
+                18: Handover,
+                19: Restart,
+            }
+        )
     )

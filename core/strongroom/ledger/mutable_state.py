@@ -45,8 +45,8 @@ _LAPSE_MARGIN_MS = 60 * 60 * 1000
 class MutableState(State):
     """State over an overlay that takes its writes."""
 
-    def __init__(self, overlay: Overlay, log_id: LogId) -> None:
-        super().__init__(overlay, log_id)
+    def __init__(self, overlay: Overlay, log_id: LogId, *, genesis_id: LogId | None = None) -> None:
+        super().__init__(overlay, log_id, genesis_id=genesis_id)
         self.overlay = overlay
 
     # --- log and time ----------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class MutableState(State):
     def _take(self, record: CharterRecord, charter: Charter) -> None:
         """Make everything from here on judge by this charter, and take its keys and names for ever."""
         keys.remember(Charter, record.charter, charter)
-        self._charter = None
+        self._forget_charter()
         for key, owner in key_owners(charter).items():
             self.overlay.put(keys.KEY_TAKEN + key, owner.encode("ascii"))
         for name, kind in person_kinds(charter).items():
@@ -102,7 +102,25 @@ class MutableState(State):
         """Drop what was written for an entry that is refused."""
         self.overlay.rollback()
         # It may have put another charter in force.
+        self._forget_charter()
+
+    def _forget_charter(self) -> None:
         self._charter = None
+        self._log_id = None
+
+    def found_anew(self, record: CharterRecord, charter: Charter, witnesses: WitnessRecord) -> None:
+        """Put another charter and log id in force, whose signers alone have certified heads from the beginning.
+
+        Args:
+            record: the charter with the new log id.
+            charter: the same, decoded.
+            witnesses: its signers; `since_size` is the size with the founding entry.
+        """
+        self.change_charter(record, charter)
+        self.overlay.put(keys.FOUNDED_KEY, witnesses.since_size.to_bytes(8, "big"))
+        self.overlay.put(keys.ELECTORATES_KEY, (0).to_bytes(8, "big"))
+        self.set_witnesses(witnesses, rules_from=0)
+        self.keep_next_charter(b"")
 
     def set_witnesses(self, record: WitnessRecord, *, rules_from: int | None = None) -> None:
         """Write whose votes count.

@@ -25,6 +25,7 @@ KINDS: Final = frozenset(
         "newterm",
         "refusal",
         "reinstate",
+        "restart",
         "shares",
         "vault",
         "view",

@@ -167,6 +167,27 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "HANDOVER_PROOF": Reason(
             _ARGUMENT, "The certified state's summary is missing, wrong, or out of place.", "Take that of its head."
         ),
+        # founding anew
+        "RESTART_NOT_PINNED": Reason(
+            _DENIED,
+            "The entry founds the log anew, and it is not the founding that is pinned here.",
+            "Compare its fingerprint with the administrators, then pin it.",
+        ),
+        "RESTART_ENTRY": Reason(
+            _ARGUMENT, "The entry's time or salt is not the one that its restart file gives.", "Take it from the file."
+        ),
+        "RESTART_HEAD": Reason(
+            _STATE, "The statement names another head than the one that the log ends at.", "Make a new statement."
+        ),
+        "RESTART_CERTIFICATE": Reason(
+            _DENIED, "The head that the statement names is not certified.", "Name the highest certificate there is."
+        ),
+        "RESTART_CHARTER": Reason(
+            _DENIED, "The charter differs in more than its signers and its witness quorum.", "Amend the rest later."
+        ),
+        "RESTART_APPROVALS": Reason(
+            _DENIED, "The approvals are not those of exactly the admin quorum.", "Collect as many as are needed."
+        ),
         # plans: form
         "PLAN_FORM": Reason(_ARGUMENT, "The transaction has not the form of rule set 1.", _REPLAN),
         "PLAN_VAULT": Reason(_ARGUMENT, "The plan and its orders are not of one vault.", _REPLAN),
@@ -192,7 +213,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "REJECTED": Reason(_DENIED, "A named approver rejected the order, for ever.", _NEW_ORDER),
         "CANCELLED": Reason(_STATE, "The order was cancelled.", _NEW_ORDER),
         "DONE": Reason(_STATE, "The order has acted.", "Nothing."),
-        "LAPSED": Reason(_STATE, "The order could no longer act when its time came.", _NEW_ORDER),
+        "LAPSED": Reason(
+            _STATE, "The order could not act when its time came, or the log was founded anew before.", _NEW_ORDER
+        ),
         "FROZEN": Reason(_STATE, "A freeze is in force.", "Wait until it is lifted or lapses."),
         "NO_RULE_MATCHES": Reason(_DENIED, "No rule is about this vault, destination and asset.", "Change the order."),
         "OVER_MAXIMUM": Reason(_DENIED, "The amount is above the rule's maximum for one order.", "Order less."),

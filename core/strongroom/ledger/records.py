@@ -54,7 +54,8 @@ class FreezeRecord:
     signer: str = codec.name(5, optional=True)
     since_ms: int = codec.u64(6)
     lapses_ms: int = codec.u64(7)
-    """Log time at which a freeze by one lapses; 0 once the unfreeze quorum has confirmed it by approving it."""
+    """Log time at which a freeze by one lapses; 0 once the unfreeze quorum has confirmed it by approving it, and of
+    the freeze that comes with a restart of the log, which is by nobody and has the new log id as its id."""
     lifted: bool = codec.boolean(8)
     why: str = codec.text(9, max_length=200)
 
@@ -108,7 +109,7 @@ class OrderState(IntEnum):
     SCHEDULED = 7
     """Approved; acts by itself at the first entry at or after `due_ms`, or waits for what it began to be finished."""
     LAPSED = 8
-    """Approved, but it could no longer act when its time came."""
+    """Approved, but it could no longer act when its time came; or the log was founded anew before it had a plan."""
 
 
 @message
@@ -197,7 +198,7 @@ class WitnessRecord:
     """Whose votes count, and whose are to count next. The table has this one record."""
 
     number: int = codec.u64(1)
-    """Of the current set: 1 for that of the genesis, one more with every change."""
+    """Of the current set: 1 for that which the log is founded on, one more with every change."""
     phase: WitnessPhase = codec.enum(2, WitnessPhase)
     since_size: int = codec.u64(3)
     """Size of the log with the entry that began the phase."""

@@ -13,7 +13,7 @@ from typing import Final
 from strongroom.ledger import codec, log_tree, merkle
 from strongroom.ledger.apply import apply
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry
+from strongroom.ledger.messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry, Restart
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.state import State
@@ -77,7 +77,7 @@ class Draft:
         state: the state with all entries added so far. It has no digest until `finish`.
     """
 
-    def __init__(self, parent: KeyValue, log_id: LogId) -> None:
+    def __init__(self, parent: KeyValue, log_id: LogId, *, genesis_id: LogId | None = None) -> None:
         before = State(parent, log_id)
         self._first_index = before.size
         self._previous_root = before.log_root(self._first_index)
@@ -85,7 +85,8 @@ class Draft:
         self._bytes = 0
         self._time_ms: int | None = None
         self._overlay = Overlay(parent)
-        self._mutable = MutableState(self._overlay, log_id)
+        self._mutable = MutableState(self._overlay, log_id, genesis_id=genesis_id)
+        self._is_founding = False
         self.state: State = self._mutable
 
     @property
@@ -110,7 +111,12 @@ class Draft:
             raise
         if self._time_ms is not None and entry.time_ms != self._time_ms:
             raise refused("BATCH_MALFORMED", f"entry {index} has another time than the batch", entry=str(index))
+        is_restart = isinstance(entry.body, Restart)
+        if self._entries and (is_restart or self._is_founding):
+            # The head that a restart names is the one that the batch before it ended at.
+            raise refused("BATCH_MALFORMED", "an entry that founds the log anew is alone in its batch")
         apply(self._mutable, entry, entry_bytes, index)
+        self._is_founding = is_restart
         self._time_ms = entry.time_ms
         self._entries.append(entry_bytes)
         self._bytes += len(entry_bytes)
@@ -150,12 +156,15 @@ class Replica:
 
     Args:
         base: the owner's store with everything folded so far; empty for a new log.
-        log_id: the pinned log id.
+        log_id: the pinned log id: that of the entry which the log is founded on.
+        genesis_id: SHA-256 of the genesis charter, when a log that was founded anew is replayed from its beginning; by
+            default the pinned one. Whoever replays so must ask `require_founded` at the end.
     """
 
-    def __init__(self, base: KeyValue, *, log_id: LogId) -> None:
+    def __init__(self, base: KeyValue, *, log_id: LogId, genesis_id: LogId | None = None) -> None:
         self._base = base
         self._log_id = log_id
+        self._genesis_id = genesis_id
         self._folded_size = State(base, log_id).size
         self._layers: list[_Layer] = []
 
@@ -163,6 +172,16 @@ class Replica:
     def log_id(self) -> LogId:
         """The pinned log id."""
         return self._log_id
+
+    def require_founded(self) -> None:
+        """Check that the log which was replayed is the pinned one.
+
+        Raises:
+            Refused: WRONG_LOG, the entry that founds the log with the pinned id anew is not in it.
+        """
+        found = self.state().log_id
+        if found != self._log_id:
+            raise refused("WRONG_LOG", f"these entries are of log {found.hex()}, not of {self._log_id.hex()}")
 
     @property
     def size(self) -> int:
@@ -180,7 +199,7 @@ class Replica:
 
     def draft(self) -> Draft:
         """Begin a batch on the newest state."""
-        return Draft(self._newest(), self._log_id)
+        return Draft(self._newest(), self._log_id, genesis_id=self._genesis_id)
 
     def preview(self, batch: Batch) -> Preview:
         """Try a batch without taking it.

@@ -48,6 +48,7 @@ DIGEST_KEY: Final = b"m/digest"
 STANDING_KEY: Final = b"m/standing-freezes"
 ELECTORATES_KEY: Final = b"m/electorates"
 ELECTORATE_PREFIX: Final = b"e/"
+FOUNDED_KEY: Final = b"m/founded"
 NEXT_CHARTER_KEY: Final = b"m/next-charter"
 _MEMO_LIMIT: Final = 8_192
 _MEMO_BYTES: Final = 16 * 1024 * 1024
@@ -160,13 +161,38 @@ class State:
 
     Args:
         view: a store, or an overlay over one.
-        log_id: the log it must belong to.
+        log_id: the pinned log id: that of the founding entry which is to be in force.
+        genesis_id: SHA-256 of the genesis charter, of a log that was founded anew and is replayed from its beginning;
+            by default the pinned one.
+
+    Attributes:
+        pinned_id: the pinned log id. The state can have another one only while entries below the founding entry with
+            the pinned one are replayed.
     """
 
-    def __init__(self, view: KeyValue, log_id: LogId) -> None:
+    def __init__(self, view: KeyValue, log_id: LogId, *, genesis_id: LogId | None = None) -> None:
         self._view = view
-        self.log_id = log_id
+        self.pinned_id = log_id
+        self._genesis_id = log_id if genesis_id is None else genesis_id
+        self._log_id: LogId | None = None
         self._charter: Charter | None = None
+
+    @property
+    def log_id(self) -> LogId:
+        """The log id in force: what every word of people and signers must name here."""
+        if self._log_id is None:
+            record = self.charter_record
+            self._log_id = self._genesis_id if record is None else LogId(record.log_id)
+        return self._log_id
+
+    @property
+    def founded_size(self) -> int:
+        """Size of the log with the entry that founded it anew; 0 when its genesis is what it is founded on.
+
+        Up to here the log is final because every operator pinned it, and a term in which no certificate is held
+        begins here.
+        """
+        return self._number(FOUNDED_KEY)
 
     # --- log -------------------------------------------------------------------------------------------------------
 
@@ -230,7 +256,8 @@ class State:
     def electorates(self) -> tuple[tuple[int, WitnessRecord], ...]:
         """Who could certify heads of which size: each record with the first size it holds for, ascending, from 0.
 
-        Derived: one for the genesis, and one for each time when another electorate came to rule.
+        Derived: one for the entry that the log is founded on, and one for each time when another electorate came to
+        rule since. Heads below an entry that founded the log anew are certified by nobody any more.
         """
         found = []
         for position in range(self._number(ELECTORATES_KEY)):

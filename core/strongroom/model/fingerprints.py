@@ -24,7 +24,9 @@ class Compared(StrEnum):
     """What a fingerprint is of: the same bytes in another role read differently."""
 
     CHARTER = "charter"
+    """Of a log id: the hash of the genesis charter, or of the restart that founded the log anew."""
     KEY_PARAMETERS = "key parameters"
+    RESTART_STATEMENT = "restart statement"
 
 
 def spoken(what: Compared, value: bytes) -> str:

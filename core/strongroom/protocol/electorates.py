@@ -54,8 +54,12 @@ class Electorates:
 
     @classmethod
     def of(cls, state: State, *, final_size: int, ahead: Iterable[Electorate] = ()) -> Electorates:
-        """What a replayed log knows, and what it says may come next."""
+        """What a replayed log knows, and what it says may come next.
+
+        Up to the entry that founded it anew a log is final, whatever certificates say.
+        """
         known = tuple((size, Electorate.of(record)) for size, record in state.electorates())
+        final_size = max(final_size, state.founded_size)
         return cls(history=known, final_size=final_size, ahead=(*_next_after(state.witnesses), *ahead))
 
     def own(self, size: int) -> Electorate:

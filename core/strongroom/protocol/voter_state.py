@@ -64,7 +64,7 @@ class OpenedTerm:
 
     statements_hash: bytes = codec.fixed(1, 32)
     base: Certificate | None = codec.optional(2, Certificate)
-    """Absent when the term starts from the empty log."""
+    """Absent when the term starts from what the log is founded on: the empty log, or the entry that founded it anew."""
     electorates: tuple[bytes, ...] = codec.repeated_fixed(3, 32, minimum=1, maximum=64)
     """Digests of those for which the opening held; the replayed log says at adoption which one it must be."""
 
@@ -92,10 +92,16 @@ class VoterState:
     vote_key: bytes = codec.fixed(11, 32)
     """The own public vote key: words under another key of the same name are those of another machine."""
 
+    founded_size: int = codec.u64(12)
+    """Size of the log with the entry that founded it anew; 0 when that is its genesis. The log is final up to here,
+    because its operators pinned it, and a term without any certificate begins here."""
+
     @property
     def base_size(self) -> int:
-        """Size of the base of the term; 0 for the empty log or when no base was accepted yet."""
-        return self.opened.base.head.size if self.opened is not None and self.opened.base is not None else 0
+        """Size of the base of the term; what the log is founded on when it has none, or none was accepted yet."""
+        if self.opened is not None and self.opened.base is not None:
+            return self.opened.base.head.size
+        return self.founded_size
 
     @property
     def held_in_term(self) -> Head | None:
@@ -113,9 +119,18 @@ class VoterState:
         return None if self.last_vote is None else codec.decode(Vote, self.last_vote.body)
 
 
-def initial_state(log_id: LogId, signer: str, vote_key: bytes) -> VoterState:
-    """The state of a signer that was just enrolled: term 0, nothing promised, nothing held."""
-    return VoterState(log_id=log_id, signer=signer, alarm="", alarm_detail="", vote_key=vote_key)
+def initial_state(log_id: LogId, signer: str, vote_key: bytes, *, founded_size: int = 0) -> VoterState:
+    """The state of a signer that was just enrolled, or whose log was founded anew: term 0, nothing promised or held.
+
+    Args:
+        log_id: The log id that it pinned.
+        signer: Its name.
+        vote_key: Its public vote key.
+        founded_size: Size of the log with the entry that founded it anew; 0 when that is its genesis.
+    """
+    return VoterState(
+        log_id=log_id, signer=signer, alarm="", alarm_detail="", vote_key=vote_key, founded_size=founded_size
+    )
 
 
 class LogView(Protocol):

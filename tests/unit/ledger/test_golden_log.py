@@ -45,7 +45,8 @@ def test_there_is_a_golden_log() -> None:
 
 
 def test_a_golden_log_replays_to_its_heads_and_refusals(golden: dict[str, Any]) -> None:
-    replica = Replica(MemoryStore(), log_id=LogId(bytes.fromhex(golden["log_id"])))
+    log_id, genesis_id = (LogId(bytes.fromhex(golden[name])) for name in ("log_id", "genesis_id"))
+    replica = Replica(MemoryStore(), log_id=log_id, genesis_id=genesis_id)
     looked_at = 0
     for batch in golden["batches"]:
         for one in [one for one in golden["refused"] if one["at_size"] == replica.size]:

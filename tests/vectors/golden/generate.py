@@ -20,7 +20,9 @@ sys.path.insert(0, str(HERE.parents[1] / "support"))
 import charter_builder as builder  # noqa: E402
 from handover_world import HandoverWorld, signer  # noqa: E402
 from ledger_world import DAY_MS, Body, Coin, World  # noqa: E402
+from restart_world import RestartWorld  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
+from strongroom.ledger.charter import log_id_of  # noqa: E402
 from strongroom.ledger.messages import (  # noqa: E402
     Entry,
     Freeze,
@@ -34,7 +36,7 @@ from strongroom.ledger.messages import (  # noqa: E402
     Verb,
 )
 from strongroom.ledger.reasons import Refused  # noqa: E402
-from strongroom.ledger.replica import Batch  # noqa: E402
+from strongroom.ledger.replica import Batch, Replica  # noqa: E402
 from strongroom.ledger.state import decode_order  # noqa: E402
 
 FILE = HERE / "rule-set-1.json"
@@ -54,10 +56,13 @@ class Recorder:
 
     def refuse(self, body: Body) -> None:
         """Write down an entry that is refused at this place."""
-        entry = self.world.entry(body)
-        size = self.world.replica.size
+        self.refuse_entry(self.world.entry(body), self.world.replica)
+
+    def refuse_entry(self, entry: bytes, replica: Replica) -> None:
+        """The same for an entry that was made elsewhere, by a replica of the same log."""
+        size = replica.size
         try:
-            self.world.replica.preview(Batch(first_index=size, entries=(entry,)))
+            replica.preview(Batch(first_index=size, entries=(entry,)))
         except Refused as refusal:
             self.refused.append({"at_size": size, "code": refusal.reason, "kind": kind_of(entry), "entry": entry.hex()})
             return
@@ -67,8 +72,10 @@ class Recorder:
         world = self.world
         return {
             "description": "The golden log of rule set 1. Replaying the batches in order gives each root and state "
-            "digest; each refused entry is refused with its code at its place.",
+            "digest; each refused entry is refused with its code at its place. The log was founded anew: it begins as "
+            "that of genesis_id and ends as that of log_id, which is the pinned one.",
             "rule_set": world.state.charter.rule_set,
+            "genesis_id": log_id_of(world.charter_bytes).hex(),
             "log_id": world.log_id.hex(),
             "batches": [
                 {
@@ -114,6 +121,7 @@ def record() -> dict[str, Any]:
     _amendments(recorder)
     _epochs(recorder)
     _handover(recorder)
+    _restart(recorder)
     return recorder.document()
 
 
@@ -289,6 +297,35 @@ def _handover(recorder: Recorder) -> None:
     recorder.world.log(handing.first(voters))
     recorder.refuse(handing.first(voters))
     recorder.world.log(handing.second(voters))
+
+
+def _restart(recorder: Recorder) -> None:
+    """Two signers lose their vote states, are recovered from words, and the administrators found the log anew."""
+    world = recorder.world
+    world.later(MINUTE_MS)
+    planned, waiting = (
+        world.submit(world.withdrawal(VAULT, amount), "shop", "alice", "bob") for amount in (22_000, 23_000)
+    )
+    coin = world.coin(100_000)
+    world.log_plan([planned], [coin])
+    founded = RestartWorld(world)
+    voters = ("s1", "s2", "s3:s3-2")
+    charter = founded.new_charter(lost=("s1", "s2"))
+    world.later(MINUTE_MS)
+    restart = founded.restart(charter, voters=voters)
+    for wrong in (
+        founded.restart(replace(charter, officers="admins"), voters=voters),
+        founded.restart(charter, voters=voters, approvers=("alice",)),
+    ):
+        recorder.refuse_entry(founded.founding(wrong).entries[0], founded.pinned(restart))
+    founded.found(restart)
+    recorder.refuse(world.plan([waiting], [world.coin(100_000)]))
+    recorder.refuse(world.plan([planned], [coin], fee_sat=2_000))
+    lifting = world.submit(Unfreeze(freeze=world.log_id), "alice", "bob")
+    world.approve(lifting, "carol")
+    recorder.refuse(world.plan([waiting], [world.coin(100_000)]))
+    bumped = next(iter(world.state.plans_of(planned))).hash
+    world.log(world.plan([planned], [coin], fee_sat=2_000, bumps=bumped))
 
 
 def text() -> str:

@@ -27,7 +27,7 @@ from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState, Wi
 from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.state import State
 
-__all__ = ["Amend", "check_amendment", "put_in_force"]
+__all__ = ["Amend", "check_amendment", "check_successor", "put_in_force"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,17 @@ def check_amendment(state: State, new: Charter) -> None:
     Raises:
         Refused: it cannot follow the charter in force; who proposed it is at fault.
     """
+    check_successor(state, new)
+    if not changes(state.charter, new):
+        raise refused("AMENDMENT_EMPTY", "the amendment changes nothing but the version")
+
+
+def check_successor(state: State, new: Charter) -> None:
+    """Check everything that makes a charter the next one of this log, even if it only has the next version.
+
+    Raises:
+        Refused: it cannot follow the charter in force; who proposed it is at fault.
+    """
     old = state.charter
     if new.version != old.version + 1:
         raise refused(
@@ -103,8 +114,6 @@ def check_amendment(state: State, new: Charter) -> None:
     for finding in check_charter(new).findings:
         if finding.level == "error":
             raise refused("CHARTER_INVALID", f"{finding.where}: {finding.what}; {finding.do}", where=finding.where)
-    if not changes(old, new):
-        raise refused("AMENDMENT_EMPTY", "the amendment changes nothing but the version")
     _check_owners(state, old, new)
     for problem in _vault_problems(state, new):
         raise problem
