@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.resources
 import inspect
 import re
+import sys
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +150,20 @@ def one(row: codec.FieldRow, sizes: dict[str, int], data: st.DataObject) -> Any:
     return tuple(single() for _ in range(data.draw(st.integers(1, 2)))) if row.repeated else single()
 
 
+@cache
+def class_sources(module: str) -> dict[str, str]:
+    """The source of each class of a module, by name."""
+    source = inspect.getsource(sys.modules[module])
+    return {
+        node.name: ast.get_source_segment(source, node) or ""
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
 def fixed_sizes(kind: type[Any]) -> dict[str, int]:
     """Byte lengths of the fixed fields, read from the class's own source so that a change there is seen here."""
-    source = inspect.getsource(kind)
+    source = class_sources(kind.__module__)[kind.__name__]
     pattern = r"(\w+): [^=\n]+= codec\.(?:repeated_)?fixed\(\s*\d+,\s*(\d+)"
     return {name: int(size) for name, size in re.findall(pattern, source)}
 
