@@ -18,8 +18,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
-from strongroom_signer import link as signer_link
-from strongroom_signer import requests
+from strongroom_signer import link_session, requests
 from strongroom_signer.daemon import Signer
 from strongroom_signer.frames import signed_to_pb
 
@@ -182,7 +181,7 @@ def corrupt(signer: Signer, chosen: Callable[[], str]) -> Signer:
 
 def _install() -> None:
     """Let the link perform deeds where it would send a body, and ask a liar how it introduces itself; once."""
-    session: Any = signer_link._Session
+    session: Any = link_session.LinkSession
     send, hello = session._send, Signer.hello
     if getattr(send, "performs_deeds", False):
         return
@@ -222,7 +221,7 @@ async def _nothing(_session: Any, _reply_to: int) -> None:
 
 
 async def _hang_up(_session: Any, _reply_to: int) -> None:
-    raise signer_link.LinkFailed("this signer hangs up")
+    raise link_session.LinkFailed("this signer hangs up")
 
 
 def _late(body: Any) -> Deed:

@@ -42,7 +42,7 @@ from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.storage.migrating import migrate
 from strongroom_signer.daemon import Signer
 from strongroom_signer.frames import request_of
-from strongroom_signer.link import _Session
+from strongroom_signer.link_session import LinkSession
 from strongroom_signer.logs import open_log
 
 SILENT, HONEST, VERBATIM, CHANGED = range(4)
@@ -390,10 +390,10 @@ def listener() -> Copy:
 
 
 @target(
-    "strongroom_signer.link:_Session.greet",
-    "strongroom_signer.link:_Session.serve",
-    "strongroom_signer.link:_Session._fetch",
-    "strongroom_signer.link:_Session._learn",
+    "strongroom_signer.link_session:LinkSession.greet",
+    "strongroom_signer.link_session:LinkSession.serve",
+    "strongroom_signer.link_session:LinkSession._fetch",
+    "strongroom_signer.link_session:LinkSession._learn",
     "strongroom_signer.catch_up:CatchUp.run",
     seeds=session_seeds,
     max_bytes=4_096,
@@ -403,7 +403,7 @@ def lying_coordinator(data: bytes) -> None:
     """A stream of any frames to a real signer, which may be fetching entries meanwhile; the signer outlives it."""
     signer = listener().signer()
     log = open_log(level="error", raise_on_secret=True)
-    session = _Session(Stream([part for _, part in operations(data)]), signer.service, signer.catch_up, log)
+    session = LinkSession(Stream([part for _, part in operations(data)]), signer.service, signer.catch_up, log)
 
     async def talk() -> None:
         try:

@@ -14,15 +14,14 @@ from strongroom.ledger.messages import Refusal
 from strongroom.protocol.signed import sign_body
 from strongroom_coordinator import rounds
 from strongroom_coordinator.link_frames import signed_pb
-from strongroom_signer import link as signer_link
-from strongroom_signer import requests
+from strongroom_signer import link_session, requests
 
 pytestmark = pytest.mark.slow
 
 
 def silence(monkeypatch: pytest.MonkeyPatch, site: Site, name: str, *kinds: type[Any]) -> None:
     """Requests of these kinds get no answer from a signer."""
-    session: Any = signer_link._Session
+    session: Any = link_session.LinkSession
     honest, service = session._answer, site.signers[name].signer.service
 
     async def answer(self: Any, item: Any) -> None:

@@ -22,7 +22,8 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Tick
 from strongroom.protocol.leader import NewTermCollection, TermOpening
-from strongroom_signer.link import RAISE_EVERY_S, Endpoint, Link
+from strongroom_signer.link import Endpoint, Link
+from strongroom_signer.link_session import RAISE_EVERY_S
 from strongroom_signer.logs import open_log
 
 

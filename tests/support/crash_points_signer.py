@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from crash_points import CrashPoint
 
-_SEND: Final = "strongroom_signer.link:_Session._send"
+_SEND: Final = "strongroom_signer.link_session:LinkSession._send"
 _VOTING: Final = "strongroom_signer.voting:Voting"
 
 
 def _body(name: str) -> Any:
-    """Frames of one kind, as `_Session._send` is called with them."""
+    """Frames of one kind, as `LinkSession._send` is called with them."""
 
     def meant(_self: Any, body: Any, _reply_to: int = 0) -> bool:
         return type(body).__name__ == name
@@ -67,7 +67,7 @@ SIGNER: Final = (
         "waits for the opening of the term",
         _SEND,
         when=_body("Promised"),
-        sites=("signer.link:_Session._write send", "signer.link:_Session._answer send"),
+        sites=("signer.link_session:LinkSession._write send", "signer.link_session:LinkSession._answer send"),
     ),
     _point(
         "the base of a term is adopted and not yet told",
@@ -81,7 +81,7 @@ SIGNER: Final = (
         "votes in the term",
         _SEND,
         when=_body("TermOpened"),
-        sites=("signer.link:_Session._step_aside send",),
+        sites=("signer.link_session:LinkSession._step_aside send",),
     ),
     _point(
         "entries beyond the base are dropped, and a rejection in them kept",
@@ -230,7 +230,7 @@ SIGNER: Final = (
         "raises them again from time to time, until the log holds them",
         _SEND,
         when=_body("Raised"),
-        sites=("signer.link:_Session._raise_words send",),
+        sites=("signer.link_session:LinkSession._raise_words send",),
     ),
     # --- coming back -------------------------------------------------------------------------------------------------
     _point(
@@ -254,7 +254,7 @@ SIGNER: Final = (
         "waits for the welcome",
         _SEND,
         when=_body("Hello"),
-        sites=("signer.link:_Session.greet send",),
+        sites=("signer.link_session:LinkSession.greet send",),
     ),
     _point(
         "batches that were missed are stored",

@@ -42,11 +42,11 @@ def _kept(path: str) -> Any:
 
 def record_signer(path: str) -> None:
     """Keep every frame that counts before it leaves this signer, and every request for shares."""
-    from strongroom_signer.link import _Session  # noqa: PLC0415 - only the launched daemon has it
+    from strongroom_signer.link_session import LinkSession  # noqa: PLC0415 - only the launched daemon has it
 
     keep = _kept(path)
     names: list[str] = []
-    write, read = _Session._write, _Session._read
+    write, read = LinkSession._write, LinkSession._read
 
     @functools.wraps(write)
     async def keeping_write(self: Any, frame: Any) -> None:
@@ -63,7 +63,7 @@ def record_signer(path: str) -> None:
             keep("to", names[-1], frame)
         return frame
 
-    _Session._write, _Session._read = keeping_write, keeping_read  # type: ignore[method-assign]
+    LinkSession._write, LinkSession._read = keeping_write, keeping_read  # type: ignore[method-assign]
 
 
 def record_coordinator(path: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom_signer import link, requests
+from strongroom_signer import link_session, requests
 from strongroom_signer import main as signer_main
 from strongroom_signer.clock import SystemClock
 from strongroom_signer.service import Service
@@ -26,7 +26,7 @@ STEPS = ("vote", "commitments", "share", "leaves")
 
 def fall_silent(step_file: Path) -> None:
     """Make this process misbehave in the step that the file names."""
-    session: Any = link._Session
+    session: Any = link_session.LinkSession
     honest_answer, honest_append = session._answer, Service._append
 
     def step() -> str:
@@ -39,7 +39,7 @@ def fall_silent(step_file: Path) -> None:
         if now == "share" and isinstance(item.request, requests.Release):
             return
         if now == "leaves" and isinstance(item.request, requests.Release):
-            raise link.LinkFailed("this signer leaves when shares are asked for")
+            raise link_session.LinkFailed("this signer leaves when shares are asked for")
         await honest_answer(self, item)
 
     def append(self: Any, request: requests.Append) -> Any:

@@ -30,7 +30,7 @@ from strongroom.protocol.certificates import (
 )
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom.protocol.voter_state import VoterStopped
-from strongroom_signer import link, money_path
+from strongroom_signer import link_session, money_path
 from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.config import BadConfig, Limit, SignerConfig
 from strongroom_signer.logs import open_log
@@ -223,7 +223,7 @@ class EndingCall:
 @pytest.mark.parametrize("_", range(8))
 async def test_failed_database_stops_the_daemon_though_the_stream_ends_too(_: int) -> None:
     services: Any = BrokenService()
-    session = link._Session(
+    session = link_session.LinkSession(
         EndingCall(), services, lambda source: CatchUp(*[None] * 2, source), open_log(stream=io.StringIO())
     )  # type: ignore[arg-type]
     with pytest.raises(StoreFailed):
@@ -251,7 +251,7 @@ async def session_with(cluster: Cluster, coordinator: Any) -> AsyncIterator[tupl
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call = pb_grpc.SignerLinkServiceStub(channel).Link()
-            yield call, link._Session(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
+            yield call, link_session.LinkSession(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
     finally:
         await server.stop(None)
 
@@ -259,15 +259,15 @@ async def session_with(cluster: Cluster, coordinator: Any) -> AsyncIterator[tupl
 async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Cluster) -> None:
     async with session_with(cluster, hang_up) as (call, session):
         await call.code()
-        with pytest.raises(link.LinkFailed):
+        with pytest.raises(link_session.LinkFailed):
             await session._send(pb.Failed(reason="LATE"))
-        with pytest.raises(link.LinkFailed):
+        with pytest.raises(link_session.LinkFailed):
             await session.batches(0, 1)
 
 
 async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster: Cluster) -> None:
     async with session_with(cluster, babble) as (_, session):
-        with pytest.raises(link.LinkFailed, match=r"no frame|the link ended"):
+        with pytest.raises(link_session.LinkFailed, match=r"no frame|the link ended"):
             await session.greet(cluster.signers["s1"].hello())
 
 
@@ -276,7 +276,7 @@ async def test_attack_requests_without_end_do_not_fill_the_memory(
 ) -> None:
     """A coordinator that sends on and on, and one that waits for each answer."""
     flood = pb.Append(term=9, first_index=0, entries=[bytes(60_000)] * 8, size=8, root=bytes(32))
-    monkeypatch.setattr(link, "MAX_WAITING_BYTES", 1_000_000)
+    monkeypatch.setattr(link_session, "MAX_WAITING_BYTES", 1_000_000)
 
     async def hasty(requests: object, context: Any) -> None:
         for number in range(1, 60):
@@ -289,9 +289,9 @@ async def test_attack_requests_without_end_do_not_fill_the_memory(
 
     async with session_with(cluster, hasty) as (_, session):
         monkeypatch.setattr(session, "_answer_all", asyncio.Event().wait)
-        with pytest.raises(link.LinkFailed, match="without waiting"):
+        with pytest.raises(link_session.LinkFailed, match="without waiting"):
             await session.serve()
     async with session_with(cluster, patient) as (_, session):
-        with pytest.raises(link.LinkFailed, match="the link ended"):
+        with pytest.raises(link_session.LinkFailed, match="the link ended"):
             await session.serve()
         assert session._waiting_bytes == 0
