@@ -76,7 +76,7 @@ class Explainer:
         by_hand = self._forbidden_by_hand(state, record)
         if by_hand:
             return Verdict.WOULD_REFUSE, (by_hand,)
-        judgement = judge_order(state, record, max(now_ms, state.time_ms))
+        judgement = judge_order(self._inbox.without_revoked(state), record, max(now_ms, state.time_ms))
         if judgement.allowed:
             return Verdict.WOULD_SIGN, ()
         lines = (*(f"{judgement.code}: {line}" for line in judgement.missing), *judgement.tried)

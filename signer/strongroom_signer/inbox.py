@@ -1,4 +1,4 @@
-"""Words handed to this signer directly: people's rejections and freezes, and its operator's own freezes.
+"""Words handed to this signer directly: people's rejections, freezes and revocations, its operator's own freezes.
 
 They act here at once, survive restarts and term changes, and leave the inbox when they are final in the log, or when it
 cannot take them up any more and would have let them lapse. When the log could have taken one up for ten minutes and has
@@ -54,8 +54,10 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.retirement import require_vote_key
+from strongroom_signer.revocations import MAX_REVOCATIONS, HandedRevocation, Revoked, revocation
 from strongroom_signer.store import InboxItem, LocalFreeze, Store
-from strongroom_signer.word_life import MAX_OF_PERSON, UNKNOWN_ORDER_KEPT_MS, HandedFreeze, handed_freeze
+from strongroom_signer.word_life import MAX_OF_PERSON, UNKNOWN_ORDER_KEPT_MS, HandedFreeze
+from strongroom_signer.words import body_of, holds, person_in, said_in, salvaged_from
 
 __all__ = ["GRACE_MS", "BadWord", "Inbox", "Raise"]
 
@@ -102,8 +104,9 @@ class Inbox:
         self._clock = clock
         self._random = random
         self._items: tuple[InboxItem, ...] = ()
-        self._said: dict[bytes, Endorsement | HandedFreeze] = {}
+        self._said: dict[bytes, Endorsement | HandedFreeze | HandedRevocation] = {}
         self._rejecters: dict[bytes, list[str]] = {}
+        self._revoked = Revoked()
         self._freezes = self._signed_freezes()
         self.reload()
 
@@ -120,23 +123,27 @@ class Inbox:
     # --- taking words in ---------------------------------------------------------------------------------------------
 
     def hand_in(self, order: bytes, endorsements: Sequence[SignedBody]) -> str:
-        """Keep a person's rejection, or an officer's freeze; it acts from here on.
+        """Keep a person's rejection, an officer's freeze, or the administrators' revocation; it acts from here on.
 
         Args:
             order: Canonical order bytes; for a rejection they may be empty.
-            endorsements: For a rejection: that endorsement. For a freeze: the officer's, who initiates it.
+            endorsements: For a rejection: that endorsement. For a freeze: the officer's, who initiates it. For a
+                revocation: those of its initiator and of the admin quorum that the log does not hold.
 
         Returns:
             What this signer now does about it, for people.
 
         Raises:
-            BadWord: why it is not one.
+            BadWord, NoRevocation: why it is not one.
         """
         if not endorsements:
             raise BadWord("nothing is handed in: the file must hold a signed endorsement")
         said = [self._opened(signed) for signed in endorsements]
-        if order and isinstance(_order_of(order, self._copy.log_id).action, Freeze):
+        action = _order_of(order, self._copy.log_id).action if order else None
+        if isinstance(action, Freeze):
             item, effect = self._freeze(order, said, endorsements)
+        elif isinstance(action, AmendCharter) and any(one.verb is not Verb.REJECT for one in said):
+            item, effect = self._revocation(order, said, endorsements)
         else:
             item, effect = self._rejection(order, said, endorsements)
         with self._store.commit() as write:
@@ -172,11 +179,28 @@ class Inbox:
         item = InboxItem(id=order_hash, kind="freeze", body=body, since_ms=self._clock.wall_ms())
         return item, f"This signer gives no more shares for {where}. It asks the coordinator to log the freeze."
 
+    def _revocation(
+        self, order: bytes, said: Sequence[Endorsement], signed: Sequence[SignedBody]
+    ) -> tuple[InboxItem, str]:
+        if sum(item.kind == "revocation" for item in self._items) >= MAX_REVOCATIONS:
+            raise BadWord(f"{MAX_REVOCATIONS} revocations wait for the log already")
+        wanted, now_ms = _order_of(order, self._copy.log_id), self._clock.wall_ms()
+        made = revocation(self._copy.newest(), wanted, order, said, _stored(signed), now_ms=now_ms)
+        item = InboxItem(id=made.order_hash, kind="revocation", body=codec.encode(made), since_ms=now_ms)
+        keys = f"{len(made.keys)} key{'' if len(made.keys) == 1 else 's'}"
+        effect = (
+            f"This signer counts no approval by the {keys} that the amendment takes. It asks the coordinator to log it."
+        )
+        return item, effect
+
     def _rejection(
         self, order: bytes, said: Sequence[Endorsement], signed: Sequence[SignedBody]
     ) -> tuple[InboxItem, str]:
         if len(said) != 1 or said[0].verb is not Verb.REJECT:
-            raise BadWord("only one rejection, or a freeze order with its officer's endorsement, can be handed in")
+            raise BadWord(
+                "only one rejection, a freeze order with its officer's endorsement, or an approved amendment that "
+                "takes keys away can be handed in"
+            )
         rejection = said[0]
         if order and hashlib.sha256(order).digest() != rejection.order_hash:
             raise BadWord("the rejection is of another order than the one beside it")
@@ -275,6 +299,10 @@ class Inbox:
         people = self._rejecters.get(order_hash, ())
         return next((person for person in people if self._may_reject(person, order)), None)
 
+    def without_revoked(self, state: State) -> State:
+        """The same state, judged as if the charter had none of the keys whose revocation was handed in."""
+        return self._revoked.without(state)
+
     def handed_freeze_of(self, vault: str) -> str | None:
         """Why an officer's freeze, handed in, stops this vault."""
         now = self._clock.wall_ms()
@@ -297,17 +325,15 @@ class Inbox:
     def to_raise(self) -> Raise:
         """What the newest log does not hold yet."""
         state = self._copy.newest() if self._copy.size else None
-        open_items = [item for item in self._items if state is None or not _holds(state, item)]
+        lacking = [body for item in self._items for body in self._lacking(item, state)]
         return Raise(
             freezes=tuple(
                 SignedBody(body=freeze.body, signature=freeze.signature)
                 for freeze in self._freezes
                 if freeze.signature != UNSIGNED and (state is None or state.freeze(freeze.id) is None)
             ),
-            orders=tuple(codec.decode(OrderEntry, item.body) for item in open_items if item.kind == "freeze"),
-            endorsements=tuple(
-                codec.decode(Endorse, item.body).endorsement for item in open_items if item.kind == "rejection"
-            ),
+            orders=tuple(body for body in lacking if isinstance(body, OrderEntry)),
+            endorsements=tuple(body.endorsement for body in lacking if isinstance(body, Endorse)),
         )
 
     def check_not_withheld(self, after: State) -> None:
@@ -321,13 +347,20 @@ class Inbox:
         """
         oldest = self._clock.wall_ms() - GRACE_MS
         for item in self._items:
-            if item.since_ms <= oldest and not _holds(after, item) and self._would_be_logged(_body_of(item)):
+            if item.since_ms <= oldest and any(map(self._would_be_logged, self._lacking(item, after))):
                 raise WordsWithheld(f"the log has lacked a {item.kind} ({item.id.hex()}) for ten minutes")
         for freeze in self._freezes:
             if freeze.since_ms <= oldest and after.freeze(freeze.id) is None:
                 statement = SignerFreeze(statement=Signed(body=freeze.body, signature=freeze.signature))
                 if self._would_be_logged(statement):
                     raise WordsWithheld(f"the log has lacked this operator's freeze {freeze.id.hex()} for ten minutes")
+
+    def _lacking(self, item: InboxItem, state: State | None) -> tuple[Endorse | OrderEntry, ...]:
+        """What of a word is not in the log as this state has it; None is the empty log's."""
+        said = self._said[item.id]
+        if isinstance(said, HandedRevocation):
+            return (said.order,) if state is None else () if said.is_held(state) else said.lacking(state)
+        return () if state is not None and holds(state, item) else (body_of(item),)
 
     def _would_be_logged(self, body: Endorse | OrderEntry | SignerFreeze) -> bool:
         """Whether the ledger would take it now. What it would not take (expired, unknown order) is nobody's silence."""
@@ -346,12 +379,19 @@ class Inbox:
         what was forgotten.
         """
         now = min(self._clock.wall_ms(), final.time_ms)
-        return tuple(item.id for item in self._items if _holds(final, item) or self._is_over(item, now))
+        return tuple(item.id for item in self._items if self._is_settled(item, final) or self._is_over(item, now))
+
+    def _is_settled(self, item: InboxItem, final: State) -> bool:
+        said = self._said[item.id]
+        return said.is_held(final) if isinstance(said, HandedRevocation) else holds(final, item)
 
     def _is_over(self, item: InboxItem, now_ms: int) -> bool:
         said = self._said[item.id]
         if isinstance(said, HandedFreeze):
             return not self._acts(said, now_ms)
+        if isinstance(said, HandedRevocation):
+            # The administrators have said it, and a key that was revoked once never comes back.
+            return False
         kept = item.salvaged and now_ms >= item.since_ms + UNKNOWN_ORDER_KEPT_MS
         return kept and self._copy.newest().order(said.order_hash) is None
 
@@ -361,13 +401,13 @@ class Inbox:
         Of one person as many as there is room for, the oldest first; those that are here already stay.
         """
         now = self._clock.wall_ms()
-        held = Counter(said.person for said in self._said.values())
+        held = Counter(said.person for said in self._said.values() if not isinstance(said, HandedRevocation))
         found: dict[bytes, InboxItem] = {}
         for data in dropped:
-            item = _salvaged(codec.decode(Entry, data).body, now)
+            item = salvaged_from(codec.decode(Entry, data).body, now)
             if item is None or item.id in self._said or item.id in found:
                 continue
-            person = _said_in(item).person
+            person = person_in(item)
             if held[person] < MAX_OF_PERSON:
                 held[person] += 1
                 found[item.id] = item
@@ -376,11 +416,13 @@ class Inbox:
     def reload(self) -> None:
         """Read again after a commit. Each word is decoded once: every plan is held against all of them."""
         self._items = self._store.inbox()
-        self._said = {item.id: self._said.get(item.id) or _said_in(item) for item in self._items}
+        self._said = {item.id: self._said.get(item.id) or said_in(item) for item in self._items}
         self._rejecters = {}
         for said in self._said.values():
             if isinstance(said, Endorsement):
                 self._rejecters.setdefault(said.order_hash, []).append(said.person)
+        handed = (said for said in self._said.values() if isinstance(said, HandedRevocation))
+        self._revoked.set_keys(frozenset(key for said in handed for key in said.keys))
 
 
 def _is_void(rejection: Endorsement, order: Order) -> bool:
@@ -406,38 +448,3 @@ def _order_of(data: bytes, log_id: bytes) -> Order:
 
 def _stored(signed: Sequence[SignedBody]) -> tuple[Signed, ...]:
     return tuple(one.stored() for one in signed)
-
-
-def _rejection_in(item: InboxItem) -> Endorsement:
-    return codec.decode(Endorsement, codec.decode(Endorse, item.body).endorsement.body)
-
-
-def _said_in(item: InboxItem) -> Endorsement | HandedFreeze:
-    return _rejection_in(item) if item.kind == "rejection" else handed_freeze(item)
-
-
-def _salvaged(body: object, now_ms: int) -> InboxItem | None:
-    """The word in a dropped entry, if it is one that must not be lost."""
-    match body:
-        case Endorse() if codec.decode(Endorsement, body.endorsement.body).verb is Verb.REJECT:
-            kind, identifier = "rejection", hashlib.sha256(body.endorsement.body).digest()
-        case OrderEntry() if isinstance(decode_order(body.order).action, Freeze):
-            kind, identifier = "freeze", hashlib.sha256(body.order).digest()
-        case _:
-            return None
-    return InboxItem(id=identifier, kind=kind, body=codec.encode(body), since_ms=now_ms, salvaged=True)
-
-
-def _body_of(item: InboxItem) -> Endorse | OrderEntry:
-    return codec.decode(OrderEntry, item.body) if item.kind == "freeze" else codec.decode(Endorse, item.body)
-
-
-def _holds(state: State, item: InboxItem) -> bool:
-    """Whether the state has taken this word up."""
-    if item.kind == "freeze":
-        return state.freeze(item.id) is not None
-    said = _rejection_in(item)
-    record = state.order(said.order_hash)
-    return record is not None and any(
-        one.verb is Verb.REJECT and one.person == said.person for one in record.endorsements
-    )

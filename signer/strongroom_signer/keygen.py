@@ -231,7 +231,7 @@ class KeyGeneration:
         action = order.action
         if not isinstance(action, CreateVault) or self._name not in action.signers:
             raise NotOrdered(f"order {order_hash.hex()} asks for no vault that {self._name} holds a share of")
-        judgement = judge_by_both(state, record, self._clock.wall_ms())
+        judgement = judge_by_both(self._inbox.without_revoked(state), record, self._clock.wall_ms())
         if not judgement.allowed:
             raise NotOrdered(f"order {order_hash.hex()}: {judgement.code}: {'; '.join(judgement.missing)}")
         person = self._inbox.rejection_of(order_hash, order)

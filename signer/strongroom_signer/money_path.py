@@ -276,7 +276,7 @@ class MoneyPath:
 
     def check_orders_pass(self, state: State, record: PlanRecord) -> None:
         """Rules, endorsements, rejections, freezes and expiry, against the newest state and the own clock."""
-        judgement = judge_release(state, record, self._clock.wall_ms())
+        judgement = judge_release(self._inbox.without_revoked(state), record, self._clock.wall_ms())
         if not judgement.allowed:
             raise OrderNotAllowed(f"{judgement.code}: {'; '.join(judgement.missing)}", code=str(judgement.code))
 

@@ -28,7 +28,7 @@ from strongroom_signer.store import Store
 __all__ = ["OperatorServer", "prepare_socket", "remove_socket", "socket_address"]
 
 MAX_SOCKET_PATH: Final = 100
-MAX_ENDORSEMENTS: Final = 8
+MAX_ENDORSEMENTS: Final = 64
 PIECE_BYTES: Final = 1 << 20
 
 
@@ -156,7 +156,7 @@ class OperatorServer(pb_grpc.OperatorServiceServicer):
         return pb.AcceptResponse(effect=effect)
 
     async def HandIn(self, request: pb.HandInRequest, context: Any) -> pb.HandInResponse:
-        """Take a person's rejection or freeze; it acts here at once."""
+        """Take a person's rejection or freeze, or an approved revocation; it acts here at once."""
         try:
             if len(request.order) > MAX_ORDER_BYTES or len(request.endorsements) > MAX_ENDORSEMENTS:
                 raise BadRequest("the file holds more than one word")

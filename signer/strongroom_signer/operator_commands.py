@@ -57,7 +57,7 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     freeze.add_argument("--why", required=True, help="the reason, for everybody to read")
     thaw = command("thaw", "end this operator's own freeze here (the ledger's needs the unfreeze quorum)")
     thaw.add_argument("freeze_id", help="its id, 64 hex digits (`status` lists them)")
-    hand_in = command("hand-in", "hand a person's signed rejection or freeze to this signer; it acts at once")
+    hand_in = command("hand-in", "hand a signed rejection, freeze or revocation to this signer; it acts at once")
     hand_in.add_argument("file", type=Path, help="the file the person gave you")
     reinstate = command("reinstate", "say that what a record of evidence shows of this signer is mended")
     reinstate.add_argument("evidence_hash", help="its hash, 64 hex digits (`status` shows it)")
@@ -303,7 +303,7 @@ def parse_hand_in(data: bytes) -> pb.HandInRequest:
     except (ValueError, RecursionError):
         raise BadHandInFile("the file is not JSON") from None
     if not isinstance(content, dict) or content.get("v") != 1 or set(content) - {"v", "order", "endorsements"}:
-        raise BadHandInFile("the file must hold v = 1, endorsements, and for a freeze its order")
+        raise BadHandInFile("the file must hold v = 1, endorsements, and for a freeze or a revocation its order")
     endorsements = content.get("endorsements")
     if not isinstance(endorsements, list) or not endorsements:
         raise BadHandInFile("endorsements: must be a list that is not empty")

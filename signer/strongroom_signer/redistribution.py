@@ -163,11 +163,11 @@ class Redistribution:
     def _require_passes(self, state: State, record: OrderRecord) -> None:
         # The final state says that its time has come for good, the newest one whether anybody objected since.
         now_ms = self._clock.wall_ms()
-        judgement = judge_by_both(state, record, now_ms)
+        judgement = judge_by_both(self._inbox.without_revoked(state), record, now_ms)
         newest = self._copy.newest()
         seen = newest.order(record.hash)
         if judgement.allowed and seen is not None:
-            judgement = judge_by_both(newest, seen, now_ms)
+            judgement = judge_by_both(self._inbox.without_revoked(newest), seen, now_ms)
         if not judgement.allowed:
             missing = "; ".join(judgement.missing)
             raise NewSharesNotOrdered(f"order {record.hash.hex()}: {judgement.code}: {missing}")

@@ -28,7 +28,9 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
-    """A person's rejection or freeze. `body` is the canonical OrderEntry or Endorse it becomes in the log.
+    """A person's rejection or freeze, or a revocation by the administrators.
+
+    `body` is the canonical OrderEntry or Endorse it becomes in the log; of a revocation a HandedRevocation.
 
     `salvaged`: it came out of entries that a new term dropped, and nobody handed it in.
     """

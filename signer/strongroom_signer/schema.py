@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 6
+VERSION: Final = 7
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
@@ -109,11 +109,11 @@ CREATE TABLE payment (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payment_by_time ON payment (time_ms);
 
--- People's rejections and freezes that are not final in the log yet; they act here meanwhile. Salvaged ones were in
--- entries that a term dropped.
+-- People's rejections, freezes and revocations that are not final in the log yet; they act here meanwhile. Salvaged
+-- ones were in entries that a term dropped.
 CREATE TABLE inbox (
   id       BLOB PRIMARY KEY CHECK (length(id) = 32),
-  kind     TEXT NOT NULL CHECK (kind IN ('rejection', 'freeze')),
+  kind     TEXT NOT NULL CHECK (kind IN ('rejection', 'freeze', 'revocation')),
   body     BLOB NOT NULL,
   since_ms INTEGER NOT NULL,
   salvaged INTEGER NOT NULL CHECK (salvaged IN (0, 1))

@@ -19,6 +19,7 @@ from strongroom.ledger.messages import AmendCharter, Verb
 from strongroom.ledger.records import OrderState
 from strongroom.model.quantities import duration_text, parse_duration, time_text
 from strongroom_client.answers import OrderStatus
+from strongroom_client.cli import revocation
 from strongroom_client.cli.charter import charter, refuse_errors
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import BadOption, now_ms, profile_option, run, session
@@ -92,17 +93,46 @@ def propose(
         lapses_ms = now_ms() + life_ms + now.loosening_delay_ms + handover_ms if moved else 0
         return AmendCharter(charter=encode_charter(proposed), handover_expires_ms=lapses_ms)
 
-    initiate(profile, action, life_ms=life_ms, note=note, yes=yes, passphrase_file=passphrase_file)
+    initiate(
+        profile,
+        action,
+        life_ms=life_ms,
+        note=note,
+        yes=yes,
+        passphrase_file=passphrase_file,
+        unlogged=revocation.unlogged,
+    )
 
 
 @charter.command()
-@click.argument("order", metavar="ORDER")
+@click.argument("order", metavar="[ORDER]", required=False)
+@click.option("--handed", type=PathArgument, help="A revocation that the log lacks, from whoever signed it before you.")
+@click.option("--out", type=PathArgument, help="Where the file with your approval goes; else a name of the order.")
 @signing_options
 @profile_option
 @json_option
-def approve(order: str, yes: bool, passphrase_file: Path | None, profile: Path) -> None:
-    """Approve an amendment, after every change was shown in plain words."""
-    approve_order(profile, order, kinds=(_KIND,), yes=yes, passphrase_file=passphrase_file)
+def approve(
+    *,
+    order: str | None,
+    handed: Path | None,
+    out: Path | None,
+    yes: bool,
+    passphrase_file: Path | None,
+    profile: Path,
+) -> None:
+    """Approve an amendment, after every change was shown in plain words.
+
+    An amendment that takes a key away and loosens nothing acts at signers before it is logged: where the log does not
+    take it, a file is written for the next administrator (--handed) and for the operators of the signers.
+    """
+    if (order is None) == (handed is None):
+        raise BadOption("name the order, or the file with --handed")
+    if handed is not None:
+        revocation.approve_handed(profile, handed, out=out, yes=yes, passphrase_file=passphrase_file)
+    elif order is not None:
+        approve_order(
+            profile, order, kinds=(_KIND,), yes=yes, passphrase_file=passphrase_file, unlogged=revocation.unlogged
+        )
 
 
 @charter.command()

@@ -14,6 +14,7 @@ from strongroom.ledger.messages import CancelWithdraw, Order, ReinstateSigner, V
 from strongroom.ledger.records import DestinationRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.output import Refused, emit
 from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
@@ -38,7 +39,10 @@ from strongroom_client.precautions import precautions_of
 from strongroom_client.profile import Memory, Profile, load_profile
 from strongroom_client.trust import Trust
 
-__all__ = ["Looked", "approve", "initiate", "look", "offline_seen", "reject", "show_order"]
+__all__ = ["Looked", "Unlogged", "approve", "check_key", "initiate", "look", "offline_seen", "reject", "show_order"]
+
+Unlogged = Callable[[Trust, bytes, SignedBody, StrongroomError], bool]
+"""Takes the charter in force, an order's bytes, one signed word on it, and why that is not proven to be logged."""
 
 _TWINS_LOOKED_AT: Final = 2_000
 _NEVER_SEEN: Final = Seen(size=1, root=bytes(32))
@@ -71,6 +75,8 @@ class Looked:
     sheet: OrderSheet
     seen: Seen
     trust: Trust
+    data: bytes
+    """The order's bytes."""
     warnings: tuple[str, ...] = ()
     """Beyond those of the sheet."""
 
@@ -95,7 +101,8 @@ async def look(profile_file: Path, text: str) -> Looked:
             target=target,
             destination=await _destination(opened, status.order),
         )
-        return Looked(sheet=sheet, seen=seen, trust=trust, warnings=await _about_evidence(opened, status.order))
+        warnings = await _about_evidence(opened, status.order)
+        return Looked(sheet=sheet, seen=seen, trust=trust, data=status.proven.record.order, warnings=warnings)
 
 
 async def _about_evidence(opened: Session, order: Order) -> tuple[str, ...]:
@@ -128,16 +135,39 @@ def show_order(profile_file: Path, text: str) -> None:
     emit(sheet_data(looked.sheet), sheet_parts(looked.sheet))
 
 
-def approve(profile_file: Path, text: str, *, kinds: Sequence[str], yes: bool, passphrase_file: Path | None) -> None:
-    """Show an order, ask, sign an approval of exactly what was shown, and prove that it is logged."""
+def approve(
+    profile_file: Path,
+    text: str,
+    *,
+    kinds: Sequence[str],
+    yes: bool,
+    passphrase_file: Path | None,
+    unlogged: Unlogged | None = None,
+) -> None:
+    """Show an order, ask, sign an approval of exactly what was shown, and prove that it is logged.
+
+    Args:
+        profile_file: The profile.
+        text: Which order is meant.
+        kinds: Kinds of orders that this command is for.
+        yes: Whether to sign without asking.
+        passphrase_file: Where the passphrase is.
+        unlogged: Called with the signed word when nothing proves that it is logged; says whether it dealt with that.
+    """
     looked = run(look(profile_file, text))
     sheet = _shown(looked, kinds)
     _refuse_useless(sheet)
     confirm("Approve exactly this?", yes=yes)
     profile = load_profile(profile_file)
     with unlock(profile, passphrase_file) as key:
-        _check_key(looked.trust, key)
-        receipt = run(_endorse(profile_file, key, Verb.APPROVE, sheet.hash, looked.seen))
+        check_key(looked.trust, key)
+        try:
+            receipt = run(_endorse(profile_file, key, Verb.APPROVE, sheet.hash, looked.seen))
+        except StrongroomError as error:
+            word = sign(key, Verb.APPROVE, sheet.hash, log_id=profile.log_id, seen=looked.seen)
+            if unlogged is None or not unlogged(looked.trust, looked.data, word, error):
+                raise
+            return
         report_logged(
             f"Approval by {key.name} of order {sheet.hash.hex()[:16]}",
             receipt,
@@ -169,7 +199,7 @@ def reject(
     sheet = _shown(looked, kinds)
     confirm("Reject this for ever?", yes=yes)
     with unlock(profile, passphrase_file) as key:
-        _check_key(looked.trust, key)
+        check_key(looked.trust, key)
         signed = sign(key, Verb.REJECT, sheet.hash, log_id=profile.log_id, seen=looked.seen)
 
         async def send(opened: Session) -> Receipt:
@@ -239,22 +269,28 @@ def initiate(
     note: str,
     yes: bool,
     passphrase_file: Path | None,
+    unlogged: Unlogged | None = None,
 ) -> None:
-    """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged."""
+    """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged; as for `approve`."""
     profile = load_profile(profile_file)
     trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
     show([] if yes else [_draft_text(drafted, trust, extra.target)])
     _warn(extra.warnings)
     confirm("Sign and submit this order?", yes=yes)
     with unlock(profile, passphrase_file) as key:
-        _check_key(trust, key)
+        check_key(trust, key)
         signed = sign(key, Verb.INITIATE, drafted.hash, log_id=profile.log_id, seen=seen)
 
         async def send() -> Receipt:
             async with session(profile_file) as opened:
                 return await opened.client.submit(drafted.data, [signed])
 
-        receipt = run(_named_if_unanswered(drafted.hash, patiently(send())))
+        try:
+            receipt = run(_named_if_unanswered(drafted.hash, patiently(send())))
+        except StrongroomError as error:
+            if unlogged is None or not unlogged(trust, drafted.data, signed, error):
+                raise
+            return
         report_logged(
             f"Order {drafted.hash.hex()}\nfingerprint {fingerprint(drafted.hash)}",
             receipt,
@@ -348,7 +384,7 @@ def _refuse_useless(sheet: OrderSheet) -> None:
         raise Refused(f"nothing was signed: {'; '.join(sheet.judgement.missing)}")
 
 
-def _check_key(trust: Trust, key: PersonKey) -> None:
+def check_key(trust: Trust, key: PersonKey) -> None:
     """Refuse to sign with a key that the charter does not know.
 
     Raises:

@@ -39,7 +39,7 @@ from strongroom.ledger.charter_changes_parts import (
 from strongroom.ledger.charter_changes_rules import change_denies, change_rules
 from strongroom.model.quantities import duration_text
 
-__all__ = ["Change", "changes", "loosens"]
+__all__ = ["Change", "changes", "loosens", "revoked_keys"]
 
 
 def changes(old: Charter, new: Charter) -> tuple[Change, ...]:
@@ -53,6 +53,15 @@ def changes(old: Charter, new: Charter) -> tuple[Change, ...]:
 def loosens(found: tuple[Change, ...]) -> bool:
     """Say whether an amendment of these changes must wait out the loosening delay."""
     return any(change.loosens for change in found)
+
+
+def revoked_keys(old: Charter, new: Charter) -> frozenset[bytes]:
+    """Return the public keys of people that are gone from the new charter, 32 bytes each."""
+    return _keys_of(old) - _keys_of(new)
+
+
+def _keys_of(charter: Charter) -> frozenset[bytes]:
+    return frozenset(key.public for person in charter.people for key in person.keys)
 
 
 # --- people and groups -----------------------------------------------------------------------------------------------

@@ -231,6 +231,12 @@ class State:
             self._charter = _memo.decode(Charter, record.charter)
         return self._charter
 
+    def judged_by(self, charter: Charter) -> State:
+        """The same records under another charter, for a reader who holds somebody to less than the log allows."""
+        state = State(self._view, self.log_id)
+        state._charter = charter
+        return state
+
     def key_owner(self, key: bytes) -> str | None:
         """Say whose this key is, or was once; None if no charter ever held it. Of a host key ask for x, 32 bytes."""
         stored = self._view.get(KEY_TAKEN + key)

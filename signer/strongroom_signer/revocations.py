@@ -1,0 +1,169 @@
+"""A revocation handed in: an approved amendment that takes keys of people away, and that the log does not hold yet.
+
+At this signer the keys count no more from then on, whatever else the log says: nobody can give a revoked key back. The
+rest of the amendment waits for the log.
+
+Spec: design, "Withheld messages".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter, Person, PersonKey, decode_charter
+from strongroom.ledger.charter_book import book_of
+from strongroom.ledger.charter_changes import changes, loosens, revoked_keys
+from strongroom.ledger.codec import message
+from strongroom.ledger.handlers.amending import check_amendment
+from strongroom.ledger.handlers.witnesses import changes_witnesses
+from strongroom.ledger.judge import endorsed
+from strongroom.ledger.judgement import Endorsed
+from strongroom.ledger.messages import AmendCharter, Endorse, Endorsement, Order, OrderEntry, Signed, Verb
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.state import State
+from strongroom.model.errors import Kind, StrongroomError
+
+__all__ = ["MAX_REVOCATIONS", "HandedRevocation", "NoRevocation", "Revoked", "revocation"]
+
+MAX_REVOCATIONS: Final = 100
+"""Each was approved by the admin quorum; more of them at one time is no organisation's life."""
+
+
+class NoRevocation(StrongroomError):
+    """What was handed in is no approved amendment that takes a key away and loosens nothing."""
+
+    reason = "NOT_A_REVOCATION"
+    kind = Kind.INVALID_ARGUMENT
+
+
+@message
+class HandedRevocation:
+    """What the inbox keeps of one."""
+
+    order: OrderEntry = codec.embedded(1, OrderEntry)
+    """The order, and the endorsements handed in with it."""
+    keys: tuple[bytes, ...] = codec.repeated_fixed(2, 32, minimum=1, maximum=1_024)
+    """Public keys of people that it takes, ascending."""
+
+    @property
+    def order_hash(self) -> bytes:
+        """The order's hash, 32 bytes."""
+        return hashlib.sha256(self.order.order).digest()
+
+    def is_held(self, state: State) -> bool:
+        """Whether the log has decided it, or the keys are gone from the charter by another amendment."""
+        record = state.order(self.order_hash)
+        decided = record is not None and record.state is not OrderState.OPEN
+        book = book_of(state.charter)
+        return decided or not any(key in own for own in book.keys.values() for key in self.keys)
+
+    def lacking(self, state: State) -> tuple[OrderEntry | Endorse, ...]:
+        """Entry bodies that would bring it into the log as it is: the order, or words about it that it lacks."""
+        record = state.order(self.order_hash)
+        if record is None:
+            return (self.order,)
+        known = {(one.person, one.verb) for one in record.endorsements}
+        is_initiated = any(one.verb is Verb.INITIATE for one in record.endorsements)
+        read = [(signed, codec.decode(Endorsement, signed.body)) for signed in self.order.endorsements]
+        return tuple(
+            Endorse(endorsement=signed)
+            for signed, said in read
+            if (said.person, said.verb) not in known and not (is_initiated and said.verb is Verb.INITIATE)
+        )
+
+
+def revocation(
+    state: State, order: Order, data: bytes, said: Sequence[Endorsement], signed: Sequence[Signed], *, now_ms: int
+) -> HandedRevocation:
+    """Take an amendment that was handed in, if the admin quorum approved it and it only takes away.
+
+    Args:
+        state: The newest state.
+        order: The order, of this log.
+        data: Its bytes.
+        said: The endorsements handed in, their signatures verified with keys of the charter in force.
+        signed: The same as signed.
+        now_ms: The own clock.
+
+    Raises:
+        NoRevocation: why it is none.
+    """
+    action = order.action
+    if not isinstance(action, AmendCharter):
+        raise NoRevocation("the order does not amend the charter")
+    if order.expires_ms <= now_ms:
+        raise NoRevocation("the amendment has expired: propose it again")
+    order_hash = hashlib.sha256(data).digest()
+    if any(one.order_hash != order_hash or one.verb is Verb.REJECT for one in said):
+        raise NoRevocation("beside the amendment lies something else than its initiation and approvals")
+    old, new = state.charter, _charter(action.charter)
+    try:
+        check_amendment(state, new)
+    except Refused as error:
+        raise NoRevocation(f"the amendment cannot follow the charter in force: {error.message}") from None
+    if loosens(changes(old, new)) or changes_witnesses(state, new):
+        raise NoRevocation("the amendment does more than to tighten: only the log can put it in force")
+    keys = revoked_keys(old, new)
+    if not keys:
+        raise NoRevocation("the amendment takes no key away: only the log can put it in force")
+    record = state.order(order_hash)
+    if record is not None and record.state is not OrderState.OPEN:
+        raise NoRevocation(f"the log has decided this amendment: it is {record.state.name}")
+    judgement = judge_quorum(old, old.admin, _all_said(record, said, now_ms), at_ms=now_ms)
+    if not judgement.allowed:
+        raise NoRevocation(f"the administrators have not approved it: {'; '.join(judgement.missing)}")
+    return HandedRevocation(order=OrderEntry(order=data, endorsements=tuple(signed)), keys=tuple(sorted(keys)))
+
+
+def _all_said(record: OrderRecord | None, said: Sequence[Endorsement], now_ms: int) -> tuple[Endorsed, ...]:
+    """What the log holds about the order, and beside it what was handed in."""
+    logged = () if record is None else endorsed(record)
+    known = {(one.person, one.verb) for one in logged}
+    handed = (
+        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=now_ms)
+        for one in said
+        if (one.person, one.verb) not in known
+    )
+    return (*logged, *handed)
+
+
+def _charter(data: bytes) -> Charter:
+    try:
+        return decode_charter(data)
+    except codec.NotCanonical as error:
+        raise NoRevocation(f"the charter that the order proposes is not canonical: {error.message}") from None
+
+
+class Revoked:
+    """The keys that count no more at this signer, and states as they look without them."""
+
+    def __init__(self) -> None:
+        self._keys: frozenset[bytes] = frozenset()
+        self._before: Charter | None = None
+        self._after: Charter | None = None
+
+    def set_keys(self, keys: frozenset[bytes]) -> None:
+        """Count none of these from now on."""
+        self._keys = keys
+        self._before = None
+
+    def without(self, state: State) -> State:
+        """The same state, judged as if its charter had none of the keys."""
+        if not self._keys or state.charter_record is None:
+            return state
+        charter = state.charter
+        # Books of charters are kept by identity, so the reduced one must stay the same object.
+        if self._before is not charter or self._after is None:
+            left = ((person, self._left(person)) for person in charter.people)
+            people = tuple(replace(person, keys=keys) for person, keys in left if keys)
+            self._before, self._after = charter, replace(charter, people=people)
+        return state.judged_by(self._after)
+
+    def _left(self, person: Person) -> tuple[PersonKey, ...]:
+        return tuple(key for key in person.keys if key.public not in self._keys)

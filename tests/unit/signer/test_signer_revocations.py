@@ -1,0 +1,237 @@
+"""A revocation handed to a signer: whose it must be, what it does there, and how it gets into the log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charter_builder import person
+from ledger_world import DAY_MS
+from signer_world import VAULT, Cluster, refusal_of, signed
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Endorse, OrderEntry, Refusal, Signed, Tick, Verb, Verdict, View
+from strongroom.ledger.records import OrderState
+from strongroom.protocol.signed import SignedBody, open_body
+from strongroom_signer import inbox as inbox_module
+from strongroom_signer.inbox import GRACE_MS, BadWord, Inbox
+from strongroom_signer.keygen import NotOrdered
+from strongroom_signer.redistribution import NewSharesNotOrdered
+from strongroom_signer.requests import Deal, KeygenRound1
+from strongroom_signer.revocations import NoRevocation
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+def inbox_of(cluster: Cluster, name: str = "s1") -> Inbox:
+    return cluster.signers[name].inbox
+
+
+def without_bob(cluster: Cluster) -> dict[str, Any]:
+    """The parts of a charter without bob, a member of every group."""
+    now = cluster.world.state.charter
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in now.groups)
+    return {"people": tuple(one for one in now.people if one.name != "bob"), "groups": groups}
+
+
+def amendment(cluster: Cluster, **parts: Any) -> bytes:
+    return cluster.world.order(cluster.world.amendment(**(parts or without_bob(cluster))))
+
+
+def words(cluster: Cluster, order: bytes, *approvers: str) -> list[Signed]:
+    """dave's initiation, and approvals."""
+    world = cluster.world
+    return [
+        world.endorsement("dave", Verb.INITIATE, order),
+        *(world.endorsement(name, Verb.APPROVE, order) for name in approvers),
+    ]
+
+
+def hand_in(cluster: Cluster, order: bytes, said: Sequence[Signed], name: str = "s1") -> str:
+    return inbox_of(cluster, name).hand_in(order, [SignedBody.of(one) for one in said])
+
+
+def revoke_bob(cluster: Cluster, name: str = "s1") -> bytes:
+    order = amendment(cluster)
+    said = hand_in(cluster, order, words(cluster, order, "alice", "carol"), name)
+    assert "counts no approval by the 1 key" in said
+    return order
+
+
+def verdict(cluster: Cluster, order: bytes, name: str = "s1") -> Verdict:
+    reply = cluster.ask(name, pb.Explain(order_hash=order))
+    key = cluster.vote_keys[name]
+    return open_body("view", View, signed(reply.view), log_id=cluster.world.log_id, public_key=key).verdict
+
+
+# --- what it does ----------------------------------------------------------------------------------------------------
+
+
+def test_an_approval_by_the_revoked_key_counts_no_more_at_this_signer_and_after_its_restart(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    revoke_bob(cluster)
+    assert refusal_of(cluster.release("s1", index, chosen)).reason == "APPROVALS_MISSING"
+    assert cluster.release("s2", index, chosen).WhichOneof("outcome") == "shares"
+    cluster.restart("s1")
+    cluster.open_term()
+    assert refusal_of(cluster.commit("s1", index)).reason == "APPROVALS_MISSING"
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.sync()
+    assert verdict(cluster, order) is Verdict.WAITING
+    assert verdict(cluster, order, "s2") is Verdict.WOULD_SIGN
+
+
+def test_orders_that_others_approved_pass_as_before(cluster: Cluster) -> None:
+    revoke_bob(cluster)
+    world = cluster.world
+    order = world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice", "carol")
+    cluster.sync()
+    assert verdict(cluster, order) is Verdict.WOULD_SIGN
+
+
+def test_neither_new_keys_nor_new_shares_are_made_on_the_word_of_a_revoked_key(cluster: Cluster) -> None:
+    world = cluster.world
+    vault = world.submit(world.creation("customer-2"), "carol", "alice", "bob")
+    shares = world.refreshing()
+    cluster.tick(2)
+    signer = cluster.signers["s1"]
+    revoke_bob(cluster)
+    with pytest.raises(NotOrdered, match="APPROVALS_MISSING"):
+        signer.key_generation.round1(KeygenRound1(order_hash=vault, attempt=1))
+    with pytest.raises(NewSharesNotOrdered, match="APPROVALS_MISSING"):
+        signer.redistribution.deal(Deal(order_hash=shares, vault=VAULT, attempt=1))
+
+
+# --- how it gets into the log ----------------------------------------------------------------------------------------
+
+
+def test_it_is_raised_until_the_log_has_it_and_forgotten_when_that_is_final(cluster: Cluster) -> None:
+    order = revoke_bob(cluster)
+    raised = cluster.signers["s1"].service.raised()
+    assert raised is not None
+    assert raised.orders[0].order == order
+    (entry,) = inbox_of(cluster).to_raise().orders
+    cluster.world.log(entry)
+    assert "bob" not in {one.name for one in cluster.world.state.charter.people}
+    cluster.sync()
+    assert not inbox_of(cluster).to_raise()
+    cluster.tick(3)
+    assert not inbox_of(cluster).items
+
+
+def test_of_an_order_that_the_log_has_only_the_missing_words_are_raised(cluster: Cluster) -> None:
+    world = cluster.world
+    order = amendment(cluster)
+    initiation, first, second = words(cluster, order, "alice", "carol")
+    world.log(OrderEntry(order=order, endorsements=(initiation, first)))
+    cluster.sync()
+    # The person who approved last has the order and an own word; the rest stands in the log.
+    hand_in(cluster, order, [second])
+    raised = inbox_of(cluster).to_raise()
+    assert (raised.orders, raised.endorsements) == ((), (second,))
+    cluster.world.log(Endorse(endorsement=second))
+    assert "bob" not in {one.name for one in world.state.charter.people}
+
+
+def test_ten_minutes_later_this_signer_votes_for_nothing_that_lacks_it(cluster: Cluster) -> None:
+    world, order = cluster.world, revoke_bob(cluster)
+    cluster.wait(GRACE_MS - 1)
+    cluster.tick(1)
+    cluster.wait(1)
+    world.log(Tick())
+    answer = cluster.ask("s1", cluster.append(world.previews[-1]))
+    assert isinstance(answer, pb.BatchRefused)
+    assert codec.decode(Refusal, answer.refusal.body).reason == "WORDS_WITHHELD"
+    world.replica.truncate(world.replica.size - 1)
+    del world.previews[-1]
+    world.log(*inbox_of(cluster).to_raise().orders)
+    cluster.sync()
+    record = world.state.order(hashlib.sha256(order).digest())
+    assert record is not None
+    assert record.state is OrderState.DONE
+
+
+def test_a_revocation_that_another_amendment_overtook_still_acts_and_holds_up_no_vote(cluster: Cluster) -> None:
+    world = cluster.world
+    revoke_bob(cluster)
+    world.amend("alice", "carol", loosening_delay_ms=world.charter.loosening_delay_ms + 1)
+    cluster.sync()
+    assert world.state.charter.version == 2
+    cluster.wait(GRACE_MS)
+    cluster.tick(3)
+    order = world.pay(VAULT, 100_000)
+    cluster.sync()
+    assert verdict(cluster, order) is Verdict.WAITING
+    world.amend("alice", "carol", **without_bob(cluster))
+    cluster.tick(3)
+    assert not inbox_of(cluster).items
+
+
+# --- what is none ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_approved_revocation_is_refused_and_not_kept(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = cluster.world
+    now = world.state.charter
+    good = amendment(cluster)
+    looser = amendment(
+        cluster, people=(*without_bob(cluster)["people"], person("eve")), groups=without_bob(cluster)["groups"]
+    )
+    later = amendment(cluster, **without_bob(cluster), version=now.version + 2)
+    tighter = amendment(cluster, loosening_delay_ms=now.loosening_delay_ms + 1)
+    handing = amendment(cluster, **without_bob(cluster), witness_quorum=3)
+    payment = world.order(world.withdrawal(VAULT, 100_000))
+    wrong = {
+        "one approval": (good, words(cluster, good, "alice")),
+        "no initiation": (good, words(cluster, good, "alice", "carol")[1:]),
+        "approved by nobody who may": (good, words(cluster, good, "alice", "shop")),
+        "a rejection beside it": (
+            good,
+            [*words(cluster, good, "alice", "carol"), world.endorsement("bob", Verb.REJECT, good)],
+        ),
+        "another order's words": (good, words(cluster, later, "alice", "carol")),
+        "it loosens too": (looser, words(cluster, looser, "alice", "carol")),
+        "it follows nothing": (later, words(cluster, later, "alice", "carol")),
+        "no key goes": (tighter, words(cluster, tighter, "alice", "carol")),
+        "the witness set changes": (handing, words(cluster, handing, "alice", "carol")),
+        "a payment": (payment, words(cluster, payment, "alice", "carol")),
+    }
+    for what, (order, said) in wrong.items():
+        with pytest.raises((NoRevocation, BadWord)):
+            hand_in(cluster, order, said)
+        assert not inbox_of(cluster).items, what
+    monkeypatch.setattr(inbox_module, "MAX_REVOCATIONS", 0)
+    with pytest.raises(BadWord, match="wait for the log already"):
+        hand_in(cluster, good, words(cluster, good, "alice", "carol"))
+
+
+def test_an_amendment_that_is_over_cannot_be_handed_in(cluster: Cluster) -> None:
+    world = cluster.world
+    order = amendment(cluster)
+    initiation, *approvals = words(cluster, order, "alice", "carol")
+    world.log(OrderEntry(order=order, endorsements=(initiation,)))
+    world.log(Endorse(endorsement=world.endorsement("alice", Verb.REJECT, order)))
+    cluster.sync()
+    with pytest.raises(NoRevocation, match="REJECTED"):
+        hand_in(cluster, order, [initiation, *approvals])
+    stale = amendment(cluster)
+    cluster.clock.advance(8 * DAY_MS)
+    fresh = [
+        world.endorsement(one, verb, stale, expires_ms=cluster.clock.wall + DAY_MS)
+        for one, verb in (("dave", Verb.INITIATE), ("alice", Verb.APPROVE), ("carol", Verb.APPROVE))
+    ]
+    with pytest.raises(NoRevocation, match="expired"):
+        hand_in(cluster, stale, fresh)
