@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -22,7 +23,7 @@ import structlog
 
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Plan, ReinstateSigner, ReinstateStatement
-from strongroom.ledger.records import OrderState
+from strongroom.ledger.records import ElectorateStep, OrderState
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
@@ -57,6 +58,7 @@ class EvidenceBook:
         ledger: The copy of the log.
         electorate: Whose keys can be convicted.
         charter: Canonical bytes of the genesis charter.
+        steps: Canonical proofs of the handovers since.
         storage: The database.
         files: The folder of the files.
         clock: Wall time.
@@ -68,10 +70,12 @@ class EvidenceBook:
         ledger: LedgerCopy,
         voters: Voters,
         charter: bytes,
+        steps: Callable[[], Iterable[bytes]],
         storage: Storage,
         files: EvidenceFiles,
         clock: Clock,
     ) -> None:
+        self._steps = steps
         self._ledger = ledger
         self._voters = voters
         self._charter = charter
@@ -85,6 +89,8 @@ class EvidenceBook:
         self._looked_at: int | None = None
         self._term = 0
         self._open: dict[bytes, EvidenceRow] = {}
+        self._keys: dict[bytes, bytes] = {}
+        """The vote key that each unsettled record convicts."""
         self._load()
 
     def _load(self) -> None:
@@ -99,21 +105,29 @@ class EvidenceBook:
             self._storage.run_sync(partial(rows.add, row=row, data=data))
         for row in self._storage.run_sync(rows.unsettled):
             self._open[row.hash] = row
+            found = self._storage.run_sync(partial(rows.data_of, name=row.hash))
+            if found is None:
+                continue
+            with suppress(StrongroomError):
+                self._keys[row.hash] = verify_evidence(found, log_id=self._voters.log_id).vote_key
             if not self._files.has(row.hash):
-                found = self._storage.run_sync(partial(rows.data_of, name=row.hash))
-                if found is not None:
-                    self._files.write(row.hash, found)
+                self._files.write(row.hash, found)
 
     # --- what others see -------------------------------------------------------------------------------------------
 
     def quarantined(self, signer: str) -> EvidenceRow | None:
         """The oldest unsettled record against a signer; None while there is none."""
-        return next((row for row in self._open.values() if row.signer == signer), None)
+        return next((row for row in self._open.values() if row.signer == signer and self._is_its_own(row)), None)
 
     def without(self, signers: Iterable[str]) -> list[str]:
         """These signers but for the quarantined ones."""
-        left_out = {row.signer for row in self._open.values()}
+        left_out = {row.signer for row in self._open.values() if self._is_its_own(row)}
         return [name for name in signers if name not in left_out]
+
+    def _is_its_own(self, row: EvidenceRow) -> bool:
+        """Whether the key that it convicts is still that of the name: a machine that took the name over did nothing."""
+        now = self._voters.vote_keys.get(row.signer)
+        return now is None or self._keys.get(row.hash, now) == now
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call back with the name of each signer whose records changed."""
@@ -136,14 +150,14 @@ class EvidenceBook:
         except StrongroomError as error:
             self._not_made(blame.signer, error, is_certain=is_certain)
             return
-        made = case.record(self._charter, self._ledger, self._storage)
+        made = case.record(self._charter, self._proofs(), self._ledger, self._storage)
         self._spawn(self._take(blame.signer, made, is_certain=is_certain))
 
     def bad_commitments(self, signer: str, plan: Plan, commitments: SignedBody) -> None:
         """A signer was left out for its commitments; they may be what nobody honest signs, or just out of place."""
         try:
             data = evidence_records.malformed_commitments(
-                charter=self._charter, commitments=commitments, plan=codec.encode(plan)
+                charter=self._charter, steps=self._proofs(), commitments=commitments, plan=codec.encode(plan)
             )
             verify_evidence(data, log_id=self._voters.log_id)
         except StrongroomError:
@@ -153,11 +167,16 @@ class EvidenceBook:
     def two_votes(self, signer: str, first: SignedBody, second: SignedBody) -> None:
         """A signer voted for two heads at one term and size."""
         try:
-            data = evidence_records.two_votes(charter=self._charter, signer=signer, votes=(first, second))
+            data = evidence_records.two_votes(
+                charter=self._charter, steps=self._proofs(), signer=signer, votes=(first, second)
+            )
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=True)
             return
         self._spawn(self._take(signer, _given(data)))
+
+    def _proofs(self) -> tuple[ElectorateStep, ...]:
+        return tuple(codec.decode(ElectorateStep, step) for step in self._steps())
 
     @staticmethod
     def _not_made(signer: str, error: StrongroomError, *, is_certain: bool) -> None:
@@ -173,12 +192,17 @@ class EvidenceBook:
             self._not_made(signer, error, is_certain=is_certain)
             return
         was_settled = await self.data(proven.hash) is not None
-        if any(row.signer == proven.signer and row.fault == proven.fault for row in self._open.values()):
+        if any(
+            (row.signer, row.fault, self._keys.get(row.hash, proven.vote_key))
+            == (proven.signer, str(proven.fault), proven.vote_key)
+            for row in self._open.values()
+        ):
             # One record of a kind is enough to keep it out; a liar must not fill the disk with its own convictions.
             log.warning("evidence.again", signer=proven.signer, fault=str(proven.fault), detail=proven.detail)
             return
         if was_settled:
             return
+        self._keys[proven.hash] = proven.vote_key
         await self._keep(self._row_of(proven, data, orders_before=self._ledger.replica.state().orders_count), data)
 
     async def _keep(self, row: EvidenceRow, data: bytes) -> None:
@@ -263,6 +287,7 @@ class EvidenceBook:
     def _settle(self, row: EvidenceRow) -> None:
         if row.is_settled:
             del self._open[row.hash]
+            self._keys.pop(row.hash, None)
             self._orders = {name: one for name, one in self._orders.items() if one.evidence_hash in self._open}
             log.info("signer.reinstated", signer=row.signer, evidence=row.hash.hex())
         else:

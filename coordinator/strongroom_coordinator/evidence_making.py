@@ -11,6 +11,7 @@ from functools import partial
 
 from strongroom.ledger.messages import Certificate, Plan, Shares
 from strongroom.ledger.record_proof import RecordProofData
+from strongroom.ledger.records import ElectorateStep
 from strongroom.protocol import evidence_records
 from strongroom.protocol.release import ShareEvidence
 from strongroom.protocol.signed import decode_claimed
@@ -33,7 +34,9 @@ class ShareCase:
     vault: RecordProofData
     orders: tuple[bytes, ...]
 
-    async def record(self, charter: bytes, ledger: LedgerCopy, storage: Storage) -> bytes:
+    async def record(
+        self, charter: bytes, steps: tuple[ElectorateStep, ...], ledger: LedgerCopy, storage: Storage
+    ) -> bytes:
         """The record as canonical bytes, unverified.
 
         Raises:
@@ -47,6 +50,7 @@ class ShareCase:
             raise NotReady(f"entry {index} is not in the database any more")
         return evidence_records.wrong_share(
             charter=charter,
+            steps=steps,
             shares=self.blame.shares,
             commitments=self.blame.commitments,
             plan_entry=found[0],

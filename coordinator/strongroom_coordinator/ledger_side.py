@@ -110,6 +110,7 @@ def build_ledger_side(
         ledger=ledger,
         voters=voters,
         charter=genesis.genesis.charter,
+        steps=handovers.proofs,
         storage=storage,
         files=EvidenceFiles(evidence_folder),
         clock=clock,

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import charter_builder as builder
 from coordinator_world import Site
 from handover_world import signer
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter
-from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.messages import AmendCharter, Vote
 from strongroom.ledger.records import OrderState, WitnessPhase
+from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client.audit import Auditor
 from strongroom_client.errors import NotProven
 from strongroom_client.trust import Trust
@@ -97,6 +99,14 @@ async def people_and_auditors_follow(site: Site) -> None:
     assert summary.final_size >= final
 
 
+def votes(site: Site, label: str) -> tuple[SignedBody, SignedBody]:
+    """Two votes for different heads at one size, which no sound signer gives."""
+    parts = {"log_id": site.world.log_id, "term": 1, "size": 2, "held_term": 0, "held_size": 0, "held_head": b""}
+    said = (Vote(**parts, root=bytes([byte]) * 32, state_digest=bytes(32)) for byte in (1, 2))
+    first, second = (sign_body("vote", one, builder.signing_key(f"{label} vote")) for one in said)
+    return first, second
+
+
 async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
     """The old machine's key counts until the handover, the new one's from then on; what has neither stays silent."""
     await site.stop_signer("s3")
@@ -105,8 +115,16 @@ async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
     assert fresh.alarm()[0] == "NOT_A_WITNESS"
     assert "the administrators must amend it" in fresh.alarm()[1]
     assert fresh.voting.state.last_vote is None
+    evidence = site.side.evidence
+    evidence.two_votes("s3", *votes(site, "s3"))
+    await site.until(lambda: evidence.quarantined("s3") is not None)
     await amend(site, next_charter(site, ("s1", "s2", "s3:s3-2"), 3))
     await handed_over(site, 2, "s1", "s2", "s3")
+    # What the old machine did is not the new one's fault; what the new one does is, and from the log id alone.
+    assert evidence.quarantined("s3") is None
+    assert evidence.without(("s1", "s3")) == ["s1", "s3"]
+    evidence.two_votes("s3", *votes(site, "s3-2"))
+    await site.until(lambda: evidence.quarantined("s3") is not None)
     assert fresh.alarm() == ("", "")
     assert fresh.voting.state.last_vote is not None
 

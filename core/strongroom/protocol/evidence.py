@@ -1,9 +1,10 @@
 """Blame that anybody can check: from one record and the log id to what a signer's key is proven to have done.
 
 A share is bad only under the context that its own sender signed: the plan, the set, and everybody's commitments. So the
-check recomputes all of it from the record: the charter that hashes to the log id, a certificate of the term in which
-the share was made, the plan below its root, the vault below its state digest, and the orders whose hashes the plan
-names. Nothing else in a record is believed, and nobody is named for words that another key signed.
+check recomputes all of it from the record: the charter that hashes to the log id, every handover to other signers since
+then, a certificate of the term in which the share was made, the plan below its root, the vault below its state digest,
+and the orders whose hashes the plan names. Nothing else in a record is believed, and nobody is named for words that
+another key signed.
 
 The certificate must be of the share's own term: the certified heads of one term are of one history, while those of an
 earlier one may have been dropped with a vault in them whose name was then given again, with another key.
@@ -15,23 +16,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.spend import Spend
 from strongroom.crypto import frost
 from strongroom.ledger import codec, merkle
-from strongroom.ledger.charter import Charter, decode_charter, log_id_of
-from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.charter import decode_charter, log_id_of
+from strongroom.ledger.electorate import Electorate, witness_set_of
+from strongroom.ledger.founding import restart_log_id, statement_of
 from strongroom.ledger.messages import (
     BreakGlass,
     CancelWithdraw,
+    Certificate,
     Change,
     Commitments,
     Entry,
+    Head,
     Plan,
     Shares,
     Vote,
@@ -39,12 +44,13 @@ from strongroom.ledger.messages import (
 )
 from strongroom.ledger.plans import plan_hash, transaction_of
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, verify_record_proof
-from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.records import ElectorateStep, VaultRecord
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, SignerName
-from strongroom.protocol.certificates import verify_certificate
-from strongroom.protocol.commitments import commitments_hash, verify_commitments
+from strongroom.protocol.certificates import BadCertificate, open_under, verify_certificate
+from strongroom.protocol.commitments import VerifiedCommitments, commitments_hash, verify_commitments
+from strongroom.protocol.electorates import KnownSet, follow_steps
 from strongroom.protocol.evidence_records import (
     MAX_EVIDENCE_BYTES,
     VERSION,
@@ -58,10 +64,13 @@ from strongroom.protocol.evidence_records import (
     first_bad_nonce,
 )
 from strongroom.protocol.release import SigningSet, open_set
-from strongroom.protocol.signed import SignedBody, decode_claimed, open_body
+from strongroom.protocol.signed import BadSignedBody, SignedBody, decode_claimed, open_body
 from strongroom.protocol.signing_task import Group, SigningTask, task_of
 
 __all__ = ["EvidenceInvalid", "Fault", "Proven", "verify_evidence"]
+
+
+M = TypeVar("M")
 
 
 class EvidenceInvalid(StrongroomError):
@@ -93,6 +102,7 @@ class Proven:
         hash: Name of the record, 32 bytes.
         log_id: The log it is of.
         signer: Whose key it was.
+        vote_key: The key, 32 bytes; another machine may have the name since.
         fault: What was done with it.
         term: The term it was done in.
         plan_hash: The plan it was about, 32 bytes; empty for votes.
@@ -102,6 +112,7 @@ class Proven:
     hash: bytes
     log_id: LogId
     signer: SignerName
+    vote_key: bytes
     fault: Fault
     term: int
     plan_hash: bytes
@@ -122,12 +133,9 @@ def verify_evidence(data: bytes, *, log_id: LogId) -> Proven:
         record = codec.decode(Evidence, data, max_size=MAX_EVIDENCE_BYTES)
         if record.version != VERSION:
             raise EvidenceInvalid(f"the record is of version {record.version}, this program checks version {VERSION}")
-        if log_id_of(record.charter) != log_id:
-            raise EvidenceInvalid(
-                f"the record is of log {log_id_of(record.charter).hex()}, not of {log_id.hex()}",
-                log_id=log_id_of(record.charter).hex(),
-            )
-        check = _Check(log_id=log_id, charter=decode_charter(record.charter), hash=evidence_hash(data))
+        if (of := _log_id_of(record)) != log_id:
+            raise EvidenceInvalid(f"the record is of log {of.hex()}, not of {log_id.hex()}", log_id=of.hex())
+        check = _Check(log_id=log_id, reigns=_reigns(record, log_id), hash=evidence_hash(data))
         match record.fault:
             case WrongShare():
                 return check.wrong_share(record.fault)
@@ -142,33 +150,75 @@ def verify_evidence(data: bytes, *, log_id: LogId) -> Proven:
         raise EvidenceInvalid(f"the record does not hold: {error.message}", problem=error.reason) from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reigns:
+    """Who could certify and sign what in the log, as the record proves it."""
+
+    newest: KnownSet
+    steps: tuple[ElectorateStep, ...]
+
+    @property
+    def sets(self) -> tuple[Mapping[str, bytes], ...]:
+        """Vote keys by name, of each witness set, the newest first."""
+        found = [part for reign in reversed(self.newest.reigns) for part in reversed(reign.electorate.sets)]
+        return tuple({one.name: one.vote_key for one in part.signers} for part in dict.fromkeys(found))
+
+    def possible(self, head: Head) -> tuple[Electorate, ...]:
+        """Who may have certified a head.
+
+        Signers that left could still use their keys: so where others took over, a head of the time before must be of
+        a term of that time too.
+        """
+        ended = (step for step in self.steps if head.size < step.record.since_size)
+        if any(head.term > step.certificate.head.term for step in ended):
+            return ()
+        return self.newest.possible(head.size)
+
+
+def _log_id_of(record: Evidence) -> LogId:
+    if (record.restart is None) != bool(record.charter):
+        raise EvidenceInvalid("the record must hold what the log is founded on: a genesis charter, or a restart")
+    return log_id_of(record.charter) if record.restart is None else restart_log_id(record.restart)
+
+
+def _reigns(record: Evidence, log_id: LogId) -> _Reigns:
+    charter = record.charter if record.restart is None else statement_of(record.restart).charter
+    first = KnownSet.first(witness_set_of(decode_charter(charter)))
+    known = follow_steps(first, record.steps, log_id=log_id)
+    if len(known) != len(record.steps):
+        raise EvidenceInvalid("a proof of a handover in the record leads nowhere")
+    return _Reigns(newest=known[-1] if known else first, steps=record.steps)
+
+
 def _signed(word: Word) -> SignedBody:
     return SignedBody(body=word.body, signature=word.signature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Check:
-    """One record being checked: the log, its charter, and the record's name."""
+    """One record being checked: the log, whose keys count in it, and the record's name."""
 
     log_id: LogId
-    charter: Charter
+    reigns: _Reigns
     hash: bytes
 
-    @property
-    def vote_keys(self) -> Mapping[str, bytes]:
-        return {signer.name: signer.vote_key for signer in self.charter.signers}
+    def keys_of(self, signer: str) -> tuple[bytes, ...]:
+        """Every vote key that this name has had, the newest first."""
+        keys = tuple(dict.fromkeys(known[signer] for known in self.reigns.sets if signer in known))
+        if not keys:
+            raise EvidenceInvalid(f"{signer!r} is no signer of this log", signer=signer)
+        return keys
 
-    def key_of(self, signer: str) -> bytes:
-        key = self.vote_keys.get(signer)
-        if key is None:
-            raise EvidenceInvalid(f"{signer!r} is no signer of this charter", signer=signer)
-        return key
+    def opened(self, kind: str, cls: type[M], signed: SignedBody, signer: str) -> tuple[M, bytes]:
+        """What a signer said, and under which of its keys."""
+        return open_under(kind, cls, signed, log_id=self.log_id, keys=self.keys_of(signer))
 
-    def proven(self, signer: str, fault: Fault, term: int, plan: bytes, detail: str) -> Proven:
+    def proven(self, signer: tuple[str, bytes], fault: Fault, term: int, plan: bytes, detail: str) -> Proven:
         return Proven(
             hash=self.hash,
             log_id=self.log_id,
-            signer=SignerName(signer),
+            signer=SignerName(signer[0]),
+            vote_key=signer[1],
             fault=fault,
             term=term,
             plan_hash=plan,
@@ -180,9 +230,9 @@ class _Check:
     def wrong_share(self, fault: WrongShare) -> Proven:
         signed = _signed(fault.shares)
         claimed = decode_claimed(Shares, "shares", signed)
-        shares = open_body("shares", Shares, signed, log_id=self.log_id, public_key=self.key_of(claimed.signer))
+        shares, key = self.opened("shares", Shares, signed, claimed.signer)
         task = self._task(fault, shares)
-        chosen = self._set(fault, shares, task)
+        chosen = self._set(fault, shares, key, task)
         wrong = _wrong_inputs(chosen, shares)
         if not wrong:
             raise EvidenceInvalid(f"every share of {shares.signer} in the record is right: it is to blame for nothing")
@@ -191,16 +241,12 @@ class _Check:
         else:
             places = ", ".join(map(str, wrong[:10])) + (", ..." if len(wrong) > 10 else "")
             detail = f"the share for input {places} is wrong under the commitments that its sender named"
-        return self.proven(shares.signer, Fault.WRONG_SHARE, shares.term, shares.plan_hash, detail)
+        return self.proven((shares.signer, key), Fault.WRONG_SHARE, shares.term, shares.plan_hash, detail)
 
     def _task(self, fault: WrongShare, shares: Shares) -> SigningTask:
         """What was to be signed, from what w signers of the share's term certified."""
         certificate = fault.certificate
-        verify_certificate(
-            certificate,
-            log_id=self.log_id,
-            electorate=Electorate.of_charter(self.charter),
-        )
+        self._verify(certificate)
         if certificate.head.term != shares.term:
             raise EvidenceInvalid(
                 f"the certificate is of term {certificate.head.term} and the share of term {shares.term}: the log may "
@@ -222,6 +268,23 @@ class _Check:
                 group_key=vault.group_key,
             ),
         )
+
+    def _verify(self, certificate: Certificate) -> None:
+        """Check a certificate by whoever may have made it.
+
+        Raises:
+            EvidenceInvalid: nobody can certify such a head.
+            BadCertificate: says what is wrong with it by the newest who may.
+        """
+        problem: BadCertificate | None = None
+        for electorate in self.reigns.possible(certificate.head):
+            try:
+                verify_certificate(certificate, log_id=self.log_id, electorate=electorate)
+            except BadCertificate as error:
+                problem = problem or error
+            else:
+                return
+        raise problem or EvidenceInvalid("the certificate is by signers that others had replaced in its term")
 
     def _plan(self, fault: WrongShare, shares: Shares) -> Plan:
         head = fault.certificate.head
@@ -251,24 +314,37 @@ class _Check:
             raise EvidenceInvalid(f"the share is of epoch {shares.vault_epoch}, the record proves epoch {vault.epoch}")
         return vault
 
-    def _set(self, fault: WrongShare, shares: Shares, task: SigningTask) -> SigningSet:
-        """The set, if the sender of the shares is in it and named exactly these commitments."""
+    def _set(self, fault: WrongShare, shares: Shares, key: bytes, task: SigningTask) -> SigningSet:
+        """The set, if the sender of the shares is in it and named exactly these commitments.
+
+        All were signers of one charter together, in which the sender had the key that signed the shares.
+        """
         commitments = [_signed(word) for word in fault.commitments]
         if commitments_hash(commitments) != shares.commitments_hash:
             raise EvidenceInvalid(f"{shares.signer} gave its share for other commitments than those in the record")
-        verified = [verify_commitments(item, task=task, vote_keys=self.vote_keys) for item in commitments]
+        verified = self._commitments(
+            commitments, task, [one for one in self.reigns.sets if one.get(shares.signer) == key]
+        )
         chosen = open_set(task, verified)
         if chosen.signers != shares.signers or shares.signer not in chosen.signers:
             raise EvidenceInvalid(f"{shares.signer} gave its share for another set of signers")
         return chosen
+
+    @staticmethod
+    def _commitments(
+        signed: Sequence[SignedBody], task: SigningTask, sets: Sequence[Mapping[str, bytes]]
+    ) -> list[VerifiedCommitments]:
+        for keys in sets[:-1]:
+            with suppress(BadSignedBody):
+                return [verify_commitments(item, task=task, vote_keys=keys) for item in signed]
+        return [verify_commitments(item, task=task, vote_keys=sets[-1]) for item in signed]
 
     # --- malformed commitments -------------------------------------------------------------------------------------
 
     def malformed_commitments(self, fault: MalformedCommitments) -> Proven:
         signed = _signed(fault.commitments)
         claimed = decode_claimed(Commitments, "commitments", signed)
-        key = self.key_of(claimed.signer)
-        message = open_body("commitments", Commitments, signed, log_id=self.log_id, public_key=key)
+        message, key = self.opened("commitments", Commitments, signed, claimed.signer)
         bad = first_bad_nonce(message)
         if bad is not None:
             if fault.plan:
@@ -279,7 +355,7 @@ class _Check:
             if inputs == len(message.nonces):
                 raise EvidenceInvalid(f"the commitments of {message.signer} are in order: it is to blame for nothing")
             detail = f"{len(message.nonces)} commitments for a plan of {inputs} inputs"
-        return self.proven(message.signer, Fault.MALFORMED_COMMITMENTS, message.term, message.plan_hash, detail)
+        return self.proven((message.signer, key), Fault.MALFORMED_COMMITMENTS, message.term, message.plan_hash, detail)
 
     @staticmethod
     def _inputs(data: bytes, message: Commitments) -> int:
@@ -290,11 +366,9 @@ class _Check:
     # --- votes -----------------------------------------------------------------------------------------------------
 
     def two_votes(self, fault: TwoVotes) -> Proven:
-        key = self.key_of(fault.signer)
-        first, second = (
-            open_body("vote", Vote, _signed(word), log_id=self.log_id, public_key=key)
-            for word in (fault.first, fault.second)
-        )
+        first, key = self.opened("vote", Vote, _signed(fault.first), fault.signer)
+        # By the same key: while one machine takes over a name from another, both vote in it.
+        second = open_body("vote", Vote, _signed(fault.second), log_id=self.log_id, public_key=key)
         if (first.term, first.size) != (second.term, second.size):
             raise EvidenceInvalid("the votes are for different terms or sizes, as every signer gives them")
         if (first.root, first.state_digest) == (second.root, second.state_digest):
@@ -302,7 +376,7 @@ class _Check:
         if fault.first.body > fault.second.body:
             raise EvidenceInvalid("the votes are not in the order of a canonical record")
         detail = f"votes for two different heads at term {first.term} and size {first.size}"
-        return self.proven(fault.signer, Fault.TWO_VOTES, first.term, b"", detail)
+        return self.proven((fault.signer, key), Fault.TWO_VOTES, first.term, b"", detail)
 
 
 _ALL_INPUTS: Final = (-1,)

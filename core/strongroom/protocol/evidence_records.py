@@ -14,8 +14,9 @@ from strongroom.crypto.errors import InvalidContribution
 from strongroom.crypto.frost_nonce import parse_public_nonces
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import Certificate, Commitments
+from strongroom.ledger.messages import Certificate, Commitments, Restart
 from strongroom.ledger.record_proof import RecordProofData
+from strongroom.ledger.records import ElectorateStep
 from strongroom.protocol.signed import BadSignedBody, SignedBody, decode_claimed
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MAX_WORD_BYTES",
     "VERSION",
     "Evidence",
+    "Founded",
     "MalformedCommitments",
     "OrderBytes",
     "StateTable",
@@ -42,6 +44,14 @@ MAX_WORD_BYTES: Final = 131_072
 """The largest body that a signer signs: commitments to, or shares of, 1,700 inputs."""
 MAX_EVIDENCE_BYTES: Final = 16 * 1024 * 1024
 """Of one record. One plan of 1,000 orders signed by 15 holders takes about 3 MiB."""
+
+
+MAX_STEPS: Final = 1_000
+"""Changes of the witness set in the life of a log; together with everything else they must fit the record."""
+
+
+Founded = bytes | Restart
+"""What the log is founded on: its canonical genesis charter, or the restart by which it was founded anew."""
 
 
 @message
@@ -122,8 +132,12 @@ class Evidence:
     """The record. Its name is the SHA-256 of its canonical bytes."""
 
     version: int = codec.u64(1)
-    charter: bytes = codec.data(2, max_length=60_000)
-    """The genesis charter, which hashes to the log id and names every vote key."""
+    charter: bytes = codec.data(2, max_length=60_000, optional=True)
+    """The genesis charter, which hashes to the log id and names the first signers' keys; absent beside `restart`."""
+    steps: tuple[ElectorateStep, ...] = codec.repeated(3, ElectorateStep, minimum=0, maximum=MAX_STEPS)
+    """Proofs of every handover since, ascending: so later signers' vote keys follow from the log id as well."""
+    restart: Restart | None = codec.optional(4, Restart)
+    """What founded the log anew, of a log that was: it hashes to the log id, and its charter names the signers."""
     fault: WrongShare | MalformedCommitments | TwoVotes = codec.oneof(
         {10: WrongShare, 11: MalformedCommitments, 12: TwoVotes}
     )
@@ -136,7 +150,8 @@ def evidence_hash(data: bytes) -> bytes:
 
 def wrong_share(
     *,
-    charter: bytes,
+    charter: Founded,
+    steps: Sequence[ElectorateStep] = (),
     shares: SignedBody,
     commitments: Sequence[SignedBody],
     plan_entry: bytes,
@@ -148,7 +163,8 @@ def wrong_share(
     """The record of a wrong share, as canonical bytes; `verify_evidence` says whether it holds.
 
     Args:
-        charter: Canonical genesis charter.
+        charter: What the log is founded on.
+        steps: Proofs of the handovers since.
         shares: What the signer gave.
         commitments: Of its whole set, in participant order.
         plan_entry: The entry that holds the plan.
@@ -176,14 +192,17 @@ def wrong_share(
         ),
         orders=tuple(OrderBytes(order=order) for order in orders),
     )
-    return codec.encode(Evidence(version=VERSION, charter=charter, fault=fault))
+    return _record(charter, steps, fault)
 
 
-def malformed_commitments(*, charter: bytes, commitments: SignedBody, plan: bytes) -> bytes:
+def malformed_commitments(
+    *, charter: Founded, steps: Sequence[ElectorateStep] = (), commitments: SignedBody, plan: bytes
+) -> bytes:
     """The record of commitments that are no points, or of another number than the plan has inputs.
 
     Args:
-        charter: Canonical genesis charter.
+        charter: What the log is founded on.
+        steps: Proofs of the handovers since.
         commitments: What the signer gave.
         plan: Canonical bytes of the plan; left out of the record where the commitments alone prove the fault.
 
@@ -193,10 +212,12 @@ def malformed_commitments(*, charter: bytes, commitments: SignedBody, plan: byte
     said = _decoded_nonces(commitments)
     told = plan if said is None or first_bad_nonce(said) is None else b""
     fault = MalformedCommitments(commitments=_word(commitments), plan=told)
-    return codec.encode(Evidence(version=VERSION, charter=charter, fault=fault))
+    return _record(charter, steps, fault)
 
 
-def two_votes(*, charter: bytes, signer: str, votes: tuple[SignedBody, SignedBody]) -> bytes:
+def two_votes(
+    *, charter: Founded, steps: Sequence[ElectorateStep] = (), signer: str, votes: tuple[SignedBody, SignedBody]
+) -> bytes:
     """The record of two votes at one term and size; the same for either order of the votes.
 
     Raises:
@@ -204,7 +225,14 @@ def two_votes(*, charter: bytes, signer: str, votes: tuple[SignedBody, SignedBod
     """
     first, second = sorted(votes, key=lambda vote: vote.body)
     fault = TwoVotes(signer=signer, first=_word(first), second=_word(second))
-    return codec.encode(Evidence(version=VERSION, charter=charter, fault=fault))
+    return _record(charter, steps, fault)
+
+
+def _record(
+    founded: Founded, steps: Sequence[ElectorateStep], fault: WrongShare | MalformedCommitments | TwoVotes
+) -> bytes:
+    charter, restart = (b"", founded) if isinstance(founded, Restart) else (founded, None)
+    return codec.encode(Evidence(version=VERSION, charter=charter, steps=tuple(steps), restart=restart, fault=fault))
 
 
 def _word(signed: SignedBody) -> Word:
