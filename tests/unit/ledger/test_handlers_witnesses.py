@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 import charter_builder as builder
 from handover_world import HandoverWorld, signer
 from ledger_world import DAY_MS
-from strongroom.ledger.charter import AnyDestination, Charter, Deny, encode_charter
+from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.charter import AnyDestination, Asset, Charter, Deny, encode_charter
 from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.handlers.vault_fit import vault_problems
 from strongroom.ledger.handlers.witnesses import changes_witnesses, summary_digest
 from strongroom.ledger.messages import AmendCharter, Certificate, Handover, Tick
 from strongroom.ledger.reasons import Refused
@@ -19,6 +22,7 @@ from strongroom.ledger.records import TABLES, OrderState, WitnessPhase
 from strongroom.protocol.certificates import held_of
 
 OLD = ("s1", "s2")
+OTHER_COIN = Asset(symbol="LTC", id="bip122:12a765e31ffd4059bada1e25190f6e98/slip44:2", decimals=8)
 BOTH = ("s1", "s2", "s4", "s5")
 
 
@@ -277,6 +281,48 @@ def test_no_vault_is_made_of_holders_whom_a_joint_change_removes(world: Handover
     world.world.log(world.world.vault_entry(held))
     world.world.log(world.second(BOTH))
     assert world.state.witnesses.number == 2
+
+
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="shares given, while two witness sets rule together, to holders of whom too few stay",
+    origin="on paper: the vault could never sign again",
+)
+def test_no_vault_gets_holders_whom_a_joint_change_removes(world: HandoverWorld) -> None:
+    """Ordered before, its new epoch comes when both sets rule: the charter that follows could not serve it."""
+    world.world.make_vault("customer-1", ("s1", "s2"), 2)
+    lost = world.world.resharing(("s2", "s3"), 2)
+    world.want(grown(world))
+    entry = world.world.epoch_entry(lost)
+    world.world.log(world.first(BOTH))
+    with pytest.raises(Refused) as caught:
+        world.world.log(entry)
+    assert caught.value.reason == "VAULT_SIGNERS"
+    world.world.log(world.second(BOTH))
+    vault = world.state.vault("customer-1")
+    assert vault is not None
+    assert vault.signers == ("s1", "s2")
+
+
+def test_what_a_joint_change_leaves_room_for_goes_on(world: HandoverWorld) -> None:
+    world.world.make_vault("customer-1", ("s1", "s2"), 2)
+    wider = world.world.resharing(("s1", "s2", "s3"), 2)
+    world.want(grown(world))
+    entry = world.world.epoch_entry(wider)
+    world.world.log(world.first(BOTH))
+    world.world.log(entry)
+    world.world.log(world.second(BOTH))
+    vault = world.state.vault("customer-1")
+    assert vault is not None
+    assert (vault.epoch, vault.signers) == (2, ("s1", "s2", "s3"))
+
+
+def test_a_lower_witness_quorum_or_a_coin_less_is_a_problem_too(world: HandoverWorld) -> None:
+    charter = world.state.charter
+    parts: dict[str, Any] = {"signers": ("s1", "s2", "s3"), "threshold": 2, "chain": REGTEST.caip2}
+    assert not list(vault_problems(charter, "customer-1", **parts))
+    for lesser in (replace(charter, witness_quorum=1), replace(charter, assets=(OTHER_COIN,))):
+        assert len(list(vault_problems(lesser, "customer-1", **parts))) == 1
 
 
 def test_an_administrator_takes_a_wanted_change_back_by_a_rejection_and_a_joint_one_no_more(

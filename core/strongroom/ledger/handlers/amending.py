@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.charter import Charter, Quorum
 from strongroom.ledger.charter_changes import changes, loosens
 from strongroom.ledger.charter_check import check_charter
@@ -18,6 +17,7 @@ from strongroom.ledger.charter_owners import key_owners, person_kinds
 from strongroom.ledger.handlers.acts import ActsInTime, done
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.vault_fit import vault_problems
 from strongroom.ledger.handlers.witnesses import begin_change, changes_witnesses, give_up_change
 from strongroom.ledger.judge import charter_of, quorum_of
 from strongroom.ledger.messages import AmendCharter, Endorsement, Verb
@@ -133,20 +133,10 @@ def _check_owners(state: State, old: Charter, new: Charter) -> None:
 
 def _vault_problems(state: State, new: Charter) -> Iterator[Refused]:
     """Every vault keeps its coin in the charter, and witnesses and holders enough to sign."""
-    signers = {signer.name for signer in new.signers}
-    assets = {asset.id for asset in new.assets}
     for vault in state.vaults():
-        holders = signers.intersection(vault.signers)
-        if len(holders) < vault.threshold:
-            what = f"{len(holders)} of the {vault.threshold} holders that vault {vault.name} needs would stay"
+        found = vault_problems(new, vault.name, signers=vault.signers, threshold=vault.threshold, chain=vault.chain)
+        for what in found:
             yield refused("AMENDMENT_VAULTS", what, vault=vault.name)
-        if new.witness_quorum < vault.threshold:
-            what = f"the witness quorum {new.witness_quorum} is below the threshold {vault.threshold} of {vault.name}"
-            yield refused("AMENDMENT_VAULTS", what, vault=vault.name)
-        if BY_CAIP2[vault.chain].asset_id not in assets:
-            yield refused(
-                "AMENDMENT_VAULTS", f"the coin of vault {vault.name} would be listed no more", vault=vault.name
-            )
 
 
 def _check_handover(state: State, new: Charter, expires_ms: int, at: Position) -> None:

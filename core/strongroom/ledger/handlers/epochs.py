@@ -12,6 +12,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.vault_fit import require_next_serves
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import KeyChange, NewHolders, new_holders, vaults_of
 from strongroom.ledger.key_material import key_hash, public_shares
@@ -30,6 +31,7 @@ def apply_epoch(state: MutableState, body: Epoch, at: Position) -> None:
     record, action, vault = _order(state, body, at)
     wanted = new_holders(action, vault)
     holders = _holders(state, wanted)
+    require_next_serves(state, vault.name, signers=wanted.signers, threshold=wanted.threshold, chain=vault.chain)
     key = body.key
     if key.host_keys != tuple(holder.host_key for holder in holders) or key.threshold != wanted.threshold:
         raise refused("VAULT_KEY", "the shares were made for other holders, or with another threshold")

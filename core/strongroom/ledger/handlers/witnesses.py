@@ -9,7 +9,7 @@ Spec: docs/protocol/witnesses.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from strongroom.ledger import codec, merkle
@@ -32,7 +32,6 @@ __all__ = [
     "changes_witnesses",
     "give_up_change",
     "lapse_change",
-    "require_holders_stay",
     "start_witnesses",
     "summary_digest",
 ]
@@ -184,20 +183,6 @@ def _check_summary(body: Handover, witnesses: WitnessRecord) -> None:
         raise refused("HANDOVER_PROOF", "the certified state is not one with both witness sets")
 
 
-def require_holders_stay(state: State, holders: Iterable[str], threshold: int) -> None:
-    """Refuse a vault that the witness set which is about to take over could not serve.
-
-    Raises:
-        Refused: VAULT_SIGNERS; once both sets are in force their charter is settled, and the vault must wait for it.
-    """
-    witnesses = state.witnesses
-    if witnesses.phase is not WitnessPhase.JOINT or witnesses.next is None:
-        return
-    staying = {one.name for one in witnesses.next.signers}.intersection(holders)
-    if len(staying) < threshold or witnesses.next.quorum < threshold:
-        raise refused("VAULT_SIGNERS", "holders that it needs are being removed by a handover under way")
-
-
 def summary_digest(summary: StateSummary) -> bytes:
     """The state digest that a summary opens, 32 bytes.
 
@@ -209,7 +194,11 @@ def summary_digest(summary: StateSummary) -> bytes:
 
 
 def _complete(state: MutableState, witnesses: WitnessRecord, at: Position) -> None:
-    """Let the next set alone vote from here on, and put its charter in force."""
+    """Let the next set alone vote from here on, and put its charter in force.
+
+    Every vault fits that charter: those of before were looked at when both sets came to rule, and those made since,
+    when they were made.
+    """
     data = state.next_charter
     charter = decode_inner(Charter, data)
     state.change_charter(CharterRecord(log_id=state.log_id, charter=data, since_ms=at.time_ms), charter)
