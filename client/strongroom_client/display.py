@@ -41,6 +41,7 @@ from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus
 from strongroom_client.display_charter import amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
+from strongroom_client.order_kinds import kind_of
 from strongroom_client.orders import fingerprint
 from strongroom_client.trust import Trust
 
@@ -51,7 +52,6 @@ __all__ = [
     "facts_of",
     "freeze_holds",
     "judged_here",
-    "kind_of",
     "make_sheet",
     "same_payment",
     "twin_warnings",
@@ -61,20 +61,6 @@ __all__ = [
 SOON_MS: Final = 15 * 60_000
 STALE_MS: Final = 10 * 60_000
 _ENDED: Final = frozenset({Code.REJECTED, Code.CANCELLED, Code.DONE, Code.LAPSED, Code.ORDER_EXPIRED})
-_KINDS: Final = {
-    Withdraw: "withdraw",
-    CancelWithdraw: "cancel",
-    CreateVault: "create-vault",
-    RefreshShares: "refresh-shares",
-    ReshareVault: "reshare-vault",
-    Freeze: "freeze",
-    Unfreeze: "unfreeze",
-    ReinstateSigner: "reinstate",
-    AddDestination: "add-destination",
-    AmendCharter: "amend-charter",
-    BreakGlass: "break-glass",
-    RemoveDestination: "remove-destination",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +104,6 @@ class OrderSheet:
     def is_payable(self) -> bool:
         """Whether it has a plan that nothing proven excludes: payable until excluded, whatever expires."""
         return self.kind == "withdraw" and bool(self.status.proven.record.plans)
-
-
-def kind_of(order: Order) -> str:
-    """What an order asks for, in one word."""
-    return _KINDS[type(order.action)]
 
 
 def amount_text(charter: Charter, asset: str, amount: int) -> str:
@@ -314,7 +295,7 @@ def make_sheet(
     sheet = OrderSheet(
         hash=status.hash,
         fingerprint=fingerprint(status.hash),
-        kind=kind_of(status.order),
+        kind=kind_of(status.order).word,
         facts=(
             *facts_of(status.order, trust.charter, target=target),
             *_book_facts(status.order, destination, now_ms),

@@ -167,6 +167,24 @@ def status(order: str | None, profile: Path) -> None:
     )
 
 
+@charter.command()
+@click.argument("order", metavar="ORDER")
+@click.option("--out", required=True, type=PathArgument, help="The file to write, .toml or .bin; a new one.")
+@profile_option
+@json_option
+def proposed(order: str, out: Path, profile: Path) -> None:
+    """Write the whole charter that an amendment asks for to a file, to read before approving it. Proven."""
+    found = run(_order(profile, order))
+    if not isinstance(found.order.action, AmendCharter):
+        raise BadOption(f"order {found.hash.hex()[:16]} amends no charter")
+    asked = decode_charter(found.order.action.charter)
+    write_new(out, encode_charter(asked) if out.suffix == ".bin" else charter_to_toml(asked), mode=0o644)
+    emit(
+        {"charter": str(out), "version": asked.version, "order": found.hash.hex()},
+        f"Wrote {out}: version {asked.version}, as order {found.hash.hex()[:16]} asks for it.",
+    )
+
+
 def _read(file: Path, *, salt: bytes) -> Charter:
     return decode_charter(read_bytes(file)) if file.suffix == ".bin" else parse_charter_toml(read_text(file), salt=salt)
 
@@ -246,6 +264,11 @@ def _rows_table(rows: list[dict[str, Any]]) -> RenderableType:
 async def _trust(profile: Path) -> Trust:
     async with session(profile) as opened:
         return await opened.client.trust()
+
+
+async def _order(profile: Path, text: str) -> OrderStatus:
+    async with session(profile) as opened:
+        return await opened.find(text)
 
 
 async def _amendments(profile: Path) -> tuple[Trust, list[OrderStatus]]:

@@ -8,9 +8,17 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from strongroom.ledger.charter import Charter, Deny, Destinations, Limit, Quorum, Rule
-from strongroom.ledger.charter_book import CharterBook, book_of
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.charter_check import Level, Report
+from strongroom.ledger.charter_words import (
+    asset_words,
+    break_glass_words,
+    deny_words,
+    quorum_words,
+    rule_words,
+    signer_words,
+)
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import duration_text
 
@@ -37,24 +45,21 @@ def report_parts(report: Report) -> list[RenderableType]:
 def charter_tables(charter: Charter, log_id: bytes) -> list[RenderableType]:
     """The whole charter, in tables."""
     book = book_of(charter)
+    rules = ((rule.name, "\n".join(rule_words(rule, book))) for rule in charter.rules)
     people = (
         (person.name, "machine" if person.machine else "person", "\n".join(key.public.hex() for key in person.keys))
         for person in charter.people
     )
-    signers = (
-        (signer.name, use, key.hex())
-        for signer in charter.signers
-        for use, key in (("host", signer.host_key), ("vote", signer.vote_key), ("witness", signer.witness_key))
-    )
+    signers = ((signer.name, "\n".join(signer_words(signer))) for signer in charter.signers)
     parts: list[str | Table] = [
         f"Charter of {charter.organisation}, version {charter.version}, rule set {charter.rule_set}",
         f"Fingerprint (log id):\n{fingerprint_text(log_id)}",
-        _table("Rules", ("rule", "what it allows"), ((rule.name, _rule_text(rule, book)) for rule in charter.rules)),
-        _table("Prohibitions", ("name", "what it forbids"), ((d.name, _deny_text(d, book)) for d in charter.denies)),
+        _table("Rules", ("rule", "what it allows"), rules),
+        _table("Prohibitions", ("name", "what it forbids"), ((d.name, deny_words(d, book)) for d in charter.denies)),
         _table("People", ("name", "kind", "keys"), people),
         _table("Groups", ("name", "members"), ((group.name, ", ".join(group.members)) for group in charter.groups)),
-        _table("Signers", ("name", "use", "key"), signers),
-        _table("Assets", ("symbol", "id"), ((asset.symbol, asset.id) for asset in charter.assets)),
+        _table("Signers", ("name", "keys"), signers),
+        _table("Assets", ("symbol", "what it is"), ((asset.symbol, asset_words(asset)) for asset in charter.assets)),
         _table("Powers and limits", ("what", "value"), _settings(charter)),
     ]
     return [part for part in parts if isinstance(part, str) or part.row_count]
@@ -63,9 +68,12 @@ def charter_tables(charter: Charter, log_id: bytes) -> list[RenderableType]:
 def _settings(charter: Charter) -> Iterable[tuple[str, str]]:
     return (
         ("witness quorum", f"{charter.witness_quorum} of {len(charter.signers)} signers"),
-        ("administrators", _quorum_text(charter.admin)),
-        ("vault creation", _quorum_text(charter.vault_creation)),
-        ("unfreeze", _quorum_text(charter.unfreeze)),
+        ("administrators", quorum_words(charter.admin)),
+        ("vault creation", quorum_words(charter.vault_creation)),
+        ("unfreeze", quorum_words(charter.unfreeze)),
+        ("address book", _book_text(charter)),
+        ("break-glass", "\n".join(break_glass_words(charter.break_glass)) if charter.break_glass else "nobody"),
+        ("unfreezing waits", duration_text(charter.unfreeze_delay_ms)),
         ("freeze", f"any one of group {charter.officers}; lapses after {duration_text(charter.freeze_lapse_ms)}"),
         ("loosening waits", duration_text(charter.loosening_delay_ms)),
         ("fee per vbyte", f"{charter.fees.per_vbyte} sat"),
@@ -76,35 +84,12 @@ def _settings(charter: Charter) -> Iterable[tuple[str, str]]:
     )
 
 
-def _rule_text(rule: Rule, book: CharterBook) -> str:
-    lines = [
-        f"from {', '.join(rule.vaults)} to {_to_text(rule)}",
-        f"at most {', '.join(book.amount(item.asset, item.amount) for item in rule.maximum)} per order",
-        *(_limit_text(limit, book) for limit in rule.limits),
-        f"initiated by {', '.join(rule.initiated)}",
-        f"approved by {' and '.join(_quorum_text(quorum) for quorum in rule.approvals) or 'nobody'}",
-        *([f"after a delay of {duration_text(rule.delay_ms)}"] if rule.delay_ms else []),
-        *(["approvers may be machines"] if rule.machine else []),
-    ]
-    return "\n".join(lines)
-
-
-def _limit_text(limit: Limit, book: CharterBook) -> str:
-    amounts = ", ".join(book.amount(item.asset, item.amount) for item in limit.amounts)
-    return f"at most {amounts} in {duration_text(limit.window_ms)}"
-
-
-def _deny_text(deny: Deny, book: CharterBook) -> str:
-    assets = ", ".join(book.symbol(asset) for asset in deny.assets) or "any asset"
-    return f"{assets} from {', '.join(deny.vaults)} to {_to_text(deny)}"
-
-
-def _to_text(rule: Rule | Deny) -> str:
-    return ", ".join(rule.to.addresses) if isinstance(rule.to, Destinations) else "any address"
-
-
-def _quorum_text(quorum: Quorum) -> str:
-    return f"{quorum.count} of group {quorum.group}"
+def _book_text(charter: Charter) -> str:
+    """Who adds to the address book, and how long an address waits."""
+    if charter.destinations is None:
+        return "nobody adds to it"
+    cooling = duration_text(charter.destination_cooling_ms)
+    return f"{quorum_words(charter.destinations)} add to it; an address is payable {cooling} later"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:

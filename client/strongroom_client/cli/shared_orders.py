@@ -30,9 +30,10 @@ from strongroom_client.cli.shared_signing import (
     unlock,
     write_hand_in,
 )
-from strongroom_client.display import OrderSheet, facts_of, kind_of, make_sheet, twin_warnings, twins_of
+from strongroom_client.display import OrderSheet, facts_of, make_sheet, twin_warnings, twins_of
 from strongroom_client.errors import DeadlineExceeded, Unavailable
 from strongroom_client.evidence import evidence_warnings
+from strongroom_client.order_kinds import kind_of
 from strongroom_client.orders import Action, DraftedOrder, Seen, draft, fingerprint
 from strongroom_client.person_key import PersonKey
 from strongroom_client.precautions import precautions_of
@@ -46,18 +47,6 @@ Unlogged = Callable[[Trust, bytes, SignedBody, StrongroomError], bool]
 
 _TWINS_LOOKED_AT: Final = 2_000
 _NEVER_SEEN: Final = Seen(size=1, root=bytes(32))
-_COMMANDS: Final = {
-    "withdraw": "strongroom withdraw",
-    "cancel": "strongroom withdraw",
-    "create-vault": "strongroom vault",
-    "freeze": "strongroom freeze --confirm",
-    "unfreeze": "strongroom unfreeze --approve",
-    "reinstate": "strongroom signers reinstate --approve",
-    "amend-charter": "strongroom charter",
-    "add-destination": "strongroom address-book",
-    "remove-destination": "strongroom address-book",
-    "break-glass": "strongroom break-glass",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +286,7 @@ def initiate(
             {
                 "order": drafted.hash.hex(),
                 "id": drafted.order.id.hex(),
-                "kind": kind_of(drafted.order),
+                "kind": kind_of(drafted.order).word,
                 "fingerprint": fingerprint(drafted.hash),
                 "expires_ms": drafted.order.expires_ms,
                 "warnings": list(extra.warnings),
@@ -370,7 +359,7 @@ def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
     _warn(looked.warnings)
     if sheet.kind not in kinds:
         short = sheet.hash.hex()[:16]
-        raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{_COMMANDS[sheet.kind]}`")
+        raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{kind_of(sheet.status.order).command}`")
     return sheet
 
 

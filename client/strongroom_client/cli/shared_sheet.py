@@ -14,24 +14,13 @@ from strongroom.ledger.records import OrderState
 from strongroom.model.quantities import time_text
 from strongroom_client.answers import OrderStatus, SignerView
 from strongroom_client.cli.output import wants_json
-from strongroom_client.display import OrderSheet, kind_of
+from strongroom_client.display import OrderSheet
+from strongroom_client.order_kinds import kind_of
 from strongroom_client.plain_text import plain
 
 __all__ = ["UNVERIFIED", "order_row", "orders_table", "sheet_data", "sheet_parts", "show"]
 
 UNVERIFIED: Final = "unverified (coordinator's word)"
-_TITLES: Final = {
-    "withdraw": "Withdrawal",
-    "cancel": "Cancellation of a withdrawal",
-    "create-vault": "New vault",
-    "freeze": "Freeze",
-    "unfreeze": "End of a freeze",
-    "reinstate": "Return of a signer",
-    "amend-charter": "Amendment of the charter",
-    "add-destination": "New entry of the address book",
-    "remove-destination": "Removal from the address book",
-    "break-glass": "BREAK-GLASS: a whole vault to its recovery address",
-}
 _VERDICTS: Final = {
     Verdict.WOULD_SIGN: ("would sign", "green"),
     Verdict.WAITING: ("waits", "yellow"),
@@ -59,7 +48,7 @@ def show(parts: Iterable[RenderableType]) -> None:
 
 def sheet_parts(sheet: OrderSheet) -> list[RenderableType]:
     """The order for people."""
-    title = Text(f"{_TITLES[sheet.kind]}   fingerprint {sheet.fingerprint}", style="bold")
+    title = Text(f"{kind_of(sheet.status.order).title}   fingerprint {sheet.fingerprint}", style="bold")
     parts: list[RenderableType] = [title, Text("Decoded from the exact bytes that are signed:", style="dim")]
     parts.append(_pairs((fact.label, Text(fact.text, style="bold")) for fact in sheet.facts))
     parts += [Text(), Text("Proven by the pinned charter and a certified state:", style="dim")]
@@ -186,7 +175,7 @@ def order_row(status: OrderStatus) -> dict[str, Any]:
     return {
         "order": status.hash.hex(),
         "id": status.order.id.hex(),
-        "kind": kind_of(status.order),
+        "kind": kind_of(status.order).word,
         "state": record.state.name.lower(),
         "approvals": sum(said.verb is Verb.APPROVE for said in record.endorsements),
         "status": status.status,

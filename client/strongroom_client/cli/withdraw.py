@@ -23,7 +23,8 @@ from strongroom_client.cli.shared_orders import initiate, look, show_order
 from strongroom_client.cli.shared_orders import reject as reject_order
 from strongroom_client.cli.shared_sheet import UNVERIFIED, order_row, orders_table, sheet_data, sheet_parts
 from strongroom_client.cli.shared_signing import signing_options
-from strongroom_client.display import amount_text, kind_of
+from strongroom_client.display import amount_text
+from strongroom_client.order_kinds import kind_of
 from strongroom_client.plain_text import plain
 from strongroom_client.trust import Trust
 
@@ -184,7 +185,9 @@ async def _target(profile: Path, order: str) -> OrderStatus:
     async with session(profile) as opened:
         status = await opened.find(order)
     if not isinstance(status.order.action, Withdraw):
-        raise BadOption(f"order {status.hash.hex()[:16]} is a {kind_of(status.order)}: only a withdrawal is cancelled")
+        raise BadOption(
+            f"order {status.hash.hex()[:16]} is a {kind_of(status.order).word}: only a withdrawal is cancelled"
+        )
     return status
 
 
@@ -230,7 +233,7 @@ def _asks(status: OrderStatus, charter: Charter) -> tuple[str, str]:
         case CancelWithdraw():
             return "cancel", action.order_hash.hex()[:16]
         case _:
-            return kind_of(status.order), ""
+            return kind_of(status.order).word, ""
 
 
 def _explained(data: dict[str, Any]) -> Iterable[str]:

@@ -28,8 +28,9 @@ from strongroom.ledger.charter_changes_parts import (
     Change,
     Comparer,
     Pair,
+    added,
+    common,
     compare,
-    count_of,
     longer,
     more,
     named,
@@ -37,6 +38,13 @@ from strongroom.ledger.charter_changes_parts import (
     shorter,
 )
 from strongroom.ledger.charter_changes_rules import change_denies, change_rules
+from strongroom.ledger.charter_words import (
+    asset_words,
+    break_glass_words,
+    recovery_words,
+    signer_words,
+    with_keys,
+)
 from strongroom.model.quantities import duration_text
 
 __all__ = ["Change", "changes", "loosens", "revoked_keys"]
@@ -69,13 +77,13 @@ def _keys_of(charter: Charter) -> frozenset[bytes]:
 
 def _people(where: str, old: tuple[Person, ...], new: tuple[Person, ...], pair: Pair) -> Iterator[Change]:
     before, after = named(old), named(new)
-    for name in after.keys() - before.keys():
+    for name in added(before, after):
         kind = "machine" if after[name].machine else "person"
-        yield Change(loosens=True, where=f"{kind} {name}", text=f"is added, with {count_of(after[name].keys, 'key')}")
-    for name in before.keys() - after.keys():
+        yield Change(loosens=True, where=f"{kind} {name}", text=f"is added, {with_keys(after[name])}")
+    for name in added(after, before):
         kind = "machine" if before[name].machine else "person"
         yield Change(loosens=False, where=f"{kind} {name}", text="is removed: no word and no key of theirs counts")
-    for name in before.keys() & after.keys():
+    for name in common(before, after):
         if before[name] != after[name]:
             yield from compare(f"person {name}", before[name], after[name], _PERSON, pair)
     yield from reordered("people", old, new)
@@ -94,12 +102,12 @@ def _keys(where: str, old: tuple[PersonKey, ...], new: tuple[PersonKey, ...], pa
 
 def _groups(where: str, old: tuple[Group, ...], new: tuple[Group, ...], pair: Pair) -> Iterator[Change]:
     before, after = named(old), named(new)
-    for name in after.keys() - before.keys():
+    for name in added(before, after):
         text = f"is new, with {', '.join(after[name].members)}; alone it gives nobody anything"
         yield Change(loosens=False, where=f"group {name}", text=text)
-    for name in before.keys() - after.keys():
+    for name in added(after, before):
         yield Change(loosens=False, where=f"group {name}", text="is removed; nothing names it any more")
-    for name in before.keys() & after.keys():
+    for name in common(before, after):
         if before[name] != after[name]:
             yield from compare(f"group {name}", before[name], after[name], _GROUP, pair)
     yield from reordered("groups", old, new)
@@ -129,11 +137,11 @@ def _signers(
     where: str, old: tuple[CharterSigner, ...], new: tuple[CharterSigner, ...], pair: Pair
 ) -> Iterator[Change]:
     before, after = named(old), named(new)
-    for name in after.keys() - before.keys():
-        yield Change(loosens=True, where=f"signer {name}", text="is added")
-    for name in before.keys() - after.keys():
+    for name in added(before, after):
+        yield Change(loosens=True, where=f"signer {name}", text=f"is added, {', '.join(signer_words(after[name]))}")
+    for name in added(after, before):
         yield Change(loosens=True, where=f"signer {name}", text="is removed")
-    for name in before.keys() & after.keys():
+    for name in common(before, after):
         if before[name] != after[name]:
             yield from compare(f"signer {name}", before[name], after[name], _SIGNER, pair)
     yield from reordered("signers", old, new)
@@ -154,11 +162,12 @@ def _witness_quorum(where: str, old: int, new: int, pair: Pair) -> Iterator[Chan
 
 def _assets(where: str, old: tuple[Asset, ...], new: tuple[Asset, ...], pair: Pair) -> Iterator[Change]:
     before, after = {asset.id: asset for asset in old}, {asset.id: asset for asset in new}
-    for asset in after.keys() - before.keys():
-        yield Change(loosens=True, where=f"asset {after[asset].symbol}", text=f"is added: {asset}")
-    for asset in before.keys() - after.keys():
-        yield Change(loosens=False, where=f"asset {before[asset].symbol}", text="is removed")
-    for asset in before.keys() & after.keys():
+    for asset in added(before, after):
+        text = f"is added: {asset_words(after[asset])}"
+        yield Change(loosens=True, where=f"asset {after[asset].symbol}", text=text)
+    for asset in added(after, before):
+        yield Change(loosens=False, where=f"asset {before[asset].symbol}", text=f"is removed: {asset}")
+    for asset in common(before, after):
         if before[asset] != after[asset]:
             yield from compare(f"asset {before[asset].symbol}", before[asset], after[asset], {}, pair)
 
@@ -188,8 +197,8 @@ def _break_glass(where: str, old: BreakGlassRules | None, new: BreakGlassRules |
     if old is not None and new is not None:
         yield from compare("break-glass", old, new, _BREAK_GLASS, pair)
     elif new is not None:
-        text = f"{new.quorum.count} of group {new.quorum.group} may move vaults to registered addresses"
-        yield Change(loosens=True, where="break-glass", text=text)
+        for line in break_glass_words(new):
+            yield Change(loosens=True, where="break-glass", text=line)
     else:
         yield Change(loosens=False, where="break-glass", text="nobody may move vaults to registered addresses")
 
@@ -197,8 +206,8 @@ def _break_glass(where: str, old: BreakGlassRules | None, new: BreakGlassRules |
 def _recovery_addresses(
     where: str, old: tuple[RecoveryAddress, ...], new: tuple[RecoveryAddress, ...], pair: Pair
 ) -> Iterator[Change]:
-    told = ", ".join(f"{one.vault} to {one.address}" for one in new)
-    yield Change(loosens=True, where=where, text=f"moves {told}")
+    text = f"moves {recovery_words(new)} instead of {recovery_words(old)}"
+    yield Change(loosens=True, where=where, text=text)
 
 
 def _officers(where: str, old: str, new: str, pair: Pair) -> Iterator[Change]:

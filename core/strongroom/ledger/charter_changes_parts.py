@@ -7,8 +7,21 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
 
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_words import plain_value
 
-__all__ = ["Change", "Comparer", "Pair", "compare", "count_of", "longer", "more", "named", "reordered", "shorter"]
+__all__ = [
+    "Change",
+    "Comparer",
+    "Pair",
+    "added",
+    "common",
+    "compare",
+    "longer",
+    "more",
+    "named",
+    "reordered",
+    "shorter",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +67,12 @@ def compare(
             continue
         known = table.get(field.name)
         found = tuple(known(where, before, after, pair)) if known is not None else ()
-        yield from found or (Change(loosens=True, where=where, text=f"its {field.name.replace('_', ' ')} changes"),)
+        yield from found or (_unknown(where, field.name, before, after),)
+
+
+def _unknown(where: str, field: str, old: Any, new: Any) -> Change:
+    text = f"its {field.replace('_', ' ')} goes from {plain_value(old)} to {plain_value(new)}"
+    return Change(loosens=True, where=where, text=text)
 
 
 class Named(Protocol):
@@ -73,11 +91,21 @@ def named(parts: Sequence[N]) -> dict[str, N]:
     return {part.name: part for part in parts}
 
 
+def added(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """Return the names that only the second has, in its order."""
+    return [name for name in new if name not in old]
+
+
+def common(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """Return the names that both have, in the order of the second."""
+    return [name for name in new if name in old]
+
+
 def reordered(what: str, old: Sequence[Named], new: Sequence[Named]) -> Iterator[Change]:
     """Tell that the parts common to both stand in another order, which changes no judgement."""
     before, after = [part.name for part in old], [part.name for part in new]
-    common = set(before) & set(after)
-    if [name for name in before if name in common] != [name for name in after if name in common]:
+    both = set(before) & set(after)
+    if [name for name in before if name in both] != [name for name in after if name in both]:
         yield Change(loosens=False, where=what, text="stand in another order, which changes nothing that may pass")
 
 
@@ -111,8 +139,3 @@ def longer(say: Callable[[int, Pair], str]) -> Comparer[int]:
         yield Change(loosens=new > old, where=where, text=f"{say(new, pair)}, {how} than before")
 
     return change
-
-
-def count_of(items: Sequence[object], what: str) -> str:
-    """Return "1 key", "2 keys"."""
-    return f"{len(items)} {what}{'' if len(items) == 1 else 's'}"

@@ -14,6 +14,7 @@ from strongroom.ledger.charter import AddressBook, AnyDestination, AssetAmount, 
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.charter_changes_parts import Change, Comparer, Pair, compare, named, reordered, shorter
 from strongroom.ledger.charter_check_rules import globs_may_meet
+from strongroom.ledger.charter_words import deny_words, rule_words, to_words
 from strongroom.ledger.rules import approvers_of, glob_match
 from strongroom.model.quantities import duration_text
 
@@ -27,7 +28,8 @@ def change_rules(where: str, old: tuple[Rule, ...], new: tuple[Rule, ...], pair:
     before, after = named(old), named(new)
     for name in after:
         if name not in before:
-            yield Change(loosens=True, where=f'rule "{name}"', text="is added")
+            for line in ("is added", *rule_words(after[name], book_of(pair.new))):
+                yield Change(loosens=True, where=f'rule "{name}"', text=line)
     for name in before:
         if name not in after:
             yield Change(loosens=False, where=f'rule "{name}"', text="is removed: nothing passes under it any more")
@@ -83,18 +85,8 @@ def _to(where: str, old: To, new: To, pair: Pair) -> Iterator[Change]:
     yield Change(
         loosens=not isinstance(old, AnyDestination),
         where=where,
-        text=f"pays to {_to_text(new)} instead of {_to_text(old)}",
+        text=f"pays to {to_words(new)} instead of {to_words(old)}",
     )
-
-
-def _to_text(to: To) -> str:
-    match to:
-        case AnyDestination():
-            return "any address"
-        case AddressBook():
-            return "addresses of the address book"
-        case Destinations():
-            return ", ".join(to.addresses)
 
 
 def _listed(where: str, old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[Change]:
@@ -195,13 +187,15 @@ def change_denies(where: str, old: tuple[Deny, ...], new: tuple[Deny, ...], pair
     before, after = named(old), named(new)
     for name in after:
         if name not in before:
-            yield Change(loosens=False, where=f'prohibition "{name}"', text="is added")
+            text = f"is added: no {deny_words(after[name], book_of(pair.new))}"
+            yield Change(loosens=False, where=f'prohibition "{name}"', text=text)
     for name in before:
         if name not in after:
             yield Change(loosens=True, where=f'prohibition "{name}"', text="is removed")
         elif before[name] != after[name]:
             covers = _still_covers(before[name], after[name])
             text = "covers all that it did, and perhaps more" if covers else "no longer covers all that it did"
+            text = f"{text}: no {deny_words(after[name], book_of(pair.new))}"
             yield Change(loosens=not covers, where=f'prohibition "{name}"', text=text)
     yield from reordered("prohibitions", old, new)
 

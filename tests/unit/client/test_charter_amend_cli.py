@@ -68,6 +68,15 @@ def test_a_tightening_is_proposed_shown_approved_and_in_force(office: Office) ->
     assert (listed(office)["version"], listed(office)["amendments"][0]["state"]) == (2, "done")
 
 
+def test_the_whole_charter_that_an_amendment_asks_for_can_be_read_before_it_is_approved(office: Office) -> None:
+    order = proposed(office, (LOOSER, 'lapse = "1h"'))
+    act(office, "alice", "charter", "proposed", order, "--out", "asked.bin")
+    act(office, "alice", "charter", "proposed", order, "--out", "asked.toml")
+    asked = parse_charter_toml(Path("asked.toml").read_text(), salt=office.world.charter.salt)
+    assert Path("asked.bin").read_bytes() == encode_charter(asked)
+    assert asked == replace(office.world.charter, version=2, freeze_lapse_ms=HOUR_MS)
+
+
 def test_a_loosening_is_shown_waits_and_is_in_force_then(office: Office) -> None:
     order = proposed(office, (LOOSER, 'lapse = "1h"'), (TIGHTER, 'loosening_delay = "3d"'))
     shown = act(office, "carol", "charter", "status", order).output

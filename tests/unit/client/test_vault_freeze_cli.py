@@ -7,6 +7,7 @@ import json
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from strongroom.ledger.records import OrderState
 from strongroom.model.quantities import time_text
 from strongroom_client.cli import main
 from strongroom_client.errors import PinMismatch, ProfileProblem
+from strongroom_client.order_kinds import ORDER_KINDS
 from strongroom_client.orders import Seen
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
 from strongroom_signer.operator_commands import parse_hand_in
@@ -57,6 +59,38 @@ def test_a_vault_of_unknown_signers_is_not_ordered(office: Office) -> None:
     words = ("vault", "create", "customer-2", "--signers", "s1,s9", "--threshold", "2", "--yes")
     assert "no signer s9" in act(office, "carol", *words, code=1).output
     assert "SubmitOrder" not in office.treasury.calls
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        (("refresh", "customer-1"), "New shares for the same holders"),
+        (("reshare", "customer-1", "--signers", "s1,s2", "--threshold", "2"), "NEW HOLDERS OF A VAULT'S KEY"),
+    ],
+)
+def test_new_shares_are_ordered_looked_at_approved_and_rejected(
+    office: Office, words: tuple[str, ...], title: str
+) -> None:
+    order = sign(office, "carol", "vault", *words)["order"]
+    phrase = ("--passphrase-file", str(office.passphrase_file))
+    shown = act(office, "alice", "vault", "approve", order, *phrase, typed="y\n").output
+    assert all(text in shown for text in (title, "customer-1", "carol"))
+    assert sign(office, "bob", "vault", "reject", order)["order"] == order
+    assert state_of(office, order) is OrderState.REJECTED
+
+
+def test_every_kind_of_order_has_a_word_of_its_own_a_title_and_a_command() -> None:
+    actions = get_args(get_type_hints(Order)["action"])
+    assert set(ORDER_KINDS) == set(actions)
+    assert len({kind.word for kind in ORDER_KINDS.values()}) == len(actions)
+    assert len({kind.title for kind in ORDER_KINDS.values()}) == len(actions)
+    for kind in ORDER_KINDS.values():
+        command = main
+        for word in kind.command.split()[1:]:
+            if not word.startswith("--"):
+                command = command.commands[word]
+        flags = [word for word in kind.command.split() if word.startswith("--")]
+        assert all(any(flag in option.opts for option in command.params) for flag in flags)
 
 
 def test_a_withdrawal_is_not_approved_by_the_command_for_vaults(office: Office) -> None:
