@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from actor import Actor, actors, ready, until
+from actor import COIN, Actor, actors, ready, until
+from charter_edits import in_force, most, without
 from cluster import VAULT, Cluster, prepared, running, session_folder
 from payments import payee
-from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.charter import AssetAmount, Charter, encode_charter
+from strongroom.ledger.charter import encode_charter
 from strongroom.ledger.messages import AmendCharter
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
@@ -23,7 +23,6 @@ from strongroom_client.errors import RemoteError
 
 pytestmark = pytest.mark.process
 
-COIN = 100_000_000
 DELAY_MS = 4_000
 
 
@@ -60,12 +59,6 @@ def amended() -> Iterator[Cluster]:
         yield cluster
 
 
-async def in_force(actor: Actor) -> Charter:
-    """The charter that is proven to be in force now."""
-    await actor.client.seen()
-    return (await actor.client.trust()).charter
-
-
 async def propose(actor: Actor, **parts: Any) -> OrderHash:
     now = await in_force(actor)
     proposed = replace(now, **{"version": now.version + 1, **parts})
@@ -77,17 +70,6 @@ async def version_is(actor: Actor, version: int) -> None:
         return (await in_force(actor)).version == version
 
     await until(reached)
-
-
-def most(charter: Charter, coins: int) -> dict[str, Any]:
-    """The parts of an amendment after which every rule pays so many coins in one order."""
-    maximum = (AssetAmount(asset=REGTEST.asset_id, amount=coins * COIN),)
-    return {"rules": tuple(replace(rule, maximum=maximum) for rule in charter.rules)}
-
-
-def without(charter: Charter, name: str) -> dict[str, Any]:
-    groups = tuple(replace(one, members=tuple(who for who in one.members if who != name)) for one in charter.groups)
-    return {"people": tuple(one for one in charter.people if one.name != name), "groups": groups}
 
 
 async def refused(actor: Actor, coins: int) -> str:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actor import Actor, actors, funded_vault, until
 from cluster import FIVE, VAULT, Cluster, prepared, running, session_folder
 from payments import AMOUNT, approved, paid, payee
+from share_epochs import bytes_on_disk, finished, has_epoch, shares_of
 from strongroom.ledger.messages import RefreshShares, ReshareVault
-from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import derive_address
 from strongroom_client.demo.deployment import Deployment
@@ -31,30 +29,6 @@ async def refreshing(people: tuple[Actor, ...], *, absent: tuple[str, ...] = ())
     for person in others[:2]:
         await person.approve(order)
     return order
-
-
-async def finished(actor: Actor, order: OrderHash, *, timeout_s: float = 90.0) -> None:
-    async def is_done() -> bool:
-        status = await actor.client.order(order)
-        return status.proven.record.state is OrderState.DONE and status.proven.final
-
-    await until(is_done, timeout_s=timeout_s)
-
-
-def shares_of(cluster: Cluster, name: str) -> dict[int, bytes]:
-    """Epoch and sealed share of the vault in a stopped signer's database."""
-    database = cluster.deployment.signer_folder(name) / "signer.db"
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        return dict(connection.execute("SELECT epoch, sealed FROM share WHERE vault = ?", (VAULT,)))
-
-
-def bytes_on_disk(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file())
-
-
-async def has_epoch(cluster: Cluster, name: str, epoch: int) -> bool:
-    vaults: list[dict[str, Any]] = cluster.signer_status(name)["vaults"]
-    return any(one["name"] == VAULT and one["epoch"] == epoch and one["has_share"] for one in vaults)
 
 
 async def test_a_vault_is_refreshed_while_it_pays_and_old_shares_are_gone_from_the_disks(

@@ -1,23 +1,18 @@
-"""Signers that come to a deployment that runs already: new machines, and lost ones made again from their words."""
+"""Signers of a deployment that runs already: new machines, lost ones made again, and words that are replaced."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from actor import Actor, until
+from actor import Actor
+from charter_edits import amend, in_force
 from cluster import Cluster
-from strongroom.ledger.charter import Charter, CharterSigner, encode_charter
-from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.charter import CharterSigner
 from strongroom.wire.cards import parse_card
 from strongroom_client.demo.processes import program, run_program, run_with_words
-
-DAY_MS = 86_400_000
 
 
 def phrase(cluster: Cluster) -> list[str]:
@@ -38,13 +33,40 @@ def lose_disk(cluster: Cluster, name: str) -> None:
     shutil.rmtree(cluster.deployment.signer_folder(name))
 
 
+def words_of(cluster: Cluster, name: str) -> str:
+    """The words on a signer's sheet, with spaces between them."""
+    return cluster.deployment.sheet(name).read_text().strip()
+
+
+def verified(cluster: Cluster, name: str) -> list[tuple[str, int]]:
+    """Prove a signer's words against the running signer; vault and epoch of each share that they give."""
+    command = [program("strongroom-signer"), "backup", "verify", "--json"]
+    command += ["--data", str(cluster.deployment.signer_folder(name))]
+    done: dict[str, Any] = json.loads(run_with_words(command, words_of(cluster, name)))
+    return [(one["vault"], one["epoch"]) for one in done["verified"]]
+
+
+def rotate_words(cluster: Cluster, name: str) -> None:
+    """Give a signer a second host key and a new sheet; its daemon goes on with both host keys."""
+    cluster.signer(name).stop()
+    command = [program("strongroom-signer"), "rotate-words", *phrase(cluster)]
+    command += ["--data", str(cluster.deployment.signer_folder(name))]
+    cluster.deployment.write_down(name, run_with_words(command))
+    cluster.deployment.start_signer(name)
+
+
 def recover(cluster: Cluster, name: str, log: Path, head: str) -> dict[str, Any]:
     """Make a lost signer again from the words on its sheet."""
-    command = [program("strongroom-signer"), "recover", "--name", name, "--log", str(log), "--head", head, "--json"]
-    command += ["--data", str(cluster.deployment.signer_folder(name)), *phrase(cluster)]
-    command += ["--fingerprint", cluster.deployment.log_id.hex()]
-    found: dict[str, Any] = json.loads(run_with_words(command, cluster.deployment.sheet(name).read_text().strip()))
+    found = recovered(cluster, name, words_of(cluster, name), log, head, cluster.deployment.signer_folder(name))
     _certify(cluster, name)
+    return found
+
+
+def recovered(cluster: Cluster, name: str, words: str, log: Path, head: str, folder: Path) -> dict[str, Any]:
+    """Make a signer again from these words in this folder, and nothing more; what the command says."""
+    command = [program("strongroom-signer"), "recover", "--name", name, "--log", str(log), "--head", head, "--json"]
+    command += ["--data", str(folder), *phrase(cluster), "--fingerprint", cluster.deployment.log_id.hex()]
+    found: dict[str, Any] = json.loads(run_with_words(command, words))
     return found
 
 
@@ -79,28 +101,6 @@ def _count(root: Path, name: str) -> int:
 def card_of(cluster: Cluster, name: str) -> CharterSigner:
     """A signer's entry in the charter, from the card that its operator hands over."""
     return parse_card((cluster.deployment.signer_folder(name) / "card.json").read_text()).as_signer()
-
-
-async def in_force(actor: Actor) -> Charter:
-    """The charter that is proven to be in force now."""
-    await actor.client.seen()
-    return (await actor.client.trust()).charter
-
-
-async def amend(people: tuple[Actor, ...], **parts: Any) -> Charter:
-    """Have the administrators amend the charter, and wait until the amendment is in force."""
-    first, *others = people
-    now = await in_force(first)
-    proposed = replace(now, **{"version": now.version + 1, **parts})
-    action = AmendCharter(charter=encode_charter(proposed), handover_expires_ms=int(time.time() * 1000) + DAY_MS)
-    order = await first.submit(action)
-    await asyncio.gather(*(other.approve(order) for other in others))
-
-    async def reached() -> bool:
-        return (await in_force(first)).version == proposed.version
-
-    await until(reached, timeout_s=120)
-    return proposed
 
 
 async def admit(cluster: Cluster, people: tuple[Actor, ...], *names: str, quorum: int = 0) -> None:
