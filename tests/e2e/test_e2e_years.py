@@ -169,7 +169,7 @@ async def a_signer_is_replaced_and_two_are_added(years: Years) -> None:
     # Who holds nothing any more can go.
     now = await in_force(years.first)
     await amend(years.people, signers=tuple(one for one in now.signers if one.name != "west"))
-    await alarmed(years.cluster, "west", "NOT_A_WITNESS")
+    await alarmed(years.cluster, "west", "SIGNER_RETIRED")
     years.cluster.signer("west").stop()
     assert shares_of(years.cluster, "west") == {}
 
