@@ -107,11 +107,15 @@ class Electorates:
 
 
 def _next_after(record: WitnessRecord) -> tuple[Electorate, ...]:
-    """Who may rule after this record, as far as it tells."""
+    """Who may rule next after this record.
+
+    While a set is only wanted it decides nothing by itself: its votes on another branch are no certificate there. That
+    it rules alone beyond entries that are missing here is for a proven step to say.
+    """
     if record.next is None:
         return ()
-    alone = Electorate(record.next)
-    return (alone,) if record.phase is WitnessPhase.JOINT else (Electorate(record.current, record.next), alone)
+    joint = record.phase is WitnessPhase.JOINT
+    return (Electorate(record.next) if joint else Electorate(record.current, record.next),)
 
 
 # --- proofs for those who lack the entries ---

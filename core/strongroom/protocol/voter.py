@@ -238,15 +238,16 @@ def adopt(state: VoterState, log: LogView, *, electorates: Electorates) -> tuple
             raise NotAnExtension(f"the certificate held of term {state.term} does not extend the base at {size}")
         _require_electorate(state.opened, electorates, size)
         return replace(state, adopted=True), Adopted(truncate_to=None)
+    if base is not None and log.root_at(size) != base.head.root and size > log.final_size:
+        raise BaseNotStored(f"the log does not hold the base at {size} yet", size=str(size))
+    # Before anything is compared: what others than those who decide about the base say is no sign of a defect here.
+    _require_electorate(state.opened, electorates, size)
     if size < log.final_size:
         return raise_alarm(state, Alarm.FINAL_HEAD_CONTRADICTED, f"base at {size}, final at {log.final_size}")
     if base is not None:
-        if log.root_at(size) != base.head.root and size > log.final_size:
-            raise BaseNotStored(f"the log does not hold the base at {size} yet", size=str(size))
         problem = _compare(state, base.head, log)
         if problem is not None:
             return problem
-    _require_electorate(state.opened, electorates, size)
     return (
         replace(state, adopted=True, held=base),
         Adopted(truncate_to=size if log.size > size else None),
@@ -303,7 +304,8 @@ def take_certificate(
     """Take a certificate: verify it, join its term, and hold it once every entry below it is stored.
 
     While entries are missing it is enough that it holds for a possible electorate; to be held it must be by those whom
-    the stored entries name.
+    the stored entries name. So must one that contradicts a certificate held: of the branch that a term has certified
+    here, every entry is stored, and votes of others prove nothing against it.
 
     A certificate of a higher term moves the signer to that term even when entries are missing (`Behind`): store the
     state first, then fetch, then take it again. The nonces of earlier terms die.
@@ -316,7 +318,9 @@ def take_certificate(
     """
     _require_running(state)
     head, log_id = certificate.head, LogId(state.log_id)
-    if log.root_at(head.size) == head.root:
+    held = state.held_in_term if head.term == state.term else None
+    is_below_held = held is not None and head.size <= held.size
+    if is_below_held or log.root_at(head.size) == head.root:
         verify_certificate(certificate, log_id=log_id, electorate=electorates.own(head.size))
     else:
         electorates.judge(certificate, log_id=log_id)
@@ -326,8 +330,7 @@ def take_certificate(
         return inspected
     if head.term < state.term:
         raise _stale(state, head.term)
-    held = state.held_in_term if head.term == state.term else None
-    if held is not None and head.size <= held.size:
+    if held is not None and is_below_held:
         same = head_hash(head) == head_hash(held) if head.size == held.size else _agrees(log, head)
         return (state, Known()) if same else _conflict(state, head, held)
     if head.size <= log.final_size and not _agrees(log, head):

@@ -276,6 +276,32 @@ def test_a_certificate_is_held_only_by_those_whom_the_stored_entries_name() -> N
         voter.take_certificate(FRESH, made, LOG, electorates=Electorates(history=((0, OLD), (2, BOTH)), ahead=(OLD,)))
 
 
+def test_a_certificate_below_the_one_held_is_judged_by_those_whom_the_stored_entries_name() -> None:
+    """Votes of another set for another branch are no contradiction, even where that set may rule further on."""
+    known = Electorates(history=((0, OLD), (5, BOTH)), ahead=(NEW,))
+    state = replace(FRESH, term=1, held=certificate(head(3), "s1", "s2"))
+    for size in (2, 3):
+        other = world.head_at([b"x", b"y", b"z"][:size], term=1)
+        with pytest.raises(BadCertificate):
+            voter.take_certificate(state, certificate(other, "s2", "s4"), LOG, electorates=known)
+        stopped, _ = voter.take_certificate(state, certificate(other, "s1", "s2"), LOG, electorates=known)
+        assert stopped.alarm == "CERTIFICATES_CONFLICT"
+
+
+def test_a_base_is_compared_only_once_those_who_decide_about_it_opened_the_term() -> None:
+    """A false digest, or another root below what is final, is no alarm when others than those say so."""
+    false = certificate(replace(head(3), state_digest=bytes(32)), "s1", "s2")
+    other = certificate(world.head_at([b"x"], term=1), "s1", "s2")
+    for base, log in ((false, LOG), (other, replace(LOG, final_size=1)), (LOW, replace(LOG, final_size=2))):
+        state = replace(
+            FRESH, term=5, opened=OpenedTerm(statements_hash=bytes(32), base=base, electorates=(NEW.digest,))
+        )
+        with pytest.raises(BaseElectorate):
+            voter.adopt(state, log, electorates=Electorates.always(OLD))
+        stopped, _ = voter.adopt(state, log, electorates=Electorates.always(NEW))
+        assert stopped.alarm
+
+
 @pytest.mark.attack(
     line="coordinator+signers",
     title="vote keys of signers that left, leaked later, lead a signer back or stop it",
