@@ -55,21 +55,26 @@ class Itemised(Protocol):
 class Client:
     """What both clients share: the channel, the pinned trust, and turning answers into proven values."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId) -> None:
+    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
         self._channel = channel
         self._log_id = log_id
         self._trust: Trust | None = None
-        self._final_seen = 0
+        self._final_seen = final_seen
         """Largest size that this client saw proven final: what is asked for later must not be older."""
 
     @classmethod
-    def connect(cls, endpoint: Endpoint, *, log_id: LogId) -> Self:
+    def connect(cls, endpoint: Endpoint, *, log_id: LogId, final_seen: int = 0) -> Self:
         """Open a client; it connects at the first call.
+
+        Args:
+            endpoint: Where the coordinator is, and how to be known there.
+            log_id: The log to trust, compared with others.
+            final_seen: Size of the newest final head that was proven on this machine before; nothing older is taken.
 
         Raises:
             ProfileProblem: a certificate or key file cannot be read.
         """
-        return cls(open_channel(endpoint), log_id)
+        return cls(open_channel(endpoint), log_id, final_seen=final_seen)
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,8 +102,13 @@ class Client:
         if self._trust is None:
             response = await self._ledger()
             pinned = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
-            self._trust = pinned.handed_over(response.handovers).amended(response.charter)
+            self._trust = self._in_force(pinned, response)
         return self._trust
+
+    def _in_force(self, trust: Trust, response: LedgerResponse) -> Trust:
+        """Go over to the witness set and the charter in force, as of no earlier than the newest final head."""
+        newest = max(self._final_seen, response.final_head.size)
+        return trust.handed_over(response.handovers).amended(response.charter, since=newest)
 
     async def proven(self, verify: Callable[[Trust], P]) -> P:
         """Verify an answer; a witness set that took over since trust was fetched is asked for, once.
@@ -127,7 +137,7 @@ class Client:
         """
         trust = await self.trust()
         response = await self._ledger()
-        self._trust = trust = trust.handed_over(response.handovers).amended(response.charter)
+        self._trust = trust = self._in_force(trust, response)
         head = response.final_head
         if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")

@@ -34,8 +34,8 @@ __all__ = ["IntegrationClient"]
 class IntegrationClient(Client):
     """`integration.v1`: what an integrator's servers ask. Errors as in `TreasuryClient`."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId) -> None:
-        super().__init__(channel, log_id)
+    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
+        super().__init__(channel, log_id, final_seen=final_seen)
         self._stub = IntegrationServiceStub(channel)
 
     async def _ledger(self) -> LedgerResponse:

@@ -37,8 +37,8 @@ __all__ = ["TreasuryClient"]
 class TreasuryClient(Client):
     """`treasury.v1`: what people's tools ask. Methods raise `RemoteError` when refused, `NotProven` when lied to."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId) -> None:
-        super().__init__(channel, log_id)
+    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
+        super().__init__(channel, log_id, final_seen=final_seen)
         self._stub = TreasuryServiceStub(channel)
 
     async def _ledger(self) -> LedgerResponse:

@@ -147,13 +147,23 @@ class Trust:
             raise NotProven(f"a change of the witness set is not proven: {error.message}") from error
         return replace(self, witnesses=found[-1]) if found else self
 
-    def amended(self, proof: types_pb2.RecordProof) -> Trust:
+    def amended(self, proof: types_pb2.RecordProof, *, since: int = 0) -> Trust:
         """Go over to the charter in force, out of its own proven record.
 
+        Args:
+            proof: The record, under a certificate.
+            since: Size of a final head; a charter that was in force before it may have been replaced by then.
+
         Raises:
-            NotProven: it is not proven, or older than the one known here.
+            NotProven: it is not proven, or older than the one known here or than that head.
         """
-        record = self.record(CharterRecord, proof).record
+        proven = self.record(CharterRecord, proof)
+        record = proven.record
+        if proven.certified_size < since:
+            raise NotProven(
+                f"the coordinator shows the charter of a log of {proven.certified_size} entries, and {since} are "
+                "final: what came since is hidden"
+            )
         try:
             charter = decode_charter(record.charter)
         except codec.NotCanonical as error:

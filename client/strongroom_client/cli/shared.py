@@ -158,7 +158,9 @@ async def session(profile_file: Path) -> AsyncIterator[Session]:
     """
     profile = load_profile(profile_file)
     memory = Memory.beside(profile_file, profile.log_id)
-    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id) as client:
+    known = memory.head()
+    final_seen = 0 if known is None else known.size
+    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id, final_seen=final_seen) as client:
         yield Session(profile, memory, client)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -59,6 +60,48 @@ async def test_attack_order_from_before_its_rejection(office: Office) -> None:
         await client.seen()
         with pytest.raises(NotProven, match="hidden"):
             await client.order(key)
+
+
+async def test_attack_charter_from_before_a_revocation_beside_the_newest_head(office: Office) -> None:
+    world = office.world
+    old: list[Any] = []
+
+    def lie(response: Any) -> Any:
+        old.append(type(response).FromString(response.SerializeToString()).charter)
+        response.charter.CopyFrom(old[0])
+        return response
+
+    office.treasury.lies["GetLedger"] = lie
+    async with connect(office) as client:
+        assert (await client.trust()).charter.version == 1
+    charter = world.state.charter
+    world.amend(
+        initiator="carol",
+        people=tuple(person for person in charter.people if person.name != "dave"),
+        groups=tuple(
+            replace(group, members=tuple(name for name in group.members if name != "dave")) for group in charter.groups
+        ),
+    )
+    for _ in range(2):
+        world.settle(Tick())
+    assert world.state.charter.version == 2
+    async with connect(office) as client:
+        with pytest.raises(NotProven, match="hidden"):
+            await client.trust()
+
+
+async def test_attack_whole_log_from_before_what_this_machine_has_seen(office: Office) -> None:
+    replayed(office, "GetLedger")
+    profile = load_profile(office.person("alice"))
+    async with connect(office) as client:
+        await client.trust()
+    world = office.world
+    size = world.replica.size
+    for _ in range(2):
+        world.settle(Tick())
+    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id, final_seen=size + 1) as client:
+        with pytest.raises(NotProven, match="hidden"):
+            await client.trust()
 
 
 async def test_answer_that_is_no_message_is_told_as_such() -> None:
