@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -15,6 +16,7 @@ from strongroom.ledger.messages import Endorse, Order, OrderEntry
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.electorates import KnownSet
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import STATUS_NAMES, OrderStatus, Receipt, milliseconds_of, said_of
 from strongroom_client.channel import Endpoint, call, open_channel
@@ -55,26 +57,37 @@ class Itemised(Protocol):
 class Client:
     """What both clients share: the channel, the pinned trust, and turning answers into proven values."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        log_id: LogId,
+        *,
+        final_seen: int = 0,
+        witnesses: KnownSet | None = None,
+    ) -> None:
         self._channel = channel
         self._log_id = log_id
+        self._pinned = witnesses
         self._trust: Trust | None = None
         self._final_seen = final_seen
         """Largest size that this client saw proven final: what is asked for later must not be older."""
 
     @classmethod
-    def connect(cls, endpoint: Endpoint, *, log_id: LogId, final_seen: int = 0) -> Self:
+    def connect(
+        cls, endpoint: Endpoint, *, log_id: LogId, final_seen: int = 0, witnesses: KnownSet | None = None
+    ) -> Self:
         """Open a client; it connects at the first call.
 
         Args:
             endpoint: Where the coordinator is, and how to be known there.
             log_id: The log to trust, compared with others.
             final_seen: Size of the newest final head that was proven on this machine before; nothing older is taken.
+            witnesses: The newest witness set that was proven before: signers who left before it are never believed.
 
         Raises:
             ProfileProblem: a certificate or key file cannot be read.
         """
-        return cls(open_channel(endpoint), log_id, final_seen=final_seen)
+        return cls(open_channel(endpoint), log_id, final_seen=final_seen, witnesses=witnesses)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,6 +115,8 @@ class Client:
         if self._trust is None:
             response = await self._ledger()
             pinned = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
+            if self._pinned is not None:
+                pinned = replace(pinned, witnesses=self._pinned)
             self._trust = self._in_force(pinned, response)
         return self._trust
 

@@ -11,6 +11,7 @@ from strongroom.api.integration.v1.integration_service_pb2_grpc import Integrati
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.electorates import KnownSet
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import (
     Balance,
@@ -34,8 +35,15 @@ __all__ = ["IntegrationClient"]
 class IntegrationClient(Client):
     """`integration.v1`: what an integrator's servers ask. Errors as in `TreasuryClient`."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
-        super().__init__(channel, log_id, final_seen=final_seen)
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        log_id: LogId,
+        *,
+        final_seen: int = 0,
+        witnesses: KnownSet | None = None,
+    ) -> None:
+        super().__init__(channel, log_id, final_seen=final_seen, witnesses=witnesses)
         self._stub = IntegrationServiceStub(channel)
 
     async def _ledger(self) -> LedgerResponse:

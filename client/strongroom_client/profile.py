@@ -1,7 +1,8 @@
 """The client's profile: which coordinator, which certificate and key, and which log is pinned.
 
-Beside the profile stands what this machine remembers of the log: the newest final head it has proven. It tells a
-coordinator that shows an older log than before, and lets a rejection be signed while no coordinator can be reached.
+Beside the profile stands what this machine remembers of the log: the newest final head and the newest witness set it
+has proven. It tells a coordinator that shows an older log than before, or one of signers who left, and lets a rejection
+be signed while no coordinator can be reached.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from strongroom.crypto import sealed
+from strongroom.ledger.codec import NotCanonical
 from strongroom.model.ids import LogId
+from strongroom.protocol.electorates import KnownSet
 from strongroom_client.channel import Endpoint
 from strongroom_client.errors import PinMismatch, ProfileProblem
 from strongroom_client.files import FileProblem, make_private_folder, read_bytes, read_text
 from strongroom_client.orders import Seen
 from strongroom_client.person_key import SEALED_FILE, TLS_KEY_FILE
+from strongroom_client.pins import pinned_set, witnesses_pin
 
 __all__ = ["Memory", "Profile", "default_profile", "load_profile", "log_id_from_hex", "replace_file", "save_profile"]
 
@@ -63,7 +67,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The newest final head this machine has proven, in a file beside the profile."""
+    """The newest final head and witness set this machine has proven, in a file beside the profile."""
 
     file: Path
     log_id: LogId
@@ -75,25 +79,61 @@ class Memory:
 
     def head(self) -> Seen | None:
         """What is remembered; None when nothing is, or it is of another log or unreadable."""
+        content = self._content()
         try:
-            content: Any = json.loads(read_text(self.file, max_bytes=_MAX_BYTES))
-            if content["log_id"] != self.log_id.hex() or type(content["size"]) is not int or content["size"] < 1:
+            if type(content["size"]) is not int or content["size"] < 1:
                 return None
             root = bytes.fromhex(content["root"])
-        except (FileProblem, ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             return None
         return Seen(size=content["size"], root=root) if len(root) == 32 else None
 
-    def remember(self, seen: Seen) -> None:
-        """Keep a head, unless a newer one is kept already.
+    def witnesses(self) -> KnownSet | None:
+        """The newest witness set that took over and was proven here; None when none has.
+
+        Raises:
+            ProfileProblem: the file names one that cannot be read. Going on without would forget it.
+        """
+        pin = self._pin()
+        if not pin:
+            return None
+        try:
+            return pinned_set(bytes.fromhex(pin))
+        except (ValueError, NotCanonical) as error:
+            raise ProfileProblem(
+                f"{self.file} is damaged: compare the log's newest head with your colleagues, then remove it",
+                file=str(self.file),
+            ) from error
+
+    def remember(self, seen: Seen, known: KnownSet | None = None) -> None:
+        """Keep a head, and the witness set that certifies it, unless newer ones are kept already.
 
         Raises:
             FileProblem: it cannot be written.
         """
-        known = self.head()
-        if known is None or known.size < seen.size:
-            content = {"log_id": self.log_id.hex(), "size": seen.size, "root": seen.root.hex()}
+        before, newest = self.head(), self.witnesses()
+        pin = self._pin()
+        if known is not None and (newest is None or newest.number < known.number):
+            pin = witnesses_pin(known, final_size=seen.size).hex() or pin
+        kept = seen if before is None or before.size < seen.size else before
+        content = {"log_id": self.log_id.hex(), "size": kept.size, "root": kept.root.hex()}
+        if pin:
+            content["witnesses"] = pin
+        if content != self._content():
             replace_file(self.file, json.dumps(content) + "\n")
+
+    def _pin(self) -> str:
+        pin = self._content().get("witnesses", "")
+        return pin if type(pin) is str else "-"
+
+    def _content(self) -> dict[str, Any]:
+        """What the file holds of this log; nothing when it is of another log or unreadable."""
+        try:
+            content: Any = json.loads(read_text(self.file, max_bytes=_MAX_BYTES))
+            is_mine = isinstance(content, dict) and content.get("log_id") == self.log_id.hex()
+        except (FileProblem, ValueError, RecursionError):
+            return {}
+        return content if is_mine else {}
 
 
 def default_profile() -> Path:

@@ -12,6 +12,7 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.records import DestinationRecord, FreezeRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
+from strongroom.protocol.electorates import KnownSet
 from strongroom.protocol.evidence_records import MAX_EVIDENCE_BYTES, evidence_hash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.address_book import BookPage, entry_of, page_of
@@ -37,8 +38,15 @@ __all__ = ["TreasuryClient"]
 class TreasuryClient(Client):
     """`treasury.v1`: what people's tools ask. Methods raise `RemoteError` when refused, `NotProven` when lied to."""
 
-    def __init__(self, channel: grpc.aio.Channel, log_id: LogId, *, final_seen: int = 0) -> None:
-        super().__init__(channel, log_id, final_seen=final_seen)
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        log_id: LogId,
+        *,
+        final_seen: int = 0,
+        witnesses: KnownSet | None = None,
+    ) -> None:
+        super().__init__(channel, log_id, final_seen=final_seen, witnesses=witnesses)
         self._stub = TreasuryServiceStub(channel)
 
     async def _ledger(self) -> LedgerResponse:

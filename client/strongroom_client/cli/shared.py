@@ -94,7 +94,7 @@ class Session:
                 f"the coordinator shows a final log of {seen.size} entries, and this machine has proven {known.size} "
                 "before: it is behind or hides something; sign nothing, and ask your operators"
             )
-        self.memory.remember(seen)
+        self.memory.remember(seen, (await self.client.trust()).witnesses)
         return seen
 
     async def find(self, text: str) -> OrderStatus:
@@ -159,8 +159,13 @@ async def session(profile_file: Path) -> AsyncIterator[Session]:
     profile = load_profile(profile_file)
     memory = Memory.beside(profile_file, profile.log_id)
     known = memory.head()
-    final_seen = 0 if known is None else known.size
-    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id, final_seen=final_seen) as client:
+    client = TreasuryClient.connect(
+        profile.endpoint,
+        log_id=profile.log_id,
+        final_seen=0 if known is None else known.size,
+        witnesses=memory.witnesses(),
+    )
+    async with client:
         yield Session(profile, memory, client)
 
 
