@@ -163,6 +163,13 @@ class TreasuryClient(Client):
         found = await self.proven(lambda trust: page_of(trust, response.records, response.next_page_token))
         for proven in found.entries:
             self._not_older(proven.certified_size, final_seen)
+        if not page_token and found.first:
+            raise NotProven("the coordinator's list of the address book does not begin with the first entry")
+        if not found.entries:
+            # An empty page proves nothing by itself; the proof of the charter has how many entries there are.
+            await self.seen()
+            if (await self.trust()).destinations and not page_token:
+                raise NotProven("the coordinator shows an empty address book, and it has entries")
         return found
 
     async def destination(self, chain: str, address: str) -> Proven[DestinationRecord] | None:

@@ -27,6 +27,7 @@ from strongroom.ledger.records import (
     OrderRecord,
     VaultRecord,
 )
+from strongroom.ledger.state import DESTINATIONS
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
@@ -93,6 +94,8 @@ class Trust:
     """The newest charter in force that was proven here."""
     witnesses: KnownSet
     """Whose votes certify: the genesis charter's signers, and those who were proven to take over from them."""
+    destinations: int = 0
+    """How many entries the address book has in the state that proved the charter."""
 
     @classmethod
     def from_genesis_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
@@ -173,7 +176,9 @@ class Trust:
                 f"the coordinator shows version {charter.version} of the charter, and version {self.charter.version} "
                 "was in force before"
             )
-        return replace(self, charter=charter)
+        # The record's proof verified the roots of all tables, so this count is certified with it.
+        book = next((table.count for table in proof.tables if table.table == DESTINATIONS.decode()), 0)
+        return replace(self, charter=charter, destinations=book)
 
     @property
     def vote_keys(self) -> Mapping[str, bytes]:

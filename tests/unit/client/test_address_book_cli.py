@@ -111,6 +111,14 @@ def hide_the_last(answer: pb.ListDestinationsResponse) -> pb.ListDestinationsRes
     return pb.ListDestinationsResponse(records=answer.records[:-1])
 
 
+def hide_all(answer: pb.ListDestinationsResponse) -> pb.ListDestinationsResponse:
+    return pb.ListDestinationsResponse()
+
+
+def hide_the_first(answer: pb.ListDestinationsResponse) -> pb.ListDestinationsResponse:
+    return pb.ListDestinationsResponse(records=answer.records[1:])
+
+
 def hide_one_between(answer: pb.ListDestinationsResponse) -> pb.ListDestinationsResponse:
     return pb.ListDestinationsResponse(records=[answer.records[0], *answer.records[2:]])
 
@@ -120,7 +128,7 @@ def change_one(answer: pb.ListDestinationsResponse) -> pb.ListDestinationsRespon
     return answer
 
 
-@pytest.mark.parametrize("lie", [hide_the_last, hide_one_between, change_one])
+@pytest.mark.parametrize("lie", [hide_all, hide_the_first, hide_the_last, hide_one_between, change_one])
 def test_a_coordinator_that_hides_or_changes_an_entry_is_caught(office: Office, lie: Any) -> None:
     filled(office)
     office.treasury.lies["ListDestinations"] = lie
