@@ -57,6 +57,14 @@ FAULT_TEXTS: Final[Mapping[Fault, FaultText]] = MappingProxyType(
             ),
             also="a signer restored from an old copy, two copies of one signer running, or a stolen vote key",
         ),
+        Fault.MALFORMED_DEALING: FaultText(
+            did="signed a malformed dealing of new shares",
+            means=(
+                "Its vote key signed what it dealt together with the hash of the terms: from which key, to whom, and "
+                "how many of them sign. A sound signer deals one point fewer than sign, and one share to each holder."
+            ),
+            also="a defective machine, another program, or a stolen vote key",
+        ),
     }
 )
 
@@ -74,6 +82,10 @@ def not_proven(proven: Proven) -> tuple[str, ...]:
     ]
     if proven.fault is Fault.TWO_VOTES:
         lines.insert(1, "that any of the two heads got its certificate, or that anybody was shown both")
+    elif proven.fault is Fault.MALFORMED_DEALING:
+        lines.insert(
+            1, "that any holder took a share of it: what does not fit its terms is left out of every new share"
+        )
     else:
         lines.insert(1, "that coins were lost or could have been: what it sent can delay a payment, not change one")
     return tuple(lines)

@@ -30,6 +30,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
 from strongroom.protocol import evidence_records
 from strongroom.protocol.evidence import Proven, verify_evidence
+from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.release import ShareEvidence
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.clock import Clock
@@ -169,6 +170,17 @@ class EvidenceBook:
         try:
             data = evidence_records.two_votes(
                 charter=self._charter, steps=self._proofs(), signer=signer, votes=(first, second)
+            )
+        except StrongroomError as error:
+            self._not_made(signer, error, is_certain=True)
+            return
+        self._spawn(self._take(signer, _given(data)))
+
+    def bad_dealing(self, signer: str, terms: RedistributionTerms, dealing: SignedBody) -> None:
+        """A signer dealt new shares in a way that everybody sees to be malformed."""
+        try:
+            data = evidence_records.malformed_dealing(
+                charter=self._charter, steps=self._proofs(), dealing=dealing, terms=terms.encoded
             )
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=True)

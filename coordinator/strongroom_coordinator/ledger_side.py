@@ -164,6 +164,7 @@ def build_ledger_side(
         terms=terms,
         sequencer=sequencer,
         storage=storage,
+        evidence=evidence,
         clock=clock,
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,

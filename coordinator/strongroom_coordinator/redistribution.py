@@ -30,14 +30,16 @@ from strongroom.protocol import redistribution_events as events
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms, waiting_vaults
 from strongroom.protocol.redistribution_snapshot import SnapshotUnusable, resume, snapshot
-from strongroom.protocol.redistribution_state import Progress, RedistributionState, Step
+from strongroom.protocol.redistribution_state import RedistributionState
 from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.errors import LinkBroken
+from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.ledger_copy import LedgerCopy
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import signed_of, signed_pb
+from strongroom_coordinator.redistribution_words import line_of
 from strongroom_coordinator.sequencer import Sequencer
 from strongroom_coordinator.storage import redistributions as rows
 from strongroom_coordinator.storage.engine import Storage
@@ -62,6 +64,7 @@ class Redistributions:
         terms: Terms,
         sequencer: Sequencer,
         storage: Storage,
+        evidence: EvidenceBook,
         clock: Clock,
         timeout_ms: int,
         retry_ms: int,
@@ -70,6 +73,7 @@ class Redistributions:
         self._terms = terms
         self._sequencer = sequencer
         self._storage = storage
+        self._evidence = evidence
         self._clock = clock
         self._timeout_s = timeout_ms / 1000
         self._retry_s = retry_ms / 1000
@@ -227,7 +231,13 @@ class Redistributions:
         log.info("epoch.started", order=order_hash.hex(), vault=vault, epoch=terms.epoch, attempt=attempt)
         keep = partial(self._keep, order_hash, vault, attempt)
         return _Ceremony(
-            *begun, ledger=self._ledger, terms=self._terms, now=self._now, timeout_s=self._timeout_s, keep=keep
+            *begun,
+            ledger=self._ledger,
+            terms=self._terms,
+            now=self._now,
+            timeout_s=self._timeout_s,
+            keep=keep,
+            blame=self._evidence.bad_dealing,
         )
 
     async def _keep(self, order_hash: bytes, vault: str, attempt: int, data: bytes) -> None:
@@ -268,6 +278,7 @@ class _Ceremony:
         now: Callable[[], int],
         timeout_s: float,
         keep: Callable[[bytes], Awaitable[None]],
+        blame: Callable[[str, RedistributionTerms, SignedBody], None],
     ) -> None:
         self._state = state
         self._commands = commands
@@ -276,6 +287,7 @@ class _Ceremony:
         self._now = now
         self._timeout_s = timeout_s
         self._keep = keep
+        self._blame = blame
         self._events: asyncio.Queue[events.Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -286,7 +298,7 @@ class _Ceremony:
     @property
     def line(self) -> str:
         """How far it is, for people."""
-        return _line(self._about, machine.progress(self._state))
+        return line_of(self._about, machine.progress(self._state))
 
     def signer_ready(self, signer: str) -> None:
         """A signer's link came up."""
@@ -317,6 +329,8 @@ class _Ceremony:
 
     def _perform(self, command: events.Command) -> None:
         match command:
+            case events.Blame():
+                self._blame(command.dealer, self._about, command.dealing)
             case events.AskDealing():
                 for name in command.signers:
                     self._spawn(name, self._deal(name))
@@ -385,20 +399,3 @@ class _Ceremony:
         reply = await self._ask(name, pb.EpochTrialSign(**self._place(), signers=subset, nonces=nonces))
         share = reply.trial_sign.share
         return events.TrialShareArrived(signer=name, subset=subset, share=share, now_ms=self._now())
-
-
-def _line(about: RedistributionTerms, progress: Progress) -> str:
-    """One line for people: which vault and epoch, which step, who is done and who is awaited, and what is wrong."""
-    what = f"new shares of {about.vault} (epoch {about.epoch}): {progress.step.value}"
-    if progress.step is Step.DEALING:
-        what += f", {len(progress.done)} of {about.threshold_before} needed have dealt"
-    elif progress.done:
-        what += f", done: {', '.join(progress.done)}"
-    waits = progress.awaited or progress.optional
-    if waits:
-        what += f"; awaited: {', '.join(waits)}"
-    for name, left in progress.left_out.items():
-        what += f"; {name} is left out: {left.problem}"
-    for name, trouble in progress.troubles.items():
-        what += f"; {name}: {trouble}"
-    return what

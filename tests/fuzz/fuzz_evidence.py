@@ -11,7 +11,13 @@ from evidence_world import Case
 from strongroom.ledger import codec
 from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file, write_evidence_file
-from strongroom.protocol.evidence_records import Evidence, evidence_hash, malformed_commitments, two_votes
+from strongroom.protocol.evidence_records import (
+    Evidence,
+    evidence_hash,
+    malformed_commitments,
+    malformed_dealing,
+    two_votes,
+)
 
 
 @lru_cache(maxsize=1)
@@ -28,6 +34,7 @@ def records() -> tuple[bytes, ...]:
         made.wrong_share(),
         malformed_commitments(charter=charter, commitments=short, plan=plan),
         two_votes(charter=charter, signer="s1", votes=(made.vote("s1"), made.vote("s1", root=b"x" * 32))),
+        malformed_dealing(charter=charter, dealing=made.dealing(commitments=()), terms=made.dealing_terms.encoded),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,13 +11,15 @@ import charter_builder as builder
 from electorate_of import certificate_by, electorate
 from ledger_world import World, randomness
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Commitments, Entry, Head, Shares, Vote
+from strongroom.ledger.messages import Certificate, Commitments, Dealing, Entry, Head, Shares, Vote
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.record_proof import RecordProofData
-from strongroom.model.ids import BootId
+from strongroom.model.ids import BootId, OrderHash
 from strongroom.protocol import evidence_records
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_vote
 from strongroom.protocol.commitments import NonceSet, make_commitments, verify_commitments
+from strongroom.protocol.redistribution import deal
+from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.release import make_shares, open_set
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.signing_task import Group, SigningTask, task_of
@@ -110,10 +113,10 @@ class Case:
         )
         return signed if not changed else self.resigned(Shares, "shares", signed, signer, **changed)
 
-    def resigned(self, kind: type[Any], name: str, signed: SignedBody, signer: str, **changed: Any) -> SignedBody:
-        """A message with other fields, signed anew by the vote key of `signer`."""
+    def resigned(self, kind: type[Any], name: str, signed: SignedBody, by: str, /, **changed: Any) -> SignedBody:
+        """A message with other fields, signed anew by the vote key of a signer."""
         message = codec.decode(kind, signed.body, max_size=200_000)
-        return sign_body(name, replace(message, **changed), builder.signing_key(f"{signer} vote"))
+        return sign_body(name, replace(message, **changed), builder.signing_key(f"{by} vote"))
 
     def vote(self, signer: str, *, size: int = 7, root: bytes = b"r" * 32, digest: bytes = b"d" * 32) -> SignedBody:
         vote = Vote(
@@ -192,6 +195,41 @@ class Case:
         honest = self.commit(signer).signed
         nonces = codec.decode(Commitments, honest.body).nonces
         return self.resigned(Commitments, "commitments", honest, signer, nonces=change(nonces))
+
+    # --- new shares --------------------------------------------------------------------------------------------------
+
+    @property
+    def dealing_terms(self) -> RedistributionTerms:
+        """The terms of new shares of `customer-1` for the same holders."""
+        vault = self.world.state.vault("customer-1")
+        assert vault is not None
+        return RedistributionTerms(
+            log_id=self.world.log_id,
+            order_hash=OrderHash(hashlib.sha256(b"order").digest()),
+            vault=vault.name,
+            attempt=1,
+            epoch=2,
+            holders=vault.signers,
+            public_shares=vault.public_shares,
+            threshold_before=vault.threshold,
+            group_key=vault.group_key,
+            chain_code=vault.chain_code,
+            key_hash=vault.key_hash,
+            signers=vault.signers,
+            host_keys=vault.host_keys,
+            threshold=vault.threshold,
+        )
+
+    def dealing(self, *, terms: RedistributionTerms | None = None, by: str = "s1", **changed: Any) -> SignedBody:
+        """What s1 deals, or that with other fields; signed by its key or another one."""
+        honest = deal(
+            terms or self.dealing_terms,
+            signer="s1",
+            share=self.world.generated["customer-1"].shares[0],
+            vote_key=builder.signing_key("s1 vote"),
+            random32=b"r" * 32,
+        )
+        return self.resigned(Dealing, "dealing", honest, by, **changed)
 
 
 def flipped(data: bytes, bit: int) -> bytes:

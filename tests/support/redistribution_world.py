@@ -98,7 +98,7 @@ class Ceremony:
     # --- the holders -----------------------------------------------------------------------------------------------
 
     def asked(self, command: events.Command) -> tuple[str, ...]:
-        return () if isinstance(command, events.Completed | events.Failed) else command.signers
+        return () if isinstance(command, events.Blame | events.Completed | events.Failed) else command.signers
 
     def answer(self, name: str, command: events.Command) -> events.Event:
         """What a holder says; a refusal is an answer too."""

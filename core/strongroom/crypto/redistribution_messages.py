@@ -67,25 +67,42 @@ class Dealing:
     def checked(self, params: RedistributionParams, dealer: int) -> CheckedDealing | DealingFault:
         """Parse the dealing, or say what everybody sees to be wrong with it.
 
-        The constant term is the dealer's public share. More commitments than t' - 1 would raise the threshold, fewer
-        would lower it; infinity, which an honest dealer does not draw, is refused in every place.
+        The constant term is the dealer's public share.
         """
-        t, n = params.receivers.t, params.receivers.n
-        problem = ""
-        if len(self.commitments) != t - 1:
-            problem = f"it has {len(self.commitments)} commitments, and a threshold of {t} takes {t - 1}"
-        elif len(self.encrypted_shares) != n:
-            problem = f"it has {len(self.encrypted_shares)} encrypted shares for {n} new holders"
-        else:
-            try:
-                return CheckedDealing(
-                    commitments=tuple(Point.parse(item) for item in (params.public_shares[dealer], *self.commitments)),
-                    pubnonce=Point.parse(self.pubnonce),
-                    encrypted_shares=tuple(parse_scalar(item) for item in self.encrypted_shares),
-                )
-            except InvalidInput as error:
-                problem = f"it is malformed: {error.message}"
-        return DealingFault(dealer=dealer, problem=problem, is_public=True)
+        receivers = params.receivers
+        try:
+            commitments, pubnonce, encrypted_shares = self.parsed(threshold=receivers.t, holders=receivers.n)
+            constant = Point.parse(params.public_shares[dealer])
+        except InvalidInput as error:
+            return DealingFault(dealer=dealer, problem=error.message, is_public=True)
+        return CheckedDealing(
+            commitments=(constant, *commitments), pubnonce=pubnonce, encrypted_shares=encrypted_shares
+        )
+
+    def parsed(self, *, threshold: int, holders: int) -> tuple[tuple[Point, ...], Point, tuple[int, ...]]:
+        """Return commitments, encryption nonce and encrypted shares, if they are of a dealing to so many new holders.
+
+        More commitments than one below the threshold would raise it, fewer would lower it; infinity, which an honest
+        dealer does not draw, is refused in every place.
+
+        Args:
+            threshold: How many new holders sign.
+            holders: How many there are.
+
+        Raises:
+            InvalidInput: what everybody sees to be wrong with it.
+        """
+        if len(self.commitments) != threshold - 1:
+            raise InvalidInput(
+                f"it has {len(self.commitments)} commitments, and a threshold of {threshold} takes {threshold - 1}"
+            )
+        if len(self.encrypted_shares) != holders:
+            raise InvalidInput(f"it has {len(self.encrypted_shares)} encrypted shares for {holders} new holders")
+        try:
+            commitments = tuple(Point.parse(item) for item in self.commitments)
+            return commitments, Point.parse(self.pubnonce), tuple(parse_scalar(item) for item in self.encrypted_shares)
+        except InvalidInput as error:
+            raise InvalidInput(f"it is malformed: {error.message}") from error
 
 
 def parse_scalar(data: bytes) -> int:

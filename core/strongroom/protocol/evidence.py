@@ -35,6 +35,8 @@ from strongroom.ledger.messages import (
     Certificate,
     Change,
     Commitments,
+    Dealing,
+    DealingTerms,
     Entry,
     Head,
     Plan,
@@ -56,6 +58,7 @@ from strongroom.protocol.evidence_records import (
     VERSION,
     Evidence,
     MalformedCommitments,
+    MalformedDealing,
     OrderBytes,
     TwoVotes,
     Word,
@@ -63,6 +66,7 @@ from strongroom.protocol.evidence_records import (
     evidence_hash,
     first_bad_nonce,
 )
+from strongroom.protocol.redistribution_terms import problem_under, terms_hash
 from strongroom.protocol.release import SigningSet, open_set
 from strongroom.protocol.signed import BadSignedBody, SignedBody, decode_claimed, open_body
 from strongroom.protocol.signing_task import Group, SigningTask, task_of
@@ -89,6 +93,7 @@ class Fault(StrEnum):
     WRONG_SHARE = "wrong-share"
     MALFORMED_COMMITMENTS = "malformed-commitments"
     TWO_VOTES = "two-votes"
+    MALFORMED_DEALING = "malformed-dealing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +109,8 @@ class Proven:
         signer: Whose key it was.
         vote_key: The key, 32 bytes; another machine may have the name since.
         fault: What was done with it.
-        term: The term it was done in.
-        plan_hash: The plan it was about, 32 bytes; empty for votes.
+        term: The term it was done in; 0 for a dealing, which is of no term.
+        plan_hash: The plan it was about, 32 bytes; empty for votes and dealings.
         detail: The proof in one line, for people.
     """
 
@@ -143,6 +148,8 @@ def verify_evidence(data: bytes, *, log_id: LogId) -> Proven:
                 return check.malformed_commitments(record.fault)
             case TwoVotes():
                 return check.two_votes(record.fault)
+            case MalformedDealing():
+                return check.malformed_dealing(record.fault)
     except EvidenceInvalid:
         raise
     except StrongroomError as error:
@@ -377,6 +384,22 @@ class _Check:
             raise EvidenceInvalid("the votes are not in the order of a canonical record")
         detail = f"votes for two different heads at term {first.term} and size {first.size}"
         return self.proven((fault.signer, key), Fault.TWO_VOTES, first.term, b"", detail)
+
+    # --- dealings --------------------------------------------------------------------------------------------------
+
+    def malformed_dealing(self, fault: MalformedDealing) -> Proven:
+        """What is encrypted in a dealing is shown to its receivers alone, so that no record can be about it."""
+        signed = _signed(fault.dealing)
+        claimed = decode_claimed(Dealing, "dealing", signed)
+        message, key = self.opened("dealing", Dealing, signed, claimed.signer)
+        if terms_hash(fault.terms) != message.terms_hash:
+            raise EvidenceInvalid(f"{message.signer} dealt under other terms than those in the record")
+        terms = codec.decode(DealingTerms, fault.terms)
+        problem = problem_under(terms, message)
+        if not problem:
+            raise EvidenceInvalid(f"the dealing of {message.signer} is in order: it is to blame for nothing")
+        detail = f"its dealing for epoch {terms.epoch} of {terms.vault}: {problem}"
+        return self.proven((message.signer, key), Fault.MALFORMED_DEALING, 0, b"", detail)
 
 
 _ALL_INPUTS: Final = (-1,)

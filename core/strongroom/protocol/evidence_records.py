@@ -26,6 +26,7 @@ __all__ = [
     "Evidence",
     "Founded",
     "MalformedCommitments",
+    "MalformedDealing",
     "OrderBytes",
     "StateTable",
     "TwoVotes",
@@ -35,6 +36,7 @@ __all__ = [
     "evidence_hash",
     "first_bad_nonce",
     "malformed_commitments",
+    "malformed_dealing",
     "two_votes",
     "wrong_share",
 ]
@@ -128,6 +130,15 @@ class TwoVotes:
 
 
 @message
+class MalformedDealing:
+    """A dealing of new shares that fits the terms it names in no way: everybody sees it, whatever was encrypted."""
+
+    dealing: Word = codec.embedded(1, Word)
+    terms: bytes = codec.data(2, max_length=16_384)
+    """Canonical DealingTerms, whose hash the dealing names."""
+
+
+@message
 class Evidence:
     """The record. Its name is the SHA-256 of its canonical bytes."""
 
@@ -138,8 +149,8 @@ class Evidence:
     """Proofs of every handover since, ascending: so later signers' vote keys follow from the log id as well."""
     restart: Restart | None = codec.optional(4, Restart)
     """What founded the log anew, of a log that was: it hashes to the log id, and its charter names the signers."""
-    fault: WrongShare | MalformedCommitments | TwoVotes = codec.oneof(
-        {10: WrongShare, 11: MalformedCommitments, 12: TwoVotes}
+    fault: WrongShare | MalformedCommitments | TwoVotes | MalformedDealing = codec.oneof(
+        {10: WrongShare, 11: MalformedCommitments, 12: TwoVotes, 13: MalformedDealing}
     )
 
 
@@ -228,8 +239,27 @@ def two_votes(
     return _record(charter, steps, fault)
 
 
+def malformed_dealing(
+    *, charter: Founded, steps: Sequence[ElectorateStep] = (), dealing: SignedBody, terms: bytes
+) -> bytes:
+    """The record of a dealing that does not fit the terms it names.
+
+    Args:
+        charter: What the log is founded on.
+        steps: Proofs of the handovers since.
+        dealing: What the signer gave.
+        terms: Canonical DealingTerms, whose hash the dealing names.
+
+    Raises:
+        NotCanonical: a part is larger than records take.
+    """
+    return _record(charter, steps, MalformedDealing(dealing=_word(dealing), terms=terms))
+
+
 def _record(
-    founded: Founded, steps: Sequence[ElectorateStep], fault: WrongShare | MalformedCommitments | TwoVotes
+    founded: Founded,
+    steps: Sequence[ElectorateStep],
+    fault: WrongShare | MalformedCommitments | TwoVotes | MalformedDealing,
 ) -> bytes:
     charter, restart = (b"", founded) if isinstance(founded, Restart) else (founded, None)
     return codec.encode(Evidence(version=VERSION, charter=charter, steps=tuple(steps), restart=restart, fault=fault))

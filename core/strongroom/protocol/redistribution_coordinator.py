@@ -30,6 +30,7 @@ from strongroom.protocol.redistribution_events import (
     AskDealing,
     AskTrialNonces,
     AskTrialShares,
+    Blame,
     Command,
     Completed,
     DeadlinePassed,
@@ -108,25 +109,32 @@ def _take_dealing(state: RedistributionState, event: DealingArrived) -> _Outcome
     if state.made is None:
         # Later on, a failure is one of another step, and stays until that is done.
         state = _recovered(state, name)
-    problem = _problem_with(state, event)
+    problem, blame = _problem_with(state, event)
     if problem:
-        return _leave_out(state, {name: LeftOut(problem=problem, fault=Fault.HOLDER)}, event.now_ms)
+        state, commands = _leave_out(state, {name: LeftOut(problem=problem, fault=Fault.HOLDER)}, event.now_ms)
+        return state, (*blame, *commands)
     state = replace(state, dealings={**state.dealings, name: event.dealing})
     if state.enough_since_ms is None and len(state.usable) >= state.terms.threshold_before:
         state = replace(state, enough_since_ms=event.now_ms)
     return _go_on_dealing(state, event.now_ms)
 
 
-def _problem_with(state: RedistributionState, event: DealingArrived) -> str:
-    """What is wrong with a dealing that came over its dealer's own link; empty when nothing is."""
+def _problem_with(state: RedistributionState, event: DealingArrived) -> tuple[str, tuple[Blame, ...]]:
+    """What is wrong with a dealing that came over its dealer's own link, empty when nothing is; and whom it convicts.
+
+    What does not verify, or is of another redistribution, convicts nobody to anybody else: only the link shows whose it
+    was.
+    """
     try:
         dealer, dealt = open_dealing(state.terms, event.dealing, state.vote_keys)
     except StrongroomError as error:
-        return error.message
-    if state.terms.holders[dealer] != event.signer:
-        return "it sent the dealing of another holder as its own"
+        return error.message, ()
+    name = state.terms.holders[dealer]
     faults = crypto.public_faults(state.terms.params, {dealer: dealt})
-    return faults[0].problem if faults else ""
+    blame = tuple(Blame(dealer=name, dealing=event.dealing) for _ in faults)
+    if name != event.signer:
+        return "it sent the dealing of another holder as its own", blame
+    return (faults[0].problem if faults else ""), blame
 
 
 def _go_on_dealing(state: RedistributionState, now_ms: int) -> _Outcome:

@@ -16,6 +16,7 @@ __all__ = [
     "AskDealing",
     "AskTrialNonces",
     "AskTrialShares",
+    "Blame",
     "Command",
     "Completed",
     "DeadlinePassed",
@@ -145,6 +146,19 @@ class AskTrialShares:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """A dealer signed a dealing that everybody sees to be malformed: it convicts its key; its dealing is left out.
+
+    Attributes:
+        dealer: Its name.
+        dealing: The signed body.
+    """
+
+    dealer: str
+    dealing: SignedBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
     """Done: everything that the epoch's entry holds, and the recovery data that belongs to it."""
 
@@ -167,4 +181,4 @@ class Failed:
     suspects: tuple[str, ...]
 
 
-Command = AskDealing | SendDealings | AskTrialNonces | AskTrialShares | Completed | Failed
+Command = AskDealing | SendDealings | AskTrialNonces | AskTrialShares | Blame | Completed | Failed

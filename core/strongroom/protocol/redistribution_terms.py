@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from strongroom.crypto import redistribution as crypto
 from strongroom.crypto.bip340 import tagged_hash
 from strongroom.crypto.chilldkg_params import SessionParams
+from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.redistribution import RedistributionParams
 from strongroom.ledger import codec
 from strongroom.ledger.key_material import key_hash
-from strongroom.ledger.messages import DealingTerms, EpochStatement
+from strongroom.ledger.messages import Dealing, DealingTerms, EpochStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.keygen import MadeKey
 from strongroom.protocol.trials import Subset, covering_sets
 
-__all__ = ["RedistributionRefused", "RedistributionTerms"]
+__all__ = ["RedistributionRefused", "RedistributionTerms", "problem_under", "terms_hash"]
 
 _TERMS_TAG: Final = "strongroom/redistribution/terms"
 
@@ -78,7 +80,12 @@ class RedistributionTerms:
     @property
     def hash(self) -> bytes:
         """The 32 bytes to which every dealing and every pad is bound."""
-        return _hash_of(self)
+        return terms_hash(self.encoded)
+
+    @property
+    def encoded(self) -> bytes:
+        """The canonical DealingTerms whose hash this is."""
+        return _encoded(self)
 
     @property
     def params(self) -> RedistributionParams:
@@ -143,7 +150,13 @@ class RedistributionTerms:
 
 
 @lru_cache(maxsize=64)
-def _hash_of(terms: RedistributionTerms) -> bytes:
+def terms_hash(encoded: bytes) -> bytes:
+    """Return what a dealing names of canonical DealingTerms, 32 bytes."""
+    return tagged_hash(_TERMS_TAG, encoded)
+
+
+@lru_cache(maxsize=64)
+def _encoded(terms: RedistributionTerms) -> bytes:
     body = DealingTerms(
         log_id=terms.log_id,
         order_hash=terms.order_hash,
@@ -156,4 +169,16 @@ def _hash_of(terms: RedistributionTerms) -> bytes:
         signers=terms.signers,
         host_keys=terms.host_keys,
     )
-    return tagged_hash(_TERMS_TAG, codec.encode(body))
+    return codec.encode(body)
+
+
+def problem_under(terms: DealingTerms, dealing: Dealing) -> str:
+    """What everybody sees to be wrong with a dealing under the terms it names; empty when nothing is."""
+    dealt = crypto.Dealing(
+        commitments=dealing.commitments, pubnonce=dealing.pubnonce, encrypted_shares=dealing.encrypted_shares
+    )
+    try:
+        dealt.parsed(threshold=terms.threshold, holders=len(terms.host_keys))
+    except InvalidInput as error:
+        return error.message
+    return ""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evidence_world import Case, flipped
 from strongroom.protocol.evidence import EvidenceInvalid, verify_evidence
 from strongroom.protocol.evidence_file import EvidenceFileInvalid, read_evidence_file, write_evidence_file
-from strongroom.protocol.evidence_records import malformed_commitments, two_votes
+from strongroom.protocol.evidence_records import malformed_commitments, malformed_dealing, two_votes
 
 
 @cache
@@ -33,12 +33,15 @@ def record(kind: str) -> bytes:
         case "wrong number":
             signed = known.malformed(lambda nonces: nonces[:1])
             return malformed_commitments(charter=charter, commitments=signed, plan=known.plan_bytes)
+        case "malformed dealing":
+            signed = known.dealing(commitments=())
+            return malformed_dealing(charter=charter, dealing=signed, terms=known.dealing_terms.encoded)
         case _:
             votes = known.vote("s1"), known.vote("s1", digest=b"x" * 32)
             return two_votes(charter=charter, signer="s1", votes=votes)
 
 
-@pytest.mark.parametrize("kind", ["wrong share", "no points", "wrong number", "two votes"])
+@pytest.mark.parametrize("kind", ["wrong share", "no points", "wrong number", "malformed dealing", "two votes"])
 @settings(max_examples=150, deadline=None)
 @given(bit=st.integers(0, 1_000_000))
 def test_a_changed_bit_never_changes_what_is_proven(kind: str, bit: int) -> None:
