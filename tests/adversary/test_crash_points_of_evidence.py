@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from actor import ready, until
+from conviction import charter_of, evidence_from, hand_in
 from crash_acts import People
 from crash_points import AFTER, BEFORE, CrashPoint
-from crash_points_coordinator import EVIDENCE
-from crash_scenes import PATIENCE_S, Scene, deployment, ended, people_of
+from crash_points_coordinator import EVIDENCE, REINSTATED
+from crash_scenes import PATIENCE_S, Scene, deployment, ended, patiently, people_of
 from crash_sides import sides_of
+from payments import approve_once
 from rogue import turn_rogue
+from strongroom.ledger.messages import ReinstateSigner, Verb
 from strongroom_client.demo.processes import Daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign]
@@ -111,4 +114,95 @@ async def test_what_is_proven_of_a_signer_and_said_for_it_outlives_a_kill(
         await story.is_told()
         await story.is_forgiven()
         await scene.pay(people)
+        await scene.holds(people)
+
+
+class Return:
+    """A signer that was proven bad is taken back, by its operator's word and an order; with a kill at each."""
+
+    def __init__(self, scene: Scene, side: str) -> None:
+        self.scene, self.side = scene, side
+        self.evidence = ""
+
+    async def begins(self) -> None:
+        """It is left out for two votes that its key signed."""
+        cluster, spare = self.scene.cluster, self.scene.spare
+        await asyncio.to_thread(cluster.coordinator.kill)
+        # Another record for each side: what is settled once is settled for good.
+        record = evidence_from(cluster, spare, charter_of(cluster), size=1 + (self.side == AFTER))
+        self.evidence = hand_in(cluster, record)
+
+    async def killed_at(self, point: CrashPoint, act: Callable[[], Awaitable[Any]]) -> None:
+        """Kill the coordinator there while it takes a word, and start it again."""
+        doomed = await asyncio.to_thread(self.scene.doom_coordinator, point, self.side)
+        acting = asyncio.ensure_future(act())
+        await ended(doomed)
+        await asyncio.to_thread(self.scene.plain_coordinator)
+        await acting
+
+    async def operator_speaks(self) -> None:
+        """The signer says it again at every connection, so that nobody has to."""
+        cluster, spare = self.scene.cluster, self.scene.spare
+        await asyncio.to_thread(cluster.plain_signer, spare)
+        done = await asyncio.to_thread(cluster.signer_command, spare, "reinstate", self.evidence)
+        assert done.returncode == 0, done.stderr
+
+    async def is_ordered(self, people: People) -> None:
+        """Two approve what one initiated; an approval may be given again when its answer was lost."""
+        await ready(people[0], timeout_s=PATIENCE_S)
+        action = ReinstateSigner(signer=self.scene.spare, evidence_hash=bytes.fromhex(self.evidence))
+        draft = people[2].draft(action)
+        said = await patiently(lambda: people[2].say(Verb.INITIATE, draft.hash))
+        await patiently(lambda: people[2].client.submit(draft.data, [said]))
+        for person in people[:2]:
+            await patiently(lambda person=person: approve_once(person, draft.hash))
+
+    async def shown(self) -> dict[str, Any]:
+        listed = await asyncio.to_thread(self.scene.cluster.command, "bob", "signers", "evidence")
+        (found,) = [one for one in listed["evidence"] if one["evidence"] == self.evidence]
+        return dict(found)
+
+    async def is_back(self) -> bool:
+        listed = await asyncio.to_thread(self.scene.cluster.command, "alice", "signers", "list")
+        (found,) = [one for one in listed["signers"] if one["name"] == self.scene.spare]
+        return found["quarantined"] is None
+
+
+WORD, ORDER = REINSTATED
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        pytest.param(
+            side,
+            marks=[pytest.mark.crash_point(daemon=point.daemon, point=point.name, side=side) for point in REINSTATED],
+        )
+        for side in (BEFORE, AFTER)
+    ],
+)
+async def test_a_signer_is_taken_back_once_both_have_spoken_whatever_was_killed_between(
+    scene: Scene, side: str
+) -> None:
+    """Neither word brings it back alone, and neither is asked for twice."""
+    story = Return(scene, side)
+    await story.begins()
+    await story.killed_at(WORD, story.operator_speaks)
+    async with people_of(scene) as people:
+        await ready(people[0], timeout_s=PATIENCE_S)
+
+        async def operator_is_heard() -> bool:
+            return bool((await story.shown())["operator_cleared"])
+
+        await until(operator_is_heard, timeout_s=PATIENCE_S)
+        assert not (await story.shown())["order"]
+        assert not await story.is_back()
+        await asyncio.to_thread(scene.cluster.coordinator.kill)
+        await story.killed_at(ORDER, lambda: story.is_ordered(people))
+        await until(story.is_back, timeout_s=PATIENCE_S)
+        kept = await story.shown()
+        assert kept["operator_cleared"]
+        assert kept["order"]
+        await scene.pay(people)
+        scene.cluster.signer(scene.spare).kill()
         await scene.holds(people)

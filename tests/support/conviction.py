@@ -20,6 +20,13 @@ from strongroom_signer.store import Store
 def evidence_against(cluster: Cluster, name: str, charter: bytes) -> bytes:
     """A record of two votes by this signer in the log of this charter; the signer is restarted on the way."""
     cluster.signer(name).stop()
+    record = evidence_from(cluster, name, charter)
+    cluster.plain_signer(name)
+    return record
+
+
+def evidence_from(cluster: Cluster, name: str, charter: bytes, *, size: int = 1) -> bytes:
+    """The same by the keys of a signer that does not run; another record for another size of the head."""
     folder = cluster.deployment.signer_folder(name)
     phrase = SecretBytes(cluster.deployment.passphrase_file.read_bytes().strip())
     store = Store.open(folder / DATABASE_FILE)
@@ -28,7 +35,7 @@ def evidence_against(cluster: Cluster, name: str, charter: bytes) -> bytes:
         first, second = (
             sign_vote(
                 keys.vote,
-                Head(log_id=log_id_of(charter), term=1, size=1, root=root, state_digest=bytes(32)),
+                Head(log_id=log_id_of(charter), term=1, size=size, root=root, state_digest=bytes(32)),
                 NO_CERTIFICATE,
             )
             for root in (b"a" * 32, b"b" * 32)
@@ -36,15 +43,25 @@ def evidence_against(cluster: Cluster, name: str, charter: bytes) -> bytes:
         keys.wipe()
     finally:
         store.close()
-    cluster.plain_signer(name)
     return two_votes(charter=charter, signer=name, votes=(first, second))
 
 
 def convict(cluster: Cluster, name: str) -> str:
     """Have a running deployment hold such a record against a signer; its hash in hex."""
-    data = evidence_against(cluster, name, (cluster.root / "charter.bin").read_bytes())
+    data = evidence_against(cluster, name, charter_of(cluster))
+    handed = hand_in(cluster, data)
+    cluster.restart_coordinator()
+    return handed
+
+
+def charter_of(cluster: Cluster) -> bytes:
+    """The genesis charter."""
+    return (cluster.root / "charter.bin").read_bytes()
+
+
+def hand_in(cluster: Cluster, data: bytes) -> str:
+    """Put a record where a coordinator reads it when it starts; its hash in hex."""
     file = cluster.deployment.coordinator_folder / "evidence" / f"{evidence_hash(data).hex()}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(write_evidence_file(data))
-    cluster.restart_coordinator()
     return file.stem

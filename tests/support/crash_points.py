@@ -167,7 +167,9 @@ def points() -> dict[str, CrashPoint]:
     import crash_points_coordinator as coordinator  # noqa: PLC0415
     import crash_points_signer as signer  # noqa: PLC0415
 
-    tables = (signer.SIGNER, signer.SIGNER_RETIREMENT, coordinator.COORDINATOR, coordinator.EVIDENCE, commands.COMMANDS)
+    signers = (signer.SIGNER, signer.SIGNER_RETIREMENT)
+    coordinators = (coordinator.COORDINATOR, coordinator.EVIDENCE, coordinator.REINSTATED)
+    tables = (*signers, *coordinators, commands.COMMANDS)
     found = [point for table in tables for point in table]
     by_name: Final = {point.name: point for point in found}
     if len(by_name) != len(found):

@@ -384,3 +384,23 @@ EVIDENCE: Final = (
     ),
 )
 """What is kept of a signer that was proven bad."""
+
+REINSTATED: Final = (
+    _point(
+        "an operator's word that its signer is mended is stored",
+        "the statement, beside the evidence",
+        "asks the signer for shares again, if the order has acted too",
+        _COMMIT,
+        inside=f"{_ROWS}.evidence:set_statement",
+        sites=("coordinator.evidence_book:EvidenceBook.operator_says run",),
+    ),
+    _point(
+        "that an order reinstated a signer is stored",
+        "the order's hash, beside the evidence, after the entry that made it act",
+        "asks the signer for shares again, if its operator has spoken too",
+        _COMMIT,
+        inside=f"{_ROWS}.evidence:set_order",
+        sites=("coordinator.evidence_book:EvidenceBook.certified enqueue",),
+    ),
+)
+"""What is kept of how such a signer comes back."""

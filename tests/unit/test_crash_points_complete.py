@@ -75,8 +75,6 @@ EXEMPT: Final = {
     ),
     "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
-    "coordinator.evidence_book:EvidenceBook.operator_says run": "the signer says it again at every connection",
-    "coordinator.evidence_book:EvidenceBook.certified enqueue": "found again in the log with the next certified batch",
     "signer.redistribution:Redistribution.accept commit": "one row of the operator's; the same command does it again",
     "coordinator.redistribution:Redistributions._forget_ended run": (
         "deletes what a kill left: found again, by the same look at open orders, at the next start"
