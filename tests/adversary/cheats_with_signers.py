@@ -19,6 +19,7 @@ from rogue_leader import Answer, RogueLeader
 from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, plan_for, words_of
 
 from electorate_of import certificate_by, electorate
+from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Commitments, Head, Plan, Vote
 from strongroom.ledger.records import OrderRecord
@@ -75,16 +76,22 @@ class Mole:
             held=stated,
         )
 
+    def share(self, vault: str, epoch: int) -> SecretScalar:
+        """Its share of one epoch."""
+        share = self._shares.get(vault, epoch)
+        if share is None:
+            raise NothingToCheatWith(f"{self.name} holds no share of {vault}, epoch {epoch}")
+        return share
+
     def commitments(self, plan: Plan, index: int) -> SignedBody:
         """Commitments of its own share, as an honest signer would make them."""
         vault = self._rogue.state.vault(plan.vault)
-        share = None if vault is None else self._shares.get(vault.name, vault.epoch)
-        if share is None:
-            raise NothingToCheatWith(f"{self.name} holds no share of {plan.vault}")
+        if vault is None:
+            raise NothingToCheatWith(f"the log has no vault {plan.vault}")
         return make_commitments(
             task_at(self._rogue, plan, index),
             signer=self.name,
-            share=share,
+            share=self.share(vault.name, vault.epoch),
             key=self.keys.vote,
             boot_id=BootId(os.urandom(16)),
             random=os.urandom,
