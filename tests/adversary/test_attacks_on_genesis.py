@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from attack_cases import Case
 from cluster import Cheated, Cluster, enrolled, running
 from siege import attacked_together
 from strongroom.ledger.charter import Charter, decode_charter, encode_charter, log_id_of
+from strongroom_client.demo.processes import program
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
@@ -48,17 +52,37 @@ def unborn() -> Iterator[Cluster]:
         yield cluster
 
 
-def enrol(cluster: Cluster, charter: bytes, fingerprint: str) -> subprocess.CompletedProcess[str]:
-    """Have the first operator enrol with a charter and the fingerprint that was compared."""
+def enrol(
+    cluster: Cluster, charter: bytes, fingerprint: str, *, anew: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Have the first operator enrol with a charter and the fingerprint that was compared.
+
+    Args:
+        cluster: its first signer is enrolled already.
+        charter: what the operator was handed.
+        fingerprint: what the operator compared.
+        anew: enrol a copy of the signer as it was before it was enrolled.
+    """
     name = cluster.signers[0]
+    folder = cluster.deployment.signer_folder(name)
+    if anew:
+        folder = _before_enrolment(folder, cluster.root / "not-enrolled")
     path = cluster.root / "handed-charter.bin"
     path.write_bytes(charter)
     tls = ["--cert", str(cluster.root / f"signer-{name}.pem"), "--ca", str(cluster.root / "pki" / "ca.pem")]
     where = ["--coordinator", f"127.0.0.1:{cluster.deployment.port}"]
     phrase = ["--passphrase-file", str(cluster.deployment.passphrase_file)]
-    return cluster.signer_command(
-        name, "enrol", "--charter", str(path), "--fingerprint", fingerprint, *tls, *where, *phrase
-    )
+    command = [program("strongroom-signer"), "enrol", "--data", str(folder), "--charter", str(path)]
+    command += ["--fingerprint", fingerprint, *tls, *where, *phrase]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _before_enrolment(folder: Path, copy: Path) -> Path:
+    """The keys of a signer without the log that its operator pinned."""
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.sock"))
+    with closing(sqlite3.connect(copy / "signer.db")) as database, database:
+        database.execute("DELETE FROM pin")
+    return copy
 
 
 def altered(cluster: Cluster, **parts: Any) -> bytes:
@@ -89,7 +113,7 @@ def test_an_operator_enrols_only_with_a_charter_that_names_its_keys(unborn: Clus
     first, second, *rest = charter.signers
     swapped = (replace(first, vote_key=second.vote_key), replace(second, vote_key=first.vote_key), *rest)
     other = altered(unborn, signers=swapped)
-    done = enrol(unborn, other, log_id_of(other).hex())
+    done = enrol(unborn, other, log_id_of(other).hex(), anew=True)
     assert done.returncode != 0
     assert unborn.signers[0] in done.stderr
     assert "key" in done.stderr

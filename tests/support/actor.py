@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from os import urandom
 from typing import Any
 
@@ -208,7 +209,16 @@ async def funded_vault(
         deployment.rpc("generatetoaddress", 1, derive_address(vault, index))
     deployment.rpc("generatetoaddress", 100, burn_address())
     await first.wait_for_coins(name, coins * 50 * COIN)
+    await until(lambda: _are_stored(deployment, name, coins))
     return vault
+
+
+async def _are_stored(deployment: Deployment, vault: str, coins: int) -> bool:
+    """Whether the coordinator's database has the coins: its answers come from memory, a copy of its folder does not."""
+    database = deployment.coordinator_folder / "coordinator.db"
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        found = connection.execute("SELECT count(*) FROM chain_coin WHERE vault = ?", (vault,)).fetchone()
+    return bool(found[0] >= coins)
 
 
 def burn_address(tag: int = 1) -> str:
