@@ -12,7 +12,7 @@ import pytest
 import attack_cases
 from actor import actors, funded_vault, ready, until
 from attack_cases import Case, cheats_of
-from cluster import VAULT, Cheated, Cluster, prepared, running, session_folder
+from cluster import VAULT, Cheated, Cluster, made, running, template
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from siege import attacked_together
 from strongroom_client.demo.deployment import Deployment, Shape
@@ -229,9 +229,8 @@ def _short_delay(source: str) -> str:
 @cache
 def two_vaults() -> Deployment:
     """A stopped deployment with two final vaults of the same three holders; use a copy."""
-    deployment = Deployment(root=session_folder() / "two-vaults", shape=Shape(edit=_short_delay))
-    deployment.enrol()
-    return prepared(deployment, _make_vaults)
+    shape = Shape(edit=_short_delay)
+    return template("two-vaults", shape, lambda root: made(root, shape, _make_vaults))
 
 
 async def _make_vaults(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from actor import COIN, Actor, actors, ready, until
 from charter_edits import in_force, most, without
-from cluster import VAULT, Cluster, prepared, running, session_folder
+from cluster import VAULT, Cluster, made, running, template
 from payments import payee
 from strongroom.ledger.charter import encode_charter
 from strongroom.ledger.messages import AmendCharter
@@ -37,11 +37,9 @@ QUICK = Shape(treasury=("alice", "bob", "carol", "dave"), edit=_quick)
 
 
 @cache
-def template() -> Deployment:
+def quick() -> Deployment:
     """A stopped deployment with one vault; use a copy."""
-    deployment = Deployment(root=session_folder() / "amendments", shape=QUICK)
-    deployment.enrol()
-    return prepared(deployment, _make_vault)
+    return template("amendments", QUICK, lambda root: made(root, QUICK, _make_vault))
 
 
 async def _make_vault(deployment: Deployment) -> None:
@@ -54,7 +52,7 @@ async def _make_vault(deployment: Deployment) -> None:
 
 @pytest.fixture
 def amended() -> Iterator[Cluster]:
-    with running(template(), "amendments") as cluster:
+    with running(quick(), "amendments") as cluster:
         cluster.start()
         yield cluster
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actor import Actor, actors, funded_vault, until
-from cluster import FIVE, VAULT, Cluster, prepared, running, session_folder
+from cluster import FIVE, VAULT, Cluster, made, running, template
 from payments import AMOUNT, approved, paid, payee
 from share_epochs import bytes_on_disk, finished, has_epoch, shares_of
 from strongroom.ledger.messages import RefreshShares, ReshareVault
@@ -117,9 +117,7 @@ def _quick(source: str) -> str:
 def five() -> Deployment:
     """A stopped deployment of five signers, and a vault that three of them hold; use a copy."""
     shape = replace(FIVE, edit=_quick)
-    deployment = Deployment(root=session_folder() / "new-shares", shape=shape)
-    deployment.enrol()
-    return prepared(deployment, _make_vault)
+    return template("new-shares", shape, lambda root: made(root, shape, _make_vault))
 
 
 async def _make_vault(deployment: Deployment) -> None:

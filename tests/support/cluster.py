@@ -1,14 +1,16 @@
 """Real deployments for tests: enrolled once, copied for every test, each with its own folders, ports and processes.
 
-Two templates are made per test session, the first time they are asked for: one that is enrolled and was never started,
-and one whose log holds a final 2-of-3 vault with confirmed coins. A copy starts in a few seconds.
+A template is made once per run, the first time that any worker asks for it: one that is enrolled and was never started,
+one whose log holds a final 2-of-3 vault with confirmed coins, and others that tests make. A copy starts in seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from actor import actors, burn_address, funded_vault
+from strongroom.crypto import sealed
+from strongroom.crypto.secret import SecretBytes
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.deployment import Deployment, Shape, free_port
 from strongroom_client.demo.processes import Daemon, program
@@ -31,17 +35,76 @@ from switchboard import Switch
 
 VAULT = "customer-hot"
 COINS = 4
+_CHEAP = sealed.Cost(memory_kib=8, passes=1)
 LAUNCHER = Path(__file__).with_name("signer_launcher.py")
 CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
 
 
 @cache
 def session_folder() -> Path:
-    """Where the templates and copies of this test session lie."""
+    """Where the copies of this process lie."""
     # Short, because the path of a Unix socket has at most 107 letters.
     folder = Path(tempfile.mkdtemp(prefix="sr-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@cache
+def _template_folder() -> Path:
+    """Where the templates lie: the same for all workers of one run; the last one to end removes it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return session_folder()
+    folder = Path(tempfile.gettempdir()) / f"sr-{run[:12]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    user = folder / f"used-by-{os.getpid()}"
+    user.touch()
+    atexit.register(_leave, folder, user)
+    return folder
+
+
+def _leave(folder: Path, user: Path) -> None:
+    user.unlink(missing_ok=True)
+    if not any(folder.glob("used-by-*")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def template(name: str, shape: Shape, make: Callable[[Path], Deployment]) -> Deployment:
+    """A stopped deployment, made once in a run by whichever worker asks first, while others wait; use a copy.
+
+    Args:
+        name: Names it among all templates.
+        shape: Who takes part.
+        make: Makes it in a folder that does not exist yet.
+    """
+    folder = _template_folder()
+    root, done = folder / name, folder / f"{name}.port"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(root, ignore_errors=True)
+            done.write_text(str(make(root).port))
+    return Deployment(root=root, shape=shape, port=int(done.read_text()))
+
+
+def made(root: Path, shape: Shape, work: Callable[[Deployment], Coroutine[Any, Any, None]] | None = None) -> Deployment:
+    """Enrol a deployment and have some work done with it; it is stopped then, and quick to start."""
+    deployment = Deployment(root=root, shape=shape)
+    deployment.enrol()
+    _seal_cheaply(deployment)
+    return deployment if work is None else prepared(deployment, work)
+
+
+def _seal_cheaply(deployment: Deployment) -> None:
+    """Let opening a key take no time that proves nothing: a pass phrase is stretched for a second by default."""
+    phrase = deployment.passphrase_file.read_bytes().strip()
+    folders = [deployment.signer_folder(name) for name in deployment.shape.signers]
+    folders += [deployment.person(name) for name in (*deployment.shape.treasury, *deployment.shape.machines)]
+    for file in (file for folder in folders for file in folder.glob("*.sealed")):
+        data = file.read_bytes()
+        known = sealed.parse(data)
+        with SecretBytes(phrase) as passphrase, sealed.open_sealed(data, passphrase, kind=known.kind) as secret:
+            file.write_bytes(sealed.seal(known.kind, known.public, secret, passphrase, cost=_CHEAP, random=os.urandom))
 
 
 THREE: Final = Shape()
@@ -66,14 +129,15 @@ def funded(shape: Shape = THREE) -> Deployment:
 
 @cache
 def _enrolled(shape: Shape) -> Deployment:
-    deployment = Deployment(root=session_folder() / f"enrolled-{len(shape.signers)}", shape=shape)
-    deployment.enrol()
-    return deployment
+    return template(f"enrolled-{len(shape.signers)}", shape, lambda root: made(root, shape))
 
 
 @cache
 def _funded(shape: Shape) -> Deployment:
-    return prepared(copied(enrolled(shape), session_folder() / f"funded-{len(shape.signers)}"), _fund)
+    def fund(root: Path) -> Deployment:
+        return prepared(copied(enrolled(shape), root), _fund)
+
+    return template(f"funded-{len(shape.signers)}", shape, fund)
 
 
 def prepared(deployment: Deployment, work: Callable[[Deployment], Coroutine[Any, Any, None]]) -> Deployment:

@@ -7,7 +7,6 @@ that was killed, so what is paid in the end was taken up again by it. The third 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -24,8 +23,6 @@ from payments import approve_once, payee
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.block import parse_block
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.crypto import sealed
-from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger.messages import Verb, Withdraw
 from strongroom.model.ids import OrderHash
 from strongroom_client.audit import Auditor
@@ -38,7 +35,6 @@ AMOUNT = 100_000
 PATIENCE_S = 90.0
 """Most that anything may take on a slow machine; nothing waits that long when all is well."""
 _SUPPORT = Path(__file__).parent
-_CHEAP = sealed.Cost(memory_kib=8, passes=1)
 _GAP = 50
 _TRANSIENT = (Unavailable, DeadlineExceeded, Aborted)
 
@@ -299,15 +295,7 @@ def deployment(name: str, *, record_at_signers: bool = False) -> Iterator[Scene]
 
 
 def quicken(cluster: Cluster) -> None:
-    """Let restarts and blocks take no time that proves nothing: cheap passphrases, a node that is asked often."""
-    phrase = cluster.deployment.passphrase_file.read_bytes().strip()
-    folders = [cluster.deployment.signer_folder(name) for name in cluster.signers]
-    folders += [cluster.deployment.person(name) for name in cluster.deployment.shape.treasury]
-    for file in (file for folder in folders for file in folder.glob("*.sealed")):
-        data = file.read_bytes()
-        known = sealed.parse(data)
-        with SecretBytes(phrase) as passphrase, sealed.open_sealed(data, passphrase, kind=known.kind) as secret:
-            file.write_bytes(sealed.seal(known.kind, known.public, secret, passphrase, cost=_CHEAP, random=os.urandom))
+    """Let blocks and retries take no time that proves nothing: a node that is asked often."""
     config = cluster.deployment.coordinator_folder / "coordinator.toml"
     text = config.read_text()
     config.write_text(

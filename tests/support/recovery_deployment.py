@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from actor import COIN, actors, funded_vault, ready
-from cluster import COINS, VAULT, Cluster, prepared, running, session_folder
+from cluster import COINS, VAULT, Cluster, made, running, template
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom_client.answers import derive_address
@@ -60,9 +60,7 @@ RECOVERABLE = Shape(treasury=("alice", "bob", "carol", "dave"), edit=_recoverabl
 @cache
 def recoverable() -> Deployment:
     """A stopped deployment with two final vaults; use a copy."""
-    deployment = Deployment(root=session_folder() / "recovery", shape=RECOVERABLE)
-    deployment.enrol()
-    return prepared(deployment, _make_vaults)
+    return template("recovery", RECOVERABLE, lambda root: made(root, RECOVERABLE, _make_vaults))
 
 
 async def _make_vaults(deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from actor import COIN, Actor, actors, burn_address, funded_vault
-from cluster import COINS, VAULT, Cluster, prepared, running, session_folder
+from cluster import COINS, VAULT, Cluster, made, running, template
 from payments import approved, paid, payee
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
@@ -88,9 +88,7 @@ STRICT = Shape(treasury=("alice", "bob", "carol", "dave"), edit=_strict)
 @cache
 def strict() -> Deployment:
     """A stopped deployment with four final vaults, two of them with coins; use a copy."""
-    deployment = Deployment(root=session_folder() / "strict", shape=STRICT)
-    deployment.enrol()
-    return prepared(deployment, _make_vaults)
+    return template("strict", STRICT, lambda root: made(root, STRICT, _make_vaults))
 
 
 async def _make_vaults(deployment: Deployment) -> None:

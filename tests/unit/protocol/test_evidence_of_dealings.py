@@ -98,7 +98,7 @@ def test_terms_that_are_none_prove_nothing(dealt: Dealt) -> None:
 def test_a_malformed_dealing_that_another_key_signed_names_nobody(dealt: Dealt) -> None:
     assert "does not verify" in dealt.refusal(dealt.record(dealt.case.dealing(by="s2", commitments=())))
     stranger = dealt.case.dealing(signer="stranger", commitments=())
-    assert "no signer of this charter" in dealt.refusal(dealt.record(stranger))
+    assert "no signer of this log" in dealt.refusal(dealt.record(stranger))
 
 
 def test_a_malformed_dealing_of_another_log_proves_nothing(dealt: Dealt) -> None:
