@@ -16,9 +16,12 @@ from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import Charter, CharterSigner, decode_charter, log_id_of
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.founding import restart_log_id, statement_of
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
+from strongroom.model.ids import LogId
 from strongroom.wire import cards
+from strongroom.wire.restart_file import decode_restart_file, is_restart_file
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import Seal, SignerConfig, load_seal, render_config, render_seal
 from strongroom_signer.keys import SEALED_FILE, create_keys
@@ -185,7 +188,8 @@ def enrol(
 
     Args:
         folder: The signer's data folder.
-        charter: Canonical bytes of the genesis charter.
+        charter: Canonical bytes of the genesis charter; of a log that was founded anew, to renew the TLS files of a
+            signer that has pinned it, the restart file.
         fingerprint: The log id as the operator compared it on a second channel: all its hex digits, or all the digits
             that are read aloud.
         certificate: The signer's TLS certificate, PEM.
@@ -198,17 +202,18 @@ def enrol(
         BadCertificateFile: the TLS certificate is not this signer's.
         AlreadyEnrolled: it is pinned to another log.
     """
-    log_id = log_id_of(charter)
+    log_id, decoded = _founding(charter)
     if not is_fingerprint(fingerprint, Compared.CHARTER, log_id):
         raise WrongCharter(
             f"the charter's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the other "
             "operators before you go on"
         )
-    decoded = _decode(charter)
     with FolderLock(folder):
         store = Store.open(folder / DATABASE_FILE)
         try:
             identity, pin = store.identity(), store.pin()
+            if pin is None and is_restart_file(charter):
+                raise WrongCharter("the log was founded anew, so a new signer takes it over with `join`")
             # A pinned signer was named when it was pinned, or was recovered: then an order admits it, not the genesis.
             if pin is None:
                 _check_named(decoded, identity)
@@ -243,9 +248,13 @@ def _is_configured(folder: Path) -> bool:
     return file.exists() and "[coordinator]" in file.read_text(encoding="utf-8", errors="replace")
 
 
-def _decode(charter: bytes) -> Charter:
+def _founding(data: bytes) -> tuple[LogId, Charter]:
+    """The log id and the charter that a genesis charter or a restart file says a log is founded on."""
     try:
-        return decode_charter(charter)
+        if is_restart_file(data):
+            restart = decode_restart_file(data)
+            return restart_log_id(restart), decode_charter(statement_of(restart).charter)
+        return log_id_of(data), decode_charter(data)
     except NotCanonical as error:
         raise WrongCharter(f"the charter file is not a canonical charter: {error.message}") from None
 

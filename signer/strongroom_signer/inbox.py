@@ -51,6 +51,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
+from strongroom_signer.kept_words import log_id_of_word
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.retirement import require_vote_key
@@ -323,9 +324,10 @@ class Inbox:
     # --- how they get into the log -----------------------------------------------------------------------------------
 
     def to_raise(self) -> Raise:
-        """What the newest log does not hold yet."""
+        """What the newest log does not hold yet, of what was said for this log id: no other word is taken up."""
         state = self._copy.newest() if self._copy.size else None
-        lacking = [body for item in self._items for body in self._lacking(item, state)]
+        said_here = (item for item in self._items if log_id_of_word(item) == self._copy.log_id)
+        lacking = [body for item in said_here for body in self._lacking(item, state)]
         return Raise(
             freezes=tuple(
                 SignedBody(body=freeze.body, signature=freeze.signature)

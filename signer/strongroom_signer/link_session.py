@@ -104,7 +104,10 @@ class LinkSession:
         if frame is None or frame.WhichOneof("body") != "welcome" or frame.reply_to != 0:
             raise LinkMisused("the coordinator did not begin with Welcome")
         if frame.welcome.log_id != self._log_id or len(frame.welcome.leader) != 16:
-            raise LinkFailed(f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another")
+            raise LinkFailed(
+                f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another: if its "
+                "administrators founded the log anew, pin that with `strongroom-signer restart`"
+            )
         self.leader = frame.welcome.leader
         self._service.noted(None)
 

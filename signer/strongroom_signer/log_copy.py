@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from strongroom.ledger.founding import founded_log_id, read_founding
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.ledger.view import KeyValue
@@ -60,6 +61,8 @@ class LogCopy:
         self.store = store
         self.log_id = log_id
         self.replica = rebuild(store, store, log_id, store.size())
+        if self.replica.size and self.replica.state().log_id != log_id:
+            raise StoreFailed(f"the log in {store.path} is not the one that is pinned there: the database is damaged")
         self.recovery = RecoveryBook(store)
         self._is_complete = False
 
@@ -113,12 +116,16 @@ class LogCopy:
 
 
 def rebuild(store: Store, base: KeyValue, log_id: LogId, size: int) -> Replica:
-    """A replica of the stored log up to the batch border `size`.
+    """A replica of the stored log up to the last batch border that is not above `size`.
+
+    The stored log begins with a genesis whose hash is the pinned id, or leads to the pinned id by a restart.
 
     Raises:
         StoreFailed: a stored batch replays to another head than the one that was voted for.
     """
-    replica = Replica(base, log_id=log_id)
+    begun_with = store.entry(0)
+    genesis_id = None if begun_with is None else founded_log_id(read_founding(begun_with))
+    replica = Replica(base, log_id=log_id, genesis_id=genesis_id)
     for first, end, root, digest in store.batches(replica.folded_size, size):
         preview = replica.preview(Batch(first_index=first, entries=store.entries(first, end)))
         if (preview.root, preview.state_digest) != (root, digest):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.wire.log_export import LogExportWriter
@@ -31,14 +32,15 @@ class ExportBroken(StrongroomError):
 def export(store: Store, log_id: LogId) -> Iterator[bytes]:
     """The exported log, in pieces of one batch each; the store may be written between them.
 
-    It reaches the newest certificate. Recovery data of entries beyond that is in it as well, and harms nothing.
+    It reaches the newest certificate, or the entry that founded the log anew. Recovery data of entries beyond that is
+    in it as well, and harms nothing.
 
     Raises:
         NothingToExport: there is no certified entry.
         ExportBroken: a change of the term took entries back meanwhile.
         StoreFailed: the database is damaged.
     """
-    end = store.certified_size()
+    end = max(store.certified_size(), State(store, log_id).founded_size)
     if end == 0:
         raise NothingToExport("no entry is certified here yet: there is no log to export")
     certificate = store.certificate(end)

@@ -20,7 +20,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
-from strongroom_signer import backup_commands, daemon, operator_commands
+from strongroom_signer import backup_commands, daemon, operator_commands, restart_command
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, Seal, load_config, load_seal
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
@@ -130,6 +130,7 @@ class _Command:
             "rotate-words": self._rotate_words,
             "accept": self._ask,
             "join": self._join,
+            "restart": self._restart,
         }
         return commands[self._options.command]()
 
@@ -320,6 +321,10 @@ class _Command:
         self._show(*backup_commands.join_log(self._options, clock=self._clock))
         return OK
 
+    def _restart(self) -> int:
+        self._show(*restart_command.restart_log(self._options, clock=self._clock, tell=self._err))
+        return OK
+
     def _passphrase(self, *, new: bool = False) -> SecretBytes:
         seal = self._seal(new=new)
         return unlock(seal, self._folder, self._options.passphrase_file, new=new, random=self._random)
@@ -389,7 +394,12 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
     add_seal_options(init)
     join = command("enrol", "pin the log by its charter's fingerprint", passphrase=True)
-    join.add_argument("--charter", type=Path, required=True, help="canonical charter (`strongroom charter build`)")
+    join.add_argument(
+        "--charter",
+        type=Path,
+        required=True,
+        help="canonical charter (`strongroom charter build`), or the restart file that is pinned here already",
+    )
     join.add_argument(
         "--fingerprint", help="the log id as you compared it, in hex or as read aloud; asked for when left out"
     )
@@ -401,4 +411,5 @@ def _parser() -> argparse.ArgumentParser:
     command("check-config", "check configuration, folder and certificate without starting")
     operator_commands.add(command)
     backup_commands.add(command)
+    restart_command.add(command)
     return parser

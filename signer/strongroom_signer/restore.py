@@ -22,7 +22,8 @@ from strongroom.ledger import codec
 from strongroom.ledger.certification import BadCertificate, final_size, verify_certificate
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Entry, Genesis
+from strongroom.ledger.founding import NotFounding, founded_charter, founded_log_id, read_founding
+from strongroom.ledger.messages import Certificate
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
@@ -224,13 +225,13 @@ class Replayed:
 
     Attributes:
         replica: The log, replayed.
-        charter: The charter that it began with, canonical bytes.
-        certificate: Of its last head.
+        charter: The charter that it is founded on, canonical bytes.
+        certificate: Of its last head; None of a log that was just founded anew.
     """
 
     replica: Replica
     charter: bytes
-    certificate: Certificate
+    certificate: Certificate | None
 
     def stand(self, store: Store, name: str, vote_key: bytes) -> None:
         """Let the signer begin where the file ends, in the term of its last certificate.
@@ -238,9 +239,11 @@ class Replayed:
         A leader that opened that term long ago shows its base again, which lies below what is final here: to one that
         held nothing of the term it would look like a contradiction.
         """
-        begun = initial_state(self.replica.log_id, name, vote_key)
-        electorates = Electorates.of(self.replica.state(), final_size=self.replica.folded_size)
-        state, _ = voter.take_certificate(begun, self.certificate, View(self.replica), electorates=electorates)
+        now = self.replica.state()
+        state = initial_state(now.log_id, name, vote_key, founded_size=now.founded_size)
+        if self.certificate is not None:
+            electorates = Electorates.of(now, final_size=self.replica.folded_size)
+            state, _ = voter.take_certificate(state, self.certificate, View(self.replica), electorates=electorates)
         with store.commit() as write:
             write.set_voter(codec.encode(state))
 
@@ -256,7 +259,8 @@ def replay_export(store: Store, reader: LogExportReader, head: PinnedHead) -> Re
     bodies, certificate = replay.take_all(reader)
     replay.require_head(head)
     _keep_recovery_data(store, replay.replica.state(), bodies)
-    return Replayed(replica=replay.replica, charter=_genesis_charter(store), certificate=certificate)
+    replica = replay.replica
+    return Replayed(replica=replica, charter=_founding_charter(store, replica.state()), certificate=certificate)
 
 
 class _Replay:
@@ -266,12 +270,15 @@ class _Replay:
         self._store = store
         self._log_id = log_id
         self.replica = Replica(store, log_id=log_id)
+        self._founded = 0
         self._waiting: list[tuple[ExportedBatch, Preview, Certificate | None]] = []
         self._newest: Certificate | None = None
         self._final = 0
 
-    def take_all(self, reader: LogExportReader) -> tuple[list[bytes], Certificate]:
+    def take_all(self, reader: LogExportReader) -> tuple[list[bytes], Certificate | None]:
         """Replay the whole file; returns the recovery data in it, and the certificate of its last head.
+
+        A file whose last entry founds the log anew has none: the compared fingerprint vouches for that entry.
 
         Raises:
             LogExportInvalid, RecoveryRefused: it is not a whole log that certificates vouch for.
@@ -283,9 +290,10 @@ class _Replay:
             else:
                 bodies.append(part.data)
         self._flush()
+        self._require_founded()
         newest = self._newest
-        if newest is None or newest.head.size != self.replica.size:
-            certified = 0 if newest is None else newest.head.size
+        certified = self._founded if newest is None else newest.head.size
+        if not certified or certified != self.replica.size:
             raise RecoveryRefused(
                 f"the file's last {self.replica.size - certified} entries stand under no certificate: it is not "
                 "what `export-log` writes"
@@ -308,13 +316,28 @@ class _Replay:
                 f"the file holds another history: its first {head.size} entries do not give the root that you compared"
             )
 
+    def _require_founded(self) -> None:
+        try:
+            self.replica.require_founded()
+        except Refused as error:
+            raise RecoveryRefused(f"the file does not lead to the log that it names: {error.message}") from error
+
     def _take(self, batch: ExportedBatch) -> None:
         try:
+            if not self.replica.size:
+                # Whatever it began with: only the pinned founding makes it this log.
+                genesis_id = founded_log_id(read_founding(batch.entries[0]))
+                self.replica = Replica(self._store, log_id=self._log_id, genesis_id=genesis_id)
             preview = self.replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
-        except (NotCanonical, Refused) as error:
+        except (NotCanonical, NotFounding, Refused) as error:
             entry = error.facts.get("entry", str(batch.first_index))
             raise RecoveryRefused(f"entry {entry} of the file is none that this log takes: {error.message}") from error
         self.replica.push(preview)
+        founded = self.replica.state().founded_size
+        if founded > self._founded:
+            # Every certificate before is of another log id; the compared fingerprint makes this final.
+            self._founded, self._newest = founded, None
+            self._final = founded
         certificate = self._verified(batch, preview) if batch.certificate else None
         if certificate is not None:
             self._newest = certificate
@@ -328,8 +351,8 @@ class _Replay:
         try:
             certificate = codec.decode(Certificate, batch.certificate, max_size=MAX_CERTIFICATE_BYTES)
             # Who certifies a head follows from the state at it, handovers between witness sets included.
-            electorate = Electorate.of(self.replica.state().witnesses)
-            verify_certificate(certificate, log_id=self._log_id, electorate=electorate)
+            state = self.replica.state()
+            verify_certificate(certificate, log_id=state.log_id, electorate=Electorate.of(state.witnesses))
         except (NotCanonical, BadCertificate) as error:
             raise RecoveryRefused(f"the certificate at {batch.size} does not hold: {error.message}") from error
         head = certificate.head
@@ -354,13 +377,11 @@ class _Replay:
         self._waiting.clear()
 
 
-def _genesis_charter(store: Store) -> bytes:
-    """The charter that the log began with, which the replay has held against the fingerprint."""
-    (data,) = store.entries(0, 1)
-    body = codec.decode(Entry, data).body
-    if not isinstance(body, Genesis):
-        raise RecoveryRefused("the file's first entry is no genesis")
-    return body.charter
+def _founding_charter(store: Store, state: State) -> bytes:
+    """The charter of the entry that the log is founded on, which the replay has held against the fingerprint."""
+    index = max(0, state.founded_size - 1)
+    (data,) = store.entries(index, index + 1)
+    return founded_charter(read_founding(data))[0]
 
 
 def _require_own_words(state: State, name: str, host: SecretScalar) -> None:

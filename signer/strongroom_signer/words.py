@@ -11,10 +11,11 @@ from strongroom_signer.revocations import HandedRevocation
 from strongroom_signer.rows import InboxItem
 from strongroom_signer.word_life import HandedFreeze, handed_freeze
 
-__all__ = ["body_of", "holds", "person_in", "said_in", "salvaged_from"]
+__all__ = ["body_of", "holds", "person_in", "rejection_in", "said_in", "salvaged_from"]
 
 
-def _rejection_in(item: InboxItem) -> Endorsement:
+def rejection_in(item: InboxItem) -> Endorsement:
+    """What a row of the inbox that holds a rejection says."""
     return codec.decode(Endorsement, codec.decode(Endorse, item.body).endorsement.body)
 
 
@@ -22,7 +23,7 @@ def said_in(item: InboxItem) -> Endorsement | HandedFreeze | HandedRevocation:
     """What a row of the inbox says."""
     match item.kind:
         case "rejection":
-            return _rejection_in(item)
+            return rejection_in(item)
         case "revocation":
             return codec.decode(HandedRevocation, item.body)
         case _:
@@ -31,7 +32,7 @@ def said_in(item: InboxItem) -> Endorsement | HandedFreeze | HandedRevocation:
 
 def person_in(item: InboxItem) -> str:
     """Whose rejection or freeze it is."""
-    return _rejection_in(item).person if item.kind == "rejection" else handed_freeze(item).person
+    return rejection_in(item).person if item.kind == "rejection" else handed_freeze(item).person
 
 
 def salvaged_from(body: object, now_ms: int) -> InboxItem | None:
@@ -55,7 +56,7 @@ def holds(state: State, item: InboxItem) -> bool:
     """Whether the state has taken this word up."""
     if item.kind == "freeze":
         return state.freeze(item.id) is not None
-    said = _rejection_in(item)
+    said = rejection_in(item)
     record = state.order(said.order_hash)
     return record is not None and any(
         one.verb is Verb.REJECT and one.person == said.person for one in record.endorsements

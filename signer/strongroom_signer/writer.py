@@ -51,6 +51,11 @@ class Writer:
             (pin.log_id, with_check(b"pin/" + pin.log_id, pin.charter), pin.since_ms),
         )
 
+    def change_pin(self, pin: Pin) -> None:
+        """Pin the same log as its administrators founded it anew."""
+        self._db.execute("DELETE FROM pin")
+        self.set_pin(pin)
+
     def add_batch(self, first_index: int, entries: Iterable[bytes], root: bytes, state_digest: bytes) -> None:
         """Append one batch with its entries and the head after it."""
         rows = [(index, with_check(b"entry/%d" % index, data)) for index, data in enumerate(entries, start=first_index)]

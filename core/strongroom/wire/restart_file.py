@@ -15,7 +15,7 @@ from strongroom.ledger.founding import statement_of
 from strongroom.ledger.messages import MAX_ENTRY_BYTES, Restart
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["MAX_FILE_BYTES", "RestartFileInvalid", "decode_restart_file", "encode_restart_file"]
+__all__ = ["MAX_FILE_BYTES", "RestartFileInvalid", "decode_restart_file", "encode_restart_file", "is_restart_file"]
 
 FIRST_LINE: Final = b"strongroom restart v1\n"
 MAX_FILE_BYTES: Final = len(FIRST_LINE) + MAX_ENTRY_BYTES
@@ -40,6 +40,11 @@ def encode_restart_file(restart: Restart) -> bytes:
     return data
 
 
+def is_restart_file(data: bytes) -> bool:
+    """Whether a file says that it is one."""
+    return data.startswith(FIRST_LINE)
+
+
 def decode_restart_file(data: bytes) -> Restart:
     """Read a file strictly; nothing more is known of what it says.
 
@@ -48,7 +53,7 @@ def decode_restart_file(data: bytes) -> Restart:
     """
     if len(data) > MAX_FILE_BYTES:
         raise RestartFileInvalid(f"the file has {len(data)} bytes, more than {MAX_FILE_BYTES}")
-    if not data.startswith(FIRST_LINE):
+    if not is_restart_file(data):
         raise RestartFileInvalid("the file does not begin with `strongroom restart v1`: it is no restart file")
     try:
         restart = codec.decode(Restart, data[len(FIRST_LINE) :], max_size=MAX_ENTRY_BYTES)

@@ -1,0 +1,66 @@
+"""What becomes of people's words when the log is founded anew: no log takes them up any more, and every "no" stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Entry, OrderEntry
+from strongroom.ledger.state import State, decode_order
+from strongroom_signer.revocations import HandedRevocation
+from strongroom_signer.rows import InboxItem
+from strongroom_signer.words import rejection_in, said_in, salvaged_from
+
+__all__ = ["KeptWords", "kept_words", "log_id_of_word", "revoked_in"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWords:
+    """What to write.
+
+    Attributes:
+        salvaged: Words out of dropped entries that act here from now on.
+        forgotten: Ids of words of the inbox about what can never be paid any more.
+    """
+
+    salvaged: tuple[InboxItem, ...]
+    forgotten: tuple[bytes, ...]
+
+
+def kept_words(inbox: Iterable[InboxItem], dropped: Iterable[bytes], state: State, *, now_ms: int) -> KeptWords:
+    """Keep freezes, revocations, and rejections of what can still be paid.
+
+    Args:
+        inbox: What was handed in before.
+        dropped: Entries that end with the log before.
+        state: Of the log that begins.
+        now_ms: The own clock.
+    """
+    found = (salvaged_from(codec.decode(Entry, data).body, now_ms) for data in dropped)
+    return KeptWords(
+        salvaged=tuple(item for item in found if item is not None and _still_acts(item, state)),
+        forgotten=tuple(item.id for item in inbox if not _still_acts(item, state)),
+    )
+
+
+def _still_acts(item: InboxItem, state: State) -> bool:
+    if item.kind != "rejection":
+        return True
+    record = state.order(rejection_in(item).order_hash)
+    return record is not None and bool(record.plans)
+
+
+def revoked_in(inbox: Iterable[InboxItem]) -> frozenset[bytes]:
+    """Public keys, 32 bytes each, that the administrators revoked by words which the log does not hold yet."""
+    said = (said_in(item) for item in inbox)
+    return frozenset(key for one in said if isinstance(one, HandedRevocation) for key in one.keys)
+
+
+def log_id_of_word(item: InboxItem) -> bytes:
+    """The log id that a word of the inbox was said for, 32 bytes: no other log takes it up."""
+    said = said_in(item)
+    if item.kind == "rejection":
+        return rejection_in(item).log_id
+    entry = said.order if isinstance(said, HandedRevocation) else codec.decode(OrderEntry, item.body)
+    return decode_order(entry.order).log_id

@@ -1,0 +1,112 @@
+"""`restart`: shows its operator what the administrators signed, and pins it for whoever types its fingerprint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+from strongroom.model.fingerprints import Compared, spoken
+from strongroom.model.ids import LogId
+from strongroom.model.quantities import time_text
+from strongroom.protocol.restart import Founding
+from strongroom.wire.restart_file import MAX_FILE_BYTES
+from strongroom_signer.clock import Clock
+from strongroom_signer.config import BadConfig
+from strongroom_signer.restarting import Restarted, restart
+
+__all__ = ["add", "restart_log"]
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    sub = command(
+        "restart", "follow the administrators' restart of a log whose vote states were lost; the daemon is stopped"
+    )
+    sub.add_argument("file", type=Path, help="the restart file, with the approvals of the administrators")
+    sub.add_argument("--log", type=Path, help="what another signer's `export-log` wrote, if this one lacks entries")
+    sub.add_argument("--fingerprint", help="the new log id as you compared it, in hex or as read aloud; asked for")
+
+
+def restart_log(options: argparse.Namespace, *, clock: Clock, tell: TextIO) -> tuple[dict[str, Any], str]:
+    """Show the restart, ask for its fingerprint, and pin it.
+
+    Args:
+        options: The command line.
+        clock: The own clock.
+        tell: Where the restart is shown before its fingerprint is asked for.
+    """
+
+    def typed(name: str, founding: Founding, log_id: LogId) -> str:
+        if options.fingerprint:
+            return str(options.fingerprint)
+        tell.write(f"{_told(name, founding)}\n")
+        if not sys.stdin.isatty():
+            raise BadConfig("give --fingerprint: the new log id that you compared with the other operators")
+        return input("Fingerprint of the restart, as the administrators read it to you: ")
+
+    with options.file.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    with nullcontext() if options.log is None else options.log.open("rb") as exported:
+        done = restart(options.data, file=data, exported=exported, typed=typed, now_ms=clock.wall_ms())
+    return _facts(done), _text(done)
+
+
+def _told(name: str, founding: Founding) -> str:
+    """What the operator reads before typing. The new fingerprint is not in it: it comes from other people."""
+    head = founding.head
+    lines = [
+        f"The administrators found the log anew, for signer {name} too:",
+        f"  log id so far   {head.log_id.hex()}",
+        f"  what stays      {head.size} entries (term {head.term}); what came after is lost",
+        f"    root          {head.root.hex()}",
+        f"  signed at       {time_text(founding.made_ms)}, by {', '.join(founding.approved)}",
+        "  changes         " + ("none" if not founding.changes else ""),
+        *(f"    {change.where}: {change.text}" for change in founding.changes),
+        "  Orders without a plan end, and every vault is frozen until the unfreeze quorum thaws it.",
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _facts(done: Restarted) -> dict[str, Any]:
+    founding = done.founding
+    facts: dict[str, Any] = {
+        "name": done.name,
+        "log_id": done.log_id.hex(),
+        "read_aloud": spoken(Compared.CHARTER, done.log_id),
+        "size": done.size,
+        "dropped": done.dropped,
+        "is_new": founding is not None,
+    }
+    if founding is not None:
+        facts |= {
+            "previous_log_id": founding.head.log_id.hex(),
+            "kept": founding.head.size,
+            "term": founding.head.term,
+            "made_ms": founding.made_ms,
+            "approved": list(founding.approved),
+            "changes": [{"where": change.where, "text": change.text} for change in founding.changes],
+            "alarm": done.alarm,
+        }
+    return facts
+
+
+def _text(done: Restarted) -> str:
+    if done.founding is None:
+        return f"{done.name} follows this restart already: log {done.log_id.hex()}."
+    lines = [
+        _told(done.name, done.founding),
+        f"{done.name} belongs to the log that begins there:",
+        f"  log id          {done.log_id.hex()}",
+        f"    read aloud    {spoken(Compared.CHARTER, done.log_id)}",
+        f"  entries         {done.size}",
+    ]
+    if done.dropped:
+        lines.append(f"{done.dropped} entries that only this signer and lost ones knew are gone.")
+    if done.alarm:
+        lines.append(f"The alarm {done.alarm} ended with the log before: make sure that this machine runs once only.")
+    lines.append("Run the daemon when the coordinator leads the new log. Keep the restart file: `enrol` takes it.")
+    return "\n".join(lines)

@@ -1,0 +1,326 @@
+"""`restart`: the operator pins the entry by which the administrators founded the log anew.
+
+Too many vote states were lost, so nobody can vote the log on. This signer then follows only what its operator typed
+after comparing it with others, never a vote and never a coordinator. It refuses to forget: a certificate above the one
+that the statement names, or anything that is final here, must be in the statement first.
+
+Everything is one commit: before it the signer belongs to the log as it was, after it to the one that begins there, with
+nothing promised and nothing held. What people handed in against a payment that is still possible stays in force here.
+
+Spec: docs/protocol/restart.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from strongroom.ledger import codec
+from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
+from strongroom.ledger.messages import FreezeStatement, Restart, RestartApproval
+from strongroom.ledger.reasons import Refused
+from strongroom.ledger.recovery import recovery_hash
+from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.state import State
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.fingerprints import Compared, is_fingerprint
+from strongroom.model.ids import LogId
+from strongroom.protocol.restart import Founding, require_complete, require_nothing_lost
+from strongroom.protocol.voter_state import VoterState, initial_state
+from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader
+from strongroom.wire.restart_file import decode_restart_file
+from strongroom_signer.alarms import MAX_BATCH_SKEW_MS
+from strongroom_signer.enrolment import DATABASE_FILE
+from strongroom_signer.kept_words import kept_words, revoked_in
+from strongroom_signer.keys import public_host_keys
+from strongroom_signer.log_copy import rebuild
+from strongroom_signer.offline_freeze import UNSIGNED
+from strongroom_signer.process import FolderLock
+from strongroom_signer.recovery import RecoveryBook
+from strongroom_signer.store import Identity, LocalFreeze, Pin, Store
+
+__all__ = ["LogTooShort", "NotThisLog", "RestartRefused", "Restarted", "restart"]
+
+
+class RestartRefused(StrongroomError):
+    """The restart file, this signer and what its operator typed do not belong together; nothing changed."""
+
+    reason = "RESTART_REFUSED"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class NotThisLog(StrongroomError):
+    """The restart is of another log than the one that this signer belongs to; nothing changed."""
+
+    reason = "RESTART_OF_ANOTHER_LOG"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class LogTooShort(StrongroomError):
+    """This signer does not hold the entries that stay: give it a log that another signer exported. Nothing changed."""
+
+    reason = "RESTART_LOG_TOO_SHORT"
+    kind = Kind.FAILED_PRECONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """What was pinned.
+
+    Attributes:
+        name: The signer's name.
+        founding: What the statement says; None when this restart was pinned here before.
+        log_id: The log id in force from here on, 32 bytes.
+        size: Entries of the log, the founding one included.
+        dropped: Entries that this signer held beyond those that stay.
+        alarm: Why the signer had stopped, which ends here; empty when it had not.
+    """
+
+    name: str
+    founding: Founding | None
+    log_id: LogId
+    size: int
+    dropped: int
+    alarm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """The entries that stay, replayed.
+
+    Attributes:
+        replica: Up to the named head; it has pinned the restart.
+        border: Up to here the stored batches stay as they are.
+        previews: What is stored anew from there on.
+        recovery: Recovery data that came with them.
+    """
+
+    replica: Replica
+    border: int
+    previews: tuple[Preview, ...]
+    recovery: tuple[bytes, ...]
+
+
+def restart(
+    folder: Path,
+    *,
+    file: bytes,
+    exported: BinaryIO | None,
+    typed: Callable[[str, Founding, LogId], str],
+    now_ms: int,
+) -> Restarted:
+    """Pin a restart in the folder of a stopped signer; again it changes nothing.
+
+    Args:
+        folder: The data folder.
+        file: The restart file.
+        exported: An exported log that holds the entries which stay; None when this signer holds them.
+        typed: Shows the signer's name, the founding and the new log id, and gives the fingerprint as the operator
+            compared and typed it.
+        now_ms: The own clock, Unix milliseconds.
+
+    Raises:
+        RestartFileInvalid: it is no restart file.
+        NotThisLog: it is of another log.
+        RestartLosesCertificate: this signer knows a higher certificate, or more is final here.
+        LogTooShort: the entries that stay are not here, and no file holds them.
+        RestartRefused: the card, the clock, the exported log or the fingerprint does not fit.
+        Refused: the statement does not hold.
+    """
+    wanted = decode_restart_file(file)
+    with FolderLock(folder):
+        store = Store.open(folder / DATABASE_FILE)
+        try:
+            return _Pinning(folder, store, wanted, now_ms).pinned(exported, typed)
+        finally:
+            store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinning:
+    folder: Path
+    store: Store
+    wanted: Restart
+    now_ms: int
+
+    def pinned(self, exported: BinaryIO | None, typed: Callable[[str, Founding, LogId], str]) -> Restarted:
+        store, wanted = self.store, self.wanted
+        identity, pin, head = store.identity(), store.pin(), statement_of(wanted).head
+        if pin is None:
+            raise RestartRefused("this signer belongs to no log yet: `enrol`, `recover` or `join` it first")
+        if pin.log_id == restart_log_id(wanted):
+            return Restarted(
+                name=identity.name, founding=None, log_id=LogId(pin.log_id), size=store.size(), dropped=0, alarm=""
+            )
+        if pin.log_id != head.log_id:
+            raise NotThisLog(
+                f"the statement founds log {head.log_id.hex()} anew, and this signer belongs to {pin.log_id.hex()}"
+            )
+        voter = _voter(store, identity, pin)
+        require_nothing_lost(wanted, voter, final_size=State(store, LogId(pin.log_id)).size)
+        kept = _kept(store, wanted, exported)
+        founding, log_id = require_complete(kept.replica.state(), wanted)
+        self._require_card(identity, founding)
+        self._require_time(founding)
+        self._require_no_revoked_key()
+        if not is_fingerprint(typed(identity.name, founding, log_id), Compared.CHARTER, log_id):
+            raise RestartRefused(
+                f"the restart's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the "
+                "administrators and the other operators before you go on"
+            )
+        dropped = max(0, store.size() - head.size)
+        _write(store, identity, wanted, kept, self.now_ms)
+        return Restarted(
+            name=identity.name,
+            founding=founding,
+            log_id=log_id,
+            size=head.size + 1,
+            dropped=dropped,
+            alarm=voter.alarm,
+        )
+
+    def _require_card(self, identity: Identity, founding: Founding) -> None:
+        """Whether the new charter has this very signer: else it would go on as a machine whose word counts not."""
+        mine = next((one for one in founding.charter.signers if one.name == identity.name), None)
+        if mine is None:
+            raise RestartRefused(f"the statement's charter has no signer {identity.name}: it is not meant for this one")
+        if (mine.vote_key, mine.witness_key) != (identity.vote_key, identity.witness_key):
+            raise RestartRefused(
+                f"the statement's charter has other keys for {identity.name}: give the administrators this signer's "
+                "card.json, and let them make the statement again"
+            )
+        if mine.host_key not in public_host_keys(self.folder, self.store):
+            raise RestartRefused(f"the statement's charter has a host key for {identity.name} that is not of its words")
+
+    def _require_time(self, founding: Founding) -> None:
+        """Whether the log would begin in the future, where delays end early."""
+        if founding.made_ms > self.now_ms + MAX_BATCH_SKEW_MS:
+            raise RestartRefused(
+                "the statement's time is more than 60 seconds ahead of this signer's clock: compare both clocks with "
+                "a time server; if the statement's was wrong, it must be made again"
+            )
+
+    def _require_no_revoked_key(self) -> None:
+        """Whether nobody approved by a key of which its revocation was handed in here, and withheld from the log."""
+        revoked = revoked_in(self.store.inbox())
+        said = (codec.decode(RestartApproval, one.body) for one in self.wanted.approvals)
+        persons = sorted(one.person for one in said if one.key in revoked)
+        if persons:
+            raise RestartRefused(
+                f"the administrators revoked the key by which {', '.join(persons)} approves: others must approve"
+            )
+
+
+def _voter(store: Store, identity: Identity, pin: Pin) -> VoterState:
+    stored = store.voter()
+    if stored is None:
+        return initial_state(LogId(pin.log_id), identity.name, identity.vote_key)
+    return codec.decode(VoterState, stored)
+
+
+# --- the entries that stay -------------------------------------------------------------------------------------------
+
+
+def _kept(store: Store, wanted: Restart, exported: BinaryIO | None) -> _Kept:
+    if exported is not None:
+        return _from_export(store, wanted, LogExportReader(exported.read))
+    head = statement_of(wanted).head
+    if store.size() < head.size:
+        raise LogTooShort(
+            f"the statement keeps {head.size} entries, and this signer holds {store.size()}: give --log a log that "
+            "another signer exported"
+        )
+    replica = rebuild(store, store, restart_log_id(wanted), head.size)
+    border = replica.size
+    # The leader of a lost term may have cut its batches otherwise.
+    cut = store.entries(border, head.size)
+    previews = (_pushed(replica, border, cut),) if cut else ()
+    if replica.root_at(head.size) != head.root:
+        raise LogTooShort(
+            f"this signer went another way than the {head.size} entries that the statement keeps: give --log a log "
+            "that another signer exported"
+        )
+    return _Kept(replica=replica, border=border, previews=previews, recovery=())
+
+
+def _from_export(store: Store, wanted: Restart, reader: LogExportReader) -> _Kept:
+    """The final log of this signer, continued as the file does. The root that was signed vouches for every entry."""
+    head, log_id = statement_of(wanted).head, restart_log_id(wanted)
+    if reader.log_id not in (head.log_id, log_id):
+        raise RestartRefused(f"the exported log is of {reader.log_id.hex()}, not of {head.log_id.hex()}")
+    replica = rebuild(store, store, log_id, State(store, log_id).size)
+    border = replica.size
+    previews: list[Preview] = []
+    bodies: list[bytes] = []
+    for part in reader:
+        if isinstance(part, ExportedRecovery):
+            bodies.append(part.data)
+        elif replica.size < head.size and part.size > replica.size:
+            previews.append(_continued(replica, part, head.size))
+    if replica.size < head.size:
+        raise LogTooShort(f"the exported log ends after {replica.size} entries, and the statement keeps {head.size}")
+    if replica.root_at(head.size) != head.root:
+        raise RestartRefused(
+            "what is final here and the exported log together give another history than the statement names: compare "
+            "the head with the other operators"
+        )
+    return _Kept(replica=replica, border=border, previews=tuple(previews), recovery=tuple(bodies))
+
+
+def _continued(replica: Replica, part: ExportedBatch, end: int) -> Preview:
+    """The part of an exported batch that is not here yet and stays."""
+    begin = replica.size - part.first_index
+    return _pushed(replica, replica.size, part.entries[begin : end - part.first_index])
+
+
+def _pushed(replica: Replica, first: int, entries: tuple[bytes, ...]) -> Preview:
+    try:
+        preview = replica.preview(Batch(first_index=first, entries=entries))
+    except (NotCanonical, Refused) as error:
+        entry = error.facts.get("entry", str(first))
+        raise RestartRefused(f"entry {entry} is none that this log takes: {error.message}") from error
+    replica.push(preview)
+    return preview
+
+
+# --- the commit ------------------------------------------------------------------------------------------------------
+
+
+def _write(store: Store, identity: Identity, wanted: Restart, kept: _Kept, now_ms: int) -> None:
+    statement, log_id, replica = statement_of(wanted), restart_log_id(wanted), kept.replica
+    size = statement.head.size
+    founding = _pushed(replica, size, (codec.encode(restart_entry(wanted)),))
+    state = replica.state()
+    dropped = store.entries(size, store.size()) if store.size() > size else ()
+    words = kept_words(store.inbox(), dropped, state, now_ms=now_ms)
+    freezes = store.local_freezes()
+    book = RecoveryBook(store)
+    given = {recovery_hash(data) for data in kept.recovery}
+    recovery = book.checked([one for one in book.lacking(state) if one in given], kept.recovery)
+    voter = initial_state(log_id, identity.name, identity.vote_key, founded_size=founding.size)
+    with store.commit() as write:
+        write.truncate(kept.border)
+        for preview in (*kept.previews, founding):
+            write.add_batch(preview.batch.first_index, preview.batch.entries, preview.root, preview.state_digest)
+        if wanted.certificate is not None:
+            write.put_certificate(size, statement.head.term, codec.encode(wanted.certificate))
+        write.put_state(replica.fold(founding.size))
+        book.add(write, recovery)
+        write.remove_inbox(words.forgotten)
+        for word in words.salvaged:
+            write.add_inbox(word)
+        for freeze in freezes:
+            write.remove_local_freeze(freeze.id)
+            write.add_local_freeze(_again(freeze, log_id))
+        write.set_voter(codec.encode(voter))
+        write.change_pin(Pin(log_id=log_id, charter=statement.charter, since_ms=now_ms))
+
+
+def _again(freeze: LocalFreeze, log_id: LogId) -> LocalFreeze:
+    """The operator's own freeze, for the log that begins; the daemon signs it when it starts."""
+    body = codec.encode(replace(codec.decode(FreezeStatement, freeze.body), log_id=log_id))
+    return replace(freeze, id=hashlib.sha256(body).digest(), body=body, signature=UNSIGNED)
