@@ -172,6 +172,7 @@ class Signer:
             quarantine=_notice_pb(self.quarantine.notice),
             ledger_freezes=freezes_pb(state, now_ms),
             boxes=boxes_pb(state, now_ms),
+            founded_size=self.voting.state.founded_size,
             final_root=self.copy.replica.root_at(self.copy.final_size) or b"",
             host_keys=[host.public() for host in self.keys.hosts],
         )

@@ -111,6 +111,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
         "size": status.size,
         "certified_size": status.certified_size,
         "final_size": status.final_size,
+        "founded_size": status.founded_size,
         "head": _head(status),
         "host_keys": [key.hex() for key in status.host_keys],
         "vaults": [
@@ -194,6 +195,8 @@ def _status_text(status: pb.GetStatusResponse) -> str:
         f"released     {status.shares_released} times, last refusal: {status.last_refusal or 'none'}",
         f"disk         {status.free_disk_bytes // (1 << 20)} MiB free",
     ]
+    if status.founded_size:
+        lines.insert(2, f"founded      anew by entry {status.founded_size - 1}, as the administrators signed")
     for vault in status.vaults:
         share = "share held" if vault.has_share else "no share here"
         if vault.has_share and not vault.backup_verified:

@@ -252,7 +252,8 @@ def _from_export(store: Store, wanted: Restart, reader: LogExportReader) -> _Kep
     head, log_id = statement_of(wanted).head, restart_log_id(wanted)
     if reader.log_id not in (head.log_id, log_id):
         raise RestartRefused(f"the exported log is of {reader.log_id.hex()}, not of {head.log_id.hex()}")
-    replica = rebuild(store, store, log_id, State(store, log_id).size)
+    # Where nothing is final yet, the log id so far is that of the genesis.
+    replica = Replica(store, log_id=log_id, genesis_id=LogId(head.log_id))
     border = replica.size
     previews: list[Preview] = []
     bodies: list[bytes] = []

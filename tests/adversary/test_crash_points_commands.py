@@ -21,7 +21,14 @@ from crash_points_commands import (
     SIGNER_ENROL,
     SIGNER_INIT,
     SIGNER_RECOVER,
+    SIGNER_RESTART,
 )
+from restart_signers import LostDisks
+from strongroom.ledger import codec
+from strongroom.ledger.founding import restart_log_id
+from strongroom.model.ids import LogId
+from strongroom.protocol.voter_state import VoterState
+from strongroom.wire.restart_file import encode_restart_file
 from strongroom_client.demo.processes import program
 from strongroom_client.profile import load_profile
 from strongroom_signer.log_copy import LogCopy
@@ -155,6 +162,39 @@ def test_a_killed_recovery_leaves_no_signer_that_is_half_made(
     assert again_there.returncode == REFUSED
     assert "choose a new folder" in again_there.stderr
     assert recover("second").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("point", "side"), sides(SIGNER_RESTART, everyday=tuple((point.name, AFTER) for point in SIGNER_RESTART))
+)
+def test_a_killed_restart_leaves_a_signer_of_one_log_and_the_same_command_ends_well(
+    tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    disks = LostDisks.started(tmp_path)
+    restart = disks.restart()
+    file, folder, log_id = tmp_path / "restart", disks.cluster.folders["s2"], restart_log_id(restart)
+    file.write_bytes(encode_restart_file(restart))
+    disks.close()
+    command = ["restart", str(file), "--fingerprint", log_id.hex(), "--data", str(folder)]
+    killed("signer_launcher.py", point, side, *command)
+    assert belongs_to(folder) == (log_id if side == AFTER else disks.world.genesis_id)
+    assert again(program("strongroom-signer"), *command).returncode == 0
+    assert belongs_to(folder) == log_id
+
+
+def belongs_to(folder: Path) -> bytes:
+    """The log of which a stopped signer's whole database is."""
+    store = Store.open(folder / "signer.db")
+    try:
+        pin = store.pin()
+        assert pin is not None
+        copy = LogCopy(store, LogId(pin.log_id))
+        voter = codec.decode(VoterState, store.voter() or b"")
+        assert (voter.log_id, copy.newest().log_id) == (pin.log_id, pin.log_id)
+        assert voter.founded_size == copy.newest().founded_size
+        return pin.log_id
+    finally:
+        store.close()
 
 
 def final_head(cluster: Cluster, name: str) -> str:

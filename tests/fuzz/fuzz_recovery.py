@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from io import BytesIO
 
 from fuzz_files import exported_world
 from fuzz_target import scratch, target, text_of, total
 
+from ledger_world import World
+from restart_world import RestartWorld
 from strongroom.crypto.secret import SecretBytes
 from strongroom.crypto.seed_words import secret_of, unknown_positions, words_of
 from strongroom.ledger import codec
+from strongroom.ledger.founding import founded_log_id, read_founding, restart_entry, restart_log_id, statement_of
+from strongroom.ledger.messages import Restart
+from strongroom.ledger.replica import Batch
+from strongroom.protocol.restart import judge_restart, with_approval
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader, LogExportWriter
+from strongroom.wire.restart_file import decode_restart_file, encode_restart_file
 from strongroom_signer.restore import _Replay, parse_head
 from strongroom_signer.store import Store
 
@@ -67,6 +76,49 @@ def recovery_export(data: bytes) -> None:
         total(_Replay(store, reader.log_id).take_all, LogExportReader(BytesIO(data).read))
     finally:
         store.close()
+
+
+@lru_cache(maxsize=1)
+def founded_world() -> tuple[RestartWorld, Restart]:
+    world = RestartWorld(World.started())
+    return world, world.restart()
+
+
+def restart_seeds() -> Iterator[bytes]:
+    _, restart = founded_world()
+    yield encode_restart_file(restart)
+    yield encode_restart_file(replace(restart, approvals=()))
+    yield encode_restart_file(replace(restart, certificate=None))
+
+
+@target(
+    "strongroom.wire.restart_file:decode_restart_file",
+    "strongroom.ledger.founding:statement_of",
+    "strongroom.ledger.founding:read_founding",
+    "strongroom.protocol.restart:with_approval",
+    seeds=restart_seeds,
+    max_bytes=8_000,
+)
+def restart_file(data: bytes) -> None:
+    """A restart file, judged by the log that it follows, and as the entry that founds it anew."""
+    restart = total(decode_restart_file, data)
+    if restart is None:
+        return
+    if encode_restart_file(restart) != data:
+        raise ValueError("the file was read, and is not what would be written")
+    world, right = founded_world()
+    founding = total(judge_restart, world.state, restart)
+    if founding is not None and statement_of(restart).head != statement_of(right).head:
+        raise ValueError("a statement was taken that keeps another log")
+    for approval in restart.approvals:
+        total(with_approval, world.state, right, approval)
+    entry = codec.encode(restart_entry(restart))
+    if founded_log_id(read_founding(entry)) != restart_log_id(restart):
+        raise ValueError("the entry of a restart does not found the log that it names")
+    replica = world.pinned(restart)
+    preview = total(replica.preview, Batch(first_index=replica.size, entries=(entry,)))
+    if preview is not None and (founding is None or founding.missing):
+        raise ValueError("an entry was taken that does not hold as a file")
 
 
 def sheet_seeds() -> Iterator[bytes]:

@@ -155,6 +155,15 @@ SIGNER_RECOVER: Final = (
         sites=("signer.restore:_pin commit",),
     ),
 )
+SIGNER_RESTART: Final = (
+    _signer(
+        "the restart of a log is pinned",
+        "the entries that stay, the founding one, the new log id, and a voter state that holds nothing",
+        "shows the operator what the signer belongs to now",
+        "restarting:_write",
+        sites=("signer.restarting:_write commit",),
+    ),
+)
 COORDINATOR_INIT: Final = (
     _coordinator(
         "a new coordinator's genesis is written",
@@ -242,6 +251,7 @@ COMMANDS: Final = (
     *SIGNER_INIT,
     *SIGNER_ENROL,
     *SIGNER_RECOVER,
+    *SIGNER_RESTART,
     *COORDINATOR_INIT,
     *COORDINATOR_MIGRATE,
     *CLIENT_FILES,

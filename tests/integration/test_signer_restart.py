@@ -1,0 +1,440 @@
+"""A log whose vote states were lost goes on by the administrators' restart, at every signer whose operator pins it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import charter_builder as builder
+from ledger_world import World
+from restart_signers import LOST, NAMES, LostDisks
+from restart_world import approval
+from signer_world import VAULT, make_folder, refusal_of
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.founding import restart_log_id, statement_hash
+from strongroom.ledger.messages import Certificate, Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.model.fingerprints import Compared, spoken
+from strongroom.model.ids import LogId
+from strongroom.protocol.certificates import BadCertificate
+from strongroom.protocol.signed import SignedBody
+from strongroom.protocol.voter_state import Alarm, VoterState
+from strongroom.wire.log_export import ExportedBatch, LogExportReader, LogExportWriter
+from strongroom_signer.log_export import export
+from strongroom_signer.process import FolderLock
+from strongroom_signer.store import Store
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> Iterator[LostDisks]:
+    lost = LostDisks.started(tmp_path)
+    yield lost
+    lost.close()
+
+
+def thaw(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    lifting = cluster.world.submit(Unfreeze(freeze=cluster.world.log_id), "dave", "alice")
+    cluster.world.approve(lifting, "carol")
+    cluster.sync()
+
+
+def all_pin(lost: LostDisks) -> None:
+    restart = lost.restart()
+    for name in NAMES:
+        lost.pin(name, restart)
+        assert lost.code == 0, lost.err
+    lost.go_on(restart)
+
+
+# --- the whole way -----------------------------------------------------------------------------------------------
+
+
+def test_two_lost_disks_and_the_log_goes_on_and_pays(lost: LostDisks) -> None:
+    all_pin(lost)
+    cluster = lost.cluster
+    cluster.open_term()
+    cluster.tick(3)
+    assert cluster.signers["s2"].copy.final_size > cluster.signers["s2"].copy.newest().founded_size
+    frozen = cluster.world.pay(VAULT, 60_000)
+    thaw(lost)
+    cluster.world.log_plan([frozen], [cluster.world.coin(200_000)])
+    index = cluster.world.replica.size - 1
+    cluster.sync()
+    cluster.deliver()
+    chosen = cluster.commitments(index, "s1", "s2")
+    for name in ("s1", "s2"):
+        assert cluster.release(name, index, chosen).WhichOneof("outcome") == "shares"
+
+
+def test_what_is_shown_after_a_restart(lost: LostDisks) -> None:
+    restart = lost.restart()
+    kept = lost.certificate.head.size
+    facts = lost.pin("s1", restart)
+    log_id = restart_log_id(restart)
+    assert facts == {
+        "name": "s1",
+        "log_id": log_id.hex(),
+        "read_aloud": spoken(Compared.CHARTER, log_id),
+        "size": kept + 1,
+        "dropped": 0,
+        "is_new": True,
+        "previous_log_id": lost.world.genesis_id.hex(),
+        "kept": kept,
+        "term": 1,
+        "made_ms": lost.cluster.clock.wall_ms(),
+        "approved": ["alice", "bob"],
+        "changes": facts["changes"],
+        "alarm": "",
+    }
+    assert {change["where"].split()[1] for change in facts["changes"]} >= set(LOST)
+
+
+def test_a_restart_that_is_pinned_changes_nothing_when_it_is_given_again(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.pin("s1", restart)
+    again = lost.pin("s1", restart, fingerprint="whatever: it is pinned")
+    assert lost.code == 0
+    assert (again["is_new"], again["log_id"]) == (False, restart_log_id(restart).hex())
+
+
+def test_the_fingerprint_is_taken_as_it_is_read_aloud(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.pin("s1", restart, fingerprint=spoken(Compared.CHARTER, restart_log_id(restart)))
+    assert lost.code == 0
+
+
+def test_a_signer_that_follows_a_restart_holds_and_promises_nothing(lost: LostDisks) -> None:
+    all_pin(lost)
+    for name in NAMES:
+        state = lost.cluster.signers[name].voting.state
+        size = lost.cluster.world.state.founded_size
+        assert (state.term, state.held, state.promise, state.last_vote, state.founded_size) == (
+            0,
+            None,
+            None,
+            None,
+            size,
+        )
+        assert lost.cluster.signers[name].copy.final_size == size
+
+
+def test_all_signers_reach_the_same_head(lost: LostDisks) -> None:
+    all_pin(lost)
+    heads = {lost.cluster.signers[name].copy.replica.head() for name in NAMES}
+    assert heads == {lost.cluster.world.replica.head()}
+
+
+# --- what an operator must not be able to do by mistake, or by trickery -------------------------------------------
+
+
+def test_another_fingerprint_pins_nothing(lost: LostDisks) -> None:
+    restart = lost.restart()
+    for wrong in (lost.world.genesis_id.hex(), statement_hash(restart).hex(), restart_log_id(restart).hex()[:40]):
+        lost.pin("s1", restart, fingerprint=wrong)
+        assert lost.reason == "RESTART_REFUSED"
+    lost.start("s1")
+    assert lost.cluster.signers["s1"].copy.log_id == lost.world.genesis_id
+
+
+def test_a_restart_without_the_quorum_pins_nothing(lost: LostDisks) -> None:
+    lost.pin("s1", lost.restart(approvers=("alice",)))
+    assert lost.reason == "RESTART_APPROVALS"
+
+
+def test_a_restart_of_another_log_pins_nothing(lost: LostDisks, tmp_path: Path) -> None:
+    restart = lost.restart()
+    lost.pin("s1", restart)
+    again = replace(restart, approvals=tuple(approval(restart, person) for person in ("alice", "carol")))
+    lost.pin("s1", again)
+    assert lost.reason == "RESTART_OF_ANOTHER_LOG"
+
+
+def test_a_signer_that_belongs_to_no_log_cannot_follow_a_restart(lost: LostDisks, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "fresh", lost.cluster.world, "s4")
+    store = Store.open(folder / "signer.db")
+    with store.commit() as write:
+        write._db.execute("DELETE FROM pin")
+    store.close()
+    lost.cluster.folders["s4"] = folder
+    lost.pin("s4", lost.restart())
+    assert lost.reason == "RESTART_REFUSED"
+
+
+def test_a_signer_whose_keys_are_not_in_the_new_charter_stays_where_it_is(lost: LostDisks) -> None:
+    charter = lost.charter()
+    first, second, third = charter.signers
+    foreign = builder.signer("other")
+    others = (
+        replace(first, vote_key=foreign.vote_key),
+        replace(first, witness_key=foreign.witness_key),
+        replace(first, host_key=foreign.host_key),
+        foreign,
+    )
+    for restart in [lost.restart(replace(charter, signers=(other, second, third))) for other in others]:
+        lost.pin("s1", restart)
+        assert lost.reason == "RESTART_REFUSED"
+
+
+def test_a_statement_from_the_future_is_refused_since_delays_would_end_early(lost: LostDisks) -> None:
+    now = lost.cluster.clock.wall_ms()
+    early, in_time = lost.restart(made_ms=now + 60_001), lost.restart(made_ms=now + 60_000)
+    lost.pin("s1", early)
+    assert lost.reason == "RESTART_REFUSED"
+    lost.pin("s1", in_time)
+    assert lost.code == 0
+
+
+def test_a_running_daemon_is_in_the_way(lost: LostDisks) -> None:
+    with FolderLock(lost.cluster.folders["s2"]):
+        lost.pin("s2", lost.restart())
+    assert lost.code != 0
+
+
+def test_a_damaged_file_is_none(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.pin("s1", restart)
+    file = lost.root / "restart"
+    file.write_bytes(file.read_bytes()[:-1])
+    lost.type("restart", str(file), "--fingerprint", "0", folder=lost.cluster.folders["s2"])
+    assert lost.reason == "RESTART_FILE_INVALID"
+
+
+# --- nothing is forgotten ----------------------------------------------------------------------------------------
+
+
+def test_a_statement_below_the_certificate_held_is_refused(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    store = cluster.signers["s1"].store
+    size = store.certified_size() - 1
+    certificate = codec.decode(Certificate, store.certificate(size) or b"")
+    lost.pin("s1", lost.restart(certificate=certificate))
+    assert lost.reason == "RESTART_LOSES_CERTIFICATE"
+    lost.start("s1")
+    assert cluster.signers["s1"].copy.log_id == lost.world.genesis_id
+
+
+def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostDisks) -> None:
+    restart = lost.restart()
+    fresh = make_folder(lost.root / "empty", lost.cluster.world, "s1")
+    lost.stop("s1")
+    lost.cluster.folders["s1"] = fresh
+    lost.pin("s1", restart)
+    assert lost.reason == "RESTART_LOG_TOO_SHORT"
+    lost.pin("s1", restart, log=lost.root / "log")
+    assert lost.code == 0, lost.err
+    lost.start("s1")
+    signer = lost.cluster.signers["s1"]
+    assert signer.copy.newest().log_id == restart_log_id(restart)
+    assert not signer.copy.lacking()
+    assert signer.shares.get(VAULT, 1) is not None
+
+
+def test_an_exported_log_of_the_log_that_began_there_will_do(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.pin("s2", restart)
+    lost.start("s2")
+    data = b"".join(export(lost.cluster.signers["s2"].store, restart_log_id(restart)))
+    (lost.root / "newer").write_bytes(data)
+    lost.stop("s1")
+    lost.cluster.folders["s1"] = make_folder(lost.root / "empty", lost.cluster.world, "s1")
+    lost.pin("s1", restart, log=lost.root / "newer")
+    assert lost.code == 0, lost.err
+    lost.start("s1")
+    assert lost.cluster.signers["s1"].copy.replica.head() == lost.cluster.signers["s2"].copy.replica.head()
+
+
+def exported(batches: Iterable[ExportedBatch], log_id: LogId) -> bytes:
+    writer = LogExportWriter(log_id)
+    pieces = [writer.begin(), *(writer.batch(one.first_index, one.entries, one.certificate) for one in batches)]
+    return b"".join([*pieces, writer.end()])
+
+
+def test_an_exported_log_must_hold_what_stays(lost: LostDisks) -> None:
+    restart, genesis_id = lost.restart(), lost.world.genesis_id
+    reader = LogExportReader(io.BytesIO((lost.root / "log").read_bytes()).read)
+    batches = [part for part in reader if isinstance(part, ExportedBatch)]
+    other = World(label="other", charter=lost.cluster.world.charter)
+    other.log(other.genesis())
+    while other.replica.size < lost.certificate.head.size:
+        other.log(Tick())
+    wrong = [ExportedBatch(first_index=one.first_index, entries=one.entries) for one in other.batches]
+    lost.stop("s1")
+    lost.cluster.folders["s1"] = make_folder(lost.root / "empty", lost.cluster.world, "s1")
+    for data, reason in (
+        (exported(batches[:-1], genesis_id), "RESTART_LOG_TOO_SHORT"),
+        (exported(wrong, genesis_id), "RESTART_REFUSED"),
+        (exported(batches, LogId(bytes(32))), "RESTART_REFUSED"),
+        (exported([replace(batches[0], entries=(b"x",))], genesis_id), "RESTART_REFUSED"),
+        (exported(batches, genesis_id)[:-1], "LOG_EXPORT_INVALID"),
+    ):
+        (lost.root / "wrong").write_bytes(data)
+        lost.pin("s1", restart, log=lost.root / "wrong")
+        assert lost.reason == reason
+
+
+def test_words_against_a_payment_that_is_still_possible_stay_in_force(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    (record,) = [one for one in map(cluster.world.state.order_at, range(cluster.world.state.orders_count)) if one.plans]
+    said = cluster.world.endorsement("dave", Verb.REJECT, record.hash)
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
+    all_pin(lost)
+    cluster.open_term()
+    thaw(lost)
+    cluster.tick(1)
+    cluster.deliver()
+    (plan,) = cluster.world.state.plans_of(record.hash)
+    chosen = cluster.commit("s1", plan.entry_index)
+    assert refusal_of(chosen).reason in ("REJECTED", "WORD_AGAINST")
+    assert not cluster.signers["s1"].inbox.to_raise()
+
+
+def test_a_rejection_that_only_a_dropped_entry_held_stays_in_force(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    (record,) = [one for one in map(cluster.world.state.order_at, range(cluster.world.state.orders_count)) if one.plans]
+    restart = lost.restart()
+    cluster.world.reject(record.hash, "dave")
+    cluster.vote("s1", cluster.world.previews[-1])
+    assert cluster.signers["s1"].copy.size > cluster.signers["s1"].voting.state.held.head.size  # type: ignore[union-attr]
+    facts = lost.pin("s1", restart)
+    assert facts["dropped"] == 1
+    lost.start("s1")
+    (word,) = cluster.signers["s1"].inbox.items
+    assert (word.kind, word.salvaged) == ("rejection", True)
+
+
+def test_words_about_what_can_never_be_paid_are_forgotten(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    order = cluster.world.pay(VAULT, 77_000)
+    said = cluster.world.endorsement("dave", Verb.REJECT, order)
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
+    assert cluster.signers["s1"].inbox.items
+    lost.pin("s1", lost.restart())
+    lost.start("s1")
+    assert not cluster.signers["s1"].inbox.items
+
+
+def test_an_officers_freeze_that_was_handed_in_stays_in_force(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    order = cluster.world.order(Freeze(scope=Scope.VAULT, vault=VAULT, why="looks wrong"))
+    said = cluster.world.endorsement("dave", Verb.INITIATE, order)
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(said)])
+    lost.pin("s1", lost.restart())
+    lost.start("s1")
+    assert cluster.signers["s1"].inbox.handed_freeze_of(VAULT) == "looks wrong"
+
+
+def test_the_operators_own_freeze_is_asked_for_in_the_new_log(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    cluster.signers["s1"].inbox.freeze(VAULT, "my own")
+    all_pin(lost)
+    cluster.open_term()
+    assert cluster.signers["s1"].inbox.local_freeze_of(VAULT) == "my own"
+    (raised,) = cluster.signers["s1"].inbox.to_raise().freezes
+    cluster.world.log(SignerFreeze(statement=raised.stored()))
+    assert any(one.signer == "s1" for one in cluster.world.state.freezes())
+
+
+# --- the log before is over --------------------------------------------------------------------------------------
+
+
+def test_a_certificate_of_the_log_before_is_worth_nothing(lost: LostDisks) -> None:
+    old = lost.certificate
+    all_pin(lost)
+    with pytest.raises(BadCertificate):
+        lost.cluster.signers["s1"].voting.take(old)
+
+
+def test_a_signer_that_was_not_told_stays_with_the_log_before(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.pin("s2", restart)
+    cluster = lost.cluster
+    assert cluster.signers["s1"].copy.log_id == lost.world.genesis_id
+    hello = cluster.signers["s1"]
+    assert hello.copy.newest().log_id == lost.world.genesis_id
+
+
+def test_a_restart_is_never_voted_for(lost: LostDisks) -> None:
+    restart = lost.restart()
+    batch = lost.world.founding(restart)
+    cluster = lost.cluster
+    size = cluster.signers["s1"].copy.size
+    answer = cluster.ask(
+        "s1",
+        pb.Append(
+            term=cluster.term,
+            first_index=size,
+            entries=batch.entries,
+            size=size + 1,
+            root=bytes(32),
+            certificate=codec.encode(lost.certificate),
+        ),
+    )
+    assert not isinstance(answer, pb.Voted)
+    assert "RESTART_NOT_PINNED" in str(answer)
+
+
+def test_a_restart_ends_the_alarm_of_the_log_before(lost: LostDisks) -> None:
+    lost.stop("s1")
+    store = Store.open(lost.cluster.folders["s1"] / "signer.db")
+    state = codec.decode(VoterState, store.voter() or b"")
+    with store.commit() as write:
+        write.set_voter(codec.encode(replace(state, alarm=Alarm.CERTIFICATES_CONFLICT.name, alarm_detail="x")))
+    store.close()
+    lost.start("s1")
+    restart = lost.restart()
+    facts = lost.pin("s1", restart)
+    assert facts["alarm"] == "CERTIFICATES_CONFLICT"
+    lost.start("s1")
+    assert not lost.cluster.signers["s1"].voting.state.alarm
+
+
+# --- who comes later ---------------------------------------------------------------------------------------------
+
+
+def test_a_signer_is_recovered_from_the_log_that_began_there(lost: LostDisks) -> None:
+    all_pin(lost)
+    lost.export("s1", lost.root / "log")
+    reader = LogExportReader(io.BytesIO((lost.root / "log").read_bytes()).read)
+    assert reader.log_id == lost.cluster.world.log_id
+    lost.recover("s3", fingerprint=lost.world.genesis_id.hex(), label="wrong")
+    assert lost.reason == "RECOVERY_REFUSED"
+    lost.recover("s3", label="third")
+    assert lost.code == 0, lost.err
+    store = Store.open(lost.root / "s3-third" / "signer.db")
+    state = codec.decode(VoterState, store.voter() or b"")
+    pin = store.pin()
+    store.close()
+    assert pin is not None
+    assert (state.log_id, state.founded_size) == (lost.cluster.world.log_id, lost.cluster.world.state.founded_size)
+    assert codec.decode(Charter, pin.charter) == lost.cluster.world.state.charter
+
+
+def test_a_signer_is_recovered_from_a_log_that_went_on_after_its_restart(lost: LostDisks) -> None:
+    all_pin(lost)
+    cluster = lost.cluster
+    cluster.open_term()
+    cluster.tick(3)
+    cluster.deliver()
+    lost.export("s1", lost.root / "log")
+    lost.recover("s3", label="third")
+    assert lost.code == 0, lost.err
+    lost.stop("s3")
+    lost.start("s3")
+    assert cluster.signers["s3"].copy.replica.head() == cluster.signers["s1"].copy.replica.head()
+    assert cluster.signers["s3"].voting.state.held == cluster.certificate
+
+
+def test_an_export_that_stops_before_the_founding_is_of_another_log(lost: LostDisks) -> None:
+    restart = lost.restart()
+    reader = LogExportReader(io.BytesIO((lost.root / "log").read_bytes()).read)
+    batches = [part for part in reader if isinstance(part, ExportedBatch)]
+    (lost.root / "log").write_bytes(exported(batches, restart_log_id(restart)))
+    lost.recover("s3", fingerprint=restart_log_id(restart).hex(), label="third")
+    assert lost.reason == "RECOVERY_REFUSED"
+    assert "does not lead to" in lost.err
