@@ -173,7 +173,7 @@ class _Pinning:
                 "administrators and the other operators before you go on"
             )
         dropped = max(0, store.size() - head.size)
-        _write(store, identity, wanted, kept, self.now_ms)
+        _take_over(store, identity, wanted, kept, self.now_ms)
         return Restarted(
             name=identity.name,
             founding=founding,
@@ -291,7 +291,7 @@ def _pushed(replica: Replica, first: int, entries: tuple[bytes, ...]) -> Preview
 # --- the commit ------------------------------------------------------------------------------------------------------
 
 
-def _write(store: Store, identity: Identity, wanted: Restart, kept: _Kept, now_ms: int) -> None:
+def _take_over(store: Store, identity: Identity, wanted: Restart, kept: _Kept, now_ms: int) -> None:
     statement, log_id, replica = statement_of(wanted), restart_log_id(wanted), kept.replica
     size = statement.head.size
     founding = _pushed(replica, size, (codec.encode(restart_entry(wanted)),))

@@ -160,8 +160,8 @@ SIGNER_RESTART: Final = (
         "the restart of a log is pinned",
         "the entries that stay, the founding one, the new log id, and a voter state that holds nothing",
         "shows the operator what the signer belongs to now",
-        "restarting:_write",
-        sites=("signer.restarting:_write commit",),
+        "restarting:_take_over",
+        sites=("signer.restarting:_take_over commit",),
     ),
 )
 COORDINATOR_INIT: Final = (
