@@ -56,6 +56,11 @@ class RecoveryBook:
         """Hashes of what a state needs and is not held here."""
         return tuple(vault.recovery_hash for vault in state.vaults() if vault.recovery_hash not in self._held)
 
+    def of_state(self, state: State) -> tuple[bytes, ...]:
+        """The recovery data of every vault in a state, as far as it is held."""
+        names = {vault.recovery_hash for vault in state.vaults()}
+        return tuple(self._held[name] for name in names if name in self._held)
+
     def of_batch(self, preview: Preview) -> tuple[bytes, ...]:
         """What signers must be given with a batch."""
         wanted = sorted(hashes_written(preview.overlay.writes)) if _names_recovery(preview.batch.entries) else ()

@@ -30,6 +30,7 @@ from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.joining import join
 from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.log_download import add_source, log_source
 from strongroom_signer.log_export import export, write_export
 from strongroom_signer.operator_commands import operator_stub
 from strongroom_signer.process import FolderInUse, FolderLock
@@ -64,7 +65,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     newer.add_argument("--words-fd", type=int, metavar="FD", help="an open pipe that takes the words, not the terminal")
     again = command("recover", "make a lost signer again from its words and an exported log", passphrase=True)
     again.add_argument("--name", required=True, help="the signer's name in the charter")
-    again.add_argument("--log", type=Path, required=True, help="what another signer's `export-log` wrote")
+    add_source(again)
     again.add_argument("--fingerprint", help="the log id, as for `enrol`; asked for when left out")
     again.add_argument(
         "--head", metavar="SIZE:ROOT", help="a recent head, as at least two others read it to you; asked for as well"
@@ -72,7 +73,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     again.add_argument("--words-fd", type=int, metavar="FD", help=words)
     add_seal_options(again)
     joins = command("join", "take over the log as it stands, as a new signer that the first charter does not name")
-    joins.add_argument("--log", type=Path, required=True, help="what another signer's `export-log` wrote")
+    add_source(joins)
     joins.add_argument("--fingerprint", help="the log id, as for `enrol`; asked for when left out")
     joins.add_argument("--head", metavar="SIZE:ROOT", help="a recent head, as for `recover`; asked for when left out")
 
@@ -173,7 +174,7 @@ def recover_signer(
 ) -> tuple[dict[str, Any], str]:
     """Make a signer again."""
     fingerprint, head = _compared(options)
-    with options.log.open("rb") as exported, _host_key(options.words_fd) as host:
+    with log_source(options) as exported, _host_key(options.words_fd) as host:
         found = recover(
             options.data,
             options.name,
@@ -219,7 +220,7 @@ def _recovered_text(found: Recovered) -> str:
 def join_log(options: argparse.Namespace, *, clock: Clock) -> tuple[dict[str, Any], str]:
     """Take over a log as a new signer."""
     fingerprint, head = _compared(options)
-    with options.log.open("rb") as exported:
+    with log_source(options) as exported:
         joined = join(options.data, exported=exported, fingerprint=fingerprint, head=head, now_ms=clock.wall_ms())
     facts = {
         "name": joined.name,

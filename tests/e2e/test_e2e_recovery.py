@@ -98,3 +98,30 @@ async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vo
     assert "amend" in status["alarm_message"]
     (vault,) = status["vaults"]
     assert vault["has_share"] is True
+
+
+async def test_the_log_comes_straight_from_a_coordinator_to_a_machine_without_a_certificate(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """With a person's certificate; it is checked as a file is, and nobody else's certificate gets it."""
+    person, signer = cluster.deployment.person("alice"), cluster.deployment.signer_folder("south")
+    phrase = ["--passphrase-file", str(cluster.deployment.passphrase_file)]
+    head = cluster.signer_status("south")["head"]
+    common = ["--name", "west", *phrase, "--fingerprint", cluster.deployment.log_id.hex()]
+
+    def arguments(folder: str, *, head: str = head, identity: Path = person) -> list[str]:
+        source = ["--coordinator", f"127.0.0.1:{cluster.deployment.port}", "--ca", str(cluster.root / "pki" / "ca.pem")]
+        lent = ["--client-cert", str(identity / "cert.pem"), "--client-key", str(identity / "tls.key")]
+        return [*common, "--head", head, "--data", str(tmp_path / folder), *source, *lent]
+
+    size, root = head.split(":")
+    with pytest.raises(DaemonFailed, match="another history"):
+        with_words(cluster, "west", "recover", *arguments("a", head=f"{size}:{root[::-1]}"))
+    with pytest.raises(DaemonFailed, match="may not call"):
+        with_words(cluster, "west", "recover", *arguments("b", identity=signer))
+    with pytest.raises(DaemonFailed, match="--ca, --client-cert, --client-key"):
+        with_words(cluster, "west", "recover", *arguments("c")[:-6])
+    assert not any((tmp_path / folder / "signer.db").exists() for folder in "abc")
+    found = with_words(cluster, "west", "recover", *arguments("west"))
+    assert found["shares"] == [{"vault": VAULT, "epoch": 1}]
+    assert not list((tmp_path / "west").glob("*.pem"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Final
 
@@ -10,6 +10,7 @@ from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.model.errors import StrongroomError
+from strongroom.wire.log_export import LogExportWriter
 from strongroom_coordinator.errors import NotReady
 from strongroom_coordinator.rpc.answers import certificate_bytes, record_pb, table_roots_pb
 from strongroom_coordinator.rpc.errors import InvalidRequest
@@ -103,6 +104,35 @@ class LogQueries:
             )
             index = found[-1].first_index + len(found[-1].entries)
 
+    async def export(self) -> AsyncIterator[bytes]:
+        """The file that `strongroom-signer recover` and `join` read, up to the newest certified head, in chunks.
+
+        Raises:
+            NotReady: nothing is certified yet, or recovery data is not at hand.
+        """
+        parts = self._parts
+        reading, held = parts.reader.certified(), parts.sequencer.ledger.recovery
+        end = reading.certificate.head.size
+        if held.lacking(reading.state):
+            raise NotReady("recovery data of a vault is still being asked for: try again in a moment")
+        bodies = held.of_state(reading.state)
+        await parts.reader.source.stored()
+        writer = LogExportWriter(parts.log_id)
+        yield writer.begin()
+        index = 0
+        while index < end:
+            read = partial(ledger_rows.batches, first_index=index, end_index=end, max_bytes=CHUNK_BYTES)
+            found = await parts.storage.run(read)
+            if not found:
+                raise NotReady("the log went another way while it was exported: export it again")
+            for batch in found:
+                for chunk in _chunks(writer.batch(batch.first_index, batch.entries, batch.certificate or b"")):
+                    yield chunk
+            index = found[-1].first_index + len(found[-1].entries)
+        for piece in writer.recovery(bodies):
+            yield piece
+        yield writer.end()
+
     def status(self) -> pb.GetStatusResponse:
         """How the coordinator and each signer link are doing."""
         parts = self._parts
@@ -138,3 +168,7 @@ class LogQueries:
             version=link.hello.version,
             quarantine=quarantine,
         )
+
+
+def _chunks(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))

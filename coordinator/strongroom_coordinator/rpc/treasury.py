@@ -123,6 +123,11 @@ class TreasuryService(TreasuryServiceServicer):
         async for response in self._log.entries(request.first_index):
             yield response
 
+    async def ExportLog(self, request: pb.ExportLogRequest, context: Any) -> AsyncIterator[pb.ExportLogResponse]:
+        """The log with its recovery data, as a file."""
+        async for chunk in self._log.export():
+            yield pb.ExportLogResponse(chunk=chunk)
+
     async def GetStatus(self, request: pb.GetStatusRequest, context: Any) -> pb.GetStatusResponse:
         """How the coordinator is doing."""
         return self._log.status()

@@ -322,6 +322,16 @@ class EvidenceSummary(_message.Message):
     order_hash: bytes
     def __init__(self, hash: _Optional[bytes] = ..., signer: _Optional[str] = ..., fault: _Optional[str] = ..., term: _Optional[int] = ..., plan_hash: _Optional[bytes] = ..., detail: _Optional[str] = ..., size: _Optional[int] = ..., find_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., operator_cleared: _Optional[bool] = ..., order_hash: _Optional[bytes] = ...) -> None: ...
 
+class ExportLogRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportLogResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
 class GetEvidenceRequest(_message.Message):
     __slots__ = ("hash",)
     HASH_FIELD_NUMBER: _ClassVar[int]

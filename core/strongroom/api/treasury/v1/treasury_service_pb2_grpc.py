@@ -127,6 +127,11 @@ class TreasuryServiceStub:
                 request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.SerializeToString,
                 response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.FromString,
                 _registered_method=True)
+        self.ExportLog = channel.unary_stream(
+                '/strongroom.api.treasury.v1.TreasuryService/ExportLog',
+                request_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogRequest.SerializeToString,
+                response_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogResponse.FromString,
+                _registered_method=True)
 
 
 class TreasuryServiceServicer:
@@ -259,6 +264,14 @@ class TreasuryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportLog(self, request, context):
+        """The log and the recovery data beside it, byte for byte as `strongroom-signer export-log` writes them, in chunks of at
+        most 1 MiB. For people only: with a signer's words it gives that signer's shares.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TreasuryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -351,6 +364,11 @@ def add_TreasuryServiceServicer_to_server(servicer, server):
                     servicer.GetEvidence,
                     request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.FromString,
                     response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.SerializeToString,
+            ),
+            'ExportLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportLog,
+                    request_deserializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogRequest.FromString,
+                    response_serializer=strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -842,6 +860,33 @@ class TreasuryService:
             '/strongroom.api.treasury.v1.TreasuryService/GetEvidence',
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceRequest.SerializeToString,
             strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.GetEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/strongroom.api.treasury.v1.TreasuryService/ExportLog',
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogRequest.SerializeToString,
+            strongroom_dot_api_dot_treasury_dot_v1_dot_treasury__service__pb2.ExportLogResponse.FromString,
             options,
             channel_credentials,
             insecure,
