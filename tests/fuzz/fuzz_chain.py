@@ -19,10 +19,12 @@ from fuzz_world import VAULT, busy_world, lasting_loop
 import charter_builder as builder
 from strongroom.chains.bitcoin.address import address_of, script_of
 from strongroom.chains.bitcoin.block import BlockHeader, merkle_root, parse_block, parse_header
+from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.chains.bitcoin.networks import NETWORKS, REGTEST
 from strongroom.chains.bitcoin.transaction import Reader, parse, read_transaction, txid_bytes, txid_text
 from strongroom.crypto import bech32
 from strongroom.crypto.bip32 import ExtendedPublicKey, base58check_decode, base58check_encode
+from strongroom.crypto.curve import Point
 from strongroom.ledger.codec import decode
 from strongroom.ledger.messages import Entry, Plan
 from strongroom.ledger.plans import spend_of
@@ -376,6 +378,9 @@ def rpc_seeds() -> Iterator[bytes]:
     yield called("gettxout", best, 0, True)
     yield called("getrawtransaction", best, 1)
     yield called("estimatesmartfee", 6)
+    wanted = f"addr({builder.ADDRESS})"
+    ranged = VaultKey(group_key=Point.generator_times(7).serialise(), chain_code=bytes(32)).descriptor(0, REGTEST)
+    yield called("scantxoutset", "start", [wanted, "raw(51)", {"desc": ranged, "range": 3}])
     yield json.dumps([{"jsonrpc": "2.0", "id": "a", "method": "getblockhash", "params": {"height": 0}}, 7]).encode()
 
 
@@ -385,6 +390,7 @@ SLOW: Final = (b"generate",)
 @target(
     "strongroom_regtest.server:_Handler.do_POST",
     "strongroom_regtest.parameters:transaction_of",
+    "strongroom_regtest.scanning:_scripts",
     seeds=rpc_seeds,
     max_bytes=2_048,
 )

@@ -6,6 +6,7 @@ can step back, so a mempool can be judged against exactly the coins that the nex
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from strongroom.chains.bitcoin.block import Block
@@ -67,6 +68,15 @@ class ChainIndex:
     def coin(self, outpoint: Outpoint) -> Coin | None:
         """The unspent coin at an outpoint; None if spent or never made."""
         return self._coins.get(outpoint)
+
+    def coins_paying(self, scripts: Container[bytes]) -> Iterator[tuple[Outpoint, Coin]]:
+        """Every unspent coin at one of these output scripts."""
+        return ((outpoint, coin) for outpoint, coin in self._coins.items() if coin.script in scripts)
+
+    @property
+    def coins_count(self) -> int:
+        """Number of all unspent coins."""
+        return len(self._coins)
 
     def has_unspent_output_of(self, transaction: Transaction) -> bool:
         """True if the transaction is in the chain and at least one output of it is unspent."""

@@ -22,6 +22,7 @@ from strongroom_regtest.render import (
     script_json,
     transaction_json,
 )
+from strongroom_regtest.scanning import scantxoutset
 from strongroom_regtest.standardness import INCREMENTAL_RELAY_SAT_PER_KVB, MIN_RELAY_SAT_PER_KVB
 
 MAX_BLOCKS_PER_CALL: Final = 10_000
@@ -269,6 +270,7 @@ METHODS: Final[dict[str, tuple[tuple[str, ...], Method]]] = {
     "getrawmempool": (("verbose",), _getrawmempool),
     "getrawtransaction": (("txid", "verbosity"), _getrawtransaction),
     "gettxout": (("txid", "n", "include_mempool"), _gettxout),
+    "scantxoutset": (("action", "scanobjects"), scantxoutset),
     "sendrawtransaction": (("hexstring", "maxfeerate"), _sendrawtransaction),
     "submitblock": (("hexdata",), _submitblock),
     "testmempoolaccept": (("rawtxs", "maxfeerate"), _testmempoolaccept),
