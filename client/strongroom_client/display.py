@@ -29,6 +29,7 @@ from strongroom.ledger.messages import (
     RemoveDestination,
     ReshareVault,
     Scope,
+    SweepVault,
     Unfreeze,
     Verb,
     Verdict,
@@ -153,12 +154,20 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
         case ReinstateSigner() as action:
             yield Fact(key="signer", label="Signs again", text=action.signer)
             yield Fact(key="evidence", label="Settles evidence", text=action.evidence_hash.hex())
-        case RefreshShares() | ReshareVault() | AmendCharter() | AddDestination() | RemoveDestination() | BreakGlass():
+        case (
+            RefreshShares()
+            | ReshareVault()
+            | AmendCharter()
+            | AddDestination()
+            | RemoveDestination()
+            | BreakGlass()
+            | SweepVault()
+        ):
             yield from _told(order.action, charter)
 
 
 def _told(
-    action: KeyChange | AmendCharter | AddDestination | RemoveDestination | BreakGlass, charter: Charter
+    action: KeyChange | AmendCharter | AddDestination | RemoveDestination | BreakGlass | SweepVault, charter: Charter
 ) -> Iterable[Fact]:
     if isinstance(action, RefreshShares | ReshareVault):
         return _key_change_facts(action)
@@ -209,6 +218,8 @@ def judged_here(
             return judge_quorum(charter, quorum_of(charter, action), endorsed(record), at_ms=now_ms)
         case AddDestination() | BreakGlass() as action:
             return judged_recovery(charter, action, record, now_ms)
+        case SweepVault():
+            return _no(Code.DENIED, "no log takes an order for the recovery kit")
         case CancelWithdraw() | RemoveDestination():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 

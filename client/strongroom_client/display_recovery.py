@@ -8,7 +8,7 @@ from strongroom.ledger.break_glass import box_of, judge_break_glass
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import endorsed, judge_addition
 from strongroom.ledger.judgement import Judgement
-from strongroom.ledger.messages import AddDestination, BreakGlass, RemoveDestination
+from strongroom.ledger.messages import AddDestination, BreakGlass, RemoveDestination, SweepVault
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState
 from strongroom.model.quantities import duration_text, time_text
 
@@ -16,7 +16,7 @@ __all__ = ["box_line", "entry_text", "judged_recovery", "recovery_facts"]
 
 
 def recovery_facts(
-    action: AddDestination | RemoveDestination | BreakGlass, charter: Charter
+    action: AddDestination | RemoveDestination | BreakGlass | SweepVault, charter: Charter
 ) -> Iterable[tuple[str, str, str]]:
     """Every field of such an order, and what the charter adds to it: key, label and text of each."""
     match action:
@@ -30,6 +30,11 @@ def recovery_facts(
             yield "address", "Removes address", action.address
             yield "chain", "Chain", action.chain
             yield "why", "Because", action.why
+        case SweepVault():
+            yield "vault", "Moves vault", action.vault
+            yield "scope", "Moves", "everything it holds, by the recovery kit, past every rule but this quorum"
+            yield "destination", "To", action.destination
+            yield "max_fee", "Fee cap", f"{action.max_fee:,} sat for each transaction"
         case BreakGlass():
             yield "vault", "Moves vault", action.vault
             yield "scope", "Moves", "everything it holds, whatever freeze is in force"

@@ -17,6 +17,7 @@ from strongroom.ledger.messages import (
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
+    SweepVault,
     Unfreeze,
     Withdraw,
 )
@@ -63,6 +64,9 @@ ORDER_KINDS: Final[dict[type[Any], OrderKind]] = {
         word="break-glass",
         title="BREAK-GLASS: a whole vault to its recovery address",
         command="strongroom break-glass",
+    ),
+    SweepVault: OrderKind(
+        word="sweep", title="RECOVERY KIT: a whole vault to one address", command="strongroom recovery-kit"
     ),
 }
 """By the class of the order's action."""

@@ -21,6 +21,7 @@ from strongroom.ledger.messages import (
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
+    SweepVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -42,6 +43,7 @@ Action = (
     | AddDestination
     | RemoveDestination
     | BreakGlass
+    | SweepVault
 )
 
 ENDORSEMENT_LIFE_MS: Final = 6 * 24 * 3_600_000

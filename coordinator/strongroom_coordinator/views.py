@@ -24,6 +24,7 @@ from strongroom.ledger.messages import (
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
+    SweepVault,
     Unfreeze,
     Withdraw,
 )
@@ -233,6 +234,7 @@ class Views:
                 | AmendCharter()
                 | AddDestination()
                 | RemoveDestination()
+                | SweepVault()
             ):
                 return self._ledger_status(record, expired)
             case RefreshShares() | ReshareVault():

@@ -12,6 +12,7 @@ import fuzz_handover
 import fuzz_ledger
 import fuzz_link
 import fuzz_recovery
+import fuzz_recovery_kit
 import fuzz_redistribution
 import fuzz_rpc
 from fuzz_target import TARGETS
@@ -29,6 +30,7 @@ _REGISTERED_BY = (
     fuzz_ledger,
     fuzz_link,
     fuzz_recovery,
+    fuzz_recovery_kit,
     fuzz_redistribution,
     fuzz_rpc,
 )

@@ -57,6 +57,7 @@ from strongroom.ledger.messages import (
     Scope,
     Signed,
     SignerFreeze,
+    SweepVault,
     Tick,
     Trial,
     Unfreeze,
@@ -99,6 +100,7 @@ Action = (
     | AddDestination
     | RemoveDestination
     | BreakGlass
+    | SweepVault
 )
 
 

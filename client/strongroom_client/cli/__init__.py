@@ -17,6 +17,7 @@ from strongroom_client.cli import (
     init,
     login,
     pki,
+    recovery_kit,
     signers,
     status,
     vault_shares,
@@ -67,4 +68,5 @@ main.add_command(address_book.address_book)
 main.add_command(break_glass.break_glass)
 main.add_command(signers.signers)
 main.add_command(audit.audit)
+main.add_command(recovery_kit.recovery_kit)
 main.add_command(demo.demo)

@@ -26,6 +26,7 @@ from strongroom.ledger.messages import (
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
+    SweepVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -162,7 +163,7 @@ def judge_order(
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
     if isinstance(order.action, BreakGlass):
         return judge_break_glass(state.charter, order.action, endorsed(record), at_ms=now_ms)
-    stopped = _frozen(state, vault_of(state, order), now_ms) or _unmakeable(state.charter, order.action)
+    stopped = _frozen(state, vault_of(state, order), now_ms) or _impossible(state.charter, order.action)
     if stopped is not None:
         return stopped
     match order.action:
@@ -178,7 +179,7 @@ def judge_order(
         case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter():
             quorum = quorum_of(state.charter, order.action)
             return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
-        case CancelWithdraw() | Freeze() | RemoveDestination():
+        case CancelWithdraw() | Freeze() | RemoveDestination() | SweepVault():
             return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
 
@@ -197,8 +198,10 @@ def judge_by_both(state: State, record: OrderRecord, clock_ms: int) -> Judgement
     return judge_order(state, record, clock_ms) if by_log.allowed else by_log
 
 
-def _unmakeable(charter: Charter, action: object) -> Judgement | None:
-    """Why no vault can be made as ordered by the charter in force; None if it can, or no vault is ordered."""
+def _impossible(charter: Charter, action: object) -> Judgement | None:
+    """Why nobody's word can carry an order out by the charter in force; None if somebody's can."""
+    if isinstance(action, SweepVault):
+        return _no(Code.DENIED, "no log takes an order for the recovery kit")
     if not isinstance(action, CreateVault):
         return None
     unknown = set(action.signers) - {signer.name for signer in charter.signers}

@@ -211,6 +211,20 @@ class BreakGlass:
 
 
 @message
+class SweepVault:
+    """Move a whole vault to one address with the recovery kit, when nothing runs any more; the charter's admin quorum.
+
+    Never logged, because there is no log then that takes it: each holder judges it by the last log there is.
+    """
+
+    vault: str = codec.name(1)
+    destination: str = codec.text(2, max_length=128)
+    """Canonical address text of the vault's chain."""
+    max_fee: int = codec.amount(3)
+    """Most of network fees for each transaction, in satoshi."""
+
+
+@message
 class Order:
     """The exact bytes people sign (through their hash)."""
 
@@ -232,6 +246,7 @@ class Order:
         | AddDestination
         | RemoveDestination
         | BreakGlass
+        | SweepVault
     ) = codec.oneof(
         {
             10: Withdraw,
@@ -246,6 +261,7 @@ class Order:
             19: AddDestination,
             20: RemoveDestination,
             21: BreakGlass,
+            22: SweepVault,
         }
     )
 

@@ -27,6 +27,8 @@ KINDS: Final = frozenset(
         "reinstate",
         "restart",
         "shares",
+        "sweep-commitments",
+        "sweep-shares",
         "vault",
         "view",
         "vote",

@@ -98,6 +98,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "ASSET_MISMATCH": Reason(_ARGUMENT, "The vault does not hold this asset.", "Name the coin of its chain."),
         "DESTINATION_INVALID": Reason(_ARGUMENT, "The destination is no canonical address.", "Copy it again."),
         "AMOUNT_INVALID": Reason(_ARGUMENT, "The amount is dust or more than there can be.", "Choose another amount."),
+        "ORDER_NEVER_LOGGED": Reason(
+            _STATE, "The order is for the recovery kit, which needs no log.", "Hand it to the holders as a file."
+        ),
         "ORDER_NOT_CANCELLABLE": Reason(_STATE, "There is nothing left to cancel.", "Look at the order's state."),
         "CHAIN_UNKNOWN": Reason(_ARGUMENT, "The charter lists no asset of this chain.", "Check the chain id."),
         "VAULT_NAME_TAKEN": Reason(_EXISTS, "A vault has this name; names are for ever.", "Choose another name."),

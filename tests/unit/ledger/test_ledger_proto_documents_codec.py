@@ -19,11 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom.ledger import charter, codec, messages, records, recovery
-from strongroom.protocol import evidence_records
+from strongroom.protocol import evidence_records, recovery_kit_records
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = "strongroom.ledger.v1"
-FILES = ("messages", "charter", "records", "evidence", "recovery")
+FILES = ("messages", "charter", "records", "evidence", "recovery", "recovery_kit")
 PROTO_TYPES = {
     descriptor_pb2.FieldDescriptorProto.TYPE_UINT64: {"u64"},
     descriptor_pb2.FieldDescriptorProto.TYPE_BOOL: {"bool"},
@@ -37,7 +37,7 @@ PROTO_TYPES = {
 def ledger_classes() -> list[type[Any]]:
     """Every message class that these modules declare."""
     found = {}
-    for module in (messages, charter, records, recovery, evidence_records):
+    for module in (messages, charter, records, recovery, evidence_records, recovery_kit_records):
         for name, kind in inspect.getmembers(module, inspect.isclass):
             if kind.__module__ == module.__name__ and not issubclass(kind, IntEnum):
                 found[name] = kind

@@ -30,6 +30,7 @@ from strongroom.ledger.messages import (
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
+    SweepVault,
     Unfreeze,
     Verb,
     Withdraw,
@@ -248,6 +249,22 @@ class _Reinstate(_ByUnfreezeQuorum):
         return done(record, at)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sweep(WaitsWhileOpen):
+    """Judged by each holder from files, when no log goes on; while one does, its rules are the only way."""
+
+    action: SweepVault
+
+    def check(self, state: State, at: Position) -> None:
+        raise refused("ORDER_NEVER_LOGGED", f"no log that goes on takes an order to sweep vault {self.action.vault}")
+
+    def may_initiate(self, state: State, person: str) -> bool:
+        return False
+
+    def is_approver(self, state: State, person: str) -> bool:
+        return False
+
+
 _ACTS: Final[Mapping[type[Any], Callable[[Any], Act]]] = {
     Withdraw: _Pay,
     CancelWithdraw: _Cancel,
@@ -261,6 +278,7 @@ _ACTS: Final[Mapping[type[Any], Callable[[Any], Act]]] = {
     AddDestination: AddToBook,
     RemoveDestination: TakeOutOfBook,
     BreakGlass: BreakTheGlass,
+    SweepVault: _Sweep,
 }
 
 

@@ -1,0 +1,93 @@
+"""What people see of a vault, an order and a plan of the recovery kit; and the same for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from strongroom.chains.bitcoin.networks import BY_CAIP2
+from strongroom.chains.bitcoin.policy import BRANCHES, CHANGE_BRANCH, DEPOSIT_BRANCH
+from strongroom.chains.bitcoin.transaction import txid_text
+from strongroom.ledger.plans import vault_key_of
+from strongroom.ledger.records import VaultRecord
+from strongroom.model.quantities import time_text
+from strongroom.protocol.recovery_kit_order import JudgedSweep
+from strongroom.protocol.recovery_kit_plan import OpenedPlan
+from strongroom_client.orders import fingerprint
+
+__all__ = ["order_lines", "plan_data", "plan_lines", "vault_data", "vault_lines"]
+
+
+def vault_data(vault: VaultRecord, recoverable: bool, search: int) -> dict[str, Any]:
+    """A vault for programs; `scan` is what a node's `scantxoutset start` takes."""
+    key, network = vault_key_of(vault), BY_CAIP2[vault.chain]
+    return {
+        "vault": vault.name,
+        "chain": vault.chain,
+        "epoch": vault.epoch,
+        "threshold": vault.threshold,
+        "holders": list(vault.signers),
+        "recovery_data": recoverable,
+        "first_address": key.derive(DEPOSIT_BRANCH, 0).address(network),
+        "deposits": key.descriptor(DEPOSIT_BRANCH, network),
+        "change": key.descriptor(CHANGE_BRANCH, network),
+        "scan": [{"desc": key.descriptor(branch, network), "range": search - 1} for branch in BRANCHES],
+    }
+
+
+def vault_lines(vault: VaultRecord, recoverable: bool) -> list[RenderableType]:
+    """A vault for people."""
+    data = vault_data(vault, recoverable, 1)
+    lines: list[RenderableType] = [
+        Text(f"Vault {vault.name}: {vault.threshold} of {', '.join(vault.signers)} sign", style="bold"),
+        f"  epoch          {vault.epoch}",
+        f"  first address  {data['first_address']}",
+        f"  deposits       {data['deposits']}",
+        f"  change         {data['change']}",
+    ]
+    if not recoverable:
+        lines.append(Text("  This file has no recovery data of it: it cannot be moved with it.", style="bold red"))
+    return lines
+
+
+def order_lines(judged: JudgedSweep) -> list[RenderableType]:
+    """An order for people, decoded from the bytes that are signed."""
+    action, order = judged.action, judged.order
+    approved = ", ".join(judged.approved) or "nobody yet"
+    lines: list[RenderableType] = [
+        Text(f"Move everything of vault {action.vault}   fingerprint {fingerprint(judged.hash)}", style="bold"),
+        f"  to           {action.destination}",
+        f"  fee at most  {action.max_fee:,} sat for each transaction",
+        f"  until        {time_text(order.expires_ms)}",
+        f"  approved by  {approved}; {judged.wanted} are needed",
+    ]
+    return [*lines, f"  note         {order.note}"] if order.note else lines
+
+
+def plan_data(opened: OpenedPlan) -> dict[str, Any]:
+    """A plan for programs."""
+    return {
+        "plan": opened.hash.hex(),
+        "txid": txid_text(opened.spend.txid),
+        "vault": opened.plan.vault,
+        "epoch": opened.plan.epoch,
+        "destination": opened.plan.destination,
+        "amount_sat": opened.plan.amount_sat,
+        "fee_sat": opened.spend.fee_sat,
+        "inputs": len(opened.plan.inputs),
+        "signers": list(opened.names),
+    }
+
+
+def plan_lines(opened: OpenedPlan) -> list[RenderableType]:
+    """A plan for people."""
+    spend = opened.spend
+    return [
+        Text(f"Transaction {txid_text(spend.txid)}   fingerprint {fingerprint(opened.hash)}", style="bold"),
+        f"  pays         {opened.plan.amount_sat:,} sat to {opened.plan.destination}",
+        f"  fee          {spend.fee_sat:,} sat, {spend.fee_rate} sat for each virtual byte",
+        f"  spends       {len(opened.plan.inputs)} coins of vault {opened.plan.vault}, epoch {opened.plan.epoch}",
+        f"  signed by    {', '.join(opened.names)}",
+    ]

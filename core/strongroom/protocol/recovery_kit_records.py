@@ -1,0 +1,145 @@
+"""What the parties of a sweep by the recovery kit say to each other: the plan, and both rounds of signing.
+
+Canonical bytes like those of the ledger, documented for other languages in
+proto/strongroom/ledger/v1/recovery_kit.proto. A holder signs its words with its host key, the one key that the words on
+paper give: BIP-340 over SHA-256 of the pre-authentication encoding, as on a signer's card.
+
+Spec: docs/protocol/recovery-kit.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final, TypeVar
+
+from strongroom.crypto import bip340
+from strongroom.crypto.secret import SecretScalar
+from strongroom.ledger import codec
+from strongroom.ledger.codec import NotCanonical, message
+from strongroom.ledger.messages import MAX_HOLDERS, MAX_INPUTS_PER_PLAN, KeyMaterial, PlanInput
+from strongroom.ledger.pae import pae
+from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.ids import PlanHash
+from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
+
+__all__ = [
+    "COMMITMENTS",
+    "MAX_SWEEP_PLAN_BYTES",
+    "SHARES",
+    "BadWord",
+    "SweepCommitments",
+    "SweepPlan",
+    "SweepShares",
+    "open_word",
+    "sign_word",
+    "sweep_plan_hash",
+    "word_hash",
+]
+
+COMMITMENTS: Final = "sweep-commitments"
+SHARES: Final = "sweep-shares"
+MAX_SWEEP_PLAN_BYTES: Final = 131_072
+"""Room for 1,700 inputs and 100 holders."""
+
+M = TypeVar("M", "SweepCommitments", "SweepShares")
+
+
+class BadWord(StrongroomError):
+    """Bytes that are not what a holder signed for this sweep: swapped, damaged, or of another. Nobody is to blame.
+
+    Anybody can put a file under any name: ask its author for it again.
+    """
+
+    reason = "SWEEP_WORD_INVALID"
+    kind = Kind.INVALID_ARGUMENT
+
+
+@message
+class SweepPlan:
+    """An unsigned transaction that moves coins of a vault to the address of an order, and who signs it.
+
+    It carries the public side of the key, so that whoever combines the shares needs nothing else.
+    """
+
+    log_id: bytes = codec.fixed(1, 32)
+    order_hash: bytes = codec.fixed(2, 32)
+    vault: str = codec.name(3)
+    chain: str = codec.text(4, max_length=64)
+    """CAIP-2 chain id."""
+    epoch: int = codec.u64(5)
+    holders: tuple[str, ...] = codec.repeated_name(6, minimum=1, maximum=MAX_HOLDERS)
+    """Of this epoch, in participant order: the position is the BIP-445 identifier."""
+    key: KeyMaterial = codec.embedded(7, KeyMaterial)
+    signers: tuple[int, ...] = codec.repeated_u64(8, minimum=1, maximum=MAX_HOLDERS)
+    """BIP-445 identifiers of those who sign, ascending, as many as the threshold."""
+    inputs: tuple[PlanInput, ...] = codec.repeated(9, PlanInput, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    destination: str = codec.text(10, max_length=128)
+    amount_sat: int = codec.u64(11)
+    """Of the one output: everything but the fee."""
+
+
+@message
+class SweepCommitments:
+    """Kind `sweep-commitments`: nonce commitments of one holder for one plan, 66 bytes for each input (BIP-445)."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    plan_hash: bytes = codec.fixed(2, 32)
+    session: bytes = codec.fixed(3, 16)
+    """Random: names this set of nonces, which signs once."""
+    nonces: tuple[bytes, ...] = codec.repeated_fixed(4, 66, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    signer: str = codec.name(5)
+
+
+@message
+class SweepShares:
+    """Kind `sweep-shares`: signature shares of one holder, one per input (32 bytes each), over their context."""
+
+    log_id: bytes = codec.fixed(1, 32)
+    plan_hash: bytes = codec.fixed(2, 32)
+    session: bytes = codec.fixed(3, 16)
+    """Of the own commitments."""
+    commitments_hash: bytes = codec.fixed(4, 32)
+    """SHA-256 over the commitment bodies of all who sign, in participant order, each after its length in 8 bytes."""
+    shares: tuple[bytes, ...] = codec.repeated_fixed(5, 32, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
+    signer: str = codec.name(6)
+
+
+def sweep_plan_hash(data: bytes) -> PlanHash:
+    """The hash that names a plan: SHA-256 of its canonical bytes (32 bytes)."""
+    return PlanHash(hashlib.sha256(data).digest())
+
+
+def sign_word(kind: str, word: SweepCommitments | SweepShares, host: SecretScalar, aux32: bytes) -> SignedBody:
+    """Sign a holder's word with its host key.
+
+    Args:
+        kind: COMMITMENTS or SHARES.
+        word: What it says.
+        host: The host secret key; stays the caller's.
+        aux32: 32 fresh random bytes.
+    """
+    body = codec.encode(word)
+    return SignedBody(body=body, signature=bip340.sign(host, word_hash(kind, body), aux32))
+
+
+def open_word(kind: str, cls: type[M], signed: SignedBody, *, host_key: bytes) -> M:
+    """Verify a holder's word under its host key (33 bytes) and decode it strictly.
+
+    Raises:
+        BadWord: it is too long, not signed by this key, or not canonical.
+    """
+    if len(signed.body) > MAX_BODY_BYTES:
+        raise BadWord(f"a body of {len(signed.body)} bytes is above {MAX_BODY_BYTES}")
+    if not bip340.verify(host_key[1:], word_hash(kind, signed.body), signed.signature):
+        raise BadWord("it is not signed by the words of the holder under whose name it lies here")
+    try:
+        opened: Any = codec.decode(cls, signed.body, max_size=MAX_BODY_BYTES)
+    except NotCanonical as error:
+        raise BadWord(f"it is signed but not canonical: {error.message}") from error
+    word: M = opened
+    return word
+
+
+def word_hash(kind: str, body: bytes) -> bytes:
+    """What a holder's signature covers, 32 bytes."""
+    return hashlib.sha256(pae(kind, body)).digest()
