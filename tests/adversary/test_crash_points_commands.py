@@ -12,25 +12,33 @@ from typing import Any
 
 import pytest
 
+import charter_builder as builder
 from cluster import Cluster, enrolled, funded, running
 from crash_points import AFTER, BEFORE, CrashPoint
 from crash_points_commands import (
     CLIENT_FILES,
     COORDINATOR_INIT,
     COORDINATOR_MIGRATE,
+    KIT_SIGNING,
     SIGNER_ENROL,
     SIGNER_INIT,
     SIGNER_RECOVER,
     SIGNER_RESTART,
 )
+from kit_office import KitOffice
 from restart_signers import LostDisks
+from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.founding import restart_log_id
 from strongroom.model.ids import LogId
+from strongroom.protocol.recovery_kit_files import read_plan_file, write_word_file
+from strongroom.protocol.recovery_kit_rounds import SweepHolder
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom.protocol.voter_state import VoterState
 from strongroom.wire.restart_file import encode_restart_file
 from strongroom_client.demo.processes import program
 from strongroom_client.profile import load_profile
+from strongroom_client.recovery_kit.exchange import Exchange
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.store import Store
 
@@ -291,3 +299,59 @@ def login_again(place: Cluster, tmp_path: Path, point: CrashPoint, side: str) ->
     assert load_profile(file).coordinator == (before.coordinator if side == BEFORE else "127.0.0.1:1")
     assert again(program("strongroom"), *command).returncode == 0
     assert load_profile(file).coordinator == "127.0.0.1:1"
+
+
+# --- the recovery kit ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("point", "side"), sides(KIT_SIGNING))
+def test_a_killed_sweep_begins_again_with_fresh_nonces(tmp_path: Path, point: CrashPoint, side: str) -> None:
+    office = KitOffice.opened(tmp_path)
+    office.ordered()
+    other = put_commitments(office, "exchange")
+    launcher = [sys.executable, str(SUPPORT / "client_launcher.py"), "--crash", point.name, "--side", side, "--"]
+    assert signs(office, "exchange", *launcher).returncode == -9
+    written = {path.name for path in (tmp_path / "exchange").glob("s1.*")}
+    names = ["s1.commitments", "s1.shares"]
+    assert written == set(names[: KIT_SIGNING.index(point) + (side == AFTER)])
+    if len(written) == len(names):
+        assert combines(office, "exchange", other).returncode == 0
+        return
+    done = signs(office, "exchange", program("strongroom"))
+    if written:
+        # The nonces behind the commitments are gone: nobody can be made to use them again.
+        assert done.returncode == 1
+        assert "in an empty folder" in done.stderr
+        (tmp_path / "second").mkdir()
+        other = put_commitments(office, "second")
+        assert signs(office, "second", program("strongroom")).returncode == 0
+    assert combines(office, "second" if written else "exchange", other).returncode == 0
+
+
+def put_commitments(office: KitOffice, folder: str) -> SweepHolder:
+    """What s3 writes into an exchange folder."""
+    opened = read_plan_file((office.root / "plan.json").read_bytes())
+    holder = office.kit.holder(opened, "s3")
+    (office.root / folder / "s3.commitments").write_bytes(write_word_file(COMMITMENTS, holder.commitments))
+    return holder
+
+
+def signs(office: KitOffice, folder: str, *launcher: str) -> subprocess.CompletedProcess[str]:
+    """s1 signs, in a process of its own."""
+    command = ["recovery-kit", "sign", "--log", str(office.log), "--signer", "s1", *office.pins, "--wait", "--yes"]
+    for option in ("order", "plan"):
+        command += [f"--{option}", office.path(f"{option}.json")]
+    command += ["--exchange", office.path(folder), "--timeout", "20s", "--words-fd", "0"]
+    words = " ".join(words_of(builder.host_secret("s1")))
+    done = subprocess.run([*launcher, *command], input=words, capture_output=True, text=True, timeout=90, check=False)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def combines(office: KitOffice, folder: str, other: SweepHolder) -> subprocess.CompletedProcess[str]:
+    """s3 answers, and somebody combines."""
+    words = Exchange(office.root / folder).read(COMMITMENTS, ("s1", "s3"))
+    shares = write_word_file(SHARES, other.shares(words, aux32=bytes(32)))
+    (office.root / folder / "s3.shares").write_bytes(shares)
+    command = ["--plan", office.path("plan.json"), "--exchange", office.path(folder), "--out", office.path("tx")]
+    return again(program("strongroom"), "recovery-kit", "combine", *command)

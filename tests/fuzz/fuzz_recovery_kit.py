@@ -28,8 +28,9 @@ from strongroom.protocol.recovery_kit_files import (
 )
 from strongroom.protocol.recovery_kit_order import JudgedSweep, judge_sweep, require_quorum
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, check_plan, open_plan, own_coins
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, SHARES, SweepPlan, word_hash
+from strongroom.protocol.recovery_kit_records import SweepPlan
 from strongroom.protocol.recovery_kit_rounds import combine
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, word_hash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.recovery_kit.exported import open_export, parse_head
 
@@ -124,7 +125,7 @@ def signed_by_s3(kind: str, body: bytes) -> SignedBody:
 
 @target(
     "strongroom.protocol.recovery_kit_files:read_word_file",
-    "strongroom.protocol.recovery_kit_records:open_word",
+    "strongroom.protocol.recovery_kit_words:open_word",
     "strongroom.protocol.recovery_kit_rounds:SweepHolder.shares",
     "strongroom.protocol.recovery_kit_rounds:combine",
     seeds=word_seeds,

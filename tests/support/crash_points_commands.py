@@ -20,6 +20,15 @@ def _file(name: str) -> Any:
     return meant
 
 
+def _ending(name: str) -> Any:
+    """Calls that write a file whose name ends so."""
+
+    def meant(path: Path, *_: Any, **__: Any) -> bool:
+        return path.name.endswith(name)
+
+    return meant
+
+
 def _second_table(_self: Any, table: Any, **_: Any) -> bool:
     return bool(table.name == "ledger_batch")
 
@@ -247,6 +256,23 @@ CLIENT_RUNNING: Final = (
         sites=("client.profile:Memory.remember replace_file",),
     ),
 )
+KIT_SIGNING: Final = (
+    _client(
+        "a holder's commitments for a sweep are written",
+        "its commitments in the exchange folder, whole or not at all",
+        "waits for those of the others, the nonces in memory",
+        "recovery_kit.exchange:write_new",
+        when=_ending(".commitments"),
+        sites=("client.recovery_kit.exchange:Exchange.write write_new",),
+    ),
+    _client(
+        "a holder's shares for a sweep are written",
+        "its signature shares in the exchange folder, whole or not at all",
+        "tells the person that its part is done",
+        "recovery_kit.exchange:write_new",
+        when=_ending(".shares"),
+    ),
+)
 COMMANDS: Final = (
     *SIGNER_INIT,
     *SIGNER_ENROL,
@@ -256,4 +282,5 @@ COMMANDS: Final = (
     *COORDINATOR_MIGRATE,
     *CLIENT_FILES,
     *CLIENT_RUNNING,
+    *KIT_SIGNING,
 )

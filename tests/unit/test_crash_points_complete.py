@@ -105,6 +105,8 @@ EXEMPT: Final = {
     "client.cli.signers:_evidence write_new": "one new file, whole or not there: the command is given again",
     "client.cli.audit:_export open": "a log that was exported in part says so: it has no end line",
     "client.pki:Authority.revoke replace_file": "one file, the old or the new one whole: the command is given again",
+    "client.cli.recovery_kit:* write_new": "one new file, whole or not there: the command is given again",
+    "client.cli.recovery_kit:approve replace_file": "one file, the old or the new one whole: it is approved again",
     "client.cli.shared:Session.seen remember": "calls `Memory.remember`, which is a site",
 }
 """Sites without a point of their own, by pattern, and why they need none."""

@@ -42,8 +42,8 @@ from strongroom.protocol.recovery_kit_order import (
     require_quorum,
 )
 from strongroom.protocol.recovery_kit_plan import DEFAULT_SEARCH, check_plan, key_in_force, make_plan, own_coins
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, SHARES
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, combine, holder_share
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom_client.cli.output import PathArgument, emit, group, json_option, passphrase_option, read_passphrase
 from strongroom_client.cli.shared import now_ms
 from strongroom_client.cli.shared_sheet import show
@@ -112,10 +112,12 @@ def describe(*, log_file: Path, search: int) -> None:
 @_log
 @click.option("--vault", required=True, help="The vault.")
 @click.option("--search", default=DEFAULT_SEARCH, show_default=True, type=click.IntRange(1, policy.MAX_INDEX))
+@json_option
 def scan(*, log_file: Path, vault: str, search: int) -> None:
     """Print what a Bitcoin node's `scantxoutset start` takes to find a vault's coins."""
     found = open_export(log_file).vault(vault)
-    click.echo(json.dumps(vault_data(found, True, search)["scan"]))
+    objects = vault_data(found, True, search)["scan"]
+    emit({"scan": objects}, json.dumps(objects))
 
 
 @recovery_kit.command("order")

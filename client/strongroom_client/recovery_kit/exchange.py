@@ -13,7 +13,7 @@ from typing import Final
 
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.recovery_kit_files import MAX_FILE_BYTES, SweepFileInvalid, read_word_file, write_word_file
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, SHARES
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.files import FileExists, FileProblem, read_bytes, write_new
 

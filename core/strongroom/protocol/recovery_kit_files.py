@@ -33,7 +33,8 @@ from strongroom.ledger.messages import MAX_ORDER_BYTES, Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.recovery_kit_order import MAX_APPROVALS
 from strongroom.protocol.recovery_kit_plan import FoundCoin, OpenedPlan, open_plan
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, MAX_SWEEP_PLAN_BYTES, SHARES
+from strongroom.protocol.recovery_kit_records import MAX_SWEEP_PLAN_BYTES
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 
 __all__ = [

@@ -25,15 +25,8 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.backup import recovered_share
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
-from strongroom.protocol.recovery_kit_records import (
-    COMMITMENTS,
-    SHARES,
-    BadWord,
-    SweepCommitments,
-    SweepShares,
-    open_word,
-    sign_word,
-)
+from strongroom.protocol.recovery_kit_records import SweepCommitments, SweepShares
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, BadWord, open_word, sign_word
 from strongroom.protocol.signed import SignedBody
 
 __all__ = ["NotThisHolder", "SweepHolder", "SweepLiar", "SweepSetMismatch", "combine", "holder_share"]

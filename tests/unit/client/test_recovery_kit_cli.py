@@ -24,8 +24,9 @@ from strongroom.ledger import codec
 from strongroom.ledger.messages import Tick
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file, write_word_file
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, open_plan
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, SHARES, SweepShares, sign_word
+from strongroom.protocol.recovery_kit_records import SweepShares
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, holder_share
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, sign_word
 from strongroom_client.cli import main
 from strongroom_client.recovery_kit.exchange import Exchange, ExchangeIncomplete
 from strongroom_client.recovery_kit.words import NoTerminalForWords, host_key

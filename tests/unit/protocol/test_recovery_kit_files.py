@@ -26,7 +26,8 @@ from strongroom.protocol.recovery_kit_files import (
 )
 from strongroom.protocol.recovery_kit_order import MAX_APPROVALS
 from strongroom.protocol.recovery_kit_plan import SweepPlanRefused
-from strongroom.protocol.recovery_kit_records import COMMITMENTS, MAX_SWEEP_PLAN_BYTES, SHARES
+from strongroom.protocol.recovery_kit_records import MAX_SWEEP_PLAN_BYTES
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom.protocol.signed import MAX_BODY_BYTES
 
 

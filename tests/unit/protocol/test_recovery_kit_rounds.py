@@ -17,15 +17,7 @@ from strongroom.crypto.errors import NonceAlreadyUsed, SecretWiped
 from strongroom.ledger import codec
 from strongroom.protocol.backup import ShareNotRecovered
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
-from strongroom.protocol.recovery_kit_records import (
-    COMMITMENTS,
-    SHARES,
-    BadWord,
-    SweepCommitments,
-    SweepShares,
-    open_word,
-    sign_word,
-)
+from strongroom.protocol.recovery_kit_records import SweepCommitments, SweepShares
 from strongroom.protocol.recovery_kit_rounds import (
     NotThisHolder,
     SweepHolder,
@@ -34,6 +26,7 @@ from strongroom.protocol.recovery_kit_rounds import (
     combine,
     holder_share,
 )
+from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, BadWord, open_word, sign_word
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 
 Words = dict[str, SignedBody]
