@@ -24,5 +24,5 @@ def test_an_unknown_kind_is_refused() -> None:
 def test_the_kinds_are_those_of_the_format() -> None:
     assert KINDS == set(
         "adopt endorsement vote newterm commitments shares vault dealing epoch".split()
-        + "freeze refusal view card reinstate restart".split()
+        + "freeze refusal view card reinstate restart sweep-commitments sweep-shares".split()
     )
