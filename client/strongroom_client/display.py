@@ -35,13 +35,14 @@ from strongroom.ledger.messages import (
     Verdict,
     Withdraw,
 )
-from strongroom.ledger.records import DestinationRecord, EndorsementRecord, FreezeRecord, OrderState
+from strongroom.ledger.records import DestinationRecord, EndorsementRecord, FreezeRecord, OrderState, VaultRecord
 from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus
 from strongroom_client.display_charter import amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
+from strongroom_client.display_shares import earliest_text, judged_key_change, key_change_facts
 from strongroom_client.order_kinds import kind_of
 from strongroom_client.orders import fingerprint
 from strongroom_client.trust import Trust
@@ -113,17 +114,28 @@ def amount_text(charter: Charter, asset: str, amount: int) -> str:
     return text if "smallest units" in text else f"{text} ({amount:,} smallest units)"
 
 
-def facts_of(order: Order, charter: Charter, *, target: Order | None = None) -> tuple[Fact, ...]:
-    """Every field of an order, for people; `target` is the order that a cancellation ends."""
+def facts_of(
+    order: Order, charter: Charter, *, target: Order | None = None, vaults: Sequence[VaultRecord] = ()
+) -> tuple[Fact, ...]:
+    """Every field of an order, for people.
+
+    Args:
+        order: The order.
+        charter: The charter in force.
+        target: The order that a cancellation ends.
+        vaults: Proven records, for an order for new shares.
+    """
     return (
-        *_action_facts(order, charter, target),
+        *_action_facts(order, charter, target, vaults),
         Fact(key="expires", label="Expires", text=time_text(order.expires_ms)),
         *([Fact(key="note", label="Note", text=order.note)] if order.note else []),
         Fact(key="id", label="Order id", text=order.id.hex()),
     )
 
 
-def _action_facts(order: Order, charter: Charter, target: Order | None) -> Iterable[Fact]:
+def _action_facts(
+    order: Order, charter: Charter, target: Order | None, vaults: Sequence[VaultRecord] = ()
+) -> Iterable[Fact]:
     match order.action:
         case Withdraw() as action:
             yield Fact(key="amount", label="Amount", text=amount_text(charter, action.asset, action.amount))
@@ -163,27 +175,18 @@ def _action_facts(order: Order, charter: Charter, target: Order | None) -> Itera
             | BreakGlass()
             | SweepVault()
         ):
-            yield from _told(order.action, charter)
+            yield from _told(order.action, charter, vaults)
 
 
 def _told(
-    action: KeyChange | AmendCharter | AddDestination | RemoveDestination | BreakGlass | SweepVault, charter: Charter
+    action: KeyChange | AmendCharter | AddDestination | RemoveDestination | BreakGlass | SweepVault,
+    charter: Charter,
+    vaults: Sequence[VaultRecord],
 ) -> Iterable[Fact]:
     if isinstance(action, RefreshShares | ReshareVault):
-        return _key_change_facts(action)
+        return starmap(_fact, key_change_facts(action, charter, vaults))
     told = amendment_facts(action, charter) if isinstance(action, AmendCharter) else recovery_facts(action, charter)
     return starmap(_fact, told)
-
-
-def _key_change_facts(action: KeyChange) -> Iterable[Fact]:
-    if isinstance(action, RefreshShares):
-        yield Fact(key="vaults", label="New shares for", text=", ".join(action.vaults))
-    else:
-        yield Fact(key="vault", label="New holders of", text=action.vault)
-        yield Fact(key="signers", label="Share holders", text=", ".join(action.signers))
-        yield Fact(key="threshold", label="Threshold", text=f"{action.threshold} of {len(action.signers)} must sign")
-    if action.absent:
-        yield Fact(key="absent", label="Without", text=", ".join(action.absent))
 
 
 def _fact(key: str, label: str, text: str) -> Fact:
@@ -191,7 +194,11 @@ def _fact(key: str, label: str, text: str) -> Fact:
 
 
 def judged_here(
-    trust: Trust, status: OrderStatus, now_ms: int, destination: DestinationRecord | None = None
+    trust: Trust,
+    status: OrderStatus,
+    now_ms: int,
+    destination: DestinationRecord | None = None,
+    vaults: Sequence[VaultRecord] = (),
 ) -> Judgement:
     """Judge an order by the pinned charter and proven records; limits over time are left out.
 
@@ -200,6 +207,7 @@ def judged_here(
         status: The order with its proven record.
         now_ms: Unix milliseconds.
         destination: For a withdrawal, the proven entry of its destination in the address book.
+        vaults: For new shares, the proven records of the vaults: they say whether a delay must be waited out.
     """
     record, charter = status.proven.record, trust.charter
     ended = _ended(status, now_ms)
@@ -211,10 +219,9 @@ def judged_here(
             return judge_withdrawal(charter, payment, endorsed(record), at_ms=now_ms, window_total=None)
         case Freeze():
             return judge_quorum(charter, charter.unfreeze, endorsed(record), at_ms=now_ms)
-        case (
-            CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() | RefreshShares() | ReshareVault()
-        ) as action:
-            # Whether new shares wait out a delay depends on the vault; the quorum is what people can still give.
+        case RefreshShares() | ReshareVault() as action:
+            return judged_key_change(action, charter, record, vaults, now_ms)
+        case CreateVault() | Unfreeze() | ReinstateSigner() | AmendCharter() as action:
             return judge_quorum(charter, quorum_of(charter, action), endorsed(record), at_ms=now_ms)
         case AddDestination() | BreakGlass() as action:
             return judged_recovery(charter, action, record, now_ms)
@@ -287,6 +294,7 @@ def make_sheet(
     target: Order | None = None,
     newest_size: int = 0,
     destination: DestinationRecord | None = None,
+    vaults: Sequence[VaultRecord] = (),
 ) -> OrderSheet:
     """Put together what is known of an order.
 
@@ -300,6 +308,7 @@ def make_sheet(
         target: The order that a cancellation ends, out of its own proven record.
         newest_size: Size of the newest certified head that the coordinator showed, after the signers' views.
         destination: The proven entry of a withdrawal's destination in the address book.
+        vaults: The proven records of the vaults that get new shares.
     """
     record = status.proven.record
     standing = tuple(freeze for freeze in freezes if freeze_holds(freeze, now_ms) and _concerns(freeze, status.order))
@@ -308,14 +317,15 @@ def make_sheet(
         fingerprint=fingerprint(status.hash),
         kind=kind_of(status.order).word,
         facts=(
-            *facts_of(status.order, trust.charter, target=target),
+            *facts_of(status.order, trust.charter, target=target, vaults=vaults),
+            *_earliest_facts(trust, status, vaults, now_ms),
             *_book_facts(status.order, destination, now_ms),
         ),
         initiator=next((said.person for said in record.endorsements if said.verb is Verb.INITIATE), ""),
         approvals=tuple(said for said in record.endorsements if said.verb is Verb.APPROVE),
         rejected_by=rejected_by(record) or "",
         state=record.state,
-        judgement=_with_freezes(judged_here(trust, status, now_ms, destination), standing),
+        judgement=_with_freezes(judged_here(trust, status, now_ms, destination, vaults), standing),
         final=status.proven.final,
         certified_size=status.proven.certified_size,
         state_time_ms=status.proven.state_time_ms,
@@ -327,6 +337,14 @@ def make_sheet(
     )
     warnings = tuple(_warnings(sheet, trust, now_ms, max(newest_size, sheet.certified_size)))
     return OrderSheet(**{**{name: getattr(sheet, name) for name in OrderSheet.__slots__}, "warnings": warnings})
+
+
+def _earliest_facts(trust: Trust, status: OrderStatus, vaults: Sequence[VaultRecord], now_ms: int) -> Iterable[Fact]:
+    action = status.order.action
+    if isinstance(action, RefreshShares | ReshareVault) and _ended(status, now_ms) is None:
+        text = earliest_text(action, trust.charter, status.proven.record, vaults, now_ms)
+        if text:
+            yield Fact(key="earliest", label="Begins", text=text)
 
 
 def _book_facts(order: Order, destination: DestinationRecord | None, now_ms: int) -> Iterable[Fact]:

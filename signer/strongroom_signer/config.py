@@ -269,16 +269,16 @@ def render_config(config: SignerConfig) -> str:
     lines = [
         "# Written by `strongroom-signer enrol`; signer.example.toml explains every key.",
         "[coordinator]",
-        f'address = "{config.coordinator}"',
-        f'certificate = "{config.certificate}"',
-        f'ca = "{config.certificate_authority}"',
-        f'revoked = "{config.revoked or ""}"',
+        f"address = {_quoted(config.coordinator)}",
+        f"certificate = {_quoted(str(config.certificate))}",
+        f"ca = {_quoted(str(config.certificate_authority))}",
+        f"revoked = {_quoted(str(config.revoked or ''))}",
         "",
         "[storage]",
         f"free_disk_floor_bytes = {config.free_disk_floor_bytes}",
         "",
         "[operator]",
-        f'socket = "{config.operator_socket}"',
+        f"socket = {_quoted(str(config.operator_socket))}",
         "",
         "[log]",
         f'level = "{config.log_level}"',
@@ -286,7 +286,7 @@ def render_config(config: SignerConfig) -> str:
         *render_seal(config.seal).splitlines(),
     ]
     for asset, limit in config.limits.items():
-        lines += ["", f'[limits."{asset}"]']
+        lines += ["", f"[limits.{_quoted(asset)}]"]
         lines += [
             f'{name} = "{value}"' for name in ("per_order", "per_day") if (value := getattr(limit, name)) is not None
         ]

@@ -10,8 +10,17 @@ from typing import Final
 
 from rich.text import Text
 
-from strongroom.ledger.messages import CancelWithdraw, Order, ReinstateSigner, Verb, Withdraw
-from strongroom.ledger.records import DestinationRecord
+from strongroom.ledger.key_changes import vaults_of
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    Order,
+    RefreshShares,
+    ReinstateSigner,
+    ReshareVault,
+    Verb,
+    Withdraw,
+)
+from strongroom.ledger.records import DestinationRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
@@ -55,6 +64,7 @@ class _Beside:
 
     target: Order | None
     warnings: tuple[str, ...]
+    vaults: tuple[VaultRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +99,7 @@ async def look(profile_file: Path, text: str) -> Looked:
             others=await _others(opened, status.order),
             target=target,
             destination=await _destination(opened, status.order),
+            vaults=await _vaults(opened, status.order.action),
         )
         warnings = await _about_evidence(opened, status.order)
         return Looked(sheet=sheet, seen=seen, trust=trust, data=status.proven.record.order, warnings=warnings)
@@ -109,6 +120,13 @@ async def _destination(opened: Session, order: Order) -> DestinationRecord | Non
         return None
     proven = await opened.client.destination(order.action.asset.partition("/")[0], order.action.destination)
     return None if proven is None else proven.record
+
+
+async def _vaults(opened: Session, action: Action) -> tuple[VaultRecord, ...]:
+    """The records of the vaults that get new shares, proven."""
+    if not isinstance(action, RefreshShares | ReshareVault):
+        return ()
+    return tuple(one.record for one in await opened.client.vaults() if one.record.name in vaults_of(action))
 
 
 async def _others(opened: Session, order: Order) -> list[OrderStatus]:
@@ -263,7 +281,7 @@ def initiate(
     """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged; as for `approve`."""
     profile = load_profile(profile_file)
     trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
-    show([] if yes else [_draft_text(drafted, trust, extra.target)])
+    show([] if yes else [_draft_text(drafted, trust, extra)])
     _warn(extra.warnings)
     confirm("Sign and submit this order?", yes=yes)
     with unlock(profile, passphrase_file) as key:
@@ -324,7 +342,12 @@ async def _prepare(
         others = await _others(opened, drafted.order)
         twins = twin_warnings(twins_of(drafted.order, others, now_ms()))
         about = (*await _about_evidence(opened, drafted.order), *await _stopping(opened, wanted))
-        return trust, seen, drafted, _Beside(target=target, warnings=(*twins, *about))
+        return (
+            trust,
+            seen,
+            drafted,
+            _Beside(target=target, warnings=(*twins, *about), vaults=await _vaults(opened, wanted)),
+        )
 
 
 async def _stopping(opened: Session, action: Action) -> tuple[str, ...]:
@@ -338,9 +361,9 @@ def _warn(warnings: Sequence[str]) -> None:
     show(Text(f"Warning: {line}", style="bold yellow") for line in warnings)
 
 
-def _draft_text(drafted: DraftedOrder, trust: Trust, target: Order | None) -> Text:
+def _draft_text(drafted: DraftedOrder, trust: Trust, beside: _Beside) -> Text:
     text = Text(f"New order, fingerprint {fingerprint(drafted.hash)}\n", style="bold")
-    for fact in facts_of(drafted.order, trust.charter, target=target):
+    for fact in facts_of(drafted.order, trust.charter, target=beside.target, vaults=beside.vaults):
         text.append(f"  {fact.label}: ", style="cyan")
         text.append(f"{fact.text}\n", style="")
     return text

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 import charter_builder as builder
 from ledger_world import DAY_MS, DESTINATION, HOUR_MS, World
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import Order, Verdict, View, Withdraw
+from strongroom.ledger.messages import Order, ReshareVault, Verdict, View, Withdraw
 from strongroom.ledger.records import FreezeRecord, OrderState
 from strongroom.ledger.rules import Code
 from strongroom.ledger.state import decode_order
+from strongroom.model.quantities import time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus, SignerView
 from strongroom_client.display import OrderSheet, facts_of, make_sheet, same_payment
 from strongroom_client.plain_text import plain
@@ -205,3 +206,42 @@ def test_plain_text_is_printable_and_bounded(text: str) -> None:
     assert len(shown) <= 51
     if text.isprintable() and len(text) <= 50:
         assert shown == text
+
+
+# --- new shares ------------------------------------------------------------------------------------------------------
+
+
+def test_looser_holders_are_shown_with_the_time_at_which_they_can_begin() -> None:
+    world = World.started()
+    world.make_vault("customer-1")
+    vault = world.state.vault("customer-1")
+    assert vault is not None
+    action = ReshareVault(vault="customer-1", signers=("s1", "s2", "s3"), threshold=1, absent=())
+    open_order = world.submit(action, "alice", "bob")
+    told = sheet_of(world, status_of(world, open_order), vaults=(vault,))
+    facts = {fact.key: fact.text for fact in told.facts}
+    assert "fewer together" in facts["looser"]
+    assert facts["waits"].startswith("2d after the last approval")
+    assert facts["earliest"] == f"not before {time_text(world.time_ms + 2 * DAY_MS)}, if its approvals came now"
+    assert told.judgement.code is Code.APPROVALS_MISSING
+    world.approve(open_order, "carol")
+    approved = sheet_of(world, status_of(world, open_order), vaults=(vault,))
+    assert approved.judgement.code is Code.DELAY_RUNNING
+    begins = time_text(world.time_ms + 2 * DAY_MS)
+    assert {fact.key: fact.text for fact in approved.facts}["earliest"].startswith(f"wait until {begins}")
+    later = sheet_of(world, status_of(world, open_order), now_ms=world.time_ms + 2 * DAY_MS, vaults=(vault,))
+    assert later.judgement.allowed
+    assert "earliest" not in {fact.key for fact in later.facts}
+
+
+def test_a_refresh_waits_for_nothing_and_of_unknown_vaults_nothing_is_told() -> None:
+    world = World.started()
+    world.make_vault("customer-1")
+    vault = world.state.vault("customer-1")
+    assert vault is not None
+    order = world.refreshing()
+    facts = {fact.key: fact.text for fact in sheet_of(world, status_of(world, order), vaults=(vault,)).facts}
+    assert facts["waits"].startswith("nothing")
+    assert not {"looser", "earliest"} & facts.keys()
+    blind = {fact.key for fact in sheet_of(world, status_of(world, order)).facts}
+    assert not {"waits", "looser", "earliest"} & blind

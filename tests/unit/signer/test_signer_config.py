@@ -78,6 +78,13 @@ def test_what_enrol_writes_is_read_back() -> None:
     assert parse_config(render_config(config)) == config
 
 
+@pytest.mark.parametrize("name", ['a "quoted" file', "back\\slash", "tab\there", "umlaut ü", "line\nbreak", "del\x7f"])
+def test_paths_of_any_characters_are_read_back(name: str) -> None:
+    paths = {"certificate": Path(name), "certificate_authority": Path(name + "2"), "revoked": Path(name + "3")}
+    config = SignerConfig(coordinator="[::1]:7443", **paths, operator_socket=Path(name + "4"))
+    assert parse_config(render_config(config)) == config
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
