@@ -82,7 +82,7 @@ class CatchUp:
                 return
             try:
                 if missing.keep == self._copy.size:
-                    await self._extend(target, begun)
+                    await self._extend(certificate, begun)
                 else:
                     await self._replace(certificate, missing.keep, begun)
             except (CannotCatchUp, RecoveryMissing, Refused, BadFrame):
@@ -91,39 +91,44 @@ class CatchUp:
 
     # --- the own log is a beginning of the certified one --------------------------------------------------------------
 
-    async def _extend(self, target: Head, begun: VoterState) -> None:
-        """Store what follows, up to each certificate that comes with it."""
+    async def _extend(self, wanted: Certificate, begun: VoterState) -> None:
+        """Store what follows, up to each certificate that comes with it, and up to the wanted one."""
         waiting: list[LogBatch] = []
+        target = wanted.head.size
         size = self._copy.size
-        while size < target.size:
-            for batch in await self._next(size, target.size, begun):
+        while size < target:
+            for batch in await self._next(size, target, begun):
                 waiting.append(batch)
                 size = batch.size
                 certificate = _certificate_of(batch)
-                if certificate is not None or size == target.size:
-                    self._store(waiting, certificate, target)
+                if certificate is not None or size == target:
+                    self._store(waiting, certificate, wanted)
                     waiting = []
                 elif sum(len(entry) for one in waiting for entry in one.entries) > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("the coordinator sends entries without any certificate for them")
 
-    def _store(self, waiting: list[LogBatch], certificate: Certificate | None, target: Head) -> None:
-        """Replay batches on a copy of the newest state; store them when the last head is the certified one."""
+    def _store(self, waiting: list[LogBatch], certificate: Certificate | None, wanted: Certificate) -> None:
+        """Replay batches on a copy of the newest state; store them when their last head is certified.
+
+        By the certificate that came with them, or else by the wanted one: by those whom the replayed entries name.
+        """
         replica = self._copy.replica
         before = replica.size
         previews: list[Preview] = []
+        proof = wanted if certificate is None else certificate
+        head = proof.head
         try:
             for batch in waiting:
                 preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
                 replica.push(preview)
                 previews.append(preview)
-            if certificate is not None:
-                record = replica.state().witnesses
-                verify_certificate(certificate, log_id=self._copy.log_id, electorate=Electorate.of(record))
+            if (replica.size, previews[-1].root) != (head.size, head.root):
+                raise CannotCatchUp(f"the entries up to {replica.size} do not give the certified root")
+            # Those who may decide elsewhere cover nothing here.
+            electorate = Electorate.of(replica.state().witnesses)
+            verify_certificate(proof, log_id=self._copy.log_id, electorate=electorate)
         finally:
             replica.truncate(before)
-        head = target if certificate is None else certificate.head
-        if (previews[-1].size, previews[-1].root) != (head.size, head.root):
-            raise CannotCatchUp(f"the entries up to {previews[-1].size} do not give the certified root")
 
         def write_all(write: Writer) -> None:
             _write_all(write, waiting, previews)

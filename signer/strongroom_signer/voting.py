@@ -42,7 +42,7 @@ from strongroom_signer.alarms import BatchTimeOff, ClockDrift, ClockGuard, Words
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
-from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.log_copy import LogCopy, View
 from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.refusals import printable
 from strongroom_signer.retirement import require_vote_key
@@ -110,11 +110,14 @@ class Voting:
     @property
     def electorates(self) -> Electorates:
         """Whose votes count, as far as the own log and proven handovers beyond it say."""
+        return self._electorates(self._copy.replica)
+
+    def _electorates(self, replica: Replica) -> Electorates:
         ahead = [one for known in self._announced for one in (known.electorate, known.joint) if one is not None]
-        newest = self._copy.newest()
+        newest = replica.state()
         if newest.charter_record is None:
             return replace(Electorates.always(Electorate.of_charter(self._pinned)), ahead=tuple(ahead))
-        return Electorates.of(newest, final_size=self._copy.final_size, ahead=ahead)
+        return Electorates.of(newest, final_size=replica.folded_size, ahead=ahead)
 
     def learn(self, steps: Sequence[ElectorateStep]) -> None:
         """Take proofs of handovers that the own log does not hold yet, so that their certificates can be judged.
@@ -300,9 +303,25 @@ class Voting:
         before = self._voter
         state, signed = voter.vote(before, self._keys.vote, head, self._copy.view())
         if state is not before:
+            # Fetched entries are stored without a look at them, and the certificate that was fetched for may not come.
+            check_free_disk(self._store, self._floor)
+            newest = self._copy.newest()
+            self._judge(request, newest.time_ms, newest)
             self._save(state)
             self._guard.voted()
         return Voted(vote=signed, cosignature=self.cosignature())
+
+    def _judge(self, request: requests.Append, time_ms: int, after: State) -> None:
+        """Judge a batch by the own clock, and by the words that were handed in here.
+
+        Raises:
+            BatchRefused: signed.
+        """
+        try:
+            self._guard.check_batch_time(time_ms)
+            self._inbox.check_not_withheld(after)
+        except (BatchTimeOff, WordsWithheld) as error:
+            raise self._refusal(request, 0, error) from error
 
     def _checked(self, request: requests.Append) -> tuple[Preview, dict[bytes, bytes]]:
         """Replay a batch and judge it by what is this signer's to judge: form, time, recovery data, and words withheld.
@@ -317,12 +336,11 @@ class Voting:
             raise self._refusal(request, min(offset, len(request.entries) - 1), error) from error
         if preview.root != request.root:
             raise NotOurBatch(f"the batch gives another root at {request.size} than the coordinator says")
+        self._judge(request, preview.time_ms, State(preview.overlay, self._copy.log_id))
         try:
-            self._guard.check_batch_time(preview.time_ms)
-            self._inbox.check_not_withheld(State(preview.overlay, self._copy.log_id))
             book = self._copy.recovery
             recovery = book.checked(book.lacking_of(preview), request.recovery_data)
-        except (BatchTimeOff, WordsWithheld, RecoveryMissing) as error:
+        except RecoveryMissing as error:
             raise self._refusal(request, 0, error) from error
         return preview, recovery
 
@@ -411,8 +429,21 @@ class Voting:
     ) -> None:
         """Put a fetched log in place of the stored one beyond `keep` entries, and hold the certificate it leads to.
 
-        Both are one commit: between them the voter state would name a certificate whose entries are gone.
+        Whether it is held is decided on the fetched log first: while it is refused, the stored entries stay, because
+        the certificate held stands on them. Both are one commit: between them the voter state would name a certificate
+        whose entries are gone.
+
+        Raises:
+            VoterStopped: the certificate raises an alarm; the stored log stays.
+            EntriesMissing: it cannot be held on this log either.
+            BadCertificate, VoterRefused: it is refused; nothing was written.
         """
+        state, outcome = self._decided(View(replica), certificate)
+        if isinstance(outcome, Alarmed):
+            self._save(state)
+            self._require_no_alarm(outcome)
+        if not isinstance(outcome, Adopted | Taken):
+            raise EntriesMissing(certificate)
         salvaged = self._salvaged(keep)
         with self._store.one_commit():
             with self._store.commit() as write:
@@ -423,11 +454,14 @@ class Voting:
             self._copy.replica = replica
             self._copy.changed()
             self._inbox.reload()
-            opened = self._voter.opened
-            if opened is not None and not self._voter.adopted and opened.base == certificate:
-                self.adopt()
-            else:
-                self.take(certificate)
+            self._save(state, certificate=state.held, truncate_to=outcome.truncate_to)
+
+    def _decided(self, log: View, certificate: Certificate) -> tuple[VoterState, object]:
+        """What adopting the base of the term, or taking a certificate, gives on a log that is not stored."""
+        opened, electorates = self._voter.opened, self._electorates(log.replica)
+        if opened is not None and not self._voter.adopted and opened.base == certificate:
+            return voter.adopt(self._voter, log, electorates=electorates)
+        return voter.take_certificate(self._voter, certificate, log, electorates=electorates)
 
     def extend_copy(self, previews: list[Preview], write_batches: Callable[[Writer], None]) -> None:
         """Append fetched batches that follow the stored ones, in one commit."""
