@@ -58,7 +58,7 @@ TARGETS: Final = {
     "core/strongroom/ledger/handlers/freezing.py": "strongroom.ledger.handlers.freezing",
     "core/strongroom/ledger/handlers/acts.py": "strongroom.ledger.handlers.acts",
     "core/strongroom/ledger/handlers/amending.py": "strongroom.ledger.handlers.amending",
-    "core/strongroom/ledger/handlers/vault_fit.py": "strongroom.ledger.handlers.vault_fit",
+    "core/strongroom/ledger/vault_fit.py": "strongroom.ledger.vault_fit",
     "core/strongroom/ledger/charter_changes_parts.py": "strongroom.ledger.charter_changes_parts",
     "core/strongroom/ledger/charter_changes.py": "strongroom.ledger.charter_changes",
     "core/strongroom/ledger/charter_changes_rules.py": "strongroom.ledger.charter_changes_rules",

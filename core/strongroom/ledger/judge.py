@@ -35,6 +35,7 @@ from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
 from strongroom.ledger.state import State, decode_order
+from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import time_text
 
 __all__ = [
@@ -163,7 +164,7 @@ def judge_order(
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
     if isinstance(order.action, BreakGlass):
         return judge_break_glass(state.charter, order.action, endorsed(record), at_ms=now_ms)
-    stopped = _frozen(state, vault_of(state, order), now_ms) or _impossible(state.charter, order.action)
+    stopped = _frozen(state, vault_of(state, order), now_ms) or _impossible(state, order.action)
     if stopped is not None:
         return stopped
     match order.action:
@@ -198,21 +199,16 @@ def judge_by_both(state: State, record: OrderRecord, clock_ms: int) -> Judgement
     return judge_order(state, record, clock_ms) if by_log.allowed else by_log
 
 
-def _impossible(charter: Charter, action: object) -> Judgement | None:
+def _impossible(state: State, action: object) -> Judgement | None:
     """Why nobody's word can carry an order out by the charter in force; None if somebody's can."""
     if isinstance(action, SweepVault):
         return _no(Code.DENIED, "no log takes an order for the recovery kit")
     if not isinstance(action, CreateVault):
         return None
-    unknown = set(action.signers) - {signer.name for signer in charter.signers}
-    if unknown:
-        return _no(Code.VAULT_SIGNERS, f"no signers of the charter: {', '.join(sorted(unknown))}")
-    if action.threshold > charter.witness_quorum:
-        return _no(
-            Code.VAULT_SIGNERS,
-            f"the threshold {action.threshold} is above the witness quorum, {charter.witness_quorum}",
-        )
-    return None
+    problem = problem_of_holders(
+        state, action.name, signers=action.signers, threshold=action.threshold, chain=action.chain
+    )
+    return None if problem is None else _no(Code.VAULT_SIGNERS, problem)
 
 
 def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:

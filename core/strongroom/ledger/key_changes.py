@@ -12,9 +12,11 @@ from strongroom.ledger.judgement import Code, Endorsed, Judgement
 from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.state import State
+from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import duration_text, time_text
 
-__all__ = ["KeyChange", "NewHolders", "judge_key_change", "loosens", "new_holders", "vaults_of"]
+__all__ = ["KeyChange", "NewHolders", "judge_key_change", "loosens", "new_holders", "problem_of_wanted", "vaults_of"]
 
 KeyChange = RefreshShares | ReshareVault
 
@@ -49,6 +51,18 @@ def new_holders(action: KeyChange, vault: VaultRecord) -> NewHolders:
     if isinstance(action, RefreshShares):
         return NewHolders(signers=vault.signers, threshold=vault.threshold, absent=action.absent)
     return NewHolders(signers=action.signers, threshold=action.threshold, absent=action.absent)
+
+
+def problem_of_wanted(state: State, vault: VaultRecord, wanted: NewHolders) -> str | None:
+    """Say why the vault cannot be held as wanted now; None if it can. An absent holder is not counted on."""
+    return problem_of_holders(
+        state,
+        vault.name,
+        signers=wanted.signers,
+        threshold=wanted.threshold,
+        chain=vault.chain,
+        absent=wanted.absent,
+    )
 
 
 def loosens(action: KeyChange, vault: VaultRecord) -> bool:

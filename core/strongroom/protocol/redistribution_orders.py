@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strongroom.ledger.key_changes import KeyChange, new_holders, vaults_of
+from strongroom.ledger.key_changes import KeyChange, new_holders, problem_of_wanted, vaults_of
 from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
@@ -32,15 +32,16 @@ def redistribution_terms(state: State, record: OrderRecord, vault: str, attempt:
 
     Raises:
         RedistributionRefused: the order does not ask for new shares of this vault, has acted on it, or names a new
-            holder that the charter no longer has.
+            threshold or holders with whom the witnesses could not serve the vault any more.
     """
     action = key_change_of(record)
     found = next((one for one in waiting_vaults(state, record) if one.name == vault), None)
     if action is None or found is None:
         raise RedistributionRefused(f"order {record.hash.hex()} asks for no new shares of {vault}, or has acted")
     wanted, signers = new_holders(action, found), {signer.name: signer for signer in state.charter.signers}
-    if any(name not in signers for name in wanted.signers):
-        raise RedistributionRefused(f"the charter no longer has all holders that order {record.hash.hex()} names")
+    problem = problem_of_wanted(state, found, wanted)
+    if problem is not None:
+        raise RedistributionRefused(f"order {record.hash.hex()} cannot act on {vault} any more: {problem}")
     gone = tuple(name for name in found.signers if name not in signers and name not in wanted.absent)
     return RedistributionTerms(
         log_id=state.log_id,

@@ -15,11 +15,11 @@ from handover_world import HandoverWorld
 from ledger_world import World
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.handlers.decoding import decode_inner
-from strongroom.ledger.handlers.vault_fit import vault_problems
 from strongroom.ledger.messages import CreateVault, Tick
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, WitnessPhase
 from strongroom.ledger.state import decode_order
+from strongroom.ledger.vault_fit import vault_problems
 from strongroom.protocol.redistribution import RedistributionRefused
 from strongroom.protocol.redistribution_orders import key_change_of
 

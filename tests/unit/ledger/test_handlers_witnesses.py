@@ -14,11 +14,11 @@ from ledger_world import DAY_MS
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger.charter import AnyDestination, Asset, Charter, Deny, encode_charter
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.handlers.vault_fit import vault_problems
 from strongroom.ledger.handlers.witnesses import changes_witnesses, summary_digest
 from strongroom.ledger.messages import AmendCharter, Certificate, Handover, Tick
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import TABLES, OrderState, WitnessPhase
+from strongroom.ledger.vault_fit import vault_problems
 from strongroom.protocol.certificates import held_of
 
 OLD = ("s1", "s2")

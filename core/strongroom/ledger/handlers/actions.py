@@ -41,6 +41,7 @@ from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members, why_not_initiated
 from strongroom.ledger.state import State, decode_order
+from strongroom.ledger.vault_fit import problem_of_holders
 
 __all__ = ["Act", "act_of"]
 
@@ -140,15 +141,11 @@ class _MakeVault(WaitsWhileOpen):
             raise refused("CHAIN_UNKNOWN", f"the charter lists no asset of chain {action.chain}", chain=action.chain)
         if state.vault(action.name) is not None:
             raise refused("VAULT_NAME_TAKEN", f"there is a vault {action.name} already", vault=action.name)
-        unknown = set(action.signers) - {signer.name for signer in state.charter.signers}
-        if unknown or len(set(action.signers)) != len(action.signers):
-            raise refused("VAULT_SIGNERS", f"holders unknown: {', '.join(sorted(unknown)) or 'none'}, or named twice")
-        most = min(len(action.signers), state.charter.witness_quorum)
-        if not 1 <= action.threshold <= most:
-            raise refused(
-                "VAULT_SIGNERS",
-                f"the threshold must be 1 to {most}: no more than there are holders or the witness quorum has members",
-            )
+        problem = problem_of_holders(
+            state, action.name, signers=action.signers, threshold=action.threshold, chain=action.chain
+        )
+        if problem is not None:
+            raise refused("VAULT_SIGNERS", f"vault {action.name}: {problem}")
 
     def may_initiate(self, state: State, person: str) -> bool:
         return True

@@ -17,7 +17,6 @@ from strongroom.ledger.charter_owners import key_owners, person_kinds
 from strongroom.ledger.handlers.acts import ActsInTime, done
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.handlers.vault_fit import vault_problems
 from strongroom.ledger.handlers.witnesses import begin_change, changes_witnesses, give_up_change
 from strongroom.ledger.judge import charter_of, quorum_of
 from strongroom.ledger.messages import AmendCharter, Endorsement, Verb
@@ -26,6 +25,7 @@ from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState, WitnessPhase
 from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.state import State
+from strongroom.ledger.vault_fit import problems_of_successor
 
 __all__ = ["Amend", "check_amendment", "check_successor", "put_in_force"]
 
@@ -132,11 +132,10 @@ def _check_owners(state: State, old: Charter, new: Charter) -> None:
 
 
 def _vault_problems(state: State, new: Charter) -> Iterator[Refused]:
-    """Every vault keeps its coin in the charter, and witnesses and holders enough to sign."""
+    """Every vault keeps its coin in the charter, and witnesses and holders enough to sign, as far as it has them."""
     for vault in state.vaults():
-        found = vault_problems(new, vault.name, signers=vault.signers, threshold=vault.threshold, chain=vault.chain)
-        for what in found:
-            yield refused("AMENDMENT_VAULTS", what, vault=vault.name)
+        for problem in problems_of_successor(state, new, vault):
+            yield refused("AMENDMENT_VAULTS", problem, vault=vault.name)
 
 
 def _check_handover(state: State, new: Charter, expires_ms: int, at: Position) -> None:

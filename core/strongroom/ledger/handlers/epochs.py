@@ -12,9 +12,8 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.handlers.vault_fit import require_next_serves
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.key_changes import KeyChange, NewHolders, new_holders, vaults_of
+from strongroom.ledger.key_changes import KeyChange, NewHolders, new_holders, problem_of_wanted, vaults_of
 from strongroom.ledger.key_material import key_hash, public_shares
 from strongroom.ledger.messages import Epoch, EpochStatement, RefreshShares, ReshareVault
 from strongroom.ledger.mutable_state import MutableState
@@ -30,8 +29,7 @@ def apply_epoch(state: MutableState, body: Epoch, at: Position) -> None:
     """Check the certificate of a new epoch and record it; the order has acted when all its vaults have theirs."""
     record, action, vault = _order(state, body, at)
     wanted = new_holders(action, vault)
-    holders = _holders(state, wanted)
-    require_next_serves(state, vault.name, signers=wanted.signers, threshold=wanted.threshold, chain=vault.chain)
+    holders = _holders(state, vault, wanted)
     key = body.key
     if key.host_keys != tuple(holder.host_key for holder in holders) or key.threshold != wanted.threshold:
         raise refused("VAULT_KEY", "the shares were made for other holders, or with another threshold")
@@ -82,12 +80,15 @@ def _order(state: State, body: Epoch, at: Position) -> tuple[OrderRecord, KeyCha
     return record, action, vault
 
 
-def _holders(state: State, wanted: NewHolders) -> tuple[CharterSigner, ...]:
-    """Return the signers that are to hold the key, as the charter in force has them."""
+def _holders(state: State, vault: VaultRecord, wanted: NewHolders) -> tuple[CharterSigner, ...]:
+    """Return the signers that are to hold the key, as the charter in force has them.
+
+    The order was checked when it was accepted, and both the charter and its witness set may have changed since.
+    """
+    problem = problem_of_wanted(state, vault, wanted)
+    if problem is not None:
+        raise refused("VAULT_SIGNERS", f"the new shares cannot be used: {problem}")
     signers = {signer.name: signer for signer in state.charter.signers}
-    gone = [name for name in wanted.signers if name not in signers]
-    if gone:
-        raise refused("VAULT_SIGNERS", f"the charter has no signer {', '.join(gone)} any more: reshare to others")
     return tuple(signers[name] for name in wanted.signers)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from strongroom.ledger.handlers.acts import WaitsWhileOpen
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.key_changes import KeyChange, new_holders, vaults_of
+from strongroom.ledger.key_changes import KeyChange, new_holders, problem_of_wanted, vaults_of
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, OrderState, VaultRecord
@@ -62,17 +62,10 @@ class ChangeShares(WaitsWhileOpen):
 
     def _check_holders(self, state: State, vault: VaultRecord) -> None:
         wanted = new_holders(self.action, vault)
-        _check_names("holder", wanted.signers)
+        problem = problem_of_wanted(state, vault, wanted)
+        if problem is not None:
+            raise refused("VAULT_SIGNERS", f"vault {vault.name}: {problem}", vault=vault.name)
         known = {signer.name for signer in state.charter.signers}
-        unknown = sorted(set(wanted.signers) - known)
-        if unknown:
-            raise refused("VAULT_SIGNERS", f"the charter has no signer {', '.join(unknown)}: reshare to others")
-        most = min(len(wanted.required), state.charter.witness_quorum)
-        if not 1 <= wanted.threshold <= most:
-            raise refused(
-                "VAULT_SIGNERS",
-                f"the threshold must be 1 to {most}: no more than there are holders present or the witness quorum has",
-            )
         dealers = [name for name in vault.signers if name in known and name not in wanted.absent]
         if len(dealers) < vault.threshold:
             raise refused(

@@ -13,7 +13,6 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.handlers.vault_fit import require_next_serves
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_material import key_hash, public_shares
 from strongroom.ledger.messages import CreateVault, Vault, VaultStatement
@@ -31,7 +30,6 @@ FIRST_EPOCH = 1
 def apply_vault(state: MutableState, body: Vault, at: Position) -> None:
     """Check the certificate of a new vault and record the vault."""
     record, wanted = _order(state, body, at)
-    require_next_serves(state, wanted.name, signers=wanted.signers, threshold=wanted.threshold, chain=wanted.chain)
     holders = _holders(state, wanted)
     key = body.key
     if key.host_keys != tuple(holder.host_key for holder in holders) or key.threshold != wanted.threshold:
@@ -89,7 +87,7 @@ def _order(state: State, body: Vault, at: Position) -> tuple[OrderRecord, Create
 
 
 def _holders(state: State, wanted: CreateVault) -> tuple[CharterSigner, ...]:
-    """Return the signers that the order names; it was refused if the charter had not all of them."""
+    """Return the signers that the order names; its judgement says that the charter has all of them."""
     signers = {signer.name: signer for signer in state.charter.signers}
     return tuple(signers[name] for name in wanted.signers)
 
