@@ -12,7 +12,7 @@ import pytest
 from coordinator_world import Site, started
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
-from strongroom.ledger import codec
+from strongroom.ledger import charter_check_bounds, codec
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.merkle import leaf_hash, verify_inclusion
 from strongroom.ledger.messages import Entry, Plan, Tick, Verb
@@ -237,7 +237,10 @@ async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Pat
         assert again[1] != logged.entry
 
 
-async def test_people_are_heard_when_the_coordinators_bytes_of_the_day_are_used_up(tmp_path: Path) -> None:
+async def test_people_are_heard_when_the_coordinators_bytes_of_the_day_are_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charter_check_bounds, "LEAST_COORDINATOR_BYTES", 1)
     quotas = LogQuotas(coordinator_bytes_per_day=1, person_bytes_per_day=1_000_000)
     async with Site(tmp_path, log=quotas) as site:
         await site.start_coordinator()

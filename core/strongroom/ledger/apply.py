@@ -42,7 +42,7 @@ from strongroom.ledger.state import decode_order
 __all__ = ["apply"]
 
 LAST_TIME_MS: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: sums of a time and a duration stay far below 2^64."""
+"""The last millisecond of the year 9999: with what a charter may let people wait, sums stay far below 2^64."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 

@@ -26,6 +26,7 @@ To = AnyDestination | Destinations | AddressBook
 def change_rules(where: str, old: tuple[Rule, ...], new: tuple[Rule, ...], pair: Pair) -> Iterator[Change]:
     """Tell the changes of the rules."""
     before, after = named(old), named(new)
+    refusers = {rule.name: approvers_of(book_of(pair.new), rule) for rule in new}
     for name in after:
         if name not in before:
             for line in ("is added", *rule_words(after[name], book_of(pair.new))):
@@ -33,24 +34,31 @@ def change_rules(where: str, old: tuple[Rule, ...], new: tuple[Rule, ...], pair:
     for name in before:
         if name not in after:
             yield Change(loosens=False, where=f'rule "{name}"', text="is removed: nothing passes under it any more")
-            yield from _lost_vetoes(before[name], None, pair)
+            yield from _lost_vetoes(before[name], None, pair, refusers)
         elif before[name] != after[name]:
             found = tuple(compare(f'rule "{name}"', before[name], after[name], _RULE, pair))
             yield from found
             if not any(change.loosens for change in found):
-                yield from _lost_vetoes(before[name], after[name], pair)
+                yield from _lost_vetoes(before[name], after[name], pair, refusers)
     yield from reordered("rules", old, new)
 
 
-def _lost_vetoes(old: Rule, new: Rule | None, pair: Pair) -> Iterator[Change]:
-    """Tell who could refuse what `old` was about and no longer can, although another rule may still pay it."""
+def _lost_vetoes(old: Rule, new: Rule | None, pair: Pair, refusers: Mapping[str, frozenset[str]]) -> Iterator[Change]:
+    """Tell who could refuse what `old` was about and no longer can, although another rule may still pay it.
+
+    Args:
+        old: The rule before.
+        new: The same afterwards; None when it is removed.
+        pair: Both charters.
+        refusers: By the names of the new rules, who can refuse what each is about.
+    """
     if new is not None and _same_coverage(old, new):
         return
     stay = {person.name for person in pair.new.people}
-    refusers = approvers_of(book_of(pair.old), old) & stay
+    could = approvers_of(book_of(pair.old), old) & stay
     for other in pair.new.rules:
         if other.name != old.name and _may_meet(old, other):
-            lost = refusers - approvers_of(book_of(pair.new), other)
+            lost = could - refusers[other.name]
             if lost:
                 who = ", ".join(sorted(lost))
                 text = f'{who} can no longer refuse what it was about and rule "{other.name}" still pays'

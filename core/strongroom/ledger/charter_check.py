@@ -1,6 +1,8 @@
 """`charter check`: what a charter must not contain although it is canonical, and what its numbers mean.
 
-A charter with an error must not be adopted, enrolled or replayed as a genesis. Every finding says where, what, and what
+A charter with an error must not be adopted, enrolled, replayed as a genesis or come into force by an amendment. The
+ledger itself asks for the errors alone: what is only advice, and compares every part with every other, is no rule that
+all must agree on, and no work that an order may make for them. Every finding says where, what, and what
 to do. The facts are the arithmetic of the witness quorum: n signers, w the quorum, t a vault's threshold.
 """
 
@@ -15,20 +17,36 @@ from strongroom.crypto.curve import Point
 from strongroom.crypto.errors import InvalidPoint
 from strongroom.ledger.charter import MAX_CHARTER_BYTES, RULE_SET, Charter, encode_charter
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.charter_check_recovery import check_address_book, check_break_glass, check_unfreeze_delay
+from strongroom.ledger.charter_check_bounds import check_log_quotas, check_spans
+from strongroom.ledger.charter_check_recovery import (
+    check_address_book,
+    check_break_glass,
+    check_break_glass_quorum,
+    check_unfreeze_delay,
+)
 from strongroom.ledger.charter_check_rules import (
+    MAX_GLOBS,
     check_deny,
+    check_idle_denies,
     check_quorum,
     check_rule,
     check_shadowed_rules,
+    count_of_globs,
     network_of,
 )
 from strongroom.ledger.charter_findings import Finding, Level, Report, error, warning
-from strongroom.ledger.messages import MAX_ENTRY_BYTES
 from strongroom.ledger.rules import quorum_members
 from strongroom.model.quantities import MAX_DECIMALS
 
-__all__ = ["DEFAULT_NETWORKS", "Finding", "Level", "Report", "check_charter", "default_witness_quorum"]
+__all__ = [
+    "DEFAULT_NETWORKS",
+    "Finding",
+    "Level",
+    "Report",
+    "check_charter",
+    "default_witness_quorum",
+    "first_error",
+]
 
 DEFAULT_NETWORKS: Final = ("regtest",)
 """Networks whose coins may be entrusted to this version."""
@@ -50,23 +68,42 @@ def check_charter(charter: Charter, *, networks_allowed: Sequence[str] = DEFAULT
         charter: A canonical charter.
         networks_allowed: Names of the networks whose assets it may list.
     """
-    findings = [
-        *_general(charter),
-        *_witness_quorum(charter),
-        *_names(charter),
-        *_keys(charter),
-        *_groups(charter),
-        *_assets(charter, networks_allowed),
-        *_quorums(charter),
-        *(finding for rule in charter.rules for finding in check_rule(rule, charter)),
-        *check_shadowed_rules(charter),
-        *(finding for deny in charter.denies for finding in check_deny(deny, charter)),
-        *check_address_book(charter),
-        *check_break_glass(charter),
-        *check_unfreeze_delay(charter),
-        *_settings(charter),
-    ]
+    findings = [*_requirements(charter, networks_allowed)]
+    # With too many globs to compare each with each, that is what is told.
+    if count_of_globs(charter) <= MAX_GLOBS:
+        findings += [*check_shadowed_rules(charter), *check_idle_denies(charter), *check_break_glass_quorum(charter)]
     return Report(findings=tuple(findings), facts=_facts(charter))
+
+
+def first_error(charter: Charter) -> Finding | None:
+    """Return a finding that forbids the charter; None if nothing does.
+
+    The work is bounded by the size of a charter, not by its square.
+    """
+    found = (one for one in _requirements(charter, DEFAULT_NETWORKS) if one.level is Level.ERROR)
+    return next(found, None)
+
+
+def _requirements(charter: Charter, networks_allowed: Sequence[str]) -> Iterator[Finding]:
+    """Every error, and the advice that costs next to nothing beside it."""
+    for part in (
+        _general(charter),
+        _witness_quorum(charter),
+        _names(charter),
+        _keys(charter),
+        _groups(charter),
+        _assets(charter, networks_allowed),
+        _quorums(charter),
+        (finding for rule in charter.rules for finding in check_rule(rule, charter)),
+        (finding for deny in charter.denies for finding in check_deny(deny, charter)),
+        check_address_book(charter),
+        check_break_glass(charter),
+        check_unfreeze_delay(charter),
+        check_spans(charter),
+        check_log_quotas(charter),
+        _settings(charter),
+    ):
+        yield from part
 
 
 def _general(charter: Charter) -> Iterator[Finding]:
@@ -79,6 +116,10 @@ def _general(charter: Charter) -> Iterator[Finding]:
         yield error(
             "charter", f"is {size} bytes, more than {MAX_CHARTER_BYTES}", "shorten lists of addresses and names"
         )
+    globs = count_of_globs(charter)
+    if globs > MAX_GLOBS:
+        what = f"names vaults by {globs} globs, more than {MAX_GLOBS}"
+        yield error("charter", what, "let one glob stand for several vaults")
 
 
 def _witness_quorum(charter: Charter) -> Iterator[Finding]:
@@ -178,23 +219,18 @@ def _quorums(charter: Charter) -> Iterator[Finding]:
 
 
 def _settings(charter: Charter) -> Iterator[Finding]:
-    fees, log = charter.fees, charter.log
+    fees = charter.fees
     positive = {
         "fees.per_vbyte": fees.per_vbyte,
         "fees.per_plan": fees.per_plan,
         "fees.window": fees.window_ms,
         "fees.per_vault": fees.per_vault,
-        "log.coordinator_bytes_per_day": log.coordinator_bytes_per_day,
-        "log.person_bytes_per_day": log.person_bytes_per_day,
         "freeze.lapse": charter.freeze_lapse_ms,
         "amendments.loosening_delay": charter.loosening_delay_ms,
     }
     for where, value in positive.items():
         if value == 0:
             yield error(where, "is 0, so nothing could ever be paid, written or stopped by it", "write more than 0")
-    if 0 < log.person_bytes_per_day < MAX_ENTRY_BYTES:
-        what = "may be less than an amendment of the charter takes, which then could never be logged"
-        yield warning("log.person_bytes_per_day", what, f"write {MAX_ENTRY_BYTES} or more")
     if 0 < fees.per_vault < fees.per_plan:
         yield warning("fees.per_vault", "is below per_plan", "raise it, or lower what one transaction may cost")
 

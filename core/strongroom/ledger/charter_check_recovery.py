@@ -11,7 +11,7 @@ from strongroom.ledger.charter_findings import Finding, error, warning
 from strongroom.ledger.rules import glob_match, quorum_members
 from strongroom.model.quantities import duration_text
 
-__all__ = ["check_address_book", "check_break_glass", "check_unfreeze_delay"]
+__all__ = ["check_address_book", "check_break_glass", "check_break_glass_quorum", "check_unfreeze_delay"]
 
 _BOOK = "address_book"
 _GLASS = "break_glass"
@@ -44,12 +44,6 @@ def check_break_glass(charter: Charter) -> Iterator[Finding]:
     if rules.quorum.count <= charter.unfreeze.count:
         what = f"is {rules.quorum.count}, no more than the {charter.unfreeze.count} who lift a freeze"
         yield error(f"{_GLASS}.quorum", what, "ask for a larger quorum: break-glass passes every freeze")
-    for rule in charter.rules:
-        places = sum(quorum.count for quorum in rule.approvals)
-        met = any(globs_may_meet(glob, entry.vault) for glob in rule.vaults for entry in rules.addresses)
-        if met and places > rules.quorum.count:
-            what = f'is {rules.quorum.count}, fewer than rule "{rule.name}" asks for'
-            yield warning(f"{_GLASS}.quorum", what, "ask for a larger quorum")
     if rules.box_ms == 0:
         yield error(f"{_GLASS}.box", "is 0, so the glass could never be broken", 'write a time, as "6h"')
     if rules.delay_ms + rules.box_ms >= WEEK_MS:
@@ -59,6 +53,19 @@ def check_break_glass(charter: Charter) -> Iterator[Finding]:
     if rules.delay_ms == 0:
         yield warning(f"{_GLASS}.delay", "is 0, so nobody has time to object", "write how long people have to object")
     yield from _check_addresses(rules, charter)
+
+
+def check_break_glass_quorum(charter: Charter) -> Iterator[Finding]:
+    """Break-glass should ask for no fewer people than the rules for the same vaults."""
+    rules = charter.break_glass
+    if rules is None:
+        return
+    for rule in charter.rules:
+        places = sum(quorum.count for quorum in rule.approvals)
+        met = any(globs_may_meet(glob, entry.vault) for glob in rule.vaults for entry in rules.addresses)
+        if met and places > rules.quorum.count:
+            what = f'is {rules.quorum.count}, fewer than rule "{rule.name}" asks for'
+            yield warning(f"{_GLASS}.quorum", what, "ask for a larger quorum")
 
 
 def _check_addresses(rules: BreakGlassRules, charter: Charter) -> Iterator[Finding]:

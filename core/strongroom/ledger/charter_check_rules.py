@@ -15,17 +15,22 @@ from strongroom.ledger.rules import glob_match
 from strongroom.model.quantities import duration_text
 
 __all__ = [
+    "MAX_GLOBS",
     "WEEK_MS",
     "address_problem",
     "check_deny",
     "check_globs",
+    "check_idle_denies",
     "check_quorum",
     "check_rule",
     "check_shadowed_rules",
+    "count_of_globs",
     "globs_may_meet",
     "network_of",
 ]
 
+MAX_GLOBS: Final = 500
+"""Of a whole charter: each may be compared with each other, of this charter and of the next."""
 WEEK_MS: Final = 7 * 24 * 3_600_000
 """The longest life of an endorsement: a delay must end before the endorsements do."""
 
@@ -138,7 +143,15 @@ def _can_be_met(quotas: Sequence[Quota], approvers: frozenset[str], initiators: 
         return False
     if initiators - approvers or not initiators:
         return True
-    return any(seat(sorted(approvers - {who}), quotas).complete for who in sorted(initiators))
+    # As many initiators take places as the others leave open, and then one of them must be left over.
+    return sum(seat(sorted(approvers - initiators), quotas).open_places) < len(initiators)
+
+
+def count_of_globs(charter: Charter) -> int:
+    """How many globs over vault names a charter has, in rules, prohibitions and recovery addresses."""
+    recovery = () if charter.break_glass is None else charter.break_glass.addresses
+    of_rules = sum(len(rule.vaults) for rule in charter.rules)
+    return of_rules + sum(len(deny.vaults) for deny in charter.denies) + len(recovery)
 
 
 def check_globs(where: str, globs: Sequence[str]) -> Iterator[Finding]:
@@ -201,14 +214,20 @@ def check_deny(deny: Deny, charter: Charter) -> Iterator[Finding]:
     if isinstance(deny.to, Destinations):
         yield from _destinations(where, deny.to, charter)
     known = {asset.id for asset in charter.assets}
-    allowed = {item.asset for rule in charter.rules for item in rule.maximum}
     for asset in deny.assets:
         if asset not in known:
             yield error(where, f"{asset} is not an asset of the charter", "add an [[asset]] or take it out")
-    if deny.assets and not allowed & set(deny.assets):
-        yield warning(where, "is about assets that no rule allows, so it changes nothing", "check the assets")
-    elif not any(_may_meet(deny, rule) for rule in charter.rules):
-        yield warning(where, "meets no rule, so it changes nothing", "check its vaults and destinations")
+
+
+def check_idle_denies(charter: Charter) -> Iterator[Finding]:
+    """A prohibition of what no rule lets pass changes nothing."""
+    allowed = {item.asset for rule in charter.rules for item in rule.maximum}
+    for deny in charter.denies:
+        where = f'deny "{deny.name}"'
+        if deny.assets and not allowed & set(deny.assets):
+            yield warning(where, "is about assets that no rule allows, so it changes nothing", "check the assets")
+        elif not any(_may_meet(deny, rule) for rule in charter.rules):
+            yield warning(where, "meets no rule, so it changes nothing", "check its vaults and destinations")
 
 
 def _may_meet(deny: Deny, rule: Rule) -> bool:
@@ -219,20 +238,13 @@ def _may_meet(deny: Deny, rule: Rule) -> bool:
 
 
 def globs_may_meet(one: str, other: str) -> bool:
-    """Whether some name matches both globs: walk both at once, a star standing for any run."""
-    reached = {(0, 0)}
-    frontier = [(0, 0)]
-    while frontier:
-        i, j = frontier.pop()
-        steps = []
-        if i < len(one) and one[i] == "*":
-            steps += [(i + 1, j)] + [(i, j + 1)] * (j < len(other))
-        if j < len(other) and other[j] == "*":
-            steps += [(i, j + 1)] + [(i + 1, j)] * (i < len(one))
-        if i < len(one) and j < len(other) and one[i] == other[j]:
-            steps.append((i + 1, j + 1))
-        for step in steps:
-            if step not in reached:
-                reached.add(step)
-                frontier.append(step)
-    return (len(one), len(other)) in reached
+    """Whether some name, however long, matches both globs; the work grows with their length alone."""
+    if "*" not in one:
+        return glob_match(other, one)
+    if "*" not in other:
+        return glob_match(one, other)
+    # Between its first and its last star each leaves room for all that the other asks for, so only the ends can differ.
+    begins = (one.partition("*")[0], other.partition("*")[0])
+    ends = (one.rpartition("*")[2], other.rpartition("*")[2])
+    longest_begin, longest_end = max(begins, key=len), max(ends, key=len)
+    return all(map(longest_begin.startswith, begins)) and all(map(longest_end.endswith, ends))

@@ -47,7 +47,10 @@ def seat(people: Sequence[str], quotas: Sequence[Quota]) -> Seating:
     taken: list[list[str]] = [[] for _ in quotas]
     place_of: dict[str, int] = {}
     last_needed: int | None = None
+    places = sum(quota.count for quota in quotas)
     for position, person in enumerate(people):
+        if len(place_of) == places:
+            break
         if person not in place_of and _make_room(person, quotas, taken, place_of):
             last_needed = position
     open_places = tuple(max(0, quota.count - len(seated)) for quota, seated in zip(quotas, taken, strict=True))

@@ -36,7 +36,7 @@ from strongroom.ledger.charter import (
     Quorum,
     RecoveryAddress,
 )
-from strongroom.ledger.charter_check import Level, check_charter, default_witness_quorum
+from strongroom.ledger.charter_check import Level, check_charter, default_witness_quorum, first_error
 
 
 def errors_of(book: Charter) -> list[str]:
@@ -82,6 +82,20 @@ def test_an_address_book_and_break_glass_are_sound() -> None:
 ALICE, BOB, CAROL, DAVE, SHOP = charter().people
 S1, S2, S3 = charter().signers
 MACHINES = (Quorum(group="integrations", count=1),)
+QUARTER_MS = 90 * 24 * HOUR_MS
+
+
+def quotas(**parts: int) -> Charter:
+    return charter(log=replace(LogQuotas(coordinator_bytes_per_day=16 * 65_535, person_bytes_per_day=65_535), **parts))
+
+
+def many_globs(count: int) -> Charter:
+    """Rules, prohibitions and recovery addresses with so many globs together."""
+    addresses = tuple((f"customer-{number}", RECOVERY) for number in range(50))
+    rules = tuple(rule(name=f"rule {number}", vaults=("customer-*",) * 40) for number in range(10))
+    return replace(registered(*addresses), rules=rules, denies=(deny(vaults=("old-*",) * (count - 450)),))
+
+
 ERRORS: list[tuple[str, Charter]] = [
     (
         "signer s1 (host key), signer s2 (host key): share",
@@ -175,7 +189,13 @@ ERRORS: list[tuple[str, Charter]] = [
     ('deny "no": x is not an asset', charter(denies=(deny(assets=("x",)),))),
     ("fees.per_vbyte: is 0", charter(fees=replace(charter().fees, per_vbyte=0))),
     ("fees.window: is 0", charter(fees=Fees(per_vbyte=1, per_plan=1, window_ms=0, per_vault=1))),
-    ("log.person_bytes_per_day: is 0", charter(log=LogQuotas(coordinator_bytes_per_day=1, person_bytes_per_day=0))),
+    ("log.person_bytes_per_day: is 65534, less than an amendment", quotas(person_bytes_per_day=65_534)),
+    ("log.coordinator_bytes_per_day: is 1048559, too little", quotas(coordinator_bytes_per_day=16 * 65_535 - 1)),
+    ("amendments.loosening_delay: is 2161h", charter(loosening_delay_ms=QUARTER_MS + HOUR_MS)),
+    ("freeze.lapse: is 2161h", charter(freeze_lapse_ms=QUARTER_MS + HOUR_MS)),
+    ("freeze.unfreeze_delay: is 2161h", charter(unfreeze_delay_ms=QUARTER_MS + HOUR_MS)),
+    ("address_book.cooling_off: is 2161h", recovering(destination_cooling_ms=QUARTER_MS + HOUR_MS)),
+    ("names vaults by 501 globs", many_globs(501)),
     ("freeze.lapse: is 0", charter(freeze_lapse_ms=0)),
     ('rule "known destinations": pays the address book, to which nobody', charter(rules=(book_rule(),))),
     ("address_book: has a cooling-off, and nobody", charter(destination_cooling_ms=HOUR_MS)),
@@ -204,6 +224,7 @@ def test_a_charter_that_must_not_be_adopted_is_refused(words: str, book: Charter
     found = errors_of(book)
     assert any(words in error for error in found), found
     assert not check_charter(book).ok
+    assert first_error(book) in check_charter(book).errors
 
 
 WARNINGS: list[tuple[str, Charter]] = [
@@ -224,6 +245,7 @@ WARNINGS: list[tuple[str, Charter]] = [
     ("address_book.add: is one person", recovering(destinations=Quorum(group="admins", count=1))),
     ("address_book: is paid by no rule", recovering(rules=(rule(),))),
     ("break_glass.delay: is 0", glass(delay_ms=0)),
+    ("no reshare that loosens can act", charter(loosening_delay_ms=30 * 24 * HOUR_MS)),
     ("no shorter than the time after which a freeze", charter(unfreeze_delay_ms=24 * HOUR_MS)),
     (
         'fewer than rule "known destinations" asks for',
@@ -238,6 +260,15 @@ WARNINGS: list[tuple[str, Charter]] = [
 def test_a_charter_that_is_odd_is_warned_of(words: str, book: Charter) -> None:
     assert check_charter(book).ok, errors_of(book)
     assert any(words in warning for warning in warnings_of(book))
+
+
+def test_what_a_charter_may_just_contain_is_no_error() -> None:
+    wide = charter(
+        loosening_delay_ms=QUARTER_MS, freeze_lapse_ms=QUARTER_MS, unfreeze_delay_ms=QUARTER_MS, log=quotas().log
+    )
+    for book in (wide, recovering(destination_cooling_ms=QUARTER_MS), many_globs(500)):
+        assert check_charter(book).ok, errors_of(book)
+        assert first_error(book) is None
 
 
 def test_a_prohibition_that_narrows_a_rule_is_no_finding() -> None:

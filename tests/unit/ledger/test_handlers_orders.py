@@ -13,7 +13,7 @@ import charter_builder as builder
 from ledger_world import DAY_MS, DESTINATION, HOUR_MS, Action, World, sign
 from refusals import refusal_of
 from strongroom.chains.bitcoin.networks import MAINNET
-from strongroom.ledger import codec
+from strongroom.ledger import charter_check_bounds, codec
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.merkle import EMPTY_ROOT
 from strongroom.ledger.messages import (
@@ -343,6 +343,14 @@ def test_only_a_withdrawal_is_cancelled(world: World) -> None:
 # --- quotas ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def small_quotas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charters with quotas that a few entries use up."""
+    monkeypatch.setattr(charter_check_bounds, "LEAST_COORDINATOR_BYTES", 1)
+    monkeypatch.setattr(charter_check_bounds, "LEAST_PERSON_BYTES", 1)
+
+
+@pytest.mark.usefixtures("small_quotas")
 def test_an_author_writes_no_more_in_a_day_than_the_charter_allows() -> None:
     world = World.started(log=LogQuotas(coordinator_bytes_per_day=20_000, person_bytes_per_day=1_100))
     world.make_vault(VAULT)
@@ -355,6 +363,7 @@ def test_an_author_writes_no_more_in_a_day_than_the_charter_allows() -> None:
     assert state_of(world, order_hash) is OrderState.OPEN
 
 
+@pytest.mark.usefixtures("small_quotas")
 @pytest.mark.attack(line="coordinator", title="disk filling over a day", origin="on paper: disks filled with entries")
 def test_the_coordinator_writes_no_more_in_a_day_than_the_charter_allows() -> None:
     world = World.started(log=LogQuotas(coordinator_bytes_per_day=100, person_bytes_per_day=10**6))
@@ -364,6 +373,7 @@ def test_the_coordinator_writes_no_more_in_a_day_than_the_charter_allows() -> No
     world.log(Tick())
 
 
+@pytest.mark.usefixtures("small_quotas")
 def test_a_rejection_or_freeze_finds_its_way_past_a_quota_that_is_used_up() -> None:
     world = World.started(log=LogQuotas(coordinator_bytes_per_day=20_000, person_bytes_per_day=900))
     world.make_vault(VAULT)

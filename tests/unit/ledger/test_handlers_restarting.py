@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 import charter_builder as builder
+from large_charter import charter_of_size
 from ledger_world import DAY_MS, HOUR_MS, World
 from restart_world import RestartWorld, approval
 from strongroom.ledger import codec
-from strongroom.ledger.charter import AnyDestination, Charter, Deny, encode_charter
+from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.founding import (
     NotFounding,
@@ -485,14 +486,8 @@ def test_an_order_that_lapsed_cannot_be_made_again_under_its_id(world: RestartWo
     assert world.state.order(hashlib.sha256(order).digest()) is not None
 
 
-def long_deny(number: int) -> Deny:
-    globs = tuple(f"v{number}-{one}-{'x' * 25}" for one in range(6))
-    return Deny(name=f"{number:03}" + "n" * 70, vaults=globs, to=AnyDestination())
-
-
 def test_a_charter_as_large_as_it_may_be_fits_an_entry(world: RestartWorld) -> None:
-    denies = tuple(long_deny(number) for number in range(120))
-    big = RestartWorld(World.started(denies=denies))
+    big = RestartWorld(World.started(denies=charter_of_size(world.state.charter, 39_000).denies))
     assert 30_000 < len(encode_charter(big.state.charter)) <= 40_000
     big.found(big.restart())
     assert big.state.log_id != big.genesis_id

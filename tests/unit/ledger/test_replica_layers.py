@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from ledger_world import World
-from strongroom.ledger import merkle
+from strongroom.ledger import charter_check_bounds, merkle
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.messages import Tick, Verb
@@ -154,8 +154,9 @@ def test_an_empty_draft_is_no_batch(world: World) -> None:
     assert caught.value.reason == "BATCH_MALFORMED"
 
 
-def test_a_refused_entry_leaves_no_trace_in_a_draft() -> None:
-    world = World.started(log=LogQuotas(coordinator_bytes_per_day=1_000, person_bytes_per_day=10))
+def test_a_refused_entry_leaves_no_trace_in_a_draft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charter_check_bounds, "LEAST_PERSON_BYTES", 1)
+    world = World.started(log=LogQuotas(coordinator_bytes_per_day=10**9, person_bytes_per_day=10))
     clean, tried = world.replica.draft(), world.replica.draft()
     # The order is written before its author's quota is found used up.
     entry, refused = world.entry(Tick()), world.entry(world.order_entry(world.order(world.creation("new")), "carol"))

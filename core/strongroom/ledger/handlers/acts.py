@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from strongroom.ledger.charter import Quorum
-from strongroom.ledger.codec_kinds import U64_MAX
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import Endorsement, Verb
@@ -126,7 +125,7 @@ class ActsInTime(WaitsWhileOpen, ABC):
             return record
         wait_ms = self.wait_ms(state)
         if wait_ms:
-            return replace(record, state=OrderState.SCHEDULED, due_ms=min(at.time_ms + wait_ms, U64_MAX))
+            return replace(record, state=OrderState.SCHEDULED, due_ms=at.time_ms + wait_ms)
         return self.take_effect(state, record, at)
 
     def due(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from strongroom.ledger.charter import Charter, Quorum
 from strongroom.ledger.charter_changes import changes, loosens
-from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.charter_owners import key_owners, person_kinds
 from strongroom.ledger.handlers.acts import ActsInTime, done
-from strongroom.ledger.handlers.decoding import decode_inner
+from strongroom.ledger.handlers.decoding import check_structure, decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.witnesses import begin_change, changes_witnesses, give_up_change
 from strongroom.ledger.judge import charter_of, quorum_of
@@ -111,9 +110,7 @@ def check_successor(state: State, new: Charter) -> None:
         )
     if (new.organisation, new.salt, new.rule_set) != (old.organisation, old.salt, old.rule_set):
         raise refused("AMENDMENT_IDENTITY", "the amendment has another organisation, salt or rule set")
-    for finding in check_charter(new).findings:
-        if finding.level == "error":
-            raise refused("CHARTER_INVALID", f"{finding.where}: {finding.what}; {finding.do}", where=finding.where)
+    check_structure(new)
     _check_owners(state, old, new)
     for problem in _vault_problems(state, new):
         raise problem

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.address_book import proof_holds
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.codec_kinds import U64_MAX
 from strongroom.ledger.handlers.acts import WaitsWhileOpen, done
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed, judge_addition
@@ -64,7 +63,7 @@ class AddToBook(WaitsWhileOpen):
                     address=action.address,
                     label=action.label,
                     added_ms=at.time_ms,
-                    usable_ms=min(at.time_ms + state.charter.destination_cooling_ms, U64_MAX),
+                    usable_ms=at.time_ms + state.charter.destination_cooling_ms,
                     is_proven=bool(action.proof),
                     removed_by="",
                 )

@@ -6,7 +6,6 @@ from hashlib import sha256
 from typing import Final
 
 from strongroom.crypto import ed25519
-from strongroom.ledger.codec_kinds import U64_MAX
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, SignerFreeze
@@ -62,7 +61,7 @@ def freeze_record(
         person=person,
         signer=signer,
         since_ms=at.time_ms,
-        lapses_ms=min(at.time_ms + state.charter.freeze_lapse_ms, U64_MAX),
+        lapses_ms=at.time_ms + state.charter.freeze_lapse_ms,
         lifted=False,
         why=said.why,
     )

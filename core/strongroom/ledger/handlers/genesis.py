@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from strongroom.crypto import ed25519
 from strongroom.ledger.charter import RULE_SET, Charter, log_id_of
-from strongroom.ledger.charter_check import check_charter
-from strongroom.ledger.handlers.decoding import decode_inner
+from strongroom.ledger.handlers.decoding import check_structure, decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.witnesses import start_witnesses
 from strongroom.ledger.messages import Adopt, Genesis, Signed
@@ -29,16 +28,10 @@ def apply_genesis(state: MutableState, body: Genesis, at: Position) -> None:
         raise refused("CHARTER_INVALID", f"the charter of a genesis has version 1, not {charter.version}")
     if charter.rule_set != RULE_SET:
         raise refused("RULE_SET_UNKNOWN", f"the charter asks for rule set {charter.rule_set}, known is {RULE_SET}")
-    _check_structure(charter)
+    check_structure(charter)
     _check_adoptions(state, charter, body.adoptions)
     state.start_charter(CharterRecord(log_id=state.log_id, charter=body.charter, since_ms=at.time_ms), charter)
     start_witnesses(state, charter, at)
-
-
-def _check_structure(charter: Charter) -> None:
-    for finding in check_charter(charter).findings:
-        if finding.level == "error":
-            raise refused("CHARTER_INVALID", f"{finding.where}: {finding.what}; {finding.do}", where=finding.where)
 
 
 def _check_adoptions(state: MutableState, charter: Charter, adoptions: tuple[Signed, ...]) -> None:

@@ -10,7 +10,7 @@ from strongroom.ledger.handlers.actions import Act, act_of
 from strongroom.ledger.handlers.decoding import decode_new_order
 from strongroom.ledger.handlers.endorsing import read_endorsement, record_of
 from strongroom.ledger.handlers.position import Author, Position
-from strongroom.ledger.messages import Endorse, Endorsement, Freeze, Order, OrderEntry, Verb
+from strongroom.ledger.messages import MAX_ORDER_LIFE_MS, Endorse, Endorsement, Freeze, Order, OrderEntry, Signed, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import EndorsementRecord, OrderRecord, OrderState
@@ -18,7 +18,6 @@ from strongroom.ledger.state import decode_order
 
 __all__ = ["MAX_ENDORSEMENTS", "MAX_ORDER_LIFE_MS", "apply_endorse", "apply_order"]
 
-MAX_ORDER_LIFE_MS: Final = 30 * 24 * 60 * 60 * 1000
 MAX_ENDORSEMENTS: Final = 127
 """Of initiation and approvals; the record's last place is kept for a rejection, which must always find room."""
 
@@ -28,15 +27,12 @@ def apply_order(state: MutableState, body: OrderEntry, at: Position) -> Author |
     order = decode_new_order(body.order)
     order_hash = sha256(body.order).digest()
     _check_new(state, order, order_hash, at)
+    # What an order asks for can be much to look at: before that, people of the charter must have signed it.
+    endorsements = [_read_of_new(state, order_hash, signed, at) for signed in body.endorsements]
     act = act_of(order)
     act.check(state, at)
     said: list[EndorsementRecord] = []
-    for signed in body.endorsements:
-        endorsement = read_endorsement(state, signed, at)
-        if endorsement.order_hash != order_hash:
-            raise refused("ENDORSEMENT_MISMATCH", f"the endorsement by {endorsement.person} is of another order")
-        if endorsement.verb is Verb.REJECT:
-            raise refused("VERB_NOT_ALLOWED", "a new order comes with its initiation and approvals only")
+    for endorsement in endorsements:
         _check_said(state, act, said, endorsement)
         said.append(record_of(endorsement, at))
     initiators = [one for one in said if one.verb is Verb.INITIATE]
@@ -73,6 +69,15 @@ def apply_endorse(state: MutableState, body: Endorse, at: Position) -> Author | 
     _advance(state, act, changed, at)
     # A rejection must always find its way into the log, or the signers that hold it would stop voting.
     return None if endorsement.verb is Verb.REJECT else Author(name=endorsement.person)
+
+
+def _read_of_new(state: MutableState, order_hash: bytes, signed: Signed, at: Position) -> Endorsement:
+    endorsement = read_endorsement(state, signed, at)
+    if endorsement.order_hash != order_hash:
+        raise refused("ENDORSEMENT_MISMATCH", f"the endorsement by {endorsement.person} is of another order")
+    if endorsement.verb is Verb.REJECT:
+        raise refused("VERB_NOT_ALLOWED", "a new order comes with its initiation and approvals only")
+    return endorsement
 
 
 def _check_new(state: MutableState, order: Order, order_hash: bytes, at: Position) -> None:
