@@ -10,7 +10,7 @@ import pytest
 
 import hosts as machine
 from actor import actors, until
-from bad_network import BadNetwork
+from bad_network import PATIENCE_S, BadNetwork
 from cluster import FIVE, Cluster, funded, running
 from payments import connected
 from strongroom_client.demo.processes import Daemon, program
@@ -70,7 +70,7 @@ def _move(cluster: Cluster, found: machine.Hosts) -> None:
 @pytest.mark.attack(line="network", title="one host of five gone in the middle of a payment", origin=PARTITION)
 async def test_attack_one_host_partitioned(network: BadNetwork, found: machine.Hosts) -> None:
     async with actors(network.deployment, "alice", "bob", "carol") as people:
-        await until(lambda: connected(people[0], 5))
+        await until(lambda: connected(people[0], 5), timeout_s=PATIENCE_S)
         waiting = asyncio.create_task(network.order(people))
         await asyncio.wait([waiting], timeout=0.1)
         found.cut("south")

@@ -182,8 +182,8 @@ async def test_an_order_that_expired_by_the_signers_clocks_gets_no_share(clocked
     async with actors(cluster.deployment, "alice", "bob", "carol") as people:
         await until(lambda: connected(people[0], 2), timeout_s=PATIENCE_S)
         released = [cluster.signer_status(name)["shares_released"] for name in cluster.signers[:2]]
-        expires_at = time.time() + 20
-        order = await people[0].pay(VAULT, destination, AMOUNT, expires_in_ms=20_000)
+        expires_at = time.time() + 10
+        order = await people[0].pay(VAULT, destination, AMOUNT, expires_in_ms=10_000)
         await people[1].approve(order)
         move(clock, -10 * MINUTE_MS)
 
