@@ -23,4 +23,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.voting:Voting.adopt: guard base is None": (
         "narrows the type: a base is never found missing where the term starts from the empty log"
     ),
+    "strongroom.protocol.redistribution_orders:redistribution_terms: part or action is None": (
+        "narrows the type: nothing waits for an order of another kind"
+    ),
 }

@@ -40,6 +40,7 @@ TARGETS: Final = {
     "core/strongroom/crypto/redistribution_messages.py": "strongroom.crypto.redistribution_messages",
     "core/strongroom/protocol/redistribution.py": "strongroom.protocol.redistribution",
     "core/strongroom/protocol/redistribution_terms.py": "strongroom.protocol.redistribution_terms",
+    "core/strongroom/protocol/redistribution_orders.py": "strongroom.protocol.redistribution_orders",
     "core/strongroom/protocol/redistribution_coordinator.py": "strongroom.protocol.redistribution_coordinator",
     "core/strongroom/protocol/redistribution_snapshot.py": "strongroom.protocol.redistribution_snapshot",
     "core/strongroom/protocol/trials.py": "strongroom.protocol.trials",
