@@ -26,4 +26,30 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.protocol.redistribution_orders:redistribution_terms: part or action is None": (
         "narrows the type: nothing waits for an order of another kind"
     ),
+    "strongroom.ledger.handlers.epochs:_order: part or not isinstance(action, RefreshShares | ReshareVault)": (
+        "narrows the type: only an order for new shares ever takes a vault"
+    ),
+    "strongroom.ledger.handlers.epochs:_has_acted: part and vault is not None": (
+        "narrows the type: the vaults that an order for new shares names exist"
+    ),
+    "strongroom_signer.sealing:Sealing.bring_up_to_date: guard not self._copy.final_size": (
+        "saves work: where nothing is final there is no vault"
+    ),
+    "strongroom_signer.sealing:Sealing._erase_all: guard not self._shares.has_any(vault.name)": (
+        "saves a commit that erases nothing, and a line that says so"
+    ),
+    "strongroom_signer.recovery:RecoveryBook.remove_stale: guard "
+    "len(self._held) <= min((state.count(VAULTS) for state in states))": (
+        "saves work: no more is held than every state has vaults, so nothing is stale"
+    ),
+    "strongroom.ledger.handlers.witnesses:begin_change: guard "
+    "witnesses.phase is not WitnessPhase.STEADY or lapses_ms <= at.time_ms": (
+        "the amendment was checked for the same in the same entry before it takes effect"
+    ),
+    "strongroom.ledger.handlers.witnesses:begin_change: part or witnesses.phase is not WitnessPhase.STEADY": (
+        "the amendment was checked for the same in the same entry before it takes effect"
+    ),
+    "strongroom.ledger.handlers.witnesses:begin_change: part or lapses_ms <= at.time_ms": (
+        "the amendment was checked for the same in the same entry before it takes effect"
+    ),
 }

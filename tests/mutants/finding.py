@@ -44,7 +44,17 @@ TARGETS: Final = {
     "core/strongroom/protocol/redistribution_coordinator.py": "strongroom.protocol.redistribution_coordinator",
     "core/strongroom/protocol/redistribution_snapshot.py": "strongroom.protocol.redistribution_snapshot",
     "core/strongroom/protocol/trials.py": "strongroom.protocol.trials",
+    "core/strongroom/ledger/key_changes.py": "strongroom.ledger.key_changes",
+    "core/strongroom/ledger/handlers/resharing.py": "strongroom.ledger.handlers.resharing",
+    "core/strongroom/ledger/handlers/epochs.py": "strongroom.ledger.handlers.epochs",
+    "core/strongroom/ledger/handlers/holder_proofs.py": "strongroom.ledger.handlers.holder_proofs",
     "signer/strongroom_signer/redistribution.py": "strongroom_signer.redistribution",
+    "signer/strongroom_signer/recovery.py": "strongroom_signer.recovery",
+    "signer/strongroom_signer/sealing.py": "strongroom_signer.sealing",
+    # Witness sets that change.
+    "core/strongroom/ledger/handlers/witnesses.py": "strongroom.ledger.handlers.witnesses",
+    # What convicts a signer.
+    "core/strongroom/protocol/evidence.py": "strongroom.protocol.evidence",
     # The rules engine, the conflict rule, and what apply checks.
     "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
     "core/strongroom/ledger/judge.py": "strongroom.ledger.judge",

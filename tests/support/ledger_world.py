@@ -12,11 +12,11 @@ Everything that is logged goes through `Replica`, so what a test builds here is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import charter_builder as builder
 from strongroom.chains.bitcoin.keys import VaultKey
@@ -594,3 +594,20 @@ class World:
         record = self.state.plan(name)
         assert record is not None
         return record
+
+
+class _WithoutSigners:
+    """A state under its charter less some signers, as an amendment may leave it; the rest is the state's own."""
+
+    def __init__(self, state: State, gone: Collection[str]) -> None:
+        self._state = state
+        signers = tuple(signer for signer in state.charter.signers if signer.name not in gone)
+        self.charter = replace(state.charter, signers=signers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+
+def state_without(state: State, *gone: str) -> State:
+    """The state as it would be after an amendment that takes these signers out."""
+    return cast(State, _WithoutSigners(state, gone))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 import charter_builder as builder
-from ledger_world import DAY_MS, HOUR_MS, World, sign
+from ledger_world import DAY_MS, HOUR_MS, World, sign, state_without
 from refusals import refusal_of
+from strongroom.ledger.handlers.epochs import apply_epoch
+from strongroom.ledger.handlers.position import Position
+from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_material import key_hash
 from strongroom.ledger.messages import EpochStatement, RefreshShares, ReshareVault, VaultSignature, Verb
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, VaultRecord
 from strongroom.protocol.share_recovery import share_of
 
@@ -308,3 +314,26 @@ def test_a_rejection_ends_an_order_for_new_shares(world: World) -> None:
     order = world.submit(RefreshShares(vaults=("customer-1",), absent=()), "alice", "bob")
     world.log(world.endorse("carol", Verb.REJECT, order))
     assert state_of(world, order) is OrderState.REJECTED
+
+
+# --- holders that leave the charter in between -----------------------------------------------------------------------
+
+
+def test_no_epoch_begins_for_a_holder_that_the_charter_has_no_more(wide: World) -> None:
+    entry = wide.epoch_entry(wide.resharing(("s1", "s2", "s4"), 2))
+    wide.later(wide.state.charter.loosening_delay_ms)
+    at = Position(index=wide.state.size, time_ms=wide.time_ms)
+    with pytest.raises(Refused) as caught:
+        apply_epoch(cast(MutableState, state_without(wide.state, "s4")), entry, at)
+    assert caught.value.reason == "VAULT_SIGNERS"
+    assert "s4" in caught.value.message
+
+
+def test_old_holders_that_the_charter_has_no_more_do_not_count_as_dealers(wide: World) -> None:
+    order = ChangeShares(action=ReshareVault(vault="customer-1", signers=("s1", "s4"), threshold=2, absent=()))
+    at = Position(index=wide.state.size, time_ms=wide.time_ms)
+    order.check(state_without(wide.state, "s3"), at)
+    with pytest.raises(Refused) as caught:
+        order.check(state_without(wide.state, "s2", "s3"), at)
+    assert caught.value.reason == "VAULT_SIGNERS"
+    assert "1 holders of customer-1 can deal" in caught.value.message

@@ -251,6 +251,13 @@ def test_a_change_whose_time_is_over_when_it_is_due_lapses(world: HandoverWorld)
     assert world.state.witnesses.phase is WitnessPhase.STEADY
 
 
+def test_an_amendment_beside_no_change_leaves_the_witnesses_as_they_are(world: HandoverWorld) -> None:
+    before = world.state.witnesses
+    world.world.amend(denies=(Deny(name="none", vaults=("*",), to=AnyDestination()),))
+    assert world.state.charter.version == 2
+    assert world.state.witnesses == before
+
+
 def test_another_amendment_ends_a_wanted_change_and_waits_for_a_joint_one(world: HandoverWorld) -> None:
     """Keys that were stolen can be revoked at once, whatever change is wanted."""
     order = world.want(grown(world))

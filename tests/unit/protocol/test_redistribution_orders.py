@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, cast
-
 import pytest
 
 import charter_builder as builder
-from ledger_world import World
+from ledger_world import World, state_without
 from strongroom.ledger.messages import RefreshShares
 from strongroom.ledger.records import OrderRecord
-from strongroom.ledger.state import State
 from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms, waiting_vaults
 from strongroom.protocol.redistribution_terms import RedistributionRefused
 
 FIVE = tuple(builder.signer(f"s{number}") for number in range(1, 6))
-
-
-class UnderCharterOf:
-    """A state whose charter lacks some signers, as after an amendment that took them out."""
-
-    def __init__(self, state: State, *gone: str) -> None:
-        self._state = state
-        signers = tuple(signer for signer in state.charter.signers if signer.name not in gone)
-        self.charter = replace(state.charter, signers=signers)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._state, name)
-
-
-def without(world: World, *gone: str) -> State:
-    return cast(State, UnderCharterOf(world.state, *gone))
 
 
 @pytest.fixture
@@ -105,14 +85,14 @@ def test_a_vault_that_the_state_lacks_waits_for_nothing(world: World) -> None:
 def test_a_new_holder_that_the_charter_has_no_more_gets_nothing(world: World) -> None:
     record = record_of(world, world.resharing(("s1", "s2", "s4"), 2))
     with pytest.raises(RedistributionRefused, match="no longer has all holders"):
-        redistribution_terms(without(world, "s4"), record, "customer-1", 1)
+        redistribution_terms(state_without(world.state, "s4"), record, "customer-1", 1)
 
 
 def test_an_old_holder_that_the_charter_has_no_more_is_absent_once(world: World) -> None:
     record = record_of(world, world.resharing(("s1", "s2", "s4"), 2))
     assert redistribution_terms(world.state, record, "customer-1", 1).absent == ()
-    terms = redistribution_terms(without(world, "s3"), record, "customer-1", 1)
+    terms = redistribution_terms(state_without(world.state, "s3"), record, "customer-1", 1)
     assert (terms.absent, terms.candidates) == (("s3",), ("s1", "s2"))
     other = record_of(world, world.resharing(("s1", "s2", "s4"), 2, vault="customer-2", absent=("s3",)))
-    terms = redistribution_terms(without(world, "s3"), other, "customer-2", 1)
+    terms = redistribution_terms(state_without(world.state, "s3"), other, "customer-2", 1)
     assert terms.absent == ("s3",)

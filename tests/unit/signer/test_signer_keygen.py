@@ -139,7 +139,27 @@ def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cl
     junk = codec.encode(RecoveryData(source=GeneratedRecovery(data=bytes(100))))
     name = hashlib.sha256(junk).digest()
     world.recovery_data[name] = junk
-    world.log(world.vault_entry(order, recovery_hash=name))
+    assert said_of_a_vault_with(cluster, order, name) == ("share.unrecoverable", "error", "customer-2")
+    paid = world.pay("customer-2", 100_000)
+    world.log_plan([paid], [world.coin(150_000)], vault="customer-2")
+    index = cluster.plan()
+    assert refusal_of(cluster.commit("s1", index - 2)).reason == "NO_SHARE"
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+def test_share_of_another_key_in_the_recovery_data_is_not_kept(cluster: Cluster) -> None:
+    """All holders may state falsely that they can recover their shares; what lies beside the log is another vault's."""
+    order = ordered(cluster)
+    other = cluster.world.state.vault("customer-1")
+    assert other is not None
+    said = said_of_a_vault_with(cluster, order, other.recovery_hash)
+    assert said == ("share.mismatched", "error", "customer-2")
+
+
+def said_of_a_vault_with(cluster: Cluster, order: OrderHash, recovery_hash: bytes) -> tuple[str, str, str]:
+    """Log vault `customer-2` with some recovery data; what s1, which gets no share of it, says when it starts."""
+    world = cluster.world
+    world.log(world.vault_entry(order, recovery_hash=recovery_hash))
     cluster.tick(2)
     cluster.deliver()
     cluster.signers["s1"].close()
@@ -154,13 +174,8 @@ def test_share_that_cannot_be_recovered_keeps_the_signer_from_that_vault_only(cl
         log=open_log(stream=stream, raise_on_secret=True),
     )
     said = json.loads(stream.getvalue())
-    assert (said["event"], said["level"], said["vault"]) == ("share.unrecoverable", "error", "customer-2")
     assert not has_share(cluster, "s1", "customer-2")
-    paid = world.pay("customer-2", 100_000)
-    world.log_plan([paid], [world.coin(150_000)], vault="customer-2")
-    index = cluster.plan()
-    assert refusal_of(cluster.commit("s1", index - 2)).reason == "NO_SHARE"
-    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+    return said["event"], said["level"], said["vault"]
 
 
 @pytest.mark.attack(
