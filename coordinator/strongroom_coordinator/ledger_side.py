@@ -96,6 +96,7 @@ def build_ledger_side(
         leader=leader,
         version=version("strongroom"),
         signers=lambda: voters.known,
+        clock=clock,
     )
     # Before the terms: a signer learns whose votes count before it is shown any.
     handovers = Handovers(ledger=ledger, voters=voters, links=links, storage=storage)

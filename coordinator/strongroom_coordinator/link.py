@@ -23,6 +23,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
 from strongroom.wire.revocation import CertificateRevoked, RevocationListExpired
+from strongroom_coordinator.clock import Clock, SystemClock
 from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved, SignerSilent
 from strongroom_coordinator.identity import NotIdentified, PeerIdentity, identity_of, peer_certificate
 from strongroom_coordinator.link_frames import ANSWERS, SIGNER_REQUESTS, SignerHello, hello_of, response
@@ -284,10 +285,18 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         leader: 16 bytes, random per coordinator process.
         version: Ours, for the signers' logs.
         signers: Says whether a name is a signer of the charter in force.
+        clock: What signers are told the time by, for their operators.
     """
 
     def __init__(
-        self, *, log_id: bytes, organisation: str, leader: bytes, version: str, signers: Callable[[], frozenset[str]]
+        self,
+        *,
+        log_id: bytes,
+        organisation: str,
+        leader: bytes,
+        version: str,
+        signers: Callable[[], frozenset[str]],
+        clock: Clock | None = None,
     ) -> None:
         self._log_id = log_id
         self._organisation = organisation
@@ -304,6 +313,7 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
         self._watchers: list[Callable[[SignerLink, bool], None]] = []
         self._stopping = False
         self._changed = asyncio.Event()
+        self._clock = clock or SystemClock()
         self.term: Callable[[], int] = lambda: 0
 
     async def until(self, suffices: Callable[[Collection[str]], bool]) -> None:
@@ -419,7 +429,15 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
             older.close("a newer connection of the same signer came")
             self._leave(older)
         self._links[link.signer] = link
-        link.tell(pb.Welcome(log_id=self._log_id, leader=self._leader, version=self._version, term=self.term()))
+        link.tell(
+            pb.Welcome(
+                log_id=self._log_id,
+                leader=self._leader,
+                version=self._version,
+                term=self.term(),
+                time_ms=self._clock.wall_ms(),
+            )
+        )
         hello = link.hello
         log.info("link.opened", signer=link.signer, term=hello.term, size=hello.size, alarm=hello.alarm or None)
         self._changed.set()

@@ -123,8 +123,11 @@ class Signer:
             return over + f"keep it running until new shares of {', '.join(held)} are final, so that it erases its own"
         return over + "it holds no share: stop it, and dispose of its machine and its words"
 
-    def status(self, *, connected: bool, last_error: str) -> operator_pb.GetStatusResponse:
+    def status(
+        self, *, connected: bool, last_error: str, coordinator_ms: int | None = None
+    ) -> operator_pb.GetStatusResponse:
         """What `strongroom-signer status` shows."""
+        ahead_ms = None if coordinator_ms is None else self.clock.wall_ms() - coordinator_ms
         alarm, message = self.alarm()
         held = self.voting.state.held
         state = self.copy.newest()
@@ -146,6 +149,7 @@ class Signer:
                     threshold=vault.threshold,
                     signers=len(vault.signers),
                     backup_verified=self.name in vault.signers and vault.name not in unverified,
+                    is_holder=self.name in vault.signers,
                 )
                 for vault in state.vaults()
             ],
@@ -163,6 +167,7 @@ class Signer:
             alarm=alarm,
             alarm_message=message,
             last_error=last_error,
+            clock_ahead_ms=ahead_ms,
             free_disk_bytes=self.store.free_bytes(),
             version=version("strongroom"),
             coordinator=self.config.coordinator,
@@ -377,7 +382,9 @@ async def serve(folder: Path, signer: Signer, *, clock: Clock, random: Callable[
         backups=signer.backups,
         store=signer.store,
         log_id=signer.copy.log_id,
-        status=lambda: signer.status(connected=link.is_connected, last_error=link.last_error),
+        status=lambda: signer.status(
+            connected=link.is_connected, last_error=link.last_error, coordinator_ms=link.coordinator_ms
+        ),
         accept=signer.redistribution.accept,
         raise_words=link.raise_words,
         log=log,

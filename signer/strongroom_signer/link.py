@@ -81,6 +81,11 @@ class Link:
         """Whether the coordinator has welcomed this signer."""
         return self._session is not None
 
+    @property
+    def coordinator_ms(self) -> int | None:
+        """The clock of the connected coordinator by its own word; None while there is none."""
+        return None if self._session is None else self._session.coordinator_ms
+
     def raise_words(self) -> None:
         """Hand what was handed in here to the coordinator at once, if there is one."""
         if self._session is not None:

@@ -87,6 +87,8 @@ class LinkSession:
         self._refused = asyncio.Event()
         self.leader = b""
         self._log_id = b""
+        self._welcomed = (0, 0.0)
+        """The coordinator's clock in its Welcome, and when that came, in seconds of the event loop."""
 
     async def greet(self, hello: pb.Hello) -> None:
         """Say who this is and wait for the Welcome.
@@ -109,7 +111,14 @@ class LinkSession:
                 "administrators founded the log anew, pin that with `strongroom-signer restart`"
             )
         self.leader = frame.welcome.leader
+        self._welcomed = (frame.welcome.time_ms, asyncio.get_running_loop().time())
         self._service.noted(None)
+
+    @property
+    def coordinator_ms(self) -> int | None:
+        """The coordinator's clock by now, by its own word; None when it did not say."""
+        time_ms, came_s = self._welcomed
+        return time_ms + int((asyncio.get_running_loop().time() - came_s) * 1000) if time_ms else None
 
     async def serve(self) -> None:
         """Read and answer until the stream ends.

@@ -1,6 +1,6 @@
 """The command `strongroom-signer`.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused, 5 `doctor` warns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
-from strongroom_signer import backup_commands, daemon, operator_commands, restart_command
+from strongroom_signer import backup_commands, daemon, doctor, operator_commands, restart_command
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, Seal, load_config, load_seal
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
@@ -129,6 +129,7 @@ class _Command:
             "recover": self._recover,
             "rotate-words": self._rotate_words,
             "accept": self._ask,
+            "doctor": self._doctor,
             "join": self._join,
             "restart": self._restart,
         }
@@ -325,6 +326,13 @@ class _Command:
         self._show(*restart_command.restart_log(self._options, clock=self._clock, tell=self._err))
         return OK
 
+    def _doctor(self) -> int:
+        findings = doctor.examine(
+            self._folder, clock=self._clock, passphrase_file=self._options.passphrase_file, random=self._random
+        )
+        self._show(doctor.facts_of(findings), doctor.text_of(findings))
+        return doctor.exit_code(findings)
+
     def _passphrase(self, *, new: bool = False) -> SecretBytes:
         seal = self._seal(new=new)
         return unlock(seal, self._folder, self._options.passphrase_file, new=new, random=self._random)
@@ -377,7 +385,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="strongroom-signer",
         description="One signer: holds one share of each vault's key, judges every order for itself, and dials out to "
         "the coordinator. It listens on no network port.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused, "
+        "5 `doctor` warns.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -411,5 +420,6 @@ def _parser() -> argparse.ArgumentParser:
     command("check-config", "check configuration, folder and certificate without starting")
     operator_commands.add(command)
     backup_commands.add(command)
+    doctor.add(command)
     restart_command.add(command)
     return parser

@@ -172,6 +172,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
         if status.HasField("quarantine")
         else None,
         "last_error": status.last_error,
+        "clock_ahead_ms": status.clock_ahead_ms if status.HasField("clock_ahead_ms") else None,
         "free_disk_bytes": status.free_disk_bytes,
         "version": status.version,
     }

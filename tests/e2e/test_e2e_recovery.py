@@ -125,3 +125,6 @@ async def test_the_log_comes_straight_from_a_coordinator_to_a_machine_without_a_
     found = with_words(cluster, "west", "recover", *arguments("west"))
     assert found["shares"] == [{"vault": VAULT, "epoch": 1}]
     assert not list((tmp_path / "west").glob("*.pem"))
+    told = cluster.signer_command("south", "doctor", "--json")
+    checks = {one["check"]: one["level"] for one in json.loads(told.stdout)["checks"]}
+    assert (told.returncode, checks["clock"], checks["coordinator"], checks["backup"]) == (5, "ok", "ok", "warning")

@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes", "final_root", "host_keys", "founded_size")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes", "final_root", "host_keys", "founded_size", "clock_ahead_ms")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class GetStatusResponse(_message.Message):
     FINAL_ROOT_FIELD_NUMBER: _ClassVar[int]
     HOST_KEYS_FIELD_NUMBER: _ClassVar[int]
     FOUNDED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_AHEAD_MS_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -63,7 +64,8 @@ class GetStatusResponse(_message.Message):
     final_root: bytes
     host_keys: _containers.RepeatedScalarFieldContainer[bytes]
     founded_size: int
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ..., final_root: _Optional[bytes] = ..., host_keys: _Optional[_Iterable[bytes]] = ..., founded_size: _Optional[int] = ...) -> None: ...
+    clock_ahead_ms: int
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ..., final_root: _Optional[bytes] = ..., host_keys: _Optional[_Iterable[bytes]] = ..., founded_size: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ...) -> None: ...
 
 class LedgerFreeze(_message.Message):
     __slots__ = ("id", "vault", "by", "why", "lapses_ms")
@@ -108,20 +110,22 @@ class Quarantine(_message.Message):
     def __init__(self, evidence_hash: _Optional[bytes] = ..., fault: _Optional[str] = ..., detail: _Optional[str] = ..., operator_cleared: _Optional[bool] = ..., ordered: _Optional[bool] = ...) -> None: ...
 
 class VaultStatus(_message.Message):
-    __slots__ = ("name", "epoch", "has_share", "threshold", "signers", "backup_verified")
+    __slots__ = ("name", "epoch", "has_share", "threshold", "signers", "backup_verified", "is_holder")
     NAME_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     HAS_SHARE_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SIGNERS_FIELD_NUMBER: _ClassVar[int]
     BACKUP_VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    IS_HOLDER_FIELD_NUMBER: _ClassVar[int]
     name: str
     epoch: int
     has_share: bool
     threshold: int
     signers: int
     backup_verified: bool
-    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., has_share: _Optional[bool] = ..., threshold: _Optional[int] = ..., signers: _Optional[int] = ..., backup_verified: _Optional[bool] = ...) -> None: ...
+    is_holder: bool
+    def __init__(self, name: _Optional[str] = ..., epoch: _Optional[int] = ..., has_share: _Optional[bool] = ..., threshold: _Optional[int] = ..., signers: _Optional[int] = ..., backup_verified: _Optional[bool] = ..., is_holder: _Optional[bool] = ...) -> None: ...
 
 class LocalFreeze(_message.Message):
     __slots__ = ("id", "vault", "why", "since_ms", "logged")

@@ -147,16 +147,18 @@ class Hello(_message.Message):
     def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., boot_id: _Optional[bytes] = ..., version: _Optional[str] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certificate: _Optional[bytes] = ..., rule_set: _Optional[int] = ..., alarm: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("log_id", "leader", "version", "term")
+    __slots__ = ("log_id", "leader", "version", "term", "time_ms")
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
     log_id: bytes
     leader: bytes
     version: str
     term: int
-    def __init__(self, log_id: _Optional[bytes] = ..., leader: _Optional[bytes] = ..., version: _Optional[str] = ..., term: _Optional[int] = ...) -> None: ...
+    time_ms: int
+    def __init__(self, log_id: _Optional[bytes] = ..., leader: _Optional[bytes] = ..., version: _Optional[str] = ..., term: _Optional[int] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class Promise(_message.Message):
     __slots__ = ("term", "leader")
