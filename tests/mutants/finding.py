@@ -53,8 +53,6 @@ TARGETS: Final = {
     "signer/strongroom_signer/sealing.py": "strongroom_signer.sealing",
     # Witness sets that change.
     "core/strongroom/ledger/handlers/witnesses.py": "strongroom.ledger.handlers.witnesses",
-    # What convicts a signer.
-    "core/strongroom/protocol/evidence.py": "strongroom.protocol.evidence",
     # The rules engine, the conflict rule, and what apply checks.
     "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
     "core/strongroom/ledger/judge.py": "strongroom.ledger.judge",

@@ -18,6 +18,9 @@ from strongroom.protocol.evidence import EvidenceInvalid, Fault, verify_evidence
 from strongroom.protocol.evidence_file import EvidenceFileInvalid, read_evidence_file, write_evidence_file
 from strongroom.protocol.evidence_records import (
     Evidence,
+    MalformedCommitments,
+    TwoVotes,
+    Word,
     evidence_hash,
     malformed_commitments,
     two_votes,
@@ -88,6 +91,14 @@ def test_two_votes_are_proven_alike_in_either_order(case: Case) -> None:
     assert first == second
     proven = verify_evidence(first, log_id=case.world.log_id)
     assert (proven.signer, proven.fault, proven.term) == ("s1", Fault.TWO_VOTES, TERM)
+
+
+def test_two_votes_make_one_record(case: Case) -> None:
+    first, second = sorted((case.vote("s1"), case.vote("s1", root=b"x" * 32)), key=lambda vote: vote.body)
+    words = [Word(body=vote.body, signature=vote.signature) for vote in (second, first)]
+    fault = TwoVotes(signer="s1", first=words[0], second=words[1])
+    data = codec.encode(Evidence(version=1, charter=case.world.charter_bytes, fault=fault))
+    assert "not in the order of a canonical record" in refusal(case, data)
 
 
 # --- framing ----------------------------------------------------------------------------------------------------------
@@ -252,6 +263,43 @@ def other_charter(case: Case) -> dict[str, Any]:
 )
 def test_every_part_of_a_record_is_checked(case: Case, change: Callable[[Case], dict[str, Any]], said: str) -> None:
     assert said in refusal(case, case.wrong_share(**change(case)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"plan_hash": bytes(32)}, "is not the plan that the share is for"),
+        ({"vault_epoch": 2}, "the share is of epoch 2, the record proves epoch 1"),
+        ({"signers": ("s2", "s3")}, "for another set of signers"),
+        ({"signers": ("s1", "s2", "s3")}, "for another set of signers"),
+    ],
+)
+def test_a_share_that_names_another_context_proves_nothing(case: Case, changed: dict[str, Any], said: str) -> None:
+    shares, commitments = case.round("s2")
+    other = case.resigned(Shares, "shares", shares, "s2", **changed)
+    assert said in refusal(case, wrong_share(**case.parts(other, commitments)))
+
+
+def test_a_share_of_somebody_outside_the_set_proves_nothing(case: Case) -> None:
+    shares, commitments = case.round("s2")
+    stranger = case.resigned(Shares, "shares", shares, "s3", signer="s3")
+    assert "for another set of signers" in refusal(case, wrong_share(**case.parts(stranger, commitments)))
+
+
+def test_a_share_for_an_entry_that_is_no_plan_proves_nothing(case: Case) -> None:
+    shares, commitments = case.round("s2")
+    other = case.resigned(Shares, "shares", shares, "s2", entry_index=case.index + 1)
+    said = refusal(case, wrong_share(**case.parts(other, commitments, **another_entry(case))))
+    assert f"entry {case.index + 1} is not the plan" in said
+
+
+def test_a_record_holds_no_plan_beside_commitments_that_need_none(case: Case) -> None:
+    """Else one fault would make two records."""
+    signed = case.malformed(lambda nonces: (nonces[0], bytes(66)))
+    word = Word(body=signed.body, signature=signed.signature)
+    fault = MalformedCommitments(commitments=word, plan=case.plan_bytes)
+    data = codec.encode(Evidence(version=1, charter=case.world.charter_bytes, fault=fault))
+    assert "beside commitments that need none" in refusal(case, data)
 
 
 def test_a_record_of_another_log_is_refused(case: Case) -> None:

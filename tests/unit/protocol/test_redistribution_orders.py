@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import charter_builder as builder
@@ -96,3 +98,12 @@ def test_an_old_holder_that_the_charter_has_no_more_is_absent_once(world: World)
     other = record_of(world, world.resharing(("s1", "s2", "s4"), 2, vault="customer-2", absent=("s3",)))
     terms = redistribution_terms(state_without(world.state, "s3"), other, "customer-2", 1)
     assert terms.absent == ("s3",)
+
+
+def test_nothing_is_dealt_where_too_few_are_left_to_deal_or_to_sign(world: World) -> None:
+    terms = redistribution_terms(world.state, record_of(world, world.refreshing("customer-1")), "customer-1", 1)
+    assert terms.checked() is terms
+    with pytest.raises(RedistributionRefused, match="1 old holders may deal, 2 have to"):
+        replace(terms, holders=("a", "b", "s3"), absent=("a", "b")).checked()
+    with pytest.raises(RedistributionRefused, match="1 new holders are there, 2 have to sign"):
+        replace(terms, signers=("a", "b", "s3"), absent=("a", "b")).checked()
