@@ -13,7 +13,7 @@ from strongroom.chains.bitcoin import networks
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Endorsement, Order, Verb, View
-from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.ledger.records import FreezeRecord, OrderRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody, open_body
@@ -29,6 +29,7 @@ __all__ = [
     "SignerView",
     "balance_of",
     "derive_address",
+    "frozen_by",
     "integer_of",
     "milliseconds_of",
     "said_of",
@@ -219,3 +220,8 @@ def view_of(trust: Trust, signed: types_pb2.SignedBody, key: bytes) -> SignerVie
     if view.order_hash != key:
         raise NotProven(f"{named} answered about another order")
     return SignerView(signer=named, view=view)
+
+
+def frozen_by(freeze: FreezeRecord) -> str:
+    """Who placed a freeze: a person, a signer's operator, or nobody but the restart of the log itself."""
+    return freeze.person or (f"signer {freeze.signer}" if freeze.signer else "the restart of the log")

@@ -1,11 +1,12 @@
 """The whole log replayed by an auditor's own machine: every entry, rule, vote and digest judged again.
 
-Nothing is taken from the coordinator but bytes. The genesis charter must hash to the pinned log id; every batch is
-applied by the code that signers run, so every approval, rule, limit and plan is judged again; every certificate must
-carry w valid votes for exactly the root and the state digest that the replay gives. With a Bitcoin node of the
-auditor's own, every transaction that spends a vault's coins must have its plan in the log.
+Nothing is taken from the coordinator but bytes. The log's founding must hash to the pinned log id: the genesis charter,
+or the newest restart by its administrators. Every batch is applied by the code that signers run, so every approval,
+rule, limit and plan is judged again; every certificate must carry w valid votes for exactly the root and the state
+digest that the replay gives. With a Bitcoin node of the auditor's own, every transaction that spends a vault's coins
+must have its plan in the log.
 
-Spec: design, "Auditors".
+Spec: design, "Auditors"; docs/protocol/restart.md.
 """
 
 from __future__ import annotations
@@ -14,10 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Entry, Head, Plan, Recovery
+from strongroom.ledger.founding import statement_of
+from strongroom.ledger.messages import (
+    MAX_ENTRY_BYTES,
+    Certificate,
+    Entry,
+    Genesis,
+    Head,
+    Plan,
+    Recovery,
+    Restart,
+    RestartApproval,
+)
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
@@ -25,9 +37,9 @@ from strongroom.ledger.view import MemoryStore
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import final_size, head_hash, verify_certificate
-from strongroom_client.trust import MAX_CERTIFICATE_BYTES, Trust
+from strongroom_client.trust import MAX_CERTIFICATE_BYTES
 
-__all__ = ["AuditFailed", "AuditSummary", "Auditor", "PlannedSpend"]
+__all__ = ["AuditFailed", "AuditSummary", "Auditor", "PlannedSpend", "Restarted"]
 
 
 class AuditFailed(StrongroomError):
@@ -52,6 +64,26 @@ class PlannedSpend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """Where administrators founded the log anew: the promise of one exact history does not span this entry.
+
+    Attributes:
+        entry_index: index of the entry: all entries before it were kept.
+        old_log_id, new_log_id: the log id before and after.
+        term: of the certificate of the head at which the log went on.
+        time_ms: when the administrators say they made the statement.
+        approved_by: who signed it.
+    """
+
+    entry_index: int
+    old_log_id: LogId
+    new_log_id: LogId
+    term: int
+    time_ms: int
+    approved_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSummary:
     """What a complete replay found."""
 
@@ -71,6 +103,7 @@ class AuditSummary:
     freezes: int
     cosigners: tuple[str, ...]
     """Signers whose cosignature of the published checkpoint was verified; empty when there was none to verify."""
+    restarts: tuple[Restarted, ...]
 
 
 @dataclass(slots=True)
@@ -84,11 +117,14 @@ class Auditor:
 
     log_id: LogId
     progress: Callable[[int], None] | None = None
-    trust: Trust | None = None
+    certificate: Certificate | None = None
+    """Of the newest certified head; None before the first, and after a restart until the new log has one."""
+    restarts: list[Restarted] = field(default_factory=list)
     spends: dict[bytes, PlannedSpend] = field(default_factory=dict)
     """Every plan of the log, by the txid of its transaction."""
     _store: MemoryStore = field(default_factory=MemoryStore)
     _replica: Replica | None = None
+    _genesis: Charter | None = None
     _witness_keys: set[tuple[str, bytes]] = field(default_factory=set)
     """Of every charter that was in force: what cosigned a checkpoint may be of signers that left since."""
     _batches: int = 0
@@ -116,14 +152,14 @@ class Auditor:
 
     @property
     def charter(self) -> Charter:
-        """The genesis charter, behind the pinned log id.
+        """The genesis charter.
 
         Raises:
             AuditFailed: no batch was taken yet.
         """
-        if self.trust is None:
+        if self._genesis is None:
             raise AuditFailed("the log is empty: there is nothing to verify")
-        return self.trust.charter
+        return self._genesis
 
     def take(self, first_index: int, entries: tuple[bytes, ...], certificate: bytes) -> None:
         """Replay one batch; an empty certificate means that only a later head was certified.
@@ -131,14 +167,14 @@ class Auditor:
         Raises:
             AuditFailed: the first thing in it that does not hold.
         """
+        if self._replica is None:
+            self._begin(first_index, entries)
         log = self._log()
         if first_index != log.size:
             raise AuditFailed(
                 f"a batch begins at entry {first_index}, and the log has {log.size} so far: entries are missing",
                 entry=str(log.size),
             )
-        if self.trust is None:
-            self.trust = self._pinned(entries)
         preview = self._replayed(Batch(first_index=first_index, entries=entries))
         plans = self._plans_of(preview)
         log.push(preview)
@@ -147,6 +183,7 @@ class Auditor:
         self._witness_keys.update((signer.name, signer.witness_key) for signer in signers)
         self._batches += 1
         self._digests[preview.size] = preview.state_digest
+        self._look_for_restart(preview)
         if certificate:
             self._check_certificate(certificate, preview)
             self._store.update(log.fold(preview.size))
@@ -158,9 +195,11 @@ class Auditor:
         """Say what the replay found; a published checkpoint must be of this very log.
 
         Raises:
-            AuditFailed: entries at the end have no certificate, or the checkpoint is of another log.
+            AuditFailed: it is not the pinned log, entries at the end have no certificate, or the checkpoint is of
+                another log.
         """
-        log, charter = self._log(), self.charter
+        charter, log = self.charter, self._log()
+        self._require_pinned()
         if self._certified != log.size:
             raise AuditFailed(
                 f"entries {self._certified} to {log.size - 1} stand under no certificate", entry=str(self._certified)
@@ -184,7 +223,17 @@ class Auditor:
             plans=len(self.spends),
             freezes=len(state.freezes()),
             cosigners=cosigners,
+            restarts=tuple(self.restarts),
         )
+
+    def _require_pinned(self) -> None:
+        found = self.state.log_id
+        if found != self.log_id:
+            raise AuditFailed(
+                f"this is another log than the one pinned here: {found.hex()}",
+                pinned=self.log_id.hex(),
+                found=found.hex(),
+            )
 
     # --- one batch -------------------------------------------------------------------------------------------------
 
@@ -193,16 +242,52 @@ class Auditor:
             self._replica = Replica(self._store, log_id=self.log_id)
         return self._replica
 
-    def _pinned(self, entries: tuple[bytes, ...]) -> Trust:
+    def _begin(self, first_index: int, entries: tuple[bytes, ...]) -> None:
+        """Take the id that the log began with out of its first entry: only where it arrives is compared."""
+        if first_index != 0:
+            return
         try:
-            return Trust.from_genesis_entry(entries[0] if entries else b"", pinned=self.log_id)
+            body = codec.decode(Entry, entries[0] if entries else b"", max_size=MAX_ENTRY_BYTES).body
+            if not isinstance(body, Genesis):
+                raise AuditFailed("it is no genesis")
+            self._genesis = decode_charter(body.charter)
         except StrongroomError as error:
-            raise AuditFailed(f"entry 0: {error.message}", entry="0") from error
+            raise AuditFailed(f"entry 0 cannot be the first of a log: {error.message}", entry="0") from error
+        self._replica = Replica(self._store, log_id=self.log_id, genesis_id=log_id_of(body.charter))
+
+    def _look_for_restart(self, preview: Preview) -> None:
+        """Begin the votes of a new log where administrators founded one; the entry has the certificate it starts at."""
+        body = codec.decode(Entry, preview.batch.entries[0]).body
+        if not isinstance(body, Restart):
+            return
+        statement = statement_of(body)
+        approvals = [codec.decode(RestartApproval, signed.body) for signed in body.approvals]
+        self.restarts.append(
+            Restarted(
+                entry_index=preview.batch.first_index,
+                old_log_id=LogId(statement.head.log_id),
+                new_log_id=self.state.log_id,
+                term=statement.head.term,
+                time_ms=statement.made_ms,
+                approved_by=tuple(approval.person for approval in approvals),
+            )
+        )
+        self._digests.clear()
+        self._term = 0
+        self.certificate = None
+        # The entry needs no votes: its hash is the log id that is compared in the end, or that of one that was.
+        self._certified = self._final = preview.size
 
     def _replayed(self, batch: Batch) -> Preview:
         try:
             return self._log().preview(batch)
         except StrongroomError as error:
+            if error.reason == "RESTART_NOT_PINNED":
+                raise AuditFailed(
+                    f"entry {batch.first_index} founds the pinned log anew: compare the new log id with your "
+                    "administrators, pin it with `strongroom restart accept`, and audit again",
+                    entry=str(batch.first_index),
+                ) from error
             index = error.facts.get("entry", str(batch.first_index))
             raise AuditFailed(
                 f"entry {index} must not be in the log: {error.message} ({error.reason})", entry=index
@@ -234,18 +319,16 @@ class Auditor:
     # --- certificates ----------------------------------------------------------------------------------------------
 
     def _check_certificate(self, data: bytes, preview: Preview) -> None:
-        if self.trust is None:
-            raise AuditFailed("a certificate came before the genesis")
-        at = str(preview.size)
+        at, log_id = str(preview.size), self.state.log_id
         try:
             certificate = codec.decode(Certificate, data, max_size=MAX_CERTIFICATE_BYTES)
-            electorate = Electorate.of(self._log().state().witnesses)
-            verify_certificate(certificate, log_id=self.log_id, electorate=electorate)
+            electorate = Electorate.of(self.state.witnesses)
+            verify_certificate(certificate, log_id=log_id, electorate=electorate)
         except StrongroomError as error:
             raise AuditFailed(f"the certificate of size {at}: {error.message}", size=at) from error
         head = certificate.head
         expected = Head(
-            log_id=self.log_id,
+            log_id=log_id,
             term=head.term,
             size=preview.size,
             root=preview.root,
@@ -264,6 +347,7 @@ class Auditor:
             raise AuditFailed(f"the certificate of size {at} is of term {head.term}, after term {self._term}", size=at)
         self._check_held(certificate)
         self._term = head.term
+        self.certificate = certificate
         self._certified = preview.size
         self._certificates += 1
         self._votes += len(certificate.votes)
@@ -280,7 +364,7 @@ class Auditor:
             if digest is None or root is None:
                 wrong = True
             else:
-                held = Head(log_id=self.log_id, term=head.term, size=vote.held_size, root=root, state_digest=digest)
+                held = Head(log_id=head.log_id, term=head.term, size=vote.held_size, root=root, state_digest=digest)
                 wrong = head_hash(held) != vote.held_head
             if wrong:
                 raise AuditFailed(

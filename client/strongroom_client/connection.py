@@ -32,7 +32,7 @@ P = TypeVar("P")
 class LedgerResponse(Protocol):
     """What both services answer to GetLedger."""
 
-    genesis_entry: bytes
+    founding_entry: bytes
     charter: types_pb2.RecordProof
     final_head: types_pb2.LogHead
     certificate: bytes
@@ -109,12 +109,13 @@ class Client:
         It is fetched once, and again whenever the newest head is asked for.
 
         Raises:
+            LogRestarted: the pinned log was founded anew; a person must compare and accept that.
             PinMismatch: the coordinator serves another log.
             NotProven: it does not prove which charter is in force.
         """
         if self._trust is None:
             response = await self._ledger()
-            pinned = Trust.from_genesis_entry(response.genesis_entry, pinned=self._log_id)
+            pinned = Trust.from_founding_entry(response.founding_entry, pinned=self._log_id)
             if self._pinned is not None:
                 pinned = replace(pinned, witnesses=self._pinned)
             self._trust = self._in_force(pinned, response)
@@ -220,7 +221,8 @@ class Client:
             order = codec.decode(Order, record.order)
         except codec.NotCanonical as error:
             raise NotProven(f"the order cannot be read: {error.message}") from error
-        if order.log_id != self._log_id:
+        # One that was signed before a restart stays in the log, and is worth nothing there.
+        if order.log_id != self._log_id and not (await self.trust()).restarted_at:
             raise NotProven("the order is for another log")
         return OrderStatus(
             proven=proven,

@@ -39,7 +39,7 @@ from strongroom.ledger.records import DestinationRecord, EndorsementRecord, Free
 from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
-from strongroom_client.answers import ExplainedOrder, OrderStatus
+from strongroom_client.answers import ExplainedOrder, OrderStatus, frozen_by
 from strongroom_client.display_charter import amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
 from strongroom_client.display_shares import earliest_text, judged_key_change, key_change_facts
@@ -261,7 +261,7 @@ def _with_freezes(judgement: Judgement, standing: Sequence[FreezeRecord]) -> Jud
 
 def _freeze_text(freeze: FreezeRecord) -> str:
     stops = "everything" if freeze.scope is Scope.ALL else f"vault {freeze.vault}"
-    return f"{freeze.person or 'signer ' + freeze.signer} froze {stops}: {freeze.why}"
+    return f"{frozen_by(freeze)} froze {stops}: {freeze.why}"
 
 
 def _no(code: Code, line: str) -> Judgement:

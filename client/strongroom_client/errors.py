@@ -15,6 +15,7 @@ __all__ = [
     "FailedPrecondition",
     "Internal",
     "InvalidArgument",
+    "LogRestarted",
     "NotFound",
     "NotProven",
     "PermissionDenied",
@@ -137,6 +138,16 @@ class PinMismatch(StrongroomError):
     """The coordinator serves another log than the one that is pinned here."""
 
     reason = "PIN_MISMATCH"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class LogRestarted(StrongroomError):
+    """The pinned log was founded anew by its administrators, as the coordinator says: a person must compare and accept.
+
+    Every word signed for the pinned log is worthless in the new one.
+    """
+
+    reason = "LOG_RESTARTED"
     kind = Kind.FAILED_PRECONDITION
 
 

@@ -13,9 +13,10 @@ from typing import Final, Self
 from strongroom.crypto import sealed
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Adopt, Endorsement, Signed
+from strongroom.ledger.messages import Adopt, Endorsement, Restart, Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, PersonName
+from strongroom.protocol.restart import approval_of
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.cards import Card, make_person_card, parse_card
 from strongroom_client.files import FileExists, make_private_folder, read_bytes, write_new
@@ -84,6 +85,10 @@ class PersonKey:
     def sign_adoption(self, log_id: LogId) -> Signed:
         """Sign that this person adopts the genesis charter whose hash is the log id."""
         return sign_body("adopt", Adopt(log_id=log_id, person=self.name, key=self.public), self._key).stored()
+
+    def approve_restart(self, restart: Restart) -> Signed:
+        """Sign that the log is founded anew as the restart's statement says."""
+        return approval_of(restart, person=self.name, key=self.public, sign=self._key.sign)
 
     def wipe(self) -> None:
         """Overwrite the key; every later signature raises SecretWiped."""

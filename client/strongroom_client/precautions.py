@@ -15,7 +15,7 @@ from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import BreakGlass, Scope
 from strongroom.ledger.records import FreezeRecord, OrderState
 from strongroom.model.quantities import time_text
-from strongroom_client.answers import OrderStatus
+from strongroom_client.answers import OrderStatus, frozen_by
 from strongroom_client.display_recovery import box_line
 from strongroom_client.treasury import TreasuryClient
 
@@ -53,7 +53,7 @@ class Precautions:
                 {
                     "freeze": freeze.id.hex(),
                     "vault": freeze.vault or None,
-                    "by": freeze.person or f"signer {freeze.signer}",
+                    "by": frozen_by(freeze),
                     "lapses_ms": freeze.lapses_ms or None,
                     "why": freeze.why,
                 }
@@ -97,4 +97,4 @@ def _runs(charter: Charter, status: OrderStatus, now_ms: int) -> bool:
 def _freeze_line(freeze: FreezeRecord) -> str:
     stops = "all vaults" if freeze.scope is Scope.ALL else f"vault {freeze.vault}"
     holds = f"until {time_text(freeze.lapses_ms)}" if freeze.lapses_ms else "until it is lifted"
-    return f"frozen: {stops}, by {freeze.person or 'signer ' + freeze.signer}, {holds}: {freeze.why}"
+    return f"frozen: {stops}, by {frozen_by(freeze)}, {holds}: {freeze.why}"

@@ -1,8 +1,9 @@
-"""What a client believes and why: a pinned log id, the charter it hashes to, and proofs under certificates.
+"""What a client believes and why: a pinned log id, the founding it is the hash of, and proofs under certificates.
 
-Nothing here takes the coordinator's word. The genesis charter hashes to the pinned log id and names the first signers,
-and each handover to others is proven by votes of both; a certificate is a quorum of their votes; a record is proven by
-its path to a certified state digest, an entry by its path to a certified root.
+Nothing here takes the coordinator's word. The log id is the hash of the genesis charter, or of the restart by which the
+administrators founded the log anew; either names the signers that the log began with, and each handover to others is
+proven by votes of both. A certificate is a quorum of their votes; a record is proven by its path to a certified state
+digest, an entry by its path to a certified root.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.electorate import Electorate, witness_set_of
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Genesis
+from strongroom.ledger.founding import founded_charter, founded_log_id, read_founding, statement_of
+from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Restart, RestartStatement
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
 from strongroom.ledger.records import (
     TABLES,
@@ -32,7 +34,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import BadCertificate, final_size, verify_certificate
 from strongroom.protocol.electorates import KnownSet, follow_steps
-from strongroom_client.errors import NotProven, PinMismatch
+from strongroom_client.errors import LogRestarted, NotProven, PinMismatch
 
 __all__ = ["FreezeTable", "Proven", "ProvenEntry", "Trust"]
 
@@ -87,30 +89,36 @@ class FreezeTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """One log's roots of belief: its id, and the charter whose hash is the id, or one that came into force since."""
+    """One log's roots of belief: its id, and the charter of the founding behind it, or one in force since."""
 
     log_id: LogId
     charter: Charter
     """The newest charter in force that was proven here."""
     witnesses: KnownSet
-    """Whose votes certify: the genesis charter's signers, and those who were proven to take over from them."""
+    """Whose votes certify: the founding's signers, and those who were proven to take over from them."""
+    restarted_at: int = 0
+    """Index of the entry that founded the log anew; 0 for a log that stands on its genesis."""
     destinations: int = 0
     """How many entries the address book has in the state that proved the charter."""
 
     @classmethod
-    def from_genesis_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
-        """Take the charter out of the log's first entry, if it hashes to the pinned id.
+    def from_founding_entry(cls, entry_bytes: bytes, *, pinned: LogId) -> Trust:
+        """Take the charter out of the entry that the log is founded on, if that hashes to the pinned id.
 
         Raises:
-            PinMismatch: it does not, or the bytes are no genesis entry.
+            LogRestarted: it is a restart of the pinned log, which nobody here has compared yet.
+            PinMismatch: it hashes to another id, or no log is founded on such an entry.
         """
         try:
-            entry = codec.decode(Entry, entry_bytes, max_size=MAX_ENTRY_BYTES)
-        except codec.NotCanonical as error:
-            raise PinMismatch(f"the coordinator's first log entry cannot be read: {error.message}") from error
-        if not isinstance(entry.body, Genesis):
-            raise PinMismatch("the coordinator's first log entry is no genesis")
-        return cls.from_charter(entry.body.charter, pinned=pinned)
+            entry = read_founding(entry_bytes)
+            served, statement = founded_log_id(entry), _statement_of(entry)
+            _, charter = founded_charter(entry)
+        except StrongroomError as error:
+            raise PinMismatch(f"the entry that founds the coordinator's log is unusable: {error.message}") from error
+        if served != pinned:
+            raise _other_log(pinned, served, statement)
+        kept = 0 if statement is None else statement.head.size
+        return cls(log_id=pinned, charter=charter, witnesses=KnownSet.first(witness_set_of(charter)), restarted_at=kept)
 
     @classmethod
     def from_charter(cls, charter_bytes: bytes, *, pinned: LogId) -> Trust:
@@ -122,12 +130,7 @@ class Trust:
         """
         served = log_id_of(charter_bytes)
         if served != pinned:
-            raise PinMismatch(
-                "the coordinator serves another log than the one pinned here; do not sign anything for it until the "
-                "fingerprint has been compared with your colleagues",
-                pinned=pinned.hex(),
-                served=served.hex(),
-            )
+            raise _other_log(pinned, served, None)
         charter = decode_charter(charter_bytes)
         return cls(log_id=pinned, charter=charter, witnesses=KnownSet.first(witness_set_of(charter)))
 
@@ -135,7 +138,7 @@ class Trust:
         """Go over to the witnesses who came to vote since.
 
         Args:
-            steps: Canonical `ElectorateStep` of every change from the genesis on.
+            steps: Canonical `ElectorateStep` of every change from the founding on.
 
         Raises:
             NotProven: one is not proven. Those known here already are passed over.
@@ -288,6 +291,26 @@ class Trust:
         except StrongroomError as error:
             raise NotProven(f"the receipt does not prove that the log holds it: {error.message}") from error
         return ProvenEntry(entry=entry, index=proof.entry_index, certified_size=certificate.head.size)
+
+
+def _statement_of(entry: Entry) -> RestartStatement | None:
+    return statement_of(entry.body) if isinstance(entry.body, Restart) else None
+
+
+def _other_log(pinned: LogId, served: LogId, statement: RestartStatement | None) -> StrongroomError:
+    facts = {"pinned": pinned.hex(), "served": served.hex()}
+    if statement is not None and statement.head.log_id == pinned:
+        return LogRestarted(
+            f"the coordinator serves a restart of your log, after {statement.head.size} entries: sign nothing until "
+            "your administrators tell you the new log id on another channel, then run `strongroom restart accept`",
+            **facts,
+            entries=str(statement.head.size),
+        )
+    return PinMismatch(
+        "the coordinator serves another log than the one pinned here; do not sign anything for it until the "
+        "fingerprint has been compared with your colleagues",
+        **facts,
+    )
 
 
 @lru_cache(maxsize=256)

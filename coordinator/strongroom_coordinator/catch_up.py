@@ -12,9 +12,11 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom.model.errors import StrongroomError
+from strongroom.protocol.certificates import verify_certificate
 from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
@@ -72,6 +74,30 @@ class CatchUp:
             await ledger.stored()
             if ledger.final_size < ledger.certified_size and await self._try(base, holder, ledger.final_size, owes):
                 return True
+        return False
+
+    async def found(self) -> bool:
+        """Bring the own log to the entry that it is founded on, with the help of whoever is linked.
+
+        Entries below a restart are believed when that entry applies to them: it names their root and their state.
+        """
+        founding = self._voters.founding
+        for link in tuple(self._links.links.values()):
+            for keep in sorted({self._ledger.certified_size, self._ledger.final_size}, reverse=True):
+                if keep < self._ledger.certified_size:
+                    await self._ledger.cut(keep, None)
+                try:
+                    await self._fetch(link, founding.size - 1, owes=True)
+                    is_founded = await self._ledger.found()
+                    if is_founded:
+                        await self._fetch_recovery(link)
+                        log.info("founding.reached", signer=link.signer, size=founding.size)
+                        return True
+                except StrongroomError as error:
+                    log.warning("founding.failed", signer=link.signer, reason=error.reason, message=error.message)
+                if self._ledger.is_founded:
+                    return True
+                self._ledger.abandon()
         return False
 
     async def follow(self, link: SignerLink) -> None:
@@ -167,7 +193,12 @@ class CatchUp:
             return False
         if not self._ledger.holds(certificate.head) or certificate.head.size != batch.size:
             raise SignerMisbehaved(f"{link.signer} sent a certificate of another head", signer=link.signer)
-        self._voters.verify(certificate)
+        if self._ledger.is_founded:
+            self._voters.verify(certificate)
+        else:
+            # Of the log before a restart: whose votes counted there, its own entries say.
+            state = self._ledger.replica.state()
+            verify_certificate(certificate, log_id=state.log_id, electorate=Electorate.of(state.witnesses))
         self._ledger.certify(certificate)
         return True
 

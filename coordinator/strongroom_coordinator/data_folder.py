@@ -13,15 +13,25 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
-from strongroom.ledger.messages import Genesis
+from strongroom.ledger.messages import Genesis, Restart
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
+from strongroom.wire.restart_file import decode_restart_file
 from strongroom.wire.x509_faults import MALFORMED
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.errors import BadConfig, DataFolderBusy
 from strongroom_coordinator.identity import identity_of_certificate
 
-__all__ = ["FolderLock", "GenesisFile", "TlsFiles", "load_genesis", "load_tls", "storage_url", "write_private"]
+__all__ = [
+    "FolderLock",
+    "GenesisFile",
+    "TlsFiles",
+    "load_genesis",
+    "load_restart",
+    "load_tls",
+    "storage_url",
+    "write_private",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,20 @@ def load_genesis(path: Path) -> GenesisFile:
     except StrongroomError as error:
         raise BadConfig(str(path), [f"is no genesis: {error.message}"]) from None
     return GenesisFile(genesis=genesis, charter=charter, log_id=log_id_of(genesis.charter))
+
+
+def load_restart(path: Path) -> Restart:
+    """Read a restart file; nothing in it is judged.
+
+    Raises:
+        BadConfig: missing, or no restart file.
+    """
+    try:
+        return decode_restart_file(path.read_bytes())
+    except OSError as error:
+        raise BadConfig(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except StrongroomError as error:
+        raise BadConfig(str(path), [error.message]) from None
 
 
 def load_tls(folder: Path, config: CoordinatorConfig, *, organisation: str) -> TlsFiles:

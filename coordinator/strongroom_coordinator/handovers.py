@@ -130,7 +130,7 @@ class Handovers:
         those of signers who need the proof first.
         """
         certified = self._ledger.replica.state(self._ledger.certified_size)
-        if certified.charter_record is None:
+        if certified.charter_record is None or certified.log_id != self._voters.log_id:
             return
         history = certified.electorates()
         steps = []

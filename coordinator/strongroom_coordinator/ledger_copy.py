@@ -10,16 +10,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
 from strongroom.ledger.messages import Certificate, Endorse, Epoch, Head, OrderEntry, Plan, SignerFreeze, Vault
+from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import final_size
 from strongroom_coordinator.errors import DAMAGED, StorageFailed
+from strongroom_coordinator.founding import FINAL_CERTIFICATE, LOG_ID, founding_batch
 from strongroom_coordinator.recovery import RecoveryBook
 from strongroom_coordinator.storage import ledger as rows
 from strongroom_coordinator.storage import plans
@@ -29,8 +32,7 @@ from strongroom_coordinator.voters import Voters
 
 __all__ = ["FinalContradicted", "LedgerCopy"]
 
-_FINAL_CERTIFICATE: Final = "final_certificate"
-_LOG_ID: Final = "log_id"
+log = structlog.get_logger()
 
 
 class FinalContradicted(StrongroomError):
@@ -74,8 +76,11 @@ class LedgerCopy:
         self._unstored: list[Batch] = []
         self._dropped: list[bytes] = []
         self.recovery = RecoveryBook({})
-        self.replica = Replica(storage.key_value(), log_id=voters.log_id)
+        founding = voters.founding
+        self.replica = Replica(storage.key_value(), log_id=founding.log_id, genesis_id=founding.genesis.log_id)
         voters.read(lambda: self.replica)
+        self._kept = 0
+        """Entries below a restart that is not reached yet, for which certificates of the log before it are stored."""
         self.certificate: Certificate | None = None
         self.final_certificate: Certificate | None = None
         self.decided_final_size = self.replica.folded_size
@@ -83,17 +88,23 @@ class LedgerCopy:
         storage.run_sync(self._load)
 
     def _load(self, connection: Connection) -> None:
-        known = rows.read_meta(connection, _LOG_ID)
+        known = rows.read_meta(connection, LOG_ID)
         if known is None:
-            rows.write_meta(connection, _LOG_ID, self._voters.log_id)
+            rows.write_meta(connection, LOG_ID, self._voters.log_id)
         elif known != self._voters.log_id:
-            raise FinalContradicted(f"the database holds the log {known.hex()}, the genesis is of another one")
+            raise FinalContradicted(f"the database holds the log {known.hex()}, the founding is of another one")
         try:
             for stored in rows.all_batches(connection, self.replica.folded_size):
                 self.replica.push(self.replica.preview(Batch(first_index=stored.first_index, entries=stored.entries)))
             self.recovery = RecoveryBook(rows.all_recovery(connection))
-            self.certificate = _decoded(rows.newest_certificate(connection))
-            self.final_certificate = _decoded(rows.read_meta(connection, _FINAL_CERTIFICATE))
+            newest = _decoded(rows.newest_certificate(connection))
+            if self.is_founded:
+                # One at or below the founding entry is of the log before it, and kept for those who replay that.
+                is_own = newest is not None and newest.head.size > self._voters.founding.size
+                self.certificate = newest if is_own else None
+            else:
+                self._kept = self.replica.size
+            self.final_certificate = _decoded(rows.read_meta(connection, FINAL_CERTIFICATE))
         except StorageFailed:
             raise
         except StrongroomError as error:
@@ -102,9 +113,14 @@ class LedgerCopy:
     # --- what it holds ---------------------------------------------------------------------------------------------
 
     @property
+    def is_founded(self) -> bool:
+        """Whether the own log reaches the entry that it is founded on."""
+        return self.replica.folded_size >= self._voters.founding.size
+
+    @property
     def certified_size(self) -> int:
         """Entries below the newest certificate; never below what is final."""
-        return max(self.final_size, 0 if self.certificate is None else self.certificate.head.size)
+        return max(self.final_size, self._kept, 0 if self.certificate is None else self.certificate.head.size)
 
     @property
     def final_size(self) -> int:
@@ -159,16 +175,57 @@ class LedgerCopy:
             How far the log is final now.
         """
         size = certificate.head.size
-        self.certificate = certificate
+        is_own = self.is_founded
+        if is_own:
+            self.certificate = certificate
+        else:
+            self._kept = size
+        final = max((b for b in self.replica.batch_borders() if b <= final_size(certificate)), default=0)
+        if is_own and final > self.decided_final_size:
+            self.final_certificate = certificate
+        encoded = codec.encode(certificate)
+
+        def beside(connection: Connection, *, advances: bool) -> None:
+            rows.save_certificate(connection, size=size, term=certificate.head.term, certificate=encoded)
+            if advances and is_own:
+                rows.write_meta(connection, FINAL_CERTIFICATE, encoded)
+
+        self._store(size, final, beside, then)
+        return self.decided_final_size
+
+    async def found(self) -> bool:
+        """Take the entry that the log is founded on, where the own copy ends just before it, and store it as final.
+
+        Returns:
+            Whether it is there now; it is not when the entries below are another log's.
+        """
+        batch = founding_batch(self._voters.founding)
+        if batch is not None and not self.is_founded:
+            try:
+                self.append(self.replica.preview(batch))
+            except Refused as refusal:
+                log.error("founding.refused", reason=refusal.reason, message=refusal.message)
+                return False
+            self._store(batch.size, batch.size)
+            await self.stored()
+            self._kept = 0
+            # What people said in the log before is worth nothing in this one.
+            self._dropped.clear()
+        return self.is_founded
+
+    def _store(
+        self,
+        size: int,
+        final: int,
+        beside: Callable[..., None] | None = None,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Store the batches below a size, and what is final with them, in one commit."""
         batches = [batch for batch in self._unstored if batch.first_index < size]
         self._unstored = [batch for batch in self._unstored if batch.first_index >= size]
-        final = max((b for b in self.replica.batch_borders() if b <= final_size(certificate)), default=0)
         advances = final > self.decided_final_size
         self.decided_final_size = max(final, self.decided_final_size)
         folded = self.replica.fold(final) if advances else {}
-        if advances:
-            self.final_certificate = certificate
-        encoded = codec.encode(certificate)
         planned = self._planned(batches)
         recovery = self.recovery.named_in(entry for batch in batches for entry in batch.entries)
         stale = self.recovery.drop_stale(self.replica, final) if advances else ()
@@ -184,10 +241,10 @@ class LedgerCopy:
             plans.add(connection, planned)
             rows.save_recovery(connection, recovery)
             rows.drop_recovery(connection, stale)
-            rows.save_certificate(connection, size=size, term=certificate.head.term, certificate=encoded)
             if advances:
                 rows.save_folded(connection, folded)
-                rows.write_meta(connection, _FINAL_CERTIFICATE, encoded)
+            if beside is not None:
+                beside(connection, advances=advances)
 
         def done() -> None:
             self._note_folded(folded, final)
@@ -195,7 +252,6 @@ class LedgerCopy:
                 then()
 
         self._writes.put_nowait(_Write(work, done))
-        return self.decided_final_size
 
     def keep_recovery(self, recovery: Mapping[bytes, bytes]) -> None:
         """Store recovery data that was fetched, by its SHA-256."""
@@ -242,7 +298,8 @@ class LedgerCopy:
         end = self.certified_size
         if self.replica.size > size:
             self.replica.truncate(size)
-        self.certificate = certificate
+        self.certificate = certificate if self.is_founded else None
+        self._kept = min(self._kept, size)
         if end > size:
             self._dropped += await self._storage.run(partial(_drop_from, size))
             self.recovery.put_back(self._dropped)

@@ -13,6 +13,7 @@ from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.evidence_files import EvidenceFiles
+from strongroom_coordinator.founding import load_founding
 from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.keygen import KeyGeneration
 from strongroom_coordinator.ledger_copy import LedgerCopy
@@ -86,13 +87,13 @@ def build_ledger_side(
         FinalContradicted: the database is of another log.
         StorageFailed: the database cannot be read.
     """
-    charter = genesis.charter
-    voters = Voters(charter, genesis.log_id)
+    founding = load_founding(storage, genesis)
+    voters = Voters(founding)
     ledger = LedgerCopy(storage, voters)
     leader = random(16)
     links = LinkServer(
-        log_id=genesis.log_id,
-        organisation=charter.organisation,
+        log_id=founding.log_id,
+        organisation=founding.charter.organisation,
         leader=leader,
         version=version("strongroom"),
         signers=lambda: voters.known,
@@ -103,14 +104,14 @@ def build_ledger_side(
     terms = Terms(ledger=ledger, links=links, voters=voters, handovers=handovers, leader=leader, random=random)
     links.term = lambda: terms.term
     cosignatures = Cosignatures(
-        log_id=genesis.log_id,
+        log_id=founding.log_id,
         witness_keys=lambda: voters.witness_keys,
         root_at=ledger.replica.root_at,
     )
     evidence = EvidenceBook(
         ledger=ledger,
         voters=voters,
-        charter=genesis.genesis.charter,
+        charter=founding.restart or genesis.genesis.charter,
         steps=handovers.proofs,
         storage=storage,
         files=EvidenceFiles(evidence_folder),

@@ -1,4 +1,4 @@
-"""The command `strongroom-coordinator`: init, run, migrate, check-config.
+"""The command `strongroom-coordinator`: init, run, migrate, check-config, restart.
 
 Exit codes: 0 done or stopped on request, 1 failed, 2 wrong usage or configuration.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from strongroom.ledger import codec
 from strongroom.model.errors import StrongroomError
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom_coordinator import logs
 from strongroom_coordinator.app import serve
 from strongroom_coordinator.clock import Clock, SystemClock
@@ -22,11 +23,13 @@ from strongroom_coordinator.config import CONFIG_NAME, CoordinatorConfig, load_c
 from strongroom_coordinator.data_folder import (
     FolderLock,
     load_genesis,
+    load_restart,
     load_tls,
     storage_url,
     write_private,
 )
 from strongroom_coordinator.errors import BadConfig
+from strongroom_coordinator.founding import load_founding, take_restart
 from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.storage.engine import Storage
 
@@ -59,6 +62,9 @@ def run(arguments: Sequence[str], *, clock: Clock, random: Callable[[int], bytes
             return OK
         if options.command == "check-config":
             return _check(folder, config)
+        if options.command == "restart":
+            with FolderLock(folder):
+                return _restart(folder, config, options.file, clock)
         logs.configure(config.log_level.upper())
         with FolderLock(folder):
             return asyncio.run(serve(folder, config, clock=clock, random=random))
@@ -91,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         ("check-config", "check configuration, files and schema without starting"),
     ):
         commands.add_parser(name, help=text).add_argument("--data", type=Path, required=True, help="data folder")
+    restart = commands.add_parser("restart", help="take over a restart of the log (`strongroom restart finish`)")
+    restart.add_argument("--data", type=Path, required=True, help="data folder; no daemon may run on it")
+    restart.add_argument("file", type=Path, metavar="FILE", help="the finished restart file")
     return parser
 
 
@@ -100,6 +109,20 @@ def migrate(url: str) -> str:
     from strongroom_coordinator.storage import migrating  # noqa: PLC0415
 
     return migrating.migrate(url)
+
+
+def _restart(folder: Path, config: CoordinatorConfig, file: Path, clock: Clock) -> int:
+    genesis, restart = load_genesis(folder / config.genesis), load_restart(file)
+    storage = Storage.open(storage_url(folder, config))
+    try:
+        taken = take_restart(storage, genesis, restart, now_ms=clock.wall_ms())
+    finally:
+        storage.close()
+    _say(f"log id {taken.log_id.hex()}")
+    _say(f"read aloud {spoken(Compared.CHARTER, taken.log_id)}")
+    rest = "" if taken.is_whole else "; the daemon fetches the rest from signers"
+    _say(f"entries {taken.size}, dropped {taken.dropped}{rest}")
+    return OK
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -134,8 +157,11 @@ def _check(folder: Path, config: CoordinatorConfig) -> int:
     tls = load_tls(folder, config, organisation=genesis.charter.organisation)
     if config.revoked is not None:
         Revocations(folder / config.revoked, tls.certificate_authority, SystemClock())
-    Storage.open(storage_url(folder, config)).close()
-    _say(f"log id {genesis.log_id.hex()}")
+    storage = Storage.open(storage_url(folder, config))
+    try:
+        _say(f"log id {load_founding(storage, genesis).log_id.hex()}")
+    finally:
+        storage.close()
     return OK
 
 

@@ -100,12 +100,16 @@ class Terms:
         attempt = 0
         while True:
             await self._links.until(self._suffice)
-            opening = await self._try(self._next_number())
+            opening = await self._try(self._next_number()) if await self._is_founded() else None
             if opening is not None:
                 self._step = 1
                 return opening
             attempt += 1
             await asyncio.sleep(self._pause(attempt))
+
+    async def _is_founded(self) -> bool:
+        """Whether the own log reaches what it is founded on; signers give what an empty database lacks of it."""
+        return self._ledger.is_founded or await self._catch_up.found()
 
     def _next_number(self) -> int:
         certificate = self._ledger.certificate
@@ -209,7 +213,7 @@ class Terms:
     async def _reach(self, base: Certificate | None, collection: NewTermCollection) -> bool:
         """Bring the own log to exactly the base; False when nobody gives the bytes."""
         if base is None:
-            await self._ledger.cut(0, None)
+            await self._ledger.cut(self._voters.founding.size, None)
             return True
         named = held_of(base)
         holders = [name for name, item in collection.statements.items() if item.held == named]
@@ -266,7 +270,7 @@ class Terms:
         task.add_done_callback(self._again.discard)
 
     async def _offer_one(self, link: SignerLink, opening: TermOpening, pause_s: float) -> None:
-        base_size = 0 if opening.base is None else opening.base.head.size
+        base_size = self._voters.founding.size if opening.base is None else opening.base.head.size
         frame = pb.OpenTerm(
             term=opening.term,
             statements=[signed_pb(statement) for statement in opening.statements],

@@ -15,6 +15,7 @@ from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import open_under, verify_certificate
 from strongroom.protocol.electorates import Electorates
 from strongroom.protocol.signed import BadSignedBody, SignedBody
+from strongroom_coordinator.founding import Founding
 
 __all__ = ["Voters"]
 
@@ -22,16 +23,18 @@ M = TypeVar("M")
 
 
 class Voters:
-    """Reads the newest state of the own log; before its first entry, the genesis charter.
+    """Reads the newest state of the own log; while that lacks its founding, the charter of the founding.
 
     Attributes:
+        founding: What the log is founded on.
         log_id: The log.
     """
 
-    def __init__(self, charter: Charter, log_id: LogId) -> None:
-        self.log_id = log_id
-        self._genesis = charter
-        self._first = Electorate.of_charter(charter)
+    def __init__(self, founding: Founding) -> None:
+        self.founding = founding
+        self.log_id: LogId = founding.log_id
+        self._first_charter: Charter = founding.charter
+        self._first = Electorate.of_charter(founding.charter)
         self._replica: Callable[[], Replica] | None = None
 
     def read(self, replica: Callable[[], Replica]) -> None:
@@ -40,7 +43,7 @@ class Voters:
 
     @property
     def record(self) -> WitnessRecord | None:
-        """The newest state's record of the witness sets; None before the first entry."""
+        """The newest state's record of the witness sets; None before the founding."""
         state = self._state()
         return None if state is None else state.witnesses
 
@@ -77,14 +80,14 @@ class Voters:
     def vote_keys(self) -> Mapping[str, bytes]:
         """Vote key of every signer of the charter in force: what shares and statements are signed with."""
         state = self._state()
-        charter = self._genesis if state is None else state.charter
+        charter = self._first_charter if state is None else state.charter
         return {one.name: one.vote_key for one in charter.signers}
 
     @property
     def witness_keys(self) -> Mapping[str, tuple[bytes, ...]]:
         """Keys of C2SP cosignatures, by signer: of the charter in force, and of the one whose signers are wanted."""
         state = self._state()
-        charters = [self._genesis] if state is None else [state.charter]
+        charters = [self._first_charter] if state is None else [state.charter]
         if state is not None and state.next_charter:
             charters.append(decode_charter(state.next_charter))
         found: dict[str, tuple[bytes, ...]] = {}
@@ -137,4 +140,5 @@ class Voters:
         if self._replica is None:
             return None
         state = self._replica().state()
-        return None if state.charter_record is None else state
+        # Before a restart others voted, in another log: their words are none here.
+        return None if state.charter_record is None or state.log_id != self.log_id else state

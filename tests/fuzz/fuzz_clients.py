@@ -89,7 +89,7 @@ class Desk:
         self.line = Line()
         self.people = TreasuryClient(self.line, world.log_id)  # type: ignore[arg-type] - a line that is fuzzed
         self.shop = IntegrationClient(self.line, world.log_id)  # type: ignore[arg-type] - a line that is fuzzed
-        self.trust = Trust.from_genesis_entry(world.batches[0].entries[0], pinned=world.log_id)
+        self.trust = Trust.from_founding_entry(world.batches[0].entries[0], pinned=world.log_id)
         self.order = OrderHash(world.state.order_at(1).hash)
         entries = [entry for batch in world.batches for entry in batch.entries]
         self.entries = entries
@@ -184,7 +184,7 @@ def is_order(entry: bytes) -> bool:
     "strongroom_client.trust:Trust.freezes",
     "strongroom_client.trust:Trust.receipt",
     "strongroom_client.trust:Trust.certificate",
-    "strongroom_client.trust:Trust.from_genesis_entry",
+    "strongroom_client.trust:Trust.from_founding_entry",
     "strongroom_client.answers:view_of",
     "strongroom_client.answers:balance_of",
     "strongroom_client.display:make_sheet",

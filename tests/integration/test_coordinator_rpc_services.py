@@ -296,7 +296,7 @@ async def test_log_freezes_pages_and_health_are_served(tmp_path: Path) -> None:
         assert freeze.vault == VAULT
         entries = [entry async for batch in alice.read_log() for entry in batch.entries]
         ledger = await alice.ledger()
-        assert entries[0] == ledger.genesis_entry
+        assert entries[0] == ledger.founding_entry
         assert len(entries) >= ledger.final_head.size
         status = await alice.status()
         assert status.leading

@@ -172,7 +172,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
             pb.GetLedgerResponse(
                 log_id=world.log_id,
                 charter=self.record_proof(b"charter", b"", world.replica.size),
-                genesis_entry=world.batches[0].entries[0],
+                founding_entry=world.batches[0].entries[0],
                 certificate=codec.encode(world.newest),
                 final_certificate=codec.encode(world.newest),
                 final_head=head,

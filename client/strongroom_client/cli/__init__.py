@@ -18,6 +18,7 @@ from strongroom_client.cli import (
     login,
     pki,
     recovery_kit,
+    restart,
     signers,
     status,
     vault_shares,
@@ -67,6 +68,7 @@ main.add_command(freeze.freezes)
 main.add_command(address_book.address_book)
 main.add_command(break_glass.break_glass)
 main.add_command(signers.signers)
+main.add_command(restart.restart)
 main.add_command(audit.audit)
 main.add_command(recovery_kit.recovery_kit)
 main.add_command(demo.demo)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -16,20 +16,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.model.ids import LogId
-from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
+from strongroom.model.quantities import time_text
+from strongroom_client.audit import AuditFailed, Auditor, AuditSummary, Restarted
 from strongroom_client.audit_chain import DEFAULT_GAP, BitcoinRpc, ChainSummary, verify_chain
 from strongroom_client.cli.blame import blame
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, pinned_log_id, profile_option, run, session
 from strongroom_client.files import FileExists, FileProblem
+from strongroom_client.log_files import AUDIT_KIND, replay_file
 from strongroom_client.profile import load_profile
 
 __all__ = ["audit"]
 
 audit = group("audit", "Replay and keep the whole history.")
 audit.add_command(blame)
-_KIND: Final = "strongroom-log"
-_MAX_LINE: Final = 64 * 1024 * 1024
 
 
 @audit.command()
@@ -38,7 +38,7 @@ _MAX_LINE: Final = 64 * 1024 * 1024
 @click.option(
     "--gap", default=DEFAULT_GAP, show_default=True, type=click.IntRange(1, 1_000_000), help="Unused indices."
 )
-@click.option("--from-file", type=PathArgument, help="Replay a file that `audit export` wrote; asks no coordinator.")
+@click.option("--from-file", type=PathArgument, help="Replay an exported log; asks no coordinator.")
 @click.option("--log-id", metavar="HEX", help="The log's fingerprint, when there is no profile.")
 @profile_option
 @json_option
@@ -62,7 +62,7 @@ def verify(
         task = progress.add_task("replaying the log", total=None)
         auditor = Auditor(pinned, progress=lambda entries: progress.update(task, completed=entries))
         if from_file is not None:
-            summary = _from_file(auditor, from_file)
+            summary = replay_file(auditor, from_file)
         else:
             summary = run(_from_coordinator(auditor, profile))
         replayed_s = time.monotonic() - started
@@ -98,42 +98,6 @@ async def _from_coordinator(auditor: Auditor, profile: Path) -> AuditSummary:
         return summary
 
 
-def _from_file(auditor: Auditor, file: Path) -> AuditSummary:
-    lines = _lines(file)
-    head = next(lines, {})
-    if head.get("kind") != _KIND or head.get("v") != 1:
-        raise FileProblem(f"{file} is not a file that `strongroom audit export` wrote", path=str(file))
-    end: dict[str, Any] = {}
-    for line in lines:
-        if end:
-            raise AuditFailed(f"{file} goes on after its end line")
-        if "end" in line:
-            end = line
-            continue
-        try:
-            entries = tuple(bytes.fromhex(entry) for entry in line["entries"])
-            auditor.take(int(line["first_index"]), entries, bytes.fromhex(line["certificate"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise AuditFailed(f"{file}: the batch after entry {auditor.size} cannot be read") from error
-    if end.get("end") != auditor.size:
-        raise AuditFailed(f"{file} has no end line after entry {auditor.size}: it was cut short")
-    return auditor.finish(checkpoint=str(end.get("checkpoint", "")).encode())
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with file.open(encoding="ascii") as stream:
-            while line := stream.readline(_MAX_LINE):
-                content = json.loads(line)
-                if type(content) is not dict:
-                    raise ValueError("not an object")
-                yield content
-    except OSError as error:
-        raise FileProblem(f"cannot read {file}: {error.strerror or type(error).__name__}", path=str(file)) from error
-    except (ValueError, RecursionError) as error:
-        raise FileProblem(f"cannot read {file} as a log: {error}: export it again", path=str(file)) from error
-
-
 async def _export(out: Path, profile: Path) -> int:
     """Write the log line by line; a broken export leaves a file without its end line, which does not verify."""
     async with session(profile) as opened:
@@ -146,7 +110,7 @@ async def _export(out: Path, profile: Path) -> int:
             raise FileProblem(f"cannot write {out}: {error.strerror or error}", path=str(out)) from error
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             log_id: LogId = opened.profile.log_id
-            stream.write(json.dumps({"kind": _KIND, "v": 1, "log_id": log_id.hex()}) + "\n")
+            stream.write(json.dumps({"kind": AUDIT_KIND, "v": 1, "log_id": log_id.hex()}) + "\n")
             size = 0
             async for line, reached in _exported(opened.client.read_log()):
                 stream.write(line)
@@ -202,6 +166,17 @@ def _data(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) 
         "plans": summary.plans,
         "freezes": summary.freezes,
         "cosigners": list(summary.cosigners),
+        "restarts": [
+            {
+                "entry": one.entry_index,
+                "old_log_id": one.old_log_id.hex(),
+                "log_id": one.new_log_id.hex(),
+                "term": one.term,
+                "time_ms": one.time_ms,
+                "approved_by": list(one.approved_by),
+            }
+            for one in summary.restarts
+        ],
         "seconds": round(replayed_s, 3),
         "chain": None
         if chain is None
@@ -227,6 +202,7 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         f"  final up to entry {summary.final_size}" + _cosigned(summary.cosigners),
         f"  root         {summary.root.hex()}",
         f"  state digest {summary.state_digest.hex()}",
+        *map(_restart_words, summary.restarts),
     ]
     if chain is None:
         lines.append("The chain was not looked at: add --bitcoin-rpc and --bitcoin-cookie of a node of your own.")
@@ -237,6 +213,15 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         )
         lines += [f"  {name}: {amount} sat" for name, amount in sorted(chain.balance_sat.items())]
     return "\n".join(lines)
+
+
+def _restart_words(one: Restarted) -> str:
+    return (
+        f"RESTARTED at entry {one.entry_index} ({time_text(one.time_ms)}) by {', '.join(one.approved_by)}, out of log "
+        f"{one.old_log_id.hex()}.\n"
+        f"  Entries beyond {one.entry_index} may have been lost there: the promise of one exact history does not span "
+        "this entry. Hold the chain against the log."
+    )
 
 
 def _cosigned(cosigners: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from strongroom.ledger.messages import Freeze, Scope, Unfreeze, Verb
 from strongroom.ledger.records import FreezeRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
-from strongroom_client.answers import Receipt
+from strongroom_client.answers import Receipt, frozen_by
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import BadOption, Session, now_ms, profile_option, run, session
 from strongroom_client.cli.shared_orders import approve as approve_order
@@ -176,7 +176,7 @@ def _data(record: FreezeRecord, now: int) -> dict[str, Any]:
     return {
         "freeze": record.id.hex(),
         "stops": f"vault {record.vault}" if record.vault else "all vaults",
-        "by": record.person or f"signer {record.signer}",
+        "by": frozen_by(record),
         "since_ms": record.since_ms,
         "lapses_ms": record.lapses_ms or None,
         "lifted": record.lifted,

@@ -44,7 +44,7 @@ class IntegrationService(IntegrationServiceServicer):
         return pb.GetLedgerResponse(
             log_id=ledger.log_id,
             charter=ledger.charter,
-            genesis_entry=ledger.genesis_entry,
+            founding_entry=ledger.founding_entry,
             certificate=ledger.certificate,
             final_certificate=ledger.final_certificate,
             final_head=ledger.final_head,

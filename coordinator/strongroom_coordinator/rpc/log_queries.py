@@ -28,7 +28,7 @@ class LogQueries:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._genesis = b""
+        self._founding = b""
 
     async def ledger(self) -> pb.GetLedgerResponse:
         """Charter, heads, checkpoint.
@@ -36,7 +36,7 @@ class LogQueries:
         Raises:
             NotReady: nothing is certified yet.
         """
-        genesis = await self._genesis_entry()
+        founding = await self._founding_entry()
         reader = self._parts.reader
         reading = reader.certified()
         size = reader.final_size()
@@ -45,7 +45,7 @@ class LogQueries:
         return pb.GetLedgerResponse(
             log_id=self._parts.log_id,
             charter=record_pb(proof, reading),
-            genesis_entry=genesis,
+            founding_entry=founding,
             certificate=certificate_bytes(reading.certificate),
             final_certificate=certificate_bytes(reader.source.final_certificate),
             final_head=types_pb2.LogHead(size=size if root else 0, root=root or b""),
@@ -53,15 +53,17 @@ class LogQueries:
             handovers=self._parts.handovers(),
         )
 
-    async def _genesis_entry(self) -> bytes:
-        if not self._genesis:
+    async def _founding_entry(self) -> bytes:
+        """The entry that the log id is of."""
+        if not self._founding:
             self._parts.reader.certified()
             await self._parts.reader.source.stored()
-            found = await self._parts.storage.run(partial(ledger_rows.entries, start=0, end=1))
+            index = max(0, self._parts.founding.size - 1)
+            found = await self._parts.storage.run(partial(ledger_rows.entries, start=index, end=index + 1))
             if not found:
                 raise NotReady("the log is not stored here yet: try again in a moment")
-            self._genesis = found[0]
-        return self._genesis
+            self._founding = found[0]
+        return self._founding
 
     def freezes(self) -> pb.ListFreezesResponse:
         """The whole table of freezes."""

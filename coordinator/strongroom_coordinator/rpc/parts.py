@@ -9,6 +9,7 @@ from strongroom.ledger.charter import Charter
 from strongroom.model.ids import LogId
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.evidence_book import EvidenceBook
+from strongroom_coordinator.founding import Founding
 from strongroom_coordinator.link import LinkServer
 from strongroom_coordinator.planner import Planner
 from strongroom_coordinator.reading import LogReader
@@ -24,8 +25,7 @@ __all__ = ["Parts"]
 class Parts:
     """The coordinator's parts that answer calls."""
 
-    log_id: LogId
-    genesis_charter: Charter
+    founding: Founding
     reader: LogReader
     sequencer: Sequencer
     storage: Storage
@@ -42,6 +42,11 @@ class Parts:
 
     @property
     def charter(self) -> Charter:
-        """The charter in force as far as the log is certified; the genesis charter before its first entry is."""
+        """The charter in force as far as the log is certified; that of the founding before anything is."""
         state = self.reader.newest_state()
-        return state.charter if state.size else self.genesis_charter
+        return state.charter if state.size and state.log_id == self.log_id else self.founding.charter
+
+    @property
+    def log_id(self) -> LogId:
+        """The log id in force."""
+        return self.founding.log_id

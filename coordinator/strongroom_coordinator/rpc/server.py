@@ -145,8 +145,7 @@ def build_edge_side(
         refusals=side.sessions.refusals,
     )
     parts = Parts(
-        log_id=side.voters.log_id,
-        genesis_charter=charter,
+        founding=side.voters.founding,
         reader=reader,
         sequencer=side.sequencer,
         storage=side.storage,

@@ -31,6 +31,7 @@ __all__ = [
     "border_before",
     "certificate_at",
     "drop_from",
+    "drop_meta",
     "drop_recovery",
     "entries",
     "entry_of_subject",
@@ -197,3 +198,8 @@ def read_meta(connection: Connection, name: str) -> bytes | None:
 def write_meta(connection: Connection, name: str, value: bytes) -> None:
     """Set one single value."""
     upsert(connection, ledger_meta, [{"name": name, "value": value}])
+
+
+def drop_meta(connection: Connection, name: str) -> None:
+    """Forget one single value."""
+    connection.execute(delete(ledger_meta).where(ledger_meta.c.name == name))

@@ -12,7 +12,17 @@ from sqlalchemy import Connection
 
 from strongroom.ledger import codec
 from strongroom.ledger.judge import rejected_by
-from strongroom.ledger.messages import CancelWithdraw, Endorse, Endorsement, Epoch, Handover, OrderEntry, Plan, Vault
+from strongroom.ledger.messages import (
+    CancelWithdraw,
+    Endorse,
+    Endorsement,
+    Epoch,
+    Handover,
+    OrderEntry,
+    Plan,
+    Restart,
+    Vault,
+)
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
@@ -136,8 +146,8 @@ def _orders_in(entries: tuple[bytes, ...], start: int, state: State) -> list[byt
     for index, data in enumerate(entries, start):
         entry = decode_entry(data)
         body = entry.body
-        if entry.time_ms != time_ms or isinstance(body, Handover):
-            # Nobody speaks of a scheduled order when it acts: time alone does, or who takes over.
+        if entry.time_ms != time_ms or isinstance(body, Handover | Restart):
+            # Nobody speaks of an order when it acts, or ends, by time alone, by who takes over, or by a restart.
             touched.update(dict.fromkeys(record.hash for record in state.acted_at(index)))
             time_ms = entry.time_ms
         match body:

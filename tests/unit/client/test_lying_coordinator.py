@@ -167,7 +167,7 @@ def test_another_log_is_refused_by_the_pin(office: Office) -> None:
     genesis = other.batches[0].entries[0]
 
     def lie(response: Any) -> None:
-        response.genesis_entry = genesis
+        response.founding_entry = genesis
 
     office.treasury.lies["GetLedger"] = lie
     phrase = ("--passphrase-file", str(office.passphrase_file))
@@ -362,7 +362,7 @@ def test_an_address_of_a_vault_that_is_not_final_is_not_shown(office: Office) ->
 def test_votes_of_another_term_do_not_make_a_record_final(office: Office) -> None:
     """A certificate that a new term dropped must not look final because the new term went beyond its size."""
     world = office.world
-    trust = Trust.from_genesis_entry(world.batches[0].entries[0], pinned=world.log_id)
+    trust = Trust.from_founding_entry(world.batches[0].entries[0], pinned=world.log_id)
     dropped = world.certificates[world.final]
     assert trust.is_final(dropped, codec.encode(world.newest))
     world.term = 2
@@ -375,7 +375,7 @@ def test_votes_of_another_term_do_not_make_a_record_final(office: Office) -> Non
 
 def test_a_certificate_of_another_log_is_not_believed(office: Office) -> None:
     world = office.world
-    trust = Trust.from_genesis_entry(world.batches[0].entries[0], pinned=world.log_id)
+    trust = Trust.from_founding_entry(world.batches[0].entries[0], pinned=world.log_id)
     other = CertifiedWorld.started(organisation="twin")
     with pytest.raises(NotProven):
         trust.certificate(codec.encode(other.newest))

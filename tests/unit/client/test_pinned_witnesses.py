@@ -86,7 +86,7 @@ def ledger(world: HandoverWorld, certificate: Certificate, steps: tuple[bytes, .
     )
     genesis = codec.encode(Entry(salt=bytes(16), time_ms=1, body=world.world.genesis()))
     head = types_pb2.LogHead(size=1)
-    return SimpleNamespace(genesis_entry=genesis, handovers=steps, charter=proof, final_head=head)
+    return SimpleNamespace(founding_entry=genesis, handovers=steps, charter=proof, final_head=head)
 
 
 @pytest.mark.attack(

@@ -12,22 +12,22 @@ class GetLedgerRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetLedgerResponse(_message.Message):
-    __slots__ = ("log_id", "charter", "genesis_entry", "certificate", "final_certificate", "final_head", "handovers")
+    __slots__ = ("log_id", "charter", "founding_entry", "certificate", "final_certificate", "final_head", "handovers")
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CHARTER_FIELD_NUMBER: _ClassVar[int]
-    GENESIS_ENTRY_FIELD_NUMBER: _ClassVar[int]
+    FOUNDING_ENTRY_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     FINAL_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     FINAL_HEAD_FIELD_NUMBER: _ClassVar[int]
     HANDOVERS_FIELD_NUMBER: _ClassVar[int]
     log_id: bytes
     charter: _types_pb2.RecordProof
-    genesis_entry: bytes
+    founding_entry: bytes
     certificate: bytes
     final_certificate: bytes
     final_head: _types_pb2.LogHead
     handovers: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, log_id: _Optional[bytes] = ..., charter: _Optional[_Union[_types_pb2.RecordProof, _Mapping]] = ..., genesis_entry: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., final_certificate: _Optional[bytes] = ..., final_head: _Optional[_Union[_types_pb2.LogHead, _Mapping]] = ..., handovers: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, log_id: _Optional[bytes] = ..., charter: _Optional[_Union[_types_pb2.RecordProof, _Mapping]] = ..., founding_entry: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., final_certificate: _Optional[bytes] = ..., final_head: _Optional[_Union[_types_pb2.LogHead, _Mapping]] = ..., handovers: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class CreateWithdrawalRequest(_message.Message):
     __slots__ = ("order", "endorsements")
