@@ -169,10 +169,10 @@ def _replayed(storage: Storage, made: Founding) -> Replica:
 def _founded(storage: Storage, replica: Replica, made: Founding) -> Preview | None:
     """The founding entry tried on the own log, cut to the head that it names; None when the own log ends before it."""
     head = _head_of(made)
-    state = replica.state(replica.folded_size)
-    if state.log_id != head.log_id:
+    mine = replica.state().log_id
+    if mine != head.log_id:
         raise RestartNotTaken(
-            f"the database holds log {state.log_id.hex()}, and the restart goes on from {head.log_id.hex()}: take it "
+            f"the database holds log {mine.hex()}, and the restart goes on from {head.log_id.hex()}: take it "
             "with an empty database"
         )
     _require_nothing_lost(storage, replica, head)

@@ -26,18 +26,21 @@ from grpc_status import rpc_status
 import charter_builder as builder
 from electorate_of import certificate_by, electorate
 from ledger_world import World
+from restart_world import RestartWorld
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.treasury.v1 import treasury_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.crypto import sealed
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
+from strongroom.ledger.founding import restart_entry
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.messages import (
     Certificate,
     Endorse,
     Head,
     OrderEntry,
+    Restart,
     Signed,
     Tick,
     Verdict,
@@ -58,6 +61,7 @@ from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_records import evidence_hash
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.cards import make_person_card, parse_card
+from strongroom.wire.log_export import LogExportWriter
 from strongroom_client.cli import main
 from strongroom_client.pki import Authority, CertificateRole, make_request
 from strongroom_client.profile import Profile, save_profile
@@ -88,6 +92,30 @@ class CertifiedWorld(World):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.certificates: dict[int, Certificate] = {}
+        self.earlier: dict[int, Certificate] = {}
+        """Certificates of the log before it was founded anew."""
+        self.labels: dict[str, str] = {}
+        """Of signers that vote with another key than that of their name."""
+        self.founding_entry = b""
+
+    def found(self, restart: Restart, **labels: str) -> None:
+        """Go on in the log that this restart founds, its signers voting with the keys of these labels."""
+        RestartWorld(self).found(restart)
+        self.earlier |= self.certificates
+        self.certificates = {}
+        self.labels |= labels
+        self.founding_entry = codec.encode(restart_entry(restart))
+
+    def logged(self) -> list[tuple[int, tuple[bytes, ...], bytes]]:
+        """Every batch with the certificate of the head after it, if there is one."""
+        known = {**self.earlier, **self.certificates}
+        found = ((batch, known.get(batch.size)) for batch in self.batches)
+        return [(one.first_index, one.entries, b"" if made is None else codec.encode(made)) for one, made in found]
+
+    def exported(self) -> bytes:
+        """The log as a signer exports it."""
+        writer = LogExportWriter(self.log_id)
+        return b"".join([writer.begin(), *(writer.batch(*part) for part in self.logged()), writer.end()])
 
     def log(self, *bodies: Any) -> Any:
         self.time_ms = max(self.time_ms, now_ms())
@@ -104,7 +132,7 @@ class CertifiedWorld(World):
         return preview
 
     def certify(self, head: Head, held: Held, voters: tuple[str, ...] = VOTERS) -> Certificate:
-        keys = {name: builder.signing_key(f"{name} vote") for name in voters}
+        keys = {name: builder.signing_key(f"{self.labels.get(name, name)} vote") for name in voters}
         public = {name: key.public for name, key in keys.items()}
         votes = [
             verify_vote(name, sign_vote(key, head, held), log_id=self.log_id, electorate=electorate(public))
@@ -172,7 +200,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
             pb.GetLedgerResponse(
                 log_id=world.log_id,
                 charter=self.record_proof(b"charter", b"", world.replica.size),
-                founding_entry=world.batches[0].entries[0],
+                founding_entry=world.founding_entry or world.batches[0].entries[0],
                 certificate=codec.encode(world.newest),
                 final_certificate=codec.encode(world.newest),
                 final_head=head,
