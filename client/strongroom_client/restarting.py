@@ -31,7 +31,7 @@ _CLOCK_MARGIN_MS: Final = 60_000
 class RestartRefused(StrongroomError):
     """The restart file, the log and what was asked for do not belong together; nothing was signed or written."""
 
-    reason = "RESTART_REFUSED"
+    reason = "RESTART_FILE_REFUSED"
     kind = Kind.FAILED_PRECONDITION
 
 

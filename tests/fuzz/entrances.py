@@ -66,6 +66,8 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.coordinator_check:CoordinatorCheck._fetched": "a certificate that the TLS handshake verified",
     "strongroom_signer.tls:load_tls": "the own key file",
     "strongroom_signer.tls:request_again": "the own key file",
+    "strongroom_coordinator.founding:load_founding": "a restart from the own database",
+    "strongroom_coordinator.founding:_require_nothing_lost": "a certificate from the own database",
     "strongroom_coordinator.ledger_copy:_decoded": "a certificate from the own database",
     "strongroom_coordinator.rpc.submissions:Submissions._known": "an endorsement that the request's reader took",
     "strongroom_coordinator.rpc.submissions:_find_said": "entries of the own log",

@@ -27,7 +27,7 @@ from strongroom.wire.revocation import RevocationLists
 from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.audit import Auditor
-from strongroom_client.cli.audit import _from_file
+from strongroom_client.log_files import replay_file
 from strongroom_client.pki import Authority, CertificateRole, identity_of, make_request
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
 from strongroom_coordinator.config import CoordinatorConfig
@@ -227,11 +227,13 @@ def exported_world() -> CertifiedWorld:
 
 def export_seeds() -> Iterator[bytes]:
     yield export_of(exported_world())
+    yield exported_world().exported()
 
 
 @target(
-    "strongroom_client.cli.audit:_from_file",
-    "strongroom_client.cli.audit:_lines",
+    "strongroom_client.log_files:replay_file",
+    "strongroom_client.log_files:_replay_lines",
+    "strongroom_client.log_files:_lines",
     "strongroom_client.audit:Auditor.take",
     "strongroom_client.audit:Auditor.finish",
     seeds=export_seeds,
@@ -239,7 +241,7 @@ def export_seeds() -> Iterator[bytes]:
 )
 def log_export(data: bytes) -> None:
     """Exported logs, as an auditor verifies them against a pinned log id."""
-    total(_from_file, Auditor(busy_world().log_id), written("export.jsonl", data))
+    total(replay_file, Auditor(busy_world().log_id), written("export.jsonl", data))
 
 
 def genesis_seeds() -> Iterator[bytes]:

@@ -14,6 +14,7 @@ import fuzz_link
 import fuzz_recovery
 import fuzz_recovery_kit
 import fuzz_redistribution
+import fuzz_restart
 import fuzz_rpc
 from fuzz_target import TARGETS
 
@@ -32,5 +33,6 @@ _REGISTERED_BY = (
     fuzz_recovery,
     fuzz_recovery_kit,
     fuzz_redistribution,
+    fuzz_restart,
     fuzz_rpc,
 )

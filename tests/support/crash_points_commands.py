@@ -221,6 +221,16 @@ COORDINATOR_MIGRATE: Final = (
         sites=("coordinator.main:run migrate", "coordinator.storage.migrating:migrate upgrade"),
     ),
 )
+COORDINATOR_RESTART: Final = (
+    _coordinator(
+        "a restart of the log is taken",
+        "the founding entry, the log cut to it, and the new log id",
+        "tells the operator the new log id",
+        "main:take_restart",
+        inside="strongroom_coordinator.founding:_note",
+        sites=("coordinator.founding:take_restart run_sync",),
+    ),
+)
 CLIENT_FILES: Final = (
     _client(
         "a person's sealed key is written",
@@ -243,7 +253,11 @@ CLIENT_FILES: Final = (
         "tells the person that they are logged in",
         "profile:replace_file",
         when=_file("profile.toml"),
-        sites=("client.profile:save_profile replace_file", "client.cli.login:login save_profile"),
+        sites=(
+            "client.profile:save_profile replace_file",
+            "client.cli.login:login save_profile",
+            "client.cli.restart_accept:accept save_profile",
+        ),
     ),
 )
 CLIENT_RUNNING: Final = (
@@ -280,6 +294,7 @@ COMMANDS: Final = (
     *SIGNER_RESTART,
     *COORDINATOR_INIT,
     *COORDINATOR_MIGRATE,
+    *COORDINATOR_RESTART,
     *CLIENT_FILES,
     *CLIENT_RUNNING,
     *KIT_SIGNING,

@@ -138,7 +138,7 @@ COORDINATOR: Final = (
         "stores the certificate and asks for shares",
         "strongroom_coordinator.sequencer:Sequencer._take_certificate",
         when=_taken_with_plans,
-        sites=(f"{_QUEUE}.certify put_nowait",),
+        sites=(f"{_QUEUE}._store put_nowait",),
     ),
     _point(
         "a certified batch is stored and nobody told",
