@@ -58,7 +58,7 @@ class EvidenceBook:
     Args:
         ledger: The copy of the log.
         electorate: Whose keys can be convicted.
-        charter: Canonical bytes of the genesis charter.
+        charter: What the log is founded on: the canonical genesis charter, or the restart.
         steps: Canonical proofs of the handovers since.
         storage: The database.
         files: The folder of the files.
@@ -70,7 +70,7 @@ class EvidenceBook:
         *,
         ledger: LedgerCopy,
         voters: Voters,
-        charter: bytes,
+        charter: evidence_records.Founded,
         steps: Callable[[], Iterable[bytes]],
         storage: Storage,
         files: EvidenceFiles,

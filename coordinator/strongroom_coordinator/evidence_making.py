@@ -35,7 +35,7 @@ class ShareCase:
     orders: tuple[bytes, ...]
 
     async def record(
-        self, charter: bytes, steps: tuple[ElectorateStep, ...], ledger: LedgerCopy, storage: Storage
+        self, charter: evidence_records.Founded, steps: tuple[ElectorateStep, ...], ledger: LedgerCopy, storage: Storage
     ) -> bytes:
         """The record as canonical bytes, unverified.
 

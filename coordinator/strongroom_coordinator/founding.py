@@ -9,6 +9,7 @@ Spec: docs/protocol/restart.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -73,11 +74,6 @@ class Founding:
         """Size of the log with the entry that founded it anew; 0 without one. Up to here no term drops anything."""
         return 0 if self.restart is None else statement_of(self.restart).head.size + 1
 
-    @property
-    def proof(self) -> bytes:
-        """What the log id is the hash of: the canonical genesis charter, or the canonical restart."""
-        return self.genesis.genesis.charter if self.restart is None else codec.encode(self.restart)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -141,7 +137,8 @@ def take_restart(storage: Storage, genesis: GenesisFile, restart: Restart, *, no
     if known.log_id == made.log_id:
         return Taken(log_id=made.log_id, size=before, dropped=0, is_whole=before >= made.size)
     found = _founded(storage, replica, made) if before else None
-    work = partial(_note, made) if found is None else partial(_take, made, found, replica.fold(found.size))
+    note = partial(_note, log_id=made.log_id, restart=codec.encode(restart))
+    work = note if found is None else partial(_take, found, replica.fold(found.size), note)
     storage.run_sync(work)
     storage.key_value().forget()
     kept = made.size - 1 if found is not None else before
@@ -217,13 +214,15 @@ def _head_of(made: Founding) -> Head:
     return statement_of(made.restart).head
 
 
-def _note(made: Founding, connection: Connection) -> None:
-    rows.write_meta(connection, LOG_ID, made.log_id)
-    rows.write_meta(connection, _FOUNDING, made.proof)
+def _note(connection: Connection, *, log_id: LogId, restart: bytes) -> None:
+    rows.write_meta(connection, LOG_ID, log_id)
+    rows.write_meta(connection, _FOUNDING, restart)
     rows.drop_meta(connection, FINAL_CERTIFICATE)
 
 
-def _take(made: Founding, found: Preview, folded: dict[bytes, bytes], connection: Connection) -> None:
+def _take(
+    found: Preview, folded: dict[bytes, bytes], note: Callable[[Connection], None], connection: Connection
+) -> None:
     """Drop what lies beyond the named head, and store the founding entry as final."""
     start = found.batch.first_index
     rows.drop_from(connection, start)
@@ -233,4 +232,4 @@ def _take(made: Founding, found: Preview, folded: dict[bytes, bytes], connection
     # Every order that the entry ends is told to watchers again, with all that follows.
     events.note_logged_size(connection, min(events.logged_size(connection), start))
     events.note_final_size(connection, min(events.final_size(connection), start))
-    _note(made, connection)
+    note(connection)

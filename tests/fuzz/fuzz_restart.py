@@ -14,7 +14,7 @@ from fake_treasury import CertifiedWorld
 from ledger_world import START_MS
 from restart_world import RestartWorld
 from strongroom.ledger import codec
-from strongroom.ledger.founding import NotFounding, charter_behind, restart_entry
+from strongroom.ledger.founding import restart_entry
 from strongroom.ledger.messages import MAX_ENTRY_BYTES, Restart
 from strongroom.protocol.restart import judge_restart, with_approval
 from strongroom.wire.restart_file import decode_restart_file, encode_restart_file
@@ -55,7 +55,6 @@ def restart_seeds() -> Iterator[bytes]:
     "strongroom.protocol.restart:with_approval",
     "strongroom.ledger.founding:statement_of",
     "strongroom.ledger.founding:read_founding",
-    "strongroom.ledger.founding:charter_behind",
     "strongroom_client.restarting:joined",
     "strongroom_client.restarting:judge",
     "strongroom_client.trust:Trust.from_founding_entry",
@@ -91,8 +90,3 @@ def _pinned(found: Restart) -> None:
     if len(entry) > MAX_ENTRY_BYTES:
         return
     total(Trust.from_founding_entry, entry, pinned=small_world().log_id)
-    try:
-        charter_behind(codec.encode(found), small_world().log_id)
-    except NotFounding:
-        return
-    raise ValueError("a restart stands behind the log id of a genesis")
