@@ -286,6 +286,9 @@ class Sequencer:
         self._sessions.begin_term(opening.term)
         # What lies beyond the final head is brought to be final in this term as well.
         self._substance = self._ledger.certified_size
+        if self._ledger.final_certificate is None and not self._is_new_log():
+            # Just founded anew: no certificate shows clients yet that anything is final.
+            self._substance += 1
         self._has_led = True
         self._plans_wanted = True
         for body in self._ledger.take_dropped():

@@ -62,7 +62,7 @@ def restart_seeds() -> Iterator[bytes]:
     seeds=restart_seeds,
     max_bytes=12_000,
 )
-def restart_file(data: bytes) -> None:
+def restart_of_people(data: bytes) -> None:
     """Restart files, as administrators judge and join them, operators take them, and clients pin them."""
     found = total(decode_restart_file, data)
     total(load_restart, written("restart.bin", data))
