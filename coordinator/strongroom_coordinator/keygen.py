@@ -112,9 +112,18 @@ class KeyGeneration:
                 task.add_done_callback(partial(self._done, order_hash))
 
     def _note_orders(self, batch: Batch, _certificate: Certificate) -> None:
-        """Remember new CreateVault orders, so that open orders need not be searched again and again."""
+        """Remember new CreateVault orders, so that open orders need not be searched again and again.
+
+        What people ended meanwhile is stopped at once.
+        """
         if self._open is None:
             return
+        state = self._ledger.replica.state()
+        for order_hash, task in tuple(self._running.items()):
+            record = state.order(order_hash)
+            if record is not None and record.state not in (OrderState.OPEN, OrderState.DONE):
+                task.cancel()
+                log.info("keygen.ended", order=order_hash.hex(), state=record.state.name)
         for entry in batch.entries:
             body = decode_entry(entry).body
             if isinstance(body, OrderEntry) and isinstance(decode_order(body.order).action, CreateVault):

@@ -90,9 +90,13 @@ class Redistributions:
     # --- which orders ------------------------------------------------------------------------------------------------
 
     def _note_orders(self, batch: Batch, _certificate: Certificate) -> None:
-        """Remember new orders for new shares, so that open orders need not be searched again and again."""
+        """Remember new orders for new shares, so that open orders need not be searched again and again.
+
+        What people ended meanwhile is stopped at once.
+        """
         if self._open is None:
             return
+        self._stop_ended()
         for entry in batch.entries:
             body = decode_entry(entry).body
             if isinstance(body, OrderEntry):
@@ -100,6 +104,26 @@ class Redistributions:
                 record = self._ledger.replica.state().order(name)
                 if record is not None and key_change_of(record) is not None:
                     self._open.add(name)
+
+    def _stop_ended(self) -> None:
+        """Ask nobody any more for an order that was rejected or has lapsed, and forget what was said for it."""
+        state = self._ledger.replica.state()
+        for order_hash, task in tuple(self._running.items()):
+            record = state.order(order_hash)
+            if record is not None and record.state not in (OrderState.OPEN, OrderState.DONE):
+                task.cancel()
+                log.info("epoch.ended", order=order_hash.hex(), state=record.state.name)
+                self._tidying = asyncio.create_task(self._forget_after(task, self._tidying))
+
+    async def _forget_after(self, *ended: asyncio.Task[None] | None) -> None:
+        await asyncio.gather(*(task for task in ended if task is not None), return_exceptions=True)
+        await self._forget_ended(self._waiting())
+
+    def _waiting(self) -> frozenset[tuple[bytes, str]]:
+        """Open orders for new shares, and the vaults on which they have not acted."""
+        newest = self._ledger.replica.state()
+        changes = [record for record in newest.open_orders() if key_change_of(record) is not None]
+        return frozenset((record.hash, vault.name) for record in changes for vault in waiting_vaults(newest, record))
 
     def _look(self, final_size: int) -> None:
         """Begin for every order that passes by now; a loosening one waits for time alone, so look again soon.
@@ -112,8 +136,7 @@ class Redistributions:
             newest = self._ledger.replica.state()
             changes = [record for record in newest.open_orders() if key_change_of(record) is not None]
             self._open = {record.hash for record in changes}
-            waiting = {(record.hash, vault.name) for record in changes for vault in waiting_vaults(newest, record)}
-            self._tidying = asyncio.create_task(self._forget_ended(waiting))
+            self._tidying = asyncio.create_task(self._forget_ended(self._waiting()))
         for order_hash in tuple(self._open):
             record = state.order(order_hash)
             if record is None or order_hash in self._running:

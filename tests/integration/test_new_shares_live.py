@@ -1,11 +1,14 @@
-"""New shares over real links: a quiet log's time is brought on for those who wait for it."""
+"""Ceremonies over real links: log time is brought on for those who wait for it, and a rejection ends what runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import select
+
 from coordinator_world import SIGNERS, Site
-from strongroom.ledger.messages import ReshareVault, Tick
+from strongroom.ledger.messages import RefreshShares, ReshareVault, Tick, Verb
+from strongroom_coordinator.storage.schema import redistribution
 from strongroom_coordinator.subjects import decode_entry, subjects_of
 
 DELAY_MS = 1_000
@@ -38,3 +41,29 @@ async def test_a_loosening_reshare_acts_in_a_log_where_nothing_else_happens(tmp_
         assert entries[-1].time_ms >= decode_entry(logged.entry).time_ms + DELAY_MS
         # A few entries of time, not one per look.
         assert sum(isinstance(entry.body, Tick) for entry in entries) <= 8
+
+
+async def test_what_people_reject_while_it_runs_asks_nobody_any_more(tmp_path: Path) -> None:
+    """One holder is away, so that both ceremonies wait; a rejection ends them though it never comes."""
+    async with Site(tmp_path) as site:
+        await site.start_coordinator()
+        await site.start_signers(*SIGNERS)
+        await site.make_vault(VAULT)
+        await site.stop_signer("s3")
+        refresh = await site.submit(RefreshShares(vaults=(VAULT,), absent=()), "alice", "bob", "carol")
+        birth = await site.submit(site.world.creation("customer-2"), "carol", "alice", "bob")
+        orders = [subjects_of(decode_entry(logged.entry).body)[0] for logged in (refresh, birth)]
+        sides = (site.side.redistributions, site.side.keygen)
+        for side, order, words in zip(sides, orders, ("awaited: s3", "s3 is away"), strict=True):
+            await site.until(lambda side=side, order=order, words=words: words in side.progress(order))
+            await site.side.sequencer.submit(site.endorse("bob", Verb.REJECT, order))
+            await site.until(lambda side=side, order=order: not side.progress(order) and order not in side._running)
+        assert not [row for row in await stored(site) if row]
+
+
+async def stored(site: Site) -> list[object]:
+    """What is kept of redistributions once the one that was ended is forgotten."""
+    tidying = site.side.redistributions._tidying
+    if tidying is not None:
+        await tidying
+    return await site.side.storage.run(lambda connection: connection.execute(select(redistribution)).fetchall())

@@ -83,7 +83,7 @@ EXEMPT: Final = {
         "deletes what a kill left: found again, by the same look at open orders, at the next start"
     ),
     "signer.sealing:Sealing._erase_all commit": "what is left is erased at the next start, before anything is asked",
-    "client.cli.vault_shares:watch write_new": "new files, each whole or not there, of an order that has acted",
+    "client.cli.ceremony:Watching.follow write_new": "new files, each whole or not there, of an order that has acted",
     "signer.voting:Voting.add_recovery commit": "what is not there is asked for again, and nothing is held until it is",
     "coordinator.ledger_copy:LedgerCopy.keep_recovery enqueue": "what is not there is asked for at the next opening",
     "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",

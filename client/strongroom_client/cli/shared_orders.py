@@ -25,6 +25,7 @@ from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt
+from strongroom_client.cli.ceremony import Watching
 from strongroom_client.cli.output import Refused, emit
 from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
 from strongroom_client.cli.shared_sheet import sheet_data, sheet_parts, show
@@ -277,8 +278,14 @@ def initiate(
     yes: bool,
     passphrase_file: Path | None,
     unlogged: Unlogged | None = None,
+    watching: Watching | None = None,
 ) -> None:
-    """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged; as for `approve`."""
+    """Draft an order, show its bytes decoded, ask, sign, submit, and prove that it is logged; as for `approve`.
+
+    An order for a ceremony may then be watched to its end; that is the command's result.
+    """
+    if watching is not None:
+        watching.require_new_files()
     profile = load_profile(profile_file)
     trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
     show([] if yes else [_draft_text(drafted, trust, extra)])
@@ -298,18 +305,20 @@ def initiate(
             if unlogged is None or not unlogged(trust, drafted.data, signed, error):
                 raise
             return
-        report_logged(
-            f"Order {drafted.hash.hex()}\nfingerprint {fingerprint(drafted.hash)}",
-            receipt,
-            {
-                "order": drafted.hash.hex(),
-                "id": drafted.order.id.hex(),
-                "kind": kind_of(drafted.order).word,
-                "fingerprint": fingerprint(drafted.hash),
-                "expires_ms": drafted.order.expires_ms,
-                "warnings": list(extra.warnings),
-            },
-        )
+        title = f"Order {drafted.hash.hex()}\nfingerprint {fingerprint(drafted.hash)}"
+        data = {
+            "order": drafted.hash.hex(),
+            "id": drafted.order.id.hex(),
+            "kind": kind_of(drafted.order).word,
+            "fingerprint": fingerprint(drafted.hash),
+            "expires_ms": drafted.order.expires_ms,
+            "warnings": list(extra.warnings),
+        }
+    if watching is None or not watching.wanted:
+        report_logged(title, receipt, data)
+        return
+    show([Text(f"{title}\nlogged as entry {receipt.index}; now others approve it, and the holders go to work.")])
+    watching.follow(profile_file, drafted.hash.hex())
 
 
 async def _named_if_unanswered(order: OrderHash, sending: Awaitable[Receipt]) -> Receipt:

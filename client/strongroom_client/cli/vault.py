@@ -19,6 +19,7 @@ from strongroom.ledger.records import OrderState, VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import Balance, derive_address
+from strongroom_client.cli.ceremony import Watching, watching_options
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, now_ms, profile_option, run, session
 from strongroom_client.cli.shared_orders import approve as approve_order
@@ -56,11 +57,13 @@ class VaultNotFound(StrongroomError):
 @click.option("--network", type=click.Choice(sorted(BY_NAME)), default="regtest", show_default=True)
 @click.option("--expires", default="24h", show_default=True, help="How long it may wait for approvals.")
 @click.option("--note", default="", help="For the people who approve, at most 200 bytes.")
+@watching_options()
 @signing_options
 @profile_option
 @json_option
 def create(
     *,
+    watching: Watching,
     name: str,
     custody: str,
     signers: str,
@@ -91,7 +94,15 @@ def create(
             threshold=threshold,
         )
 
-    initiate(profile, action, life_ms=parse_duration(expires), note=note, yes=yes, passphrase_file=passphrase_file)
+    initiate(
+        profile,
+        action,
+        life_ms=parse_duration(expires),
+        note=note,
+        yes=yes,
+        passphrase_file=passphrase_file,
+        watching=watching,
+    )
 
 
 @vault.command()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -299,3 +302,57 @@ def test_without_a_profile_the_command_says_what_to_do(tmp_path: Path) -> None:
 def test_the_log_that_ticks_stays_readable(office: Office) -> None:
     office.world.log(Tick())
     assert json.loads(act(office, "alice", "vault", "list", "--json").stdout)["vaults"][0]["final"] is True
+
+
+# --- ceremonies that are watched -------------------------------------------------------------------------------------
+
+NEW_VAULT = ("vault", "create", "customer-2", "--signers", "s1,s2,s3", "--threshold", "2")
+
+
+def meanwhile(office: Office, *steps: Callable[[bytes], None]) -> threading.Thread:
+    """Do this with the next order as soon as it is logged, as others would."""
+    known = office.world.state.orders_count
+
+    def work() -> None:
+        while office.world.state.orders_count == known:
+            time.sleep(0.02)
+        order = office.world.state.order_at(known).hash
+        for step in steps:
+            with office.treasury.lock:
+                step(order)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_new_vault_is_watched_to_its_end_and_its_record_written(office: Office) -> None:
+    world = office.world
+    others = meanwhile(
+        office,
+        lambda order: world.settle(*(world.endorse(name, Verb.APPROVE, order) for name in ("alice", "bob"))),
+        lambda order: world.settle(world.vault_entry(order)),
+    )
+    told = sign(office, "carol", *NEW_VAULT, "--watch", "--record", "record.json", "--page", "page.txt")
+    others.join(timeout=10)
+    assert told == json.loads(Path("record.json").read_text())
+    assert told["vaults"][0]["vault"] == "customer-2"
+    assert told["approved_by"] == ["alice", "bob", "carol"]
+    assert told["vaults"][0]["transcript_hash"] in Path("page.txt").read_text()
+
+
+def test_a_watched_order_that_is_rejected_ends_the_watch(office: Office) -> None:
+    world = office.world
+    others = meanwhile(office, lambda order: world.settle(world.endorse("alice", Verb.REJECT, order)))
+    phrase = ("--yes", "--passphrase-file", str(office.passphrase_file))
+    ended = act(office, "carol", *NEW_VAULT, "--watch", *phrase, code=4).output
+    others.join(timeout=10)
+    assert "CEREMONY_UNFINISHED" in ended
+    assert "the order is rejected" in ended
+
+
+def test_a_record_that_is_there_is_refused_before_anything_is_signed(office: Office) -> None:
+    Path("record.json").write_text("{}")
+    phrase = ("--yes", "--passphrase-file", str(office.passphrase_file))
+    assert "there already" in act(office, "carol", *NEW_VAULT, "--record", "record.json", *phrase, code=1).output
+    assert "SubmitOrder" not in office.treasury.calls
