@@ -2,7 +2,8 @@
 
 What a guide prints is typed in a terminal, in the guide's order, in a folder that holds the files it speaks of. Prompts
 are answered as a person would. Only the words in each guide's `Stage.words` are replaced: ports, folders, ids.
-`test_readme_by_hand.py` does the same for the walk of the README, `test_docs_examples.py` for Python.
+`test_readme_by_hand.py` does the same for the walk of the README, `test_docs_examples.py` for Python, and
+`test_e2e_recovery_kit.py` for docs/recovery.md, when nothing runs any more.
 
 A fenced block says what it is by its language: `sh` and `console` are typed here, `python` is run; `text`, `ini` and
 `mermaid` are not meant to be typed. A block after `<!-- terminal: PATTERN -->` goes on running in a terminal of its
@@ -274,6 +275,7 @@ COVERED = {
     "docs/auditors.md",
     "docs/operators.md",
     "docs/administrators.md",
+    "docs/recovery.md",
     "docs/integrators.md",
     "docs/benchmarks.md",
     "coordinator/README.md",

@@ -53,6 +53,12 @@ TARGETS: Final = {
     "signer/strongroom_signer/sealing.py": "strongroom_signer.sealing",
     # Witness sets that change.
     "core/strongroom/ledger/handlers/witnesses.py": "strongroom.ledger.handlers.witnesses",
+    # The recovery kit.
+    "core/strongroom/protocol/recovery_kit_files.py": "strongroom.protocol.recovery_kit_files",
+    "core/strongroom/protocol/recovery_kit_order.py": "strongroom.protocol.recovery_kit_order",
+    "core/strongroom/protocol/recovery_kit_plan.py": "strongroom.protocol.recovery_kit_plan",
+    "core/strongroom/protocol/recovery_kit_rounds.py": "strongroom.protocol.recovery_kit_rounds",
+    "core/strongroom/protocol/recovery_kit_words.py": "strongroom.protocol.recovery_kit_words",
     # The rules engine, the conflict rule, and what apply checks.
     "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
     "core/strongroom/ledger/judge.py": "strongroom.ledger.judge",

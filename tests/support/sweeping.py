@@ -62,10 +62,14 @@ class KitTable:
         asked = ["--vault", vault, "--to", to, "--max-fee", str(max_fee), "--out", self.path("order.json")]
         order: str = self.kit("order", *asked)["order"]
         for person in people:
-            key = ["--key", str(self.deployment.person(person))]
-            key += ["--passphrase-file", str(self.deployment.passphrase_file)]
-            self.kit("approve", self.path("order.json"), *key, *self.pins, "--yes")
+            self.approve(person)
         return order
+
+    def approve(self, person: str) -> None:
+        """Add a person's approval to the order."""
+        key = ["--key", str(self.deployment.person(person))]
+        key += ["--passphrase-file", str(self.deployment.passphrase_file)]
+        self.kit("approve", self.path("order.json"), *key, *self.pins, "--yes")
 
     def planned(self, vault: str, signers: Sequence[str], *, rate: int = RATE) -> Any:
         """Look for the vault's coins with the node, and plan."""

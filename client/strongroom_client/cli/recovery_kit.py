@@ -327,7 +327,7 @@ def _has_recovery(log: KitLog, vault: VaultRecord) -> bool:
 
 def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
     """The exported log, held against what its person compared."""
-    typed = typed or click.prompt("Fingerprint of the log, as compared on a second channel", err=True)
+    typed = typed or click.prompt("Log fingerprint, as compared on a second channel", err=True)
     head = head or click.prompt("Recent head SIZE:ROOT, as others read it to you", err=True)
     return open_export(file, fingerprint=typed, head=parse_head(head))
 

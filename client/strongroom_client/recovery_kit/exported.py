@@ -137,6 +137,8 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         else:
             recovery[hashlib.sha256(part.data).digest()] = part.data
     summary = auditor.finish()
+    if auditor.state.log_id != reader.log_id:
+        raise ExportRefused("the file says it holds another log than its entries found: have the log exported again")
     if head is not None:
         _require_head(auditor, head)
     seen = Seen(size=summary.entries, root=summary.root)

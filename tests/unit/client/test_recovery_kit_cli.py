@@ -167,7 +167,7 @@ def test_what_was_compared_is_asked_for(ready: KitOffice) -> None:
     ready.order(name="second.json")
     answers = f"{ready.world.log_id.hex()}\n{ready.head}\ny\n"
     done = ready.run("approve", ready.path("second.json"), "--log", str(ready.log), *key, typed=answers)
-    assert "Fingerprint of the log" in done.stderr
+    assert "Log fingerprint" in done.stderr
     assert "alice" in done.stdout
 
 
