@@ -18,7 +18,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -29,12 +29,13 @@ from strongroom.crypto import sealed
 from strongroom.crypto.secret import SecretBytes
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.deployment import Deployment, Shape, free_port
-from strongroom_client.demo.processes import Daemon, program
+from strongroom_client.demo.processes import Daemon, DaemonFailed, program
 from strongroom_signer.operator_commands import ask
 from switchboard import Switch
 
 VAULT = "customer-hot"
 COINS = 4
+LED_WITHIN_S = 20.0
 _CHEAP = sealed.Cost(memory_kib=8, passes=1)
 LAUNCHER = Path(__file__).with_name("signer_launcher.py")
 CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
@@ -199,11 +200,18 @@ class Cluster:
         return self.deployment.shape.signers
 
     def start(self, *, signers: Sequence[str] | None = None, coordinator: bool = True, node: bool = True) -> None:
-        """Start everything named, side by side; signers wait for the coordinator by themselves."""
+        """Start everything named, side by side, and wait until the log is led if there are enough of them."""
+        named = self.signers if signers is None else signers
+        earlier = self.deployment.coordinator
+        mark = 0 if earlier is None else len(earlier.events)
         work: list[Callable[[], None]] = [self.deployment.start_node] if node and self.deployment.node is None else []
         work += [self.deployment.start_coordinator] if coordinator else []
-        work += [partial(self.deployment.start_signer, name) for name in signers or self.signers]
+        work += [partial(self.deployment.start_signer, name) for name in named]
         side_by_side(work)
+        if coordinator and len(named) >= self.deployment.shape.witness_quorum:
+            # Where a test keeps them apart from the start, it waits for what it waits for.
+            with suppress(DaemonFailed):
+                self.coordinator.wait_for("term.opened", after=mark, timeout_s=LED_WITHIN_S)
 
     def signer(self, name: str) -> Daemon:
         return self.deployment.signers[name]
