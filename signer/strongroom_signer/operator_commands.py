@@ -61,7 +61,7 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     hand_in.add_argument("file", type=Path, help="the file the person gave you")
     reinstate = command("reinstate", "say that what a record of evidence shows of this signer is mended")
     reinstate.add_argument("evidence_hash", help="its hash, 64 hex digits (`status` shows it)")
-    accept = command("accept", "let this signer deal for an order that gives a vault other holders")
+    accept = command("accept", "let this signer take part in an order for new shares that asks for your word")
     accept.add_argument("order_hash", help="the order's hash, 64 hex digits: compare it with who asks for it")
 
 

@@ -4,8 +4,10 @@ What a dealing or a new share is for comes from the own final log, never from a 
 leaves no state, and a new share stays in memory for its trials. Once the epoch's entry is final, `sealing` makes the
 share again from the recovery data. So a kill at any step loses nothing.
 
-An order that lets more holders sign, or fewer of them together, or gives a share to another host key than before, needs
-this signer's operator too: whoever commands the admin quorum could otherwise collect the key at signers of its own.
+An order that lets others sign, or fewer of them together, or fewer be lost, or gives a share to another host key than
+before, needs this signer's operator too: whoever commands the admin quorum could otherwise collect the key at signers
+of its own. One with so many absent holders that a single bad one could end the vault needs the operators of all who
+are there, to deal and to state. The word is for the very host keys, threshold and absent holders that were shown.
 """
 
 from __future__ import annotations
@@ -14,9 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from strongroom.ledger.judge import judge_by_both
-from strongroom.ledger.key_changes import KeyChange, loosens
-from strongroom.ledger.messages import RefreshShares
-from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.ledger.key_changes import vaults_of
+from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import redistribution as protocol
@@ -24,6 +25,7 @@ from strongroom.protocol.redistribution import Holding, RedistributionRefused, R
 from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
+from strongroom_signer.acceptance import dealt_of
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
@@ -45,7 +47,10 @@ class NewSharesNotOrdered(StrongroomError):
 
 
 class NewSharesNotAccepted(StrongroomError):
-    """The order lets more or other keys sign, or fewer together; the operator must run `accept` with its hash."""
+    """The order lets other keys sign, or fewer together, or fewer be lost, or trusts every holder that is present.
+
+    The operator must run `accept` with its hash; again when host keys changed since.
+    """
 
     reason = "NEW_SHARES_NOT_ACCEPTED"
     kind = Kind.PERMISSION_DENIED
@@ -86,13 +91,19 @@ class Redistribution:
         Raises:
             NewSharesNotOrdered: the own log has no such order for new shares.
         """
-        record = self._copy.newest().order(order_hash)
+        state = self._copy.newest()
+        record = state.order(order_hash)
         action = None if record is None else key_change_of(record)
-        if action is None:
+        if record is None or action is None:
             raise NewSharesNotOrdered(f"order {order_hash.hex()} is no order for new shares in this signer's log")
+        vaults = [vault for name in vaults_of(action) if (vault := state.vault(name)) is not None]
+        found = [dealt for vault in vaults if (dealt := dealt_of(state, record, action, vault)) is not None]
+        if not found:
+            raise NewSharesNotOrdered(f"the charter no longer has all holders that order {order_hash.hex()} names")
         with self._copy.store.commit() as write:
-            write.add_accepted(order_hash, self._clock.wall_ms())
-        return f"this signer deals new shares of {_text_of(action)}"
+            for dealt in found:
+                write.add_accepted(dealt.hash, order_hash, self._clock.wall_ms())
+        return "this signer deals and takes new shares of\n" + "\n".join(dealt.text for dealt in found)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +111,7 @@ class Redistribution:
         """Share the own share among the new holders."""
         self._voting.require_voting()
         terms, record = self._terms(request)
-        self._require_accepted(record, terms)
+        self._require_accepted(record, terms, is_dealer=True)
         share = self._shares.get(terms.vault, terms.epoch - 1)
         if share is None:
             raise RedistributionRefused(f"this signer holds no share of {terms.vault}, epoch {terms.epoch - 1}")
@@ -114,6 +125,7 @@ class Redistribution:
         """Check what was dealt, keep the new share in memory, and state so."""
         self._voting.require_voting()
         terms, record = self._terms(request)
+        self._require_accepted(record, terms, is_dealer=False)
         self.drop_stale()
         place = (record.hash, terms.vault)
         if place not in self._holdings and len(self._holdings) >= MAX_HOLDINGS:
@@ -175,23 +187,19 @@ class Redistribution:
         if person is not None:
             raise NewSharesNotOrdered(f"{person} rejected order {record.hash.hex()}; it was handed in here")
 
-    def _require_accepted(self, record: OrderRecord, terms: RedistributionTerms) -> None:
-        if self._copy.store.is_accepted(record.hash):
-            return
-        action, vault = key_change_of(record), self._copy.final().vault(terms.vault)
-        if action is None or vault is None:
-            # The terms came from this very order and vault; refuse rather than guess.
-            what = "is no order for new shares any more"
-        elif loosens(action, vault):
-            what = f"lets more holders of {terms.vault} sign, or fewer together"
-        elif renewed := _with_another_host_key(terms, vault):
-            what = f"gives shares of {terms.vault} to the new host keys of {', '.join(renewed)}"
-        else:
-            return
-        raise NewSharesNotAccepted(
-            f"order {record.hash.hex()} {what}: compare it with who asks for it, then run: "
-            f"strongroom-signer accept {record.hash.hex()}"
-        )
+    def _require_accepted(self, record: OrderRecord, terms: RedistributionTerms, *, is_dealer: bool) -> None:
+        state = self._copy.final()
+        action, vault = key_change_of(record), state.vault(terms.vault)
+        dealt = None if action is None or vault is None else dealt_of(state, record, action, vault)
+        if dealt is None:
+            # The terms came from this very order, vault and charter; refuse rather than guess.
+            raise NewSharesNotOrdered(f"order {record.hash.hex()} is no order for new shares of {terms.vault} any more")
+        why = (is_dealer and dealt.to_others) or dealt.to_absent
+        if why and not self._copy.store.is_accepted(dealt.hash):
+            raise NewSharesNotAccepted(
+                f"order {record.hash.hex()} {why}: compare it with who asks for it, then run: "
+                f"strongroom-signer accept {record.hash.hex()}"
+            )
 
     def _vote_keys(self) -> Mapping[str, bytes]:
         return {signer.name: signer.vote_key for signer in self._copy.final().charter.signers}
@@ -229,16 +237,3 @@ class Redistribution:
         holding = self._holdings.pop(place, None)
         if holding is not None:
             protocol.wipe(holding)
-
-
-def _with_another_host_key(terms: RedistributionTerms, vault: VaultRecord) -> tuple[str, ...]:
-    """Holders whose host key is not the one that holds their share now: whoever has the new one gets a share."""
-    known = dict(zip(vault.signers, vault.host_keys, strict=True))
-    now = zip(terms.signers, terms.host_keys, strict=True)
-    return tuple(name for name, key in now if known.get(name, key) != key)
-
-
-def _text_of(action: KeyChange) -> str:
-    if isinstance(action, RefreshShares):
-        return f"{', '.join(action.vaults)} to the same holders"
-    return f"{action.vault}, {action.threshold} of {', '.join(action.signers)}"

@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["APPLICATION_ID", "SCHEMA", "VERSION"]
 
 APPLICATION_ID: Final = 0x53524D53
-VERSION: Final = 7
+VERSION: Final = 8
 
 SCHEMA: Final = """
 -- Who this signer is. Made by `init`, never changed.
@@ -129,9 +129,11 @@ CREATE TABLE local_freeze (
   since_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Orders for new shares that the operator has accepted: this signer deals for them though they loosen something.
+-- What the operator has accepted of orders for new shares: the hash covers the vault, its holders' host keys, the
+-- threshold and who is absent.
 CREATE TABLE accepted (
-  order_hash BLOB PRIMARY KEY CHECK (length(order_hash) = 32),
+  terms_hash BLOB PRIMARY KEY CHECK (length(terms_hash) = 32),
+  order_hash BLOB NOT NULL CHECK (length(order_hash) = 32),
   since_ms   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

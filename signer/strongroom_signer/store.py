@@ -383,9 +383,9 @@ class Store:
         """Vault and epoch of every stored share."""
         return tuple((row[0], row[1]) for row in self._rows("SELECT vault, epoch FROM share"))
 
-    def is_accepted(self, order_hash: bytes) -> bool:
-        """Whether the operator has accepted this order."""
-        return self._row("SELECT 1 FROM accepted WHERE order_hash = ?", order_hash) is not None
+    def is_accepted(self, terms_hash: bytes) -> bool:
+        """Whether the operator has accepted an order with exactly this effect."""
+        return self._row("SELECT 1 FROM accepted WHERE terms_hash = ?", terms_hash) is not None
 
     def nonce_is_marked(self, session: bytes) -> bool:
         """Whether a share was already made with this nonce session."""

@@ -112,9 +112,12 @@ class Writer:
         self._db.execute("DELETE FROM share WHERE vault = ? AND epoch = ?", (vault, epoch))
         self.has_deleted = True
 
-    def add_accepted(self, order_hash: bytes, since_ms: int) -> None:
-        """Keep that the operator accepted an order; again changes nothing."""
-        self._db.execute("INSERT OR IGNORE INTO accepted (order_hash, since_ms) VALUES (?, ?)", (order_hash, since_ms))
+    def add_accepted(self, terms_hash: bytes, order_hash: bytes, since_ms: int) -> None:
+        """Keep what the operator accepted of an order; again changes nothing."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO accepted (terms_hash, order_hash, since_ms) VALUES (?, ?, ?)",
+            (terms_hash, order_hash, since_ms),
+        )
 
     def note_backup(self, vault: str, epoch: int, since_ms: int) -> None:
         """Note that the words on paper give this signer's share of an epoch; an earlier note gives way."""

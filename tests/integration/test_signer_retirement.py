@@ -75,6 +75,9 @@ async def test_a_removed_signer_erases_its_vote_key_and_its_shares_and_says_so(t
         assert gone.alarm() == (reason, message)
         reshare = ReshareVault(vault=VAULT, signers=("s1", "s2"), threshold=2, absent=())
         await site.submit(reshare, "alice", "bob", "carol")
+        for name in ("s1", "s2"):
+            state = site.signers[name].signer.copy.newest()
+            site.signers[name].signer.redistribution.accept(state.order_at(state.orders_count - 1).hash)
         await site.until(lambda: not gone.store.share_names())
         assert gone.alarm()[1].endswith("it holds no share: stop it, and dispose of its machine and its words")
         assert await site.signed(await site.pay(VAULT, 100_000))

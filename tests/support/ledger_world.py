@@ -529,7 +529,7 @@ class World:
     ) -> bytes:
         """Log an approved order to reshare a vault; return its hash."""
         action = ReshareVault(vault=vault, signers=tuple(signers), threshold=threshold, absent=tuple(absent))
-        return self.submit(action, "alice", "bob", "carol")
+        return self.submit(action, "alice", "bob", "carol", expires_ms=self.time_ms + 20 * DAY_MS)
 
     def recovery_of(self, preview: Preview) -> list[bytes]:
         """The recovery data that signers must be given with a batch."""

@@ -53,7 +53,11 @@ def refresh(
     passphrase_file: Path | None,
     profile: Path,
 ) -> None:
-    """Order new shares for the holders of vaults. The old shares are worth nothing afterwards."""
+    """Order new shares for the holders of vaults. The old shares are worth nothing afterwards.
+
+    With holders absent and fewer than 2t - 1 present, one bad holder could end the vault: then each operator must
+    accept the order.
+    """
 
     def action(trust: Trust) -> RefreshShares:
         _check_known(trust, _names(absent))
@@ -94,7 +98,10 @@ def reshare(
     passphrase_file: Path | None,
     profile: Path,
 ) -> None:
-    """Order that other signers hold a vault's key, or another number of them signs. Its addresses stay."""
+    """Order that other signers hold a vault's key, or another number of them signs. Its addresses stay.
+
+    It waits out the loosening delay, and each holder's operator must accept it, unless it keeps holders and threshold.
+    """
 
     def action(trust: Trust) -> ReshareVault:
         holders = _names(signers)

@@ -16,7 +16,16 @@ from strongroom.ledger.state import State
 from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import duration_text, time_text
 
-__all__ = ["KeyChange", "NewHolders", "judge_key_change", "loosens", "new_holders", "problem_of_wanted", "vaults_of"]
+__all__ = [
+    "KeyChange",
+    "NewHolders",
+    "judge_key_change",
+    "loosens",
+    "new_holders",
+    "problem_of_wanted",
+    "trusts_all_present",
+    "vaults_of",
+]
 
 KeyChange = RefreshShares | ReshareVault
 
@@ -66,9 +75,24 @@ def problem_of_wanted(state: State, vault: VaultRecord, wanted: NewHolders) -> s
 
 
 def loosens(action: KeyChange, vault: VaultRecord) -> bool:
-    """Whether more people, or fewer of them together, could sign afterwards than before."""
+    """Whether others, or fewer together, could sign afterwards, or fewer could be lost, than before.
+
+    Who commands the admin quorum for an hour could otherwise leave a vault that ends with the next lost machine.
+    """
     wanted = new_holders(action, vault)
-    return wanted.threshold < vault.threshold or not set(wanted.signers) <= set(vault.signers)
+    spare, spare_before = len(wanted.signers) - wanted.threshold, len(vault.signers) - vault.threshold
+    is_held_by_others = not set(wanted.signers) <= set(vault.signers)
+    return wanted.threshold < vault.threshold or is_held_by_others or spare < spare_before
+
+
+def trusts_all_present(wanted: NewHolders) -> bool:
+    """Whether one bad holder that is present could leave the vault with too few good shares.
+
+    Nobody checks what is dealt to an absent holder before the old shares are erased. If its share is spoiled, fewer
+    than a threshold being bad, as many honest ones as the threshold are sure to have stated only among 2t - 1.
+    """
+    is_somebody_absent = any(name in wanted.absent for name in wanted.signers)
+    return is_somebody_absent and len(wanted.required) < 2 * wanted.threshold - 1
 
 
 def judge_key_change(charter: Charter, endorsements: tuple[Endorsed, ...], *, loosening: bool, at_ms: int) -> Judgement:

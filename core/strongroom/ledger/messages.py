@@ -165,8 +165,8 @@ class RefreshShares:
 class ReshareVault:
     """Give a vault's key to these holders, with this threshold; the charter's admin quorum.
 
-    One that adds a holder or lowers the threshold waits out the loosening delay, and each old holder deals only when
-    its own operator has accepted the order.
+    One that adds a holder, lowers the threshold, or lets fewer holders be lost than before waits out the loosening
+    delay, and each old holder deals only when its own operator has accepted the order.
     """
 
     vault: str = codec.name(1)

@@ -14,6 +14,7 @@ from strongroom.ledger.handlers.epochs import apply_epoch
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import judge_order
+from strongroom.ledger.key_changes import NewHolders, trusts_all_present
 from strongroom.ledger.key_material import key_hash
 from strongroom.ledger.messages import EpochStatement, RefreshShares, ReshareVault, VaultSignature, Verb
 from strongroom.ledger.mutable_state import MutableState
@@ -117,8 +118,10 @@ def test_a_reshare_gives_the_key_to_others_after_the_loosening_delay(wide: World
     after = vault_of(wide)
     assert (after.signers, after.threshold, after.epoch) == (("s5", "s1", "s4", "s2", "s3"), 3, 2)
     assert after.group_key == before.group_key
-    # And back to few, at once: nobody new, and no fewer of them together.
-    wide.log(wide.epoch_entry(wide.resharing(("s4", "s1", "s5"), 3)))
+    # Back to few takes as long: nobody is new, and no fewer of them sign together, but fewer may be lost.
+    order = wide.resharing(("s4", "s1", "s5"), 3)
+    wide.later(2 * DAY_MS)
+    wide.log(wide.epoch_entry(order))
     assert vault_of(wide).signers == ("s4", "s1", "s5")
 
 
@@ -126,18 +129,43 @@ def test_a_reshare_gives_the_key_to_others_after_the_loosening_delay(wide: World
     ("signers", "threshold", "waits"),
     [
         (("s1", "s2", "s3"), 2, False),
-        (("s3", "s1", "s2"), 3, False),
-        (("s1", "s2"), 2, False),
+        (("s3", "s1", "s2"), 2, False),
+        (("s3", "s1", "s2"), 3, True),
+        (("s1", "s2"), 2, True),
         (("s1", "s2", "s3"), 1, True),
         (("s1", "s2", "s4"), 2, True),
         (("s1", "s2", "s3", "s4"), 4, True),
     ],
 )
-def test_only_what_loosens_waits(wide: World, signers: tuple[str, ...], threshold: int, waits: bool) -> None:
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="a vault left with no holder to spare, in minutes",
+    origin="on paper: 2 of 5 becomes 4 of 4, the old shares are erased, and the next lost disk is the coin",
+)
+def test_only_the_same_holders_and_threshold_act_at_once(
+    wide: World, signers: tuple[str, ...], threshold: int, waits: bool
+) -> None:
     order = wide.resharing(signers, threshold)
     record = wide.state.order(order)
     assert record is not None
     assert judge_order(wide.state, record, wide.time_ms).code == ("DELAY_RUNNING" if waits else "ALLOWED")
+
+
+@pytest.mark.parametrize(
+    ("signers", "threshold", "absent", "trusting"),
+    [
+        (("s1", "s2", "s3"), 2, (), False),
+        (("s1", "s2", "s3"), 2, ("s3",), True),
+        (("s1", "s2", "s3", "s4"), 2, ("s4",), False),
+        (("s1", "s2", "s3", "s4"), 2, ("s3", "s4"), True),
+        (("s1", "s2"), 2, ("s3",), False),
+        (("s1", "s2"), 1, ("s2",), False),
+    ],
+)
+def test_a_bad_holder_could_spoil_an_absent_ones_share_among_fewer_than_twice_the_threshold_less_one(
+    signers: tuple[str, ...], threshold: int, absent: tuple[str, ...], trusting: bool
+) -> None:
+    assert trusts_all_present(NewHolders(signers=signers, threshold=threshold, absent=absent)) == trusting
 
 
 def test_the_delay_runs_from_the_last_approval_that_was_needed(wide: World) -> None:

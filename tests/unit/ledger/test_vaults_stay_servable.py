@@ -8,7 +8,7 @@ import pytest
 
 import charter_builder as builder
 from handover_world import HandoverWorld
-from ledger_world import HOUR_MS, World
+from ledger_world import DAY_MS, HOUR_MS, World
 from refusals import refusal_of
 from strongroom.chains.bitcoin.networks import REGTEST, SIGNET
 from strongroom.ledger.charter import Asset, Charter, CharterSigner, encode_charter
@@ -63,6 +63,7 @@ def test_no_new_epoch_for_holders_whom_a_joint_change_removes() -> None:
     world = World.started(signers=FOUR, witness_quorum=3)
     world.make_vault(VAULT, ("s1", "s2", "s3", "s4"), 2)
     order = world.resharing(("s3", "s4"), 2)
+    world.later(2 * DAY_MS)
     kept_back = world.epoch_entry(order)
     handing = HandoverWorld(world)
     joint(world, handing.next_charter(*signers("s1", "s2", "s5"), quorum=2), ALL)
@@ -85,7 +86,9 @@ def test_no_new_epoch_with_a_threshold_above_a_lowered_witness_quorum() -> None:
     world = World.started(witness_quorum=3)
     handing = HandoverWorld(world)
     world.make_vault(VAULT)
-    kept_back = world.epoch_entry(world.resharing(("s1", "s2", "s3"), 3))
+    order = world.resharing(("s1", "s2", "s3"), 3)
+    world.later(2 * DAY_MS)
+    kept_back = world.epoch_entry(order)
     handing.hand_over(handing.next_charter(*world.state.charter.signers, quorum=2), ("s1", "s2", "s3"))
     assert refusal_of(world, kept_back) == "VAULT_SIGNERS"
     world.amend("alice", "bob", freeze_lapse_ms=25 * HOUR_MS)

@@ -13,7 +13,7 @@ import charter_builder as builder
 from ledger_world import DAY_MS
 from signer_world import Cluster
 from strongroom.crypto.redistribution_errors import TooFewDealersError
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.messages import ReshareVault, Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.keygen import SILENCE_MS
@@ -150,6 +150,49 @@ def test_a_refresh_towards_another_host_key_takes_the_dealers_operators_word(clu
         deal(cluster, "s2", order)
     with pytest.raises(NewSharesNotOrdered):
         cluster.signers["s1"].redistribution.accept(bytes(32))
+
+
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="a new holder's host key exchanged after the operators accepted the order",
+    origin="on paper: what was compared is not what is dealt to",
+)
+def test_the_operators_word_is_worth_nothing_once_a_host_key_is_another(cluster: Cluster) -> None:
+    order = cluster.world.submit(
+        ReshareVault(vault=VAULT, signers=("s1", "s2", "s3"), threshold=1, absent=()),
+        "alice",
+        "bob",
+        "carol",
+        expires_ms=cluster.world.time_ms + 20 * DAY_MS,
+    )
+    cluster.tick(2)
+    signer = cluster.signers["s1"].redistribution
+    told = signer.accept(order)
+    assert f"s3: host key {builder.host_secret('s3').public().hex()}" in told
+    with_another_host_key(cluster, "s3")
+    with pytest.raises(NewSharesNotAccepted):
+        deal(cluster, "s1", order)
+    assert f"s3: host key {builder.host_secret('s3 new words').public().hex()}" in signer.accept(order)
+    deal(cluster, "s1", order)
+
+
+@pytest.mark.attack(
+    line="holders",
+    title="garbage dealt to an absent holder, whose old share then is the one that is missing",
+    origin="on paper: old shares erased before everybody who must have a new one could check it",
+)
+def test_with_few_present_nobody_deals_or_states_without_the_own_operators_word(cluster: Cluster) -> None:
+    order = refreshing(cluster, absent=["s3"])
+    for name in ("s1", "s2"):
+        with pytest.raises(NewSharesNotAccepted, match="a single bad holder among s1, s2 could end the vault"):
+            deal(cluster, name, order)
+    assert "before s3 can check" in cluster.signers["s1"].redistribution.accept(order)
+    dealings = [deal(cluster, "s1", order)]
+    with pytest.raises(NewSharesNotAccepted):
+        receive(cluster, "s2", order, dealings)
+    cluster.signers["s2"].redistribution.accept(order)
+    dealings.append(deal(cluster, "s2", order))
+    assert len({receive(cluster, name, order, dealings).recovery_hash for name in ("s1", "s2")}) == 1
 
 
 def test_a_lower_threshold_takes_the_operators_word(cluster: Cluster) -> None:

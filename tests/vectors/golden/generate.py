@@ -147,6 +147,8 @@ def _epochs(recorder: Recorder) -> None:
     world.log(entry)
     recorder.refuse(entry)
     order_hash = world.resharing(("s3", "s1"), 2, vault=VAULT)
+    recorder.refuse(world.epoch_entry(order_hash, VAULT))
+    world.later(world.state.charter.loosening_delay_ms)
     world.log(world.epoch_entry(order_hash, VAULT), Tick())
 
 
