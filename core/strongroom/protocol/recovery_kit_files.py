@@ -209,8 +209,7 @@ def _scanned(value: Any) -> FoundCoin:
         amount = Decimal(amount)
     if type(amount) is not Decimal or not 0 < amount <= policy.MAX_MONEY_SAT // 10**_SATOSHI_DIGITS:
         raise SweepFileInvalid("amount: must be a number of bitcoin")
-    digits, exponent = amount.as_tuple().digits, amount.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -_SATOSHI_DIGITS or len(digits) > 16:
+    if int(amount.as_tuple().exponent) < -_SATOSHI_DIGITS:
         raise SweepFileInvalid("amount: is finer than a satoshi")
     return _coin(
         value.get("txid"),

@@ -179,7 +179,7 @@ def make_plan(
         raise SweepPlanRefused("no coin is worth the fee of moving it at this rate")
     fee = policy.fee_for(rate_sat_per_vb, spend_weight(len(taken), [len(script)]))
     amount = sum(one.coin.amount_sat for one in taken) - fee
-    if amount < (policy.dust_sat(script) or 0):
+    if amount < min(policy.DUST_SAT.values()):
         raise SweepPlanRefused(f"after a fee of {fee} sat the coins leave too little to pay")
     unknown = sorted(set(signers) - set(vault.signers))
     if unknown:

@@ -56,8 +56,6 @@ def open_word(kind: str, cls: type[W], signed: SignedBody, *, host_key: bytes) -
     Raises:
         BadWord: it is too long, not signed by this key, or not canonical.
     """
-    if len(signed.body) > MAX_BODY_BYTES:
-        raise BadWord(f"a body of {len(signed.body)} bytes is above {MAX_BODY_BYTES}")
     if not bip340.verify(host_key[1:], word_hash(kind, signed.body), signed.signature):
         raise BadWord("it is not signed by the words of the holder under whose name it lies here")
     try:

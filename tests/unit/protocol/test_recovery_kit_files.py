@@ -161,7 +161,19 @@ def test_amounts_are_exact(kit: Kit) -> None:
     assert [amount(text) for text in ("0.00000001", "1e-08", "50", "50.0", "0.10000000", "2.1E+7")] == [
         1, 1, 5_000_000_000, 5_000_000_000, 10_000_000, 2_100_000_000_000_000
     ]  # fmt: skip
-    for text in ("0", "-1", "0.000000001", "21000000.00000001", "1e9", "1e999999999", '"1"', "true", "null", "NaN"):
+    for text in (
+        "0",
+        "-1",
+        "0.000000001",
+        "1.000000001",
+        "21000000.00000001",
+        "1e9",
+        "1e999999999",
+        '"1"',
+        "true",
+        "null",
+        "NaN",
+    ):
         with pytest.raises(SweepFileInvalid, match=r"amount|JSON"):
             amount(text)
 
@@ -174,6 +186,7 @@ def test_coins_that_were_mined_too_lately_wait(kit: Kit) -> None:
     unknown = unspent(kit, coinbase=True)
     del unknown["height"]
     assert read_coins(scanned(unknown), REGTEST).immature == 0
+    assert read_coins(scanned(green, height=None), REGTEST).immature == 0
 
 
 def test_a_simple_list_of_coins(kit: Kit) -> None:
