@@ -36,7 +36,8 @@ def exported(world: CertifiedWorld, recovery: Iterable[bytes]) -> bytes:
     writer = LogExportWriter(world.log_id)
     pieces = [writer.begin()]
     for preview in world.previews:
-        certificate = codec.encode(world.certificates[preview.size])
+        voted = world.certificates.get(preview.size)
+        certificate = b"" if voted is None else codec.encode(voted)
         pieces.append(writer.batch(preview.batch.first_index, preview.batch.entries, certificate))
     pieces += writer.recovery(list(recovery))
     return b"".join([*pieces, writer.end()])

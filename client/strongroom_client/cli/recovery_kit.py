@@ -274,26 +274,18 @@ def sign(
     require_quorum(judged)
     opened = read_plan_file(read_bytes(plan_file, max_bytes=MAX_FILE_BYTES))
     check_plan(opened, judged.vault, judged, log_id=log.log_id)
+    recovery = log.recovery_of(judged.vault)
     folder = Exchange(exchange)
     folder.require_unused(signer)
     _show_order(judged)
     show(map(_line, plan_lines(opened)))
     confirm("Sign exactly this?", yes=yes)
-    others = [name for name in opened.names if name != signer]
-    recovery = log.recovery_of(judged.vault)
-    with (
-        host_key(words_fd, signer) as host,
-        SweepHolder(
-            opened,
-            signer,
-            host=host,
-            share=holder_share(judged.vault, signer, host, recovery),
-            random=secrets.token_bytes,
-        ) as holder,
-    ):
-        written = folder.write(COMMITMENTS, signer, holder.commitments)
-        _await(folder, written, others, wait=wait, timeout_s=parse_duration(timeout) / 1000)
-        shares = holder.shares(folder.read(COMMITMENTS, opened.names), aux32=secrets.token_bytes(32))
+    with host_key(words_fd, signer) as host:
+        share = holder_share(judged.vault, signer, host, recovery)
+        with SweepHolder(opened, signer, host=host, share=share, random=secrets.token_bytes) as holder:
+            written = folder.write(COMMITMENTS, signer, holder.commitments)
+            _await(folder, written, opened.names, wait=wait, timeout_s=parse_duration(timeout) / 1000)
+            shares = holder.shares(folder.read(COMMITMENTS, opened.names), aux32=secrets.token_bytes(32))
     written = folder.write(SHARES, signer, shares)
     emit(
         {"signer": signer, "shares": str(written), "plan": opened.hash.hex()},
@@ -340,16 +332,19 @@ def _line(line: RenderableType) -> RenderableType:
     return Text(line) if isinstance(line, str) else line
 
 
-def _await(folder: Exchange, written: Path, others: list[str], *, wait: bool, timeout_s: float) -> None:
-    """Wait for the commitments of the others, or have them carried here."""
+def _await(folder: Exchange, written: Path, names: tuple[str, ...], *, wait: bool, timeout_s: float) -> None:
+    """Wait for the commitments of all who sign, or have them carried here."""
+
+    def told(missing: tuple[str, ...]) -> None:
+        click.echo(f"Waiting for the commitments of {', '.join(missing)} ...", err=True)
+
     if wait:
-        told = lambda missing: click.echo(f"Waiting for the commitments of {', '.join(missing)} ...", err=True)  # noqa: E731
-        folder.wait(COMMITMENTS, others, timeout_s=timeout_s, told=told)
+        folder.wait(COMMITMENTS, names, timeout_s=timeout_s, told=told)
         return
-    while missing := folder.missing(COMMITMENTS, others):
+    while missing := folder.missing(COMMITMENTS, names):
         click.prompt(
-            f"Leave this running. Carry {written.name} to {', '.join(others)}, and bring the commitments of "
-            f"{', '.join(missing)} into {written.parent}; then press Enter",
+            f"Leave this running. Carry {written.name} to {', '.join(missing)}, and bring their commitments into "
+            f"{written.parent}; then press Enter",
             default="",
             show_default=False,
             prompt_suffix=" ",

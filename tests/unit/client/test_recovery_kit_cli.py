@@ -18,6 +18,7 @@ import strongroom_client.cli.recovery_kit as commands
 from charter_builder import RECOVERY, host_secret
 from kit_office import KitOffice
 from kit_world import SAFE, VAULT
+from restart_world import RestartWorld
 from strongroom.chains.bitcoin.transaction import parse, txid_text
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
@@ -152,6 +153,23 @@ def test_an_export_that_no_certificate_vouches_for_is_refused(ready: KitOffice) 
     assert "AUDIT_DISCREPANCY" in ready.sign("s1", code=4).stderr
 
 
+def test_a_log_that_was_founded_anew_is_as_good_under_its_new_fingerprint(office: KitOffice) -> None:
+    world: Any = office.world
+    before = world.log_id
+    world.found(RestartWorld(world).restart(certificate=world.newest), s2="s2-new", s3="s3-new")
+    world.log(Tick())
+    office.export()
+    office.ordered()
+    assert "not the one whose fingerprint you typed" in office.sign("s1", code=4, fingerprint=before.hex()).stderr
+    other = other_holder(office)
+    office.sign("s1")
+    finish(office, other)
+    told = office.json(
+        "combine", "--plan", office.path("plan.json"), "--exchange", office.path("exchange"), "--out", "tx"
+    )
+    assert told["vault"] == VAULT
+
+
 def test_recovery_data_must_be_in_the_file(ready: KitOffice) -> None:
     ready.export(b"\1" * 40)
     assert "no recovery data of vault customer-1, epoch 1" in ready.sign("s1", code=4).stderr
@@ -281,7 +299,7 @@ def test_carried_files_are_asked_for(ready: KitOffice, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(click, "prompt", carried)
     folder = Exchange(ready.root / "exchange")
-    commands._await(folder, folder.path(COMMITMENTS, "s1"), ["s3"], wait=False, timeout_s=0)
+    commands._await(folder, folder.path(COMMITMENTS, "s1"), ("s3",), wait=False, timeout_s=0)
     assert len(asked) == 2
     assert "Carry s1.commitments to s3" in asked[0]
 
