@@ -278,7 +278,7 @@ def conversation_seeds() -> Iterator[bytes]:
 @target(
     "strongroom_coordinator.rounds:VotingRounds._take",
     "strongroom_coordinator.sessions:SigningSessions.committed",
-    "strongroom_coordinator.sessions:SigningSessions._shares_answered",
+    "strongroom_coordinator.signing_answers:SigningAnswers.shares_answered",
     "strongroom_coordinator.terms:Terms._add",
     "strongroom_coordinator.link:SignerLink.receive",
     seeds=conversation_seeds,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,17 @@ from coordinator_world import TestAuthority
 from fake_treasury import CertifiedWorld
 from ledger_world import START_MS
 from strongroom.ledger import codec
+from strongroom.ledger.electorate import Electorate, witness_set_of
 from strongroom.ledger.messages import Verb
+from strongroom.protocol.electorates import KnownSet, Reign
 from strongroom.wire.cards import make_person_card, make_signer_card, parse_card
 from strongroom.wire.revocation import RevocationLists
 from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.audit import Auditor
+from strongroom_client.cli.revocation import read_handed
 from strongroom_client.log_files import replay_file
+from strongroom_client.orders import Seen
 from strongroom_client.pki import Authority, CertificateRole, identity_of, make_request
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
 from strongroom_coordinator.config import CoordinatorConfig
@@ -195,12 +201,24 @@ def hand_in_seeds() -> Iterator[bytes]:
     item = {"body": said.body.hex(), "signature": said.signature.hex()}
     yield json.dumps({"v": 1, "order": "", "endorsements": [item]}, indent=2).encode()
     yield json.dumps({"v": 1, "order": "00ff", "endorsements": [item, item]}).encode()
+    people = tuple(person for person in world.charter.people if person.name != "dave")
+    amendment = world.order(world.amendment(people=people))
+    said = world.endorsement("alice", Verb.APPROVE, sha256(amendment).digest())
+    item = {"body": said.body.hex(), "signature": said.signature.hex()}
+    yield json.dumps({"v": 1, "order": amendment.hex(), "endorsements": [item]}).encode()
 
 
-@target("strongroom_signer.operator_commands:parse_hand_in", seeds=hand_in_seeds)
+@target(
+    "strongroom_signer.operator_commands:parse_hand_in",
+    "strongroom_client.cli.revocation:read_handed",
+    seeds=hand_in_seeds,
+    max_bytes=12_000,
+)
 def hand_in_file(data: bytes) -> None:
-    """Hand-in files of people's rejections and freezes."""
+    """Hand-in files of rejections, freezes and revocations, as operators and other administrators read them."""
     total(parse_hand_in, data)
+    world = busy_world()
+    total(read_handed, written("hand-in.json", data), world.charter, world.log_id)
 
 
 def export_of(world: CertifiedWorld) -> bytes:
@@ -276,6 +294,11 @@ def config_seeds() -> Iterator[bytes]:
     save_profile(path, profile)
     yield path.read_bytes()
     yield b'{"log_id": "' + busy_world().log_id.hex().encode() + b'", "size": 3, "root": "' + b"00" * 32 + b'"}'
+    handed = Electorate(replace(witness_set_of(busy_world().charter), quorum=3))
+    known = KnownSet(number=2, witnesses=handed.sets[0], reigns=(Reign(electorate=handed, first=9),))
+    memory = Memory.beside(folder() / "seed.toml", busy_world().log_id)
+    memory.remember(Seen(size=9, root=bytes(32)), known)
+    yield memory.file.read_bytes()
 
 
 @target(
@@ -284,11 +307,13 @@ def config_seeds() -> Iterator[bytes]:
     "strongroom_coordinator.config:parse_config",
     "strongroom_client.profile:load_profile",
     "strongroom_client.profile:Memory.head",
+    "strongroom_client.profile:Memory.witnesses",
+    "strongroom_client.pins:pinned_set",
     seeds=config_seeds,
     max_bytes=6_000,
 )
 def settings(data: bytes) -> None:
-    """The settings of signers and coordinators, profiles, and the head that a profile remembers."""
+    """The settings of signers and coordinators, profiles, and what a profile remembers of the log."""
     text = text_of(data)
     found = total(signer_config, text)
     if found is not None:
@@ -305,7 +330,9 @@ def settings(data: bytes) -> None:
     path = written("profile.toml", data)
     total(load_profile, path)
     written("profile.head.json", data)
-    total(Memory.beside(path, busy_world().log_id).head)
+    memory = Memory.beside(path, busy_world().log_id)
+    total(memory.head)
+    total(memory.witnesses)
 
 
 def fingerprint_seeds() -> Iterator[bytes]:

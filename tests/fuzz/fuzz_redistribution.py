@@ -221,6 +221,7 @@ async def answered(asked: Asked, frame: pb.LinkRequest) -> RedistributionState:
         now=lambda: 0,
         timeout_s=60.0,
         keep=no_rows,
+        blame=lambda *_: None,
     )
     ceremony._perform(asked.command)
     tasks = tuple(ceremony._tasks)

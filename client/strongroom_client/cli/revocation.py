@@ -39,7 +39,7 @@ from strongroom_client.orders import Seen, fingerprint
 from strongroom_client.profile import load_profile
 from strongroom_client.trust import Trust
 
-__all__ = ["approve_handed", "unlogged"]
+__all__ = ["approve_handed", "read_handed", "unlogged"]
 
 
 def revokes(now: Charter, order: Order) -> bool:
@@ -69,7 +69,7 @@ def approve_handed(
     """Show the revocation of a file, ask, and write another file with an approval more."""
     profile = load_profile(profile_file)
     trust, seen = run(_newest(profile_file))
-    data, words = _read(file, trust.charter, profile.log_id)
+    data, words = read_handed(file, trust.charter, profile.log_id)
     order, order_hash = decode_order(data), OrderHash(sha256(data).digest())
     if not revokes(trust.charter, order):
         raise Refused("nothing was signed: the order of this file takes no key away, or does more than to tighten")
@@ -111,7 +111,7 @@ def _write(now: Charter, data: bytes, words: Sequence[SignedBody], *, out: Path 
     show(lines)
 
 
-def _read(file: Path, now: Charter, log_id: LogId) -> tuple[bytes, tuple[SignedBody, ...]]:
+def read_handed(file: Path, now: Charter, log_id: LogId) -> tuple[bytes, tuple[SignedBody, ...]]:
     """The order and the verified words of a file.
 
     Raises:
