@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -309,32 +307,25 @@ def test_the_log_that_ticks_stays_readable(office: Office) -> None:
 NEW_VAULT = ("vault", "create", "customer-2", "--signers", "s1,s2,s3", "--threshold", "2")
 
 
-def meanwhile(office: Office, *steps: Callable[[bytes], None]) -> threading.Thread:
-    """Do this with the next order as soon as it is logged, as others would."""
-    known = office.world.state.orders_count
+def meanwhile(office: Office, *steps: Callable[[bytes], None]) -> None:
+    """Do one of these with the next order after each look at it, as others would."""
+    known, waiting = office.world.state.orders_count, list(steps)
 
-    def work() -> None:
-        while office.world.state.orders_count == known:
-            time.sleep(0.02)
-        order = office.world.state.order_at(known).hash
-        for step in steps:
-            with office.treasury.lock:
-                step(order)
+    def act_on(_response: object) -> None:
+        if waiting:
+            waiting.pop(0)(office.world.state.order_at(known).hash)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
+    office.treasury.lies["GetOrder"] = act_on
 
 
 def test_a_new_vault_is_watched_to_its_end_and_its_record_written(office: Office) -> None:
     world = office.world
-    others = meanwhile(
+    meanwhile(
         office,
         lambda order: world.settle(*(world.endorse(name, Verb.APPROVE, order) for name in ("alice", "bob"))),
         lambda order: world.settle(world.vault_entry(order)),
     )
     told = sign(office, "carol", *NEW_VAULT, "--watch", "--record", "record.json", "--page", "page.txt")
-    others.join(timeout=10)
     assert told == json.loads(Path("record.json").read_text())
     assert told["vaults"][0]["vault"] == "customer-2"
     assert told["approved_by"] == ["alice", "bob", "carol"]
@@ -343,10 +334,9 @@ def test_a_new_vault_is_watched_to_its_end_and_its_record_written(office: Office
 
 def test_a_watched_order_that_is_rejected_ends_the_watch(office: Office) -> None:
     world = office.world
-    others = meanwhile(office, lambda order: world.settle(world.endorse("alice", Verb.REJECT, order)))
+    meanwhile(office, lambda order: world.settle(world.endorse("alice", Verb.REJECT, order)))
     phrase = ("--yes", "--passphrase-file", str(office.passphrase_file))
     ended = act(office, "carol", *NEW_VAULT, "--watch", *phrase, code=4).output
-    others.join(timeout=10)
     assert "CEREMONY_UNFINISHED" in ended
     assert "the order is rejected" in ended
 
