@@ -19,7 +19,16 @@ def test_the_benchmark_of_a_keys_life_measures_every_step(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "lifecycle", bench)
     spec.loader.exec_module(bench)
     rows = bench.run(((2, 3),))
-    assert {row["what"] for row in rows} == {"generate 2-of-3", "refresh 2-of-3", "reshare 2-of-3 to 3-of-5"}
+    assert {row["what"] for row in rows} == {
+        "generate 2-of-3",
+        "refresh 2-of-3",
+        "reshare 2-of-3 to 3-of-5",
+        "sign 2-of-3",
+    }
+    used = {row["step"]: row for row in rows if row["what"] == "sign 2-of-3"}
+    assert used["signer: commit to nonces"]["times"] == 2
+    assert used["signer: check the set, sign, check the own share"]["bytes"] > 400
+    assert "recovery data" not in used
     for what in ("refresh 2-of-3", "reshare 2-of-3 to 3-of-5"):
         steps = {row["step"]: row for row in rows if row["what"] == what}
         assert steps["signer: deal"]["times"] == 3
@@ -28,5 +37,5 @@ def test_the_benchmark_of_a_keys_life_measures_every_step(monkeypatch: pytest.Mo
         assert steps[bench.ALL]["bytes"] == sum(parts)
     together = bench.many(2)
     assert together["vaults"] == 2
-    assert together["refresh_bytes"] > together["generate_bytes"] > 0
+    assert together["refresh_bytes"] > together["generate_bytes"] > together["sign_bytes"] > 0
     assert "signer: recover the share" in bench.table(rows)
