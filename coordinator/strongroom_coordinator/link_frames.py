@@ -83,7 +83,11 @@ def hello_of(frame: pb.LinkRequest, *, log_id: bytes) -> SignerHello:
         raise SignerMisbehaved("the first frame of a link must be Hello with seq 1")
     hello = frame.hello
     if hello.log_id != log_id:
-        raise SignerMisbehaved("the signer is enrolled in another log", log_id=hello.log_id.hex())
+        raise SignerMisbehaved(
+            f"the signer belongs to another log than {log_id.hex()[:16]}, which is led here: if the administrators "
+            "founded the log anew, both take over their restart file",
+            log_id=hello.log_id.hex(),
+        )
     if len(hello.boot_id) != 16 or len(hello.version) > _MAX_VERSION or len(hello.alarm) > 64:
         raise SignerMisbehaved("Hello: boot_id must be 16 bytes, version and alarm short")
     return SignerHello(

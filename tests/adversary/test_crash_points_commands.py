@@ -19,6 +19,7 @@ from crash_points_commands import (
     CLIENT_FILES,
     COORDINATOR_INIT,
     COORDINATOR_MIGRATE,
+    COORDINATOR_RESTART,
     KIT_SIGNING,
     SIGNER_ENROL,
     SIGNER_INIT,
@@ -27,6 +28,7 @@ from crash_points_commands import (
 )
 from kit_office import KitOffice
 from restart_signers import LostDisks
+from restarting import made_restart
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.founding import restart_log_id
@@ -261,6 +263,30 @@ def test_a_killed_migration_is_done_by_the_same_command(place: Cluster, point: C
     killed("coordinator_launcher.py", point, side, "migrate", "--data", str(folder))
     assert again(program("strongroom-coordinator"), "migrate", "--data", str(folder)).returncode == 0
     assert again(program("strongroom-coordinator"), "check-config", "--data", str(folder)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("point", "side"), sides(COORDINATOR_RESTART, everyday=(("a restart of the log is taken", BEFORE),))
+)
+def test_a_killed_restart_leaves_a_coordinator_of_one_log_and_the_same_command_ends_well(
+    lost: tuple[Cluster, list[str]], tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    deployment, log = lost[0].deployment, tmp_path / "log"
+    shutil.copy(lost[1][lost[1].index("--log") + 1], log)
+    made = made_restart(deployment, log)
+    folder = tmp_path / "coordinator"
+    shutil.copytree(deployment.coordinator_folder, folder)
+    command = ["restart", "--data", str(folder), str(made.file)]
+
+    def log_id() -> str:
+        return again(program("strongroom-coordinator"), "check-config", "--data", str(folder)).stdout.split()[-1]
+
+    killed("coordinator_launcher.py", point, side, *command)
+    assert log_id() == (made.old_log_id if side == BEFORE else made.log_id).hex()
+    done = again(program("strongroom-coordinator"), *command)
+    assert done.returncode == 0, done.stderr
+    assert f"entries {made.entries + 1}, dropped 0" in done.stdout
+    assert log_id() == made.log_id.hex()
 
 
 # --- a person's tools ------------------------------------------------------------------------------------------------
