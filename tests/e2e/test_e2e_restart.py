@@ -33,6 +33,11 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="an approved order kept back until the log is restarted",
+    origin="on paper: replay of approvals across logs of the same people and keys",
+)
 async def test_a_log_goes_on_after_its_quorum_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     deployment = cluster.deployment
     async with actors(deployment, *deployment.shape.treasury) as people:

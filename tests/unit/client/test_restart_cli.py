@@ -23,6 +23,7 @@ from strongroom.wire.restart_file import decode_restart_file, encode_restart_fil
 from strongroom_client.pki import make_request
 
 LOST = ("s2", "s3")
+CHOSEN = "on paper: who founds a log anew chooses what is kept, and who decides from there on"
 
 
 @pytest.fixture
@@ -152,6 +153,7 @@ def newer(office: Office) -> None:
     (office.root / "newer").write_bytes(office.world.exported())
 
 
+@pytest.mark.attack(line="admin-quorum", title="a restart of the log at an older head", origin=CHOSEN)
 def test_a_statement_that_gives_up_a_certificate_at_hand_is_refused(office: Office) -> None:
     drafted(office)
     newer(office)
@@ -201,6 +203,7 @@ def test_a_statement_of_another_log_is_refused(office: Office) -> None:
     assert other.log_id.hex() in refused_text(office, "draft", "log")
 
 
+@pytest.mark.attack(line="admin-quorum", title="a restart as a way around the loosening delay", origin=CHOSEN)
 def test_a_charter_that_changes_a_rule_is_refused(office: Office) -> None:
     world = RestartWorld(office.world)
     write(office, world.restart(world.new_charter(rules=(builder.rule(delay_ms=1_000),)), approvers=()))

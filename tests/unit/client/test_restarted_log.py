@@ -125,6 +125,11 @@ def test_a_file_is_enough(office: Office) -> None:
     assert load_profile(office.person("alice")).log_id == office.world.log_id
 
 
+@pytest.mark.attack(
+    line="coordinator",
+    title="a client led into another restart than the compared one",
+    origin="on paper: who can swap what a client follows chooses the history it believes",
+)
 @pytest.mark.parametrize("source", ["file", "coordinator"])
 def test_another_fingerprint_pins_nothing(office: Office, source: str) -> None:
     old = load_profile(office.person("alice")).log_id
