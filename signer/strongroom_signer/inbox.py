@@ -19,7 +19,6 @@ from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter
-from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.judge import quorum_of, withdrawal_of
 from strongroom.ledger.messages import (
     AddDestination,
@@ -45,7 +44,7 @@ from strongroom.ledger.messages import (
 )
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.rules import named_approver, person_key_known, quorum_members
+from strongroom.ledger.rules import named_approver, officers_of, person_key_known, quorum_members
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody, sign_body
@@ -170,7 +169,7 @@ class Inbox:
     def _freeze(self, order: bytes, said: Sequence[Endorsement], signed: Sequence[SignedBody]) -> tuple[InboxItem, str]:
         charter = self._copy.newest().charter
         order_hash = hashlib.sha256(order).digest()
-        officers = book_of(charter).members(charter.officers)
+        officers = officers_of(charter)
         initiators = [one for one in said if one.verb is Verb.INITIATE and one.order_hash == order_hash]
         if not any(one.person in officers for one in initiators):
             raise BadWord(f"no officer of group {charter.officers} initiates this freeze")

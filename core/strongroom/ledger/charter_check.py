@@ -16,7 +16,6 @@ from strongroom.crypto import ed25519
 from strongroom.crypto.curve import Point
 from strongroom.crypto.errors import InvalidPoint
 from strongroom.ledger.charter import MAX_CHARTER_BYTES, RULE_SET, Charter, encode_charter
-from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.charter_check_bounds import check_log_quotas, check_spans
 from strongroom.ledger.charter_check_recovery import (
     check_address_book,
@@ -35,7 +34,7 @@ from strongroom.ledger.charter_check_rules import (
     network_of,
 )
 from strongroom.ledger.charter_findings import Finding, Level, Report, error, warning
-from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.rules import officers_of, quorum_members
 from strongroom.model.quantities import MAX_DECIMALS
 
 __all__ = [
@@ -214,7 +213,7 @@ def _quorums(charter: Charter) -> Iterator[Finding]:
             yield warning(where, "is one person, who alone is then this power", "ask for at least two")
     if not any(group.name == charter.officers for group in charter.groups):
         yield error("freeze.officers", f"{charter.officers} is not a group", "name a group of the charter")
-    elif not book_of(charter).members(charter.officers) - book_of(charter).machines:
+    elif not officers_of(charter):
         yield error("freeze.officers", f"group {charter.officers} has no people", "name a group with people in it")
 
 

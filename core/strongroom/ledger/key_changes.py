@@ -11,7 +11,7 @@ from strongroom.ledger.charter import Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement
 from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import VaultRecord
-from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.rules import completed_ms, judge_quorum
 from strongroom.ledger.state import State
 from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import duration_text, time_text
@@ -107,7 +107,7 @@ def judge_key_change(charter: Charter, endorsements: tuple[Endorsed, ...], *, lo
         loosening: Whether the order loosens anything, `loosens`.
         at_ms: Unix milliseconds.
     """
-    complete_ms = _complete_ms(charter, endorsements)
+    complete_ms = completed_ms(charter, charter.admin, endorsements)
     if complete_ms is None:
         return judge_quorum(charter, charter.admin, endorsements, at_ms=at_ms)
     begins_ms = complete_ms + (charter.loosening_delay_ms if loosening else 0)
@@ -115,12 +115,3 @@ def judge_key_change(charter: Charter, endorsements: tuple[Endorsed, ...], *, lo
         return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
     wait = f"wait until {time_text(begins_ms)} (loosening delay {duration_text(charter.loosening_delay_ms)})"
     return Judgement(allowed=False, code=Code.DELAY_RUNNING, rule=None, missing=(wait,), tried=())
-
-
-def _complete_ms(charter: Charter, endorsements: tuple[Endorsed, ...]) -> int | None:
-    """Log time of the approval that made the quorum complete, by the keys that the charter still has."""
-    for moment in sorted({one.time_ms for one in endorsements}):
-        said = [one for one in endorsements if one.time_ms <= moment]
-        if judge_quorum(charter, charter.admin, said, at_ms=moment).allowed:
-            return moment
-    return None

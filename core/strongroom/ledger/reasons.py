@@ -152,7 +152,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             _ARGUMENT, "The key material is malformed, or not that of the ordered holders.", "Generate again."
         ),
         "VAULT_CHANGING": Reason(
-            _STATE, "Another order for new shares of this vault is open.", "Reject it, or wait until it has acted."
+            _STATE, "Another approved order gives this vault new shares.", "Reject it, or wait until it has acted."
         ),
         "EPOCH_ORDER_MISMATCH": Reason(
             _ARGUMENT, "The order does not ask for new shares of this vault, or it has acted.", "Name the right order."

@@ -88,7 +88,7 @@ class VaultRecord:
     epoch_ms: int = codec.u64(18)
     """Log time at which the epoch began."""
     changing: bytes = codec.fixed(19, 32, optional=True)
-    """Hash of the last order for new shares that was accepted and has not acted on this vault; it may have ended."""
+    """Hash of the last order for new shares that was approved and has not acted on this vault; it may have ended."""
 
 
 class OrderState(IntEnum):
@@ -142,6 +142,8 @@ class OrderRecord:
     ended_ms: int = codec.u64(9)
     due_ms: int = codec.u64(10)
     """Log time from which a scheduled order acts; 0 when it waits for something else than time."""
+    approved_ms: int = codec.u64(11)
+    """Log time at which an order for new shares had its quorum and took its vaults; 0 before, and of other kinds."""
 
 
 @message

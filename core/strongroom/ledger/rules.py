@@ -27,11 +27,13 @@ __all__ = [
     "Judgement",
     "Withdrawal",
     "approvers_of",
+    "completed_ms",
     "glob_match",
     "judge_quorum",
     "judge_withdrawal",
     "may_initiate",
     "named_approver",
+    "officers_of",
     "person_key_known",
     "quorum_members",
     "why_not_initiated",
@@ -139,6 +141,12 @@ def quorum_members(charter: Charter, quorum: Quorum) -> frozenset[str]:
     return book.members(quorum.group) - book.machines
 
 
+def officers_of(charter: Charter) -> frozenset[str]:
+    """Return the people of whom any one may freeze and take addresses out; machines are none of them."""
+    book = book_of(charter)
+    return book.members(charter.officers) - book.machines
+
+
 def judge_withdrawal(
     charter: Charter,
     payment: Withdrawal,
@@ -181,11 +189,37 @@ def judge_withdrawal(
     )
 
 
-def judge_quorum(charter: Charter, quorum: Quorum, endorsements: Sequence[Endorsed], *, at_ms: int) -> Judgement:
+def completed_ms(charter: Charter, quorum: Quorum, endorsements: Sequence[Endorsed]) -> int | None:
+    """Log time at which a quorum was complete, by the keys that the charter still has; None if it never was.
+
+    It stays complete when words expire afterwards. One that had expired by then does not count, nor ever again.
+    """
+    for moment in sorted({one.time_ms for one in endorsements}):
+        said = [one for one in endorsements if one.time_ms <= moment]
+        if judge_quorum(charter, quorum, said, at_ms=moment).allowed:
+            return moment
+    return None
+
+
+def judge_quorum(
+    charter: Charter,
+    quorum: Quorum,
+    endorsements: Sequence[Endorsed],
+    *,
+    at_ms: int,
+    is_begun: bool = False,
+) -> Judgement:
     """Judge an order that needs one quorum of the charter, such as a new vault or the end of a freeze.
 
     Anyone of the charter may initiate it; the initiator does not count toward the quorum, and machines never do. A
     rejection by a member of the quorum's group ends it.
+
+    Args:
+        charter: The charter in force.
+        quorum: Whose approval it needs.
+        endorsements: Everything accepted about the order.
+        at_ms: Unix milliseconds.
+        is_begun: The initiator's word has done its work already, and need not count any more.
     """
     book = book_of(charter)
     members = quorum_members(charter, quorum)
@@ -193,7 +227,7 @@ def judge_quorum(charter: Charter, quorum: Quorum, endorsements: Sequence[Endors
         if said.verb is Verb.REJECT and said.person in members:
             return _rejected(said)
     counted = _counted(book, endorsements, at_ms)
-    if not counted.initiated:
+    if not counted.initiated and not is_begun:
         line = "the initiator's endorsement, which is missing, has expired, or is by a key no longer in the charter"
         return Judgement(allowed=False, code=Code.INITIATOR_NOT_ALLOWED, rule=None, missing=(line,), tried=())
     people = {person for _, person in counted.approved if person in members}

@@ -10,13 +10,14 @@ import pytest
 import charter_builder as builder
 from ledger_world import DAY_MS, HOUR_MS, World, sign, state_without
 from refusals import refusal_of
+from strongroom.ledger.charter import Quorum
 from strongroom.ledger.handlers.epochs import apply_epoch
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import NewHolders, trusts_all_present
 from strongroom.ledger.key_material import key_hash
-from strongroom.ledger.messages import EpochStatement, RefreshShares, ReshareVault, VaultSignature, Verb
+from strongroom.ledger.messages import EpochStatement, RefreshShares, ReshareVault, Tick, VaultSignature, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, VaultRecord
@@ -185,7 +186,7 @@ def test_a_quorum_that_is_not_complete_runs_out(wide: World) -> None:
     order = wide.submit(action, "alice", "bob")
     wide.later(2 * DAY_MS)
     wide.approve(order, "carol")
-    assert refusal_of(wide, wide.epoch_entry(order)) == "INITIATOR_NOT_ALLOWED"
+    assert refusal_of(wide, replace(wide.epoch_entry(wide.refreshing()), order_hash=order)) == "INITIATOR_NOT_ALLOWED"
 
 
 # --- who may, and what is refused ------------------------------------------------------------------------------------
@@ -197,9 +198,10 @@ def test_only_administrators_order_new_shares_and_the_quorum_must_approve(world:
     assert refusal_of(world, world.order_entry(order, "dave")) == "INITIATOR_NOT_ALLOWED"
     assert refusal_of(world, world.order_entry(order, "alice", "dave")) == "NOT_AN_APPROVER"
     waiting = world.submit(action, "alice", "bob")
-    assert refusal_of(world, world.epoch_entry(waiting)) == "APPROVALS_MISSING"
+    entry = replace(world.epoch_entry(world.refreshing()), order_hash=waiting)
+    assert refusal_of(world, entry) == "APPROVALS_MISSING"
     world.reject(waiting, "carol")
-    assert refusal_of(world, world.epoch_entry(waiting)) == "REJECTED"
+    assert refusal_of(world, entry) == "REJECTED"
 
 
 @pytest.mark.parametrize(
@@ -235,9 +237,67 @@ def test_a_vault_has_one_order_for_new_shares_at_a_time(world: World) -> None:
         RefreshShares(vaults=("customer-2", "customer-1"), absent=()),
         ReshareVault(vault="customer-1", signers=("s1", "s2"), threshold=2, absent=()),
     ):
-        assert refusal_of(world, world.order_entry(world.order(again), "alice")) == "VAULT_CHANGING"
+        assert refusal_of(world, world.order_entry(world.order(again), "alice", "bob", "carol")) == "VAULT_CHANGING"
+        waiting = world.submit(again, "alice", "bob")
+        assert refusal_of(world, world.endorse("carol", Verb.APPROVE, waiting)) == "VAULT_CHANGING"
     world.log(world.epoch_entry(first))
     world.log(world.epoch_entry(world.refreshing("customer-2", "customer-1")))
+
+
+@pytest.mark.attack(
+    line="person",
+    title="an administrator's order for new shares that nobody approves, against everybody else's",
+    origin="on paper: an unapproved order holds a lock",
+)
+def test_an_order_that_nobody_approved_is_in_nobodys_way(world: World) -> None:
+    world.submit(RefreshShares(vaults=("customer-1",), absent=()), "alice")
+    assert vault_of(world).changing == b""
+    world.log(world.epoch_entry(world.refreshing()))
+    assert vault_of(world).epoch == 2
+
+
+def test_an_order_that_could_not_end_any_more_is_not_approved(wide: World) -> None:
+    action = ReshareVault(vault="customer-1", signers=("s1", "s2", "s4"), threshold=2, absent=("s1",))
+    order = wide.resharing(("s1", "s4"), 2)
+    wide.later(2 * DAY_MS)
+    waiting = wide.submit(action, "alice", "bob")
+    wide.log(wide.epoch_entry(order))
+    assert refusal_of(wide, wide.endorse("carol", Verb.APPROVE, waiting)) == "VAULT_SIGNERS"
+    assert state_of(wide, waiting) is OrderState.OPEN
+
+
+def test_a_later_approval_takes_no_vault_again_that_has_its_epoch() -> None:
+    world = World.started(admin=Quorum(group="admins", count=1))
+    for name in ("customer-1", "customer-2"):
+        world.make_vault(name)
+    order = world.submit(RefreshShares(vaults=("customer-1", "customer-2"), absent=()), "alice", "bob")
+    world.log(world.epoch_entry(order))
+    world.approve(order, "carol")
+    assert vault_of(world).changing == b""
+    world.log(world.epoch_entry(order, "customer-2"))
+    assert state_of(world, order) is OrderState.DONE
+
+
+def test_an_order_takes_its_vault_by_the_words_of_its_quorum_alone(world: World) -> None:
+    """A charter that asks for fewer makes no order of earlier words act."""
+    action = RefreshShares(vaults=("customer-1",), absent=())
+    waiting = world.submit(action, "alice", "bob", expires_ms=world.time_ms + 20 * DAY_MS)
+    donor = world.submit(action, "alice", "bob", "carol", expires_ms=world.time_ms + 20 * DAY_MS)
+    entry = replace(world.epoch_entry(donor), order_hash=waiting)
+    world.amend("bob", "carol", initiator="alice", admin=Quorum(group="admins", count=1))
+    world.later(2 * DAY_MS)
+    world.log(Tick())
+    assert world.state.charter.admin.count == 1
+    assert refusal_of(world, entry) == "EPOCH_ORDER_MISMATCH"
+
+
+def test_an_order_for_several_vaults_has_acted_though_one_has_newer_shares_by_another(world: World) -> None:
+    world.make_vault("customer-2")
+    order = world.refreshing("customer-1", "customer-2")
+    world.log(world.epoch_entry(order))
+    world.log(world.epoch_entry(world.refreshing("customer-1")))
+    world.log(world.epoch_entry(order, "customer-2"))
+    assert state_of(world, order) is OrderState.DONE
 
 
 def test_an_order_that_was_rejected_or_has_expired_is_in_nobodys_way(world: World) -> None:

@@ -141,9 +141,8 @@ def _epochs(recorder: Recorder) -> None:
     world = recorder.world
     world.later(MINUTE_MS)
     order_hash = world.submit(RefreshShares(vaults=(VAULT,), absent=()), "alice", "bob")
-    entry = world.epoch_entry(order_hash, VAULT)
-    recorder.refuse(entry)
     world.approve(order_hash, "carol")
+    entry = world.epoch_entry(order_hash, VAULT)
     world.log(entry)
     recorder.refuse(entry)
     order_hash = world.resharing(("s3", "s1"), 2, vault=VAULT)

@@ -39,7 +39,14 @@ from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.rules import judge_quorum, may_initiate, named_approver, quorum_members, why_not_initiated
+from strongroom.ledger.rules import (
+    judge_quorum,
+    may_initiate,
+    named_approver,
+    officers_of,
+    quorum_members,
+    why_not_initiated,
+)
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.vault_fit import problem_of_holders
 
@@ -162,7 +169,7 @@ class _Stop(ByThoseNamed):
         check_scope(state, self.action.scope, self.action.vault)
 
     def may_initiate(self, state: State, person: str) -> bool:
-        return _is_officer(state, person)
+        return person in officers_of(state.charter)
 
     def is_approver(self, state: State, person: str) -> bool:
         return person in quorum_members(state.charter, state.charter.unfreeze)
@@ -181,19 +188,12 @@ class _Stop(ByThoseNamed):
 
     def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         freeze = state.freeze(record.hash)
-        # The freeze is in force, so the initiator's word has done its work and need not be in date any more.
-        said = [
-            replace(one, expires_ms=at.time_ms + 1) if one.verb is Verb.INITIATE else one for one in endorsed(record)
-        ]
-        quorum = judge_quorum(state.charter, state.charter.unfreeze, said, at_ms=at.time_ms)
+        # The freeze is in force: it is confirmed even when the key that asked for it, a stolen one, was revoked since.
+        said = endorsed(record)
+        quorum = judge_quorum(state.charter, state.charter.unfreeze, said, at_ms=at.time_ms, is_begun=True)
         if freeze is not None and freeze.lapses_ms and quorum.allowed:
             state.change_freeze(replace(freeze, lapses_ms=0), now_ms=at.time_ms)
         return record
-
-
-def _is_officer(state: State, person: str) -> bool:
-    """Whether the charter names this person among those who may freeze."""
-    return any(group.name == state.charter.officers and person in group.members for group in state.charter.groups)
 
 
 class _ByUnfreezeQuorum(ActsInTime):
@@ -234,7 +234,7 @@ class _Reinstate(_ByUnfreezeQuorum):
 
     def may_initiate(self, state: State, person: str) -> bool:
         # Nobody is harmed by a signer that stays away, so this order need not be open to everybody as an unfreeze is.
-        return self.is_approver(state, person) or _is_officer(state, person)
+        return self.is_approver(state, person) or person in officers_of(state.charter)
 
     def check(self, state: State, at: Position) -> None:
         if all(signer.name != self.action.signer for signer in state.charter.signers):

@@ -13,7 +13,7 @@ from strongroom.ledger.messages import Endorsement, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, StateDamaged, refused
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.rules import judge_quorum, quorum_members
+from strongroom.ledger.rules import completed_ms, judge_quorum, quorum_members
 from strongroom.ledger.state import State
 
 __all__ = ["Act", "ActsInTime", "ByThoseNamed", "WaitsWhileOpen", "done", "lapsed"]
@@ -130,9 +130,8 @@ class ActsInTime(WaitsWhileOpen, ABC):
 
     def due(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
         """Act if the quorum still stands and the order can still act; else it has lapsed."""
-        # The quorum was there in time, so only keys and people count now: those revoked meanwhile do not.
-        said = [replace(one, expires_ms=at.time_ms + 1) for one in endorsed(record)]
-        if not judge_quorum(state.charter, self.quorum(state), said, at_ms=at.time_ms).allowed:
+        # Expiry since then does not matter, keys and people that were revoked since then do.
+        if completed_ms(state.charter, self.quorum(state), endorsed(record)) is None:
             return lapsed(record, at)
         try:
             self.check(state, at)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.address_book import proof_holds
-from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.handlers.acts import WaitsWhileOpen, done
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed, judge_addition
@@ -15,7 +14,7 @@ from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import DestinationRecord, OrderRecord
-from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.rules import officers_of, quorum_members
 from strongroom.ledger.state import State
 
 __all__ = ["AddToBook", "TakeOutOfBook"]
@@ -89,9 +88,9 @@ class TakeOutOfBook(WaitsWhileOpen):
 
     def may_initiate(self, state: State, person: str) -> bool:
         """Any one who may add, and any one officer."""
-        charter, book = state.charter, book_of(state.charter)
+        charter = state.charter
         may_add = () if charter.destinations is None else quorum_members(charter, charter.destinations)
-        return person in may_add or person in book.members(charter.officers) - book.machines
+        return person in may_add or person in officers_of(charter)
 
     def is_approver(self, state: State, person: str) -> bool:
         """There is nothing to approve."""

@@ -69,14 +69,21 @@ def _order(state: State, body: Epoch, at: Position) -> tuple[OrderRecord, KeyCha
     if record is None:
         raise refused("ORDER_UNKNOWN", f"the ledger has no order {body.order_hash.hex()}")
     action, vault = decode_order(record.order).action, state.vault(body.vault)
-    # The vault's own note of the order says that it asks for this vault, and has not acted on it.
-    if not isinstance(action, RefreshShares | ReshareVault) or vault is None or vault.changing != record.hash:
-        raise refused(
-            "EPOCH_ORDER_MISMATCH", f"order {body.order_hash.hex()} does not ask for new shares of {body.vault}"
-        )
+    mismatch = refused(
+        "EPOCH_ORDER_MISMATCH", f"order {body.order_hash.hex()} does not ask for new shares of {body.vault}"
+    )
+    if not isinstance(action, RefreshShares | ReshareVault) or vault is None or vault.name not in vaults_of(action):
+        raise mismatch
+    # The vault's own note of an approved order says that it has not acted on it.
+    has_vault = vault.changing == record.hash
+    if record.approved_ms and not has_vault:
+        raise mismatch
     judgement = judge_order(state, record, at.time_ms)
     if not judgement.allowed:
         raise refused(judgement.code.value, f"the order does not pass: {'; '.join(judgement.missing)}")
+    if not has_vault:
+        # It passes by a charter that asks for fewer than the one under which its words were taken.
+        raise mismatch
     return record, action, vault
 
 
@@ -107,4 +114,5 @@ def _statement(state: State, body: Epoch, vault: VaultRecord, name: str) -> byte
 
 def _has_acted(state: State, name: str, record: OrderRecord) -> bool:
     vault = state.vault(name)
-    return vault is not None and vault.epoch_order == record.hash
+    # Another order may have given it newer shares since.
+    return vault is not None and vault.changing != record.hash

@@ -14,6 +14,7 @@ from strongroom.ledger.messages import MAX_ORDER_LIFE_MS, Endorse, Endorsement, 
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import EndorsementRecord, OrderRecord, OrderState
+from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.state import decode_order
 
 __all__ = ["MAX_ENDORSEMENTS", "MAX_ORDER_LIFE_MS", "apply_endorse", "apply_order"]
@@ -97,7 +98,9 @@ def _check_said(
     state: MutableState, act: Act, before: tuple[EndorsementRecord, ...] | list[EndorsementRecord], new: Endorsement
 ) -> None:
     """Check who may say what, given what was said before."""
-    if any(one.person == new.person and one.verb is new.verb for one in before):
+    # A word by a key that was revoked counts no more: whoever has another key now may say it again.
+    same = (one for one in before if one.person == new.person and one.verb is new.verb)
+    if any(person_key_known(state.charter, one.person, one.key) for one in same):
         raise refused("ALREADY_KNOWN", f"the ledger holds this word of {new.person} already", person=new.person)
     initiators = {one.person for one in before if one.verb is Verb.INITIATE}
     if new.verb is Verb.INITIATE:
