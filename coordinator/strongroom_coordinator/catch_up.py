@@ -16,7 +16,7 @@ from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom.model.errors import StrongroomError
-from strongroom.protocol.certificates import verify_certificate
+from strongroom.protocol.certificates import BadCertificate, verify_certificate
 from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
@@ -44,15 +44,17 @@ class CatchUp:
         self._voters = voters
 
     async def reach(self, base: Certificate, holders: Collection[str], others: Iterable[str]) -> bool:
-        """End the own log exactly at a verified certificate's head, with the help of signers that hold it.
+        """End the own log exactly at a certificate's head, with the help of signers that hold it.
 
         Args:
-            base: The certificate.
+            base: The certificate, by votes of an electorate that is possible there; whether it is the one that decides
+                is judged once the entries are here.
             holders: Signers that stated it, and so store every entry below it.
             others: Signers that may have the entries all the same; they are asked last.
 
         Returns:
-            False when no holder gave bytes that replay to it; the own log then ends at its newest certificate.
+            False when no holder gave bytes that replay to it, or others than those who decide there signed it; the own
+            log then ends at its newest certificate.
 
         Raises:
             FinalContradicted: the head contradicts what was final here.
@@ -60,6 +62,11 @@ class CatchUp:
         ledger, size = self._ledger, base.head.size
         ledger.abandon()
         if ledger.holds(base.head):
+            try:
+                self._voters.verify(base)
+            except BadCertificate as error:
+                log.warning("catch_up.not_certified", size=size, holders=sorted(holders), message=error.message)
+                return False
             await ledger.cut(size, base)
             ledger.certify(base)
             return await self._complete((*holders, *others))
@@ -107,6 +114,8 @@ class CatchUp:
         other; a signer that makes a log up gets no further than the votes it has.
         """
         self._ledger.abandon()
+        # How much is final shows once it is stored.
+        await self._ledger.stored()
         for keep in sorted({self._ledger.certified_size, self._ledger.final_size}, reverse=True):
             if keep < self._ledger.certified_size:
                 await self._ledger.cut(keep, await self._ledger.certificate_at(keep))
@@ -153,6 +162,7 @@ class CatchUp:
         try:
             await self._fetch(link, base.head.size, owes)
             if self._ledger.holds(base.head):
+                self._voters.verify(base)
                 await self._fetch_recovery(link)
         except FinalContradicted:
             raise
