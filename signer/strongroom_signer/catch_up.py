@@ -26,7 +26,7 @@ from strongroom.protocol import voter
 from strongroom.protocol.certificates import verify_certificate
 from strongroom.protocol.voter_state import Keep, VoterState
 from strongroom_signer.frames import MAX_CERTIFICATE_BYTES, BadFrame
-from strongroom_signer.log_copy import LogCopy, rebuild
+from strongroom_signer.log_copy import CannotJudge, LogCopy, judged, rebuild
 from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.requests import LogBatch
 from strongroom_signer.store import Writer
@@ -85,7 +85,7 @@ class CatchUp:
                     await self._extend(certificate, begun)
                 else:
                     await self._replace(certificate, missing.keep, begun)
-            except (CannotCatchUp, RecoveryMissing, Refused, BadFrame):
+            except (CannotCatchUp, CannotJudge, RecoveryMissing, Refused, BadFrame):
                 if keep is Keep.FINAL or self._voting.state is not begun:
                     raise
 
@@ -119,7 +119,7 @@ class CatchUp:
         head = proof.head
         try:
             for batch in waiting:
-                preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
+                preview = judged(replica, Batch(first_index=batch.first_index, entries=batch.entries))
                 replica.push(preview)
                 previews.append(preview)
             if (replica.size, previews[-1].root) != (head.size, head.root):
@@ -153,7 +153,7 @@ class CatchUp:
                 total += sum(map(len, batch.entries))
                 if total > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("more entries than fit in memory lie between the final and the certified head")
-                preview = replica.preview(Batch(first_index=batch.first_index, entries=batch.entries))
+                preview = judged(replica, Batch(first_index=batch.first_index, entries=batch.entries))
                 replica.push(preview)
                 batches.append(batch)
                 previews.append(preview)

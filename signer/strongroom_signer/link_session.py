@@ -275,6 +275,10 @@ class LinkSession:
         except StrongroomError as error:
             self._log.warning("request.refused", request=kind, reason=error.reason, message=error.message)
             body = pb.Failed(reason=error.reason, message=error.message[:400])
+        except Exception as error:
+            # A defect, and what is in memory may be half changed: the daemon stops, and the operator is told over what.
+            self._log.error("request.broken", request=kind, error=type(error).__name__)
+            raise
         else:
             self._log.debug("request.answered", request=kind)
             if isinstance(item.request, requests.OpenTerm):

@@ -12,11 +12,12 @@ from strongroom.ledger.founding import founded_log_id, read_founding
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.ledger.view import KeyValue
+from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.store import Store, StoreFailed
 
-__all__ = ["LogCopy", "View", "rebuild"]
+__all__ = ["CannotJudge", "LogCopy", "View", "judged", "rebuild"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class View:
         if self.preview is not None and size == self.preview.size:
             return self.preview.state_digest
         return self.replica.head(size)[1] if size in self.replica.batch_borders() else None
+
+
+class CannotJudge(StrongroomError):
+    """The signer's own program failed over entries that were sent to it: a defect, or a machine that lacks a part."""
+
+    reason = "ENTRIES_NOT_JUDGED"
+    kind = Kind.INTERNAL
 
 
 class LogCopy:
@@ -106,13 +114,34 @@ class LogCopy:
         """Replay a batch without taking it.
 
         Raises:
-            Refused: an entry is not accepted at its place.
+            NotCanonical, Refused: an entry is not accepted at its place.
+            CannotJudge: this program failed over it.
         """
-        return self.replica.preview(Batch(first_index=first_index, entries=tuple(entries)))
+        return judged(self.replica, Batch(first_index=first_index, entries=tuple(entries)))
 
     def border_up_to(self, size: int) -> int:
         """The largest batch border at or below `size` that can still be folded to."""
         return max((border for border in self.replica.batch_borders() if border <= size), default=self.final_size)
+
+
+def judged(replica: Replica, batch: Batch) -> Preview:
+    """Replay a batch that somebody sent, without taking it.
+
+    Raises:
+        NotCanonical, Refused: an entry is not accepted at its place.
+        CannotJudge: this program failed over it; nothing changed.
+    """
+    try:
+        return replica.preview(batch)
+    except StrongroomError:
+        raise
+    except Exception as error:
+        # Nothing is changed by a look at a batch. Bytes that a stranger chose must not end the daemon, again after each
+        # start, when all it takes is not to vote for them.
+        raise CannotJudge(
+            f"this program failed ({type(error).__name__}) over the entries from {batch.first_index} on: it votes for "
+            "none of them; report this defect"
+        ) from error
 
 
 def rebuild(store: Store, base: KeyValue, log_id: LogId, size: int) -> Replica:

@@ -42,7 +42,7 @@ from strongroom_signer.alarms import BatchTimeOff, ClockDrift, ClockGuard, Words
 from strongroom_signer.clock import Clock
 from strongroom_signer.inbox import Inbox
 from strongroom_signer.keys import SignerKeys
-from strongroom_signer.log_copy import LogCopy, View
+from strongroom_signer.log_copy import CannotJudge, LogCopy, View
 from strongroom_signer.recovery import RecoveryMissing
 from strongroom_signer.refusals import printable
 from strongroom_signer.retirement import require_vote_key
@@ -331,7 +331,7 @@ class Voting:
         """
         try:
             preview = self._copy.preview(request.first_index, request.entries)
-        except (Refused, NotCanonical) as error:
+        except (Refused, NotCanonical, CannotJudge) as error:
             offset = max(int(error.facts.get("entry", request.first_index)) - request.first_index, 0)
             raise self._refusal(request, min(offset, len(request.entries) - 1), error) from error
         if preview.root != request.root:

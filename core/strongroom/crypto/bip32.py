@@ -13,6 +13,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from strongroom.crypto.curve import ORDER, Point
 from strongroom.crypto.errors import InvalidEncoding, InvalidInput, InvalidPoint
+from strongroom.crypto.ripemd160 import ripemd160
 
 __all__ = [
     "HARDENED",
@@ -87,7 +88,7 @@ def child(public_key: bytes, chain_code: bytes, index: int) -> Child:
 
 def fingerprint(public_key: bytes) -> bytes:
     """The first 4 bytes of RIPEMD-160(SHA-256(public key))."""
-    return hashlib.new("ripemd160", hashlib.sha256(public_key).digest(), usedforsecurity=False).digest()[:4]
+    return ripemd160(hashlib.sha256(public_key).digest())[:4]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from coincurve.context import GLOBAL_CONTEXT
 
 from strongroom.crypto.curve import Point
 from strongroom.crypto.errors import InvalidInput, InvalidPoint
+from strongroom.crypto.ripemd160 import ripemd160
 
 __all__ = ["hash160", "verify"]
 
@@ -20,7 +21,7 @@ _MAX_DER: Final = 72
 
 def hash160(data: bytes) -> bytes:
     """RIPEMD-160 of SHA-256: the 20 bytes by which a script names a public key."""
-    return hashlib.new("ripemd160", hashlib.sha256(data).digest(), usedforsecurity=False).digest()
+    return ripemd160(hashlib.sha256(data).digest())
 
 
 def verify(public_key: bytes, digest: bytes, signature: bytes) -> bool:

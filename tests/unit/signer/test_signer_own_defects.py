@@ -1,0 +1,101 @@
+"""A defect of this program, met over bytes that somebody sent, costs a vote and not the daemon; none is silent."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from signer_world import Cluster
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger import codec
+from strongroom.ledger.messages import Refusal, Tick
+from strongroom.ledger.replica import Draft
+from strongroom_signer import requests
+from strongroom_signer.catch_up import CatchUp
+from strongroom_signer.link_session import LinkSession, _Waiting
+from strongroom_signer.log_copy import CannotJudge
+from strongroom_signer.logs import open_log
+from strongroom_signer.requests import LogBatch
+from strongroom_signer.service import Service
+from strongroom_signer.voting import EntriesMissing
+
+ATTACK = pytest.mark.attack(
+    line="coordinator",
+    title="an entry over which this machine's libraries fail",
+    origin="OpenSSL 3.0 and FIPS builds lack RIPEMD-160: a proposal of anybody ends the daemon, again at every start",
+)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path)
+    yield made
+    made.close()
+
+
+POISON = b"?"
+ADD = Draft.add
+
+
+def broken(draft: Draft, entry: bytes) -> None:
+    """Replay where the library that one entry needs is not there."""
+    if entry == POISON:
+        raise ValueError("unsupported hash type")
+    ADD(draft, entry)
+
+
+@ATTACK
+def test_attack_batch_over_which_the_replay_fails(cluster: Cluster) -> None:
+    cluster.world.log(Tick())
+    request = cluster.append(cluster.world.previews[-1])
+    poisoned = cluster.append(cluster.world.previews[-1], entries=[POISON])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft, "add", broken)
+        answer = cluster.ask("s1", poisoned)
+    assert isinstance(answer, pb.BatchRefused)
+    refusal = codec.decode(Refusal, answer.refusal.body)
+    assert (refusal.reason, refusal.entry_index) == ("ENTRIES_NOT_JUDGED", request.first_index)
+    assert isinstance(cluster.ask("s1", request), pb.Voted)
+
+
+@ATTACK
+@pytest.mark.parametrize("branched", [False, True])
+async def test_attack_fetched_entries_over_which_the_replay_fails(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, branched: bool
+) -> None:
+    world, signer = cluster.world, cluster.signers["s1"]
+    cluster.deliver()
+    if branched:
+        cluster.vote("s1", world.replica.preview(world.batch(Tick())))
+        cluster.open_term(("s2", "s3"))
+    cluster.tick(names=("s2", "s3"))
+    assert cluster.certificate is not None
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    before = signer.copy.size
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return (LogBatch(first_index=first, entries=(POISON,), certificate=b""),)
+
+    monkeypatch.setattr(Draft, "add", broken)
+    with pytest.raises(CannotJudge):
+        await cluster.catch_up("s1", fetch).run(missing.value.certificate)
+    assert signer.copy.size == before
+
+
+async def test_a_request_over_which_the_signer_breaks_is_named_before_it_stops() -> None:
+    class Broken:
+        def answer(self, *_: object) -> Any:
+            raise ValueError("x")
+
+    stream = io.StringIO()
+    session = LinkSession(None, cast(Service, Broken()), lambda _: cast(CatchUp, None), open_log(stream=stream))
+    with pytest.raises(ValueError, match="x"):
+        await session._answer(_Waiting(1, requests.Commit(term=1, entry_indexes=()), 0))
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["request"], line["error"]) == ("request.broken", "Commit", "ValueError")
