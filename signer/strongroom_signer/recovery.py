@@ -64,7 +64,7 @@ class RecoveryBook:
         """Keep it, as part of a commit."""
         if recovery:
             write.add_recovery(recovery)
-            self._held.update(recovery)
+            self._change(write, self._held | recovery.keys())
 
     def remove_stale(self, write: Writer, states: Sequence[State]) -> None:
         """Delete, as part of a commit, what none of these states needs: all that this signer may go on from."""
@@ -74,4 +74,13 @@ class RecoveryBook:
         stale = self._held - needed
         if stale:
             write.remove_recovery(stale)
-            self._held -= stale
+            self._change(write, self._held - stale)
+
+    def _change(self, write: Writer, held: set[bytes]) -> None:
+        """Know of this from now on, unless the commit fails."""
+        before, self._held = self._held, held
+
+        def put_back() -> None:
+            self._held = before
+
+        write.undo_with(put_back)

@@ -25,17 +25,26 @@ class Shares:
         """Seal a new share as part of a commit; one that is there is never overwritten."""
         with SecretBytes(share.view()) as secret:
             write.add_share(vault, epoch, seal_box(self._key, _label(vault, epoch), secret, random=self._random))
-        self._stored.add((vault, epoch))
+        self._change(write, self._stored | {(vault, epoch)})
 
     def erase(self, write: Writer, vault: str, *, keep: int | None) -> None:
         """Overwrite and forget, as part of a commit, all shares of a vault but that of one epoch."""
         for name, epoch in tuple(self._stored):
             if name == vault and epoch != keep:
                 write.remove_share(name, epoch)
-                self._stored.discard((name, epoch))
+                self._change(write, self._stored - {(name, epoch)})
                 share = self._open.pop((name, epoch), None)
                 if share is not None:
                     share.wipe()
+
+    def _change(self, write: Writer, stored: set[tuple[str, int]]) -> None:
+        """Know of these from now on, unless the commit fails."""
+        before, self._stored = self._stored, stored
+
+        def put_back() -> None:
+            self._stored = before
+
+        write.undo_with(put_back)
 
     def has(self, vault: str, epoch: int) -> bool:
         """Whether there is a share."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -63,6 +63,12 @@ def _translated(path: Path) -> Iterator[None]:
         raise StoreFailed(f"{path} cannot be used ({error}): check the disk; do not restore an old copy") from error
 
 
+def _put_back(undoing: list[Callable[[], None]]) -> None:
+    """Undo changes in memory, the newest first."""
+    while undoing:
+        undoing.pop()()
+
+
 class Store:
     """The open database. All methods raise StoreFailed or DiskFull, and change nothing when they do."""
 
@@ -72,6 +78,7 @@ class Store:
         self._db = connection
         self._closed = False
         self._joined = False
+        self._undoing: list[Callable[[], None]] = []
         self._known: dict[bytes, bytes | None] = {}
         # What a process that was killed had deleted may still lie in the write-ahead file.
         self._must_scrub = True
@@ -199,9 +206,12 @@ class Store:
                 self._must_scrub = self._must_scrub or writer.has_deleted
             except BaseException:
                 self._known.clear()
+                _put_back(writer.undoing)
                 if self._db.in_transaction:
                     self._db.execute(undo)
                 raise
+            if self._joined:
+                self._undoing += writer.undoing
 
     @contextmanager
     def one_commit(self) -> Iterator[None]:
@@ -217,6 +227,7 @@ class Store:
             self._make_room()
             self._db.execute("BEGIN IMMEDIATE")
         self._joined = True
+        self._undoing = []
         try:
             yield
         except (StoreFailed, DiskFull) as error:
@@ -244,6 +255,7 @@ class Store:
     def _undo(self) -> None:
         self._joined = False
         self._known.clear()
+        _put_back(self._undoing)
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 

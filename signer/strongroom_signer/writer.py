@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from strongroom.model.row_check import with_check
@@ -23,6 +23,12 @@ class Writer:
         self._known = {} if known is None else known
         self.has_deleted = False
         """Whether something was deleted of which no copy may stay in any file."""
+        self.undoing: list[Callable[[], None]] = []
+        """What puts memory back if nothing of this is written."""
+
+    def undo_with(self, put_back: Callable[[], None]) -> None:
+        """Say how to put back what was changed in memory, in case the commit fails."""
+        self.undoing.append(put_back)
 
     def set_identity(self, identity: Identity) -> None:
         """Write who this signer is; once."""
