@@ -204,10 +204,13 @@ def _follow(known: KnownSet, step: ElectorateStep, log_id: LogId) -> KnownSet:
     leaf = merkle.leaf_hash(codec.encode(record))
     if digest != step.certificate.head.state_digest or table.root != merkle.root_of([leaf]):
         raise BadStep(f"the record of witness set {known.number} does not stand in the certified state")
-    # Where both have ruled since, neither the set before nor an earlier handover's two certify alone any more.
-    ended = tuple(reign if reign.end else replace(reign, end=record.since_size) for reign in known.reigns)
-    reigns = (*ended, Reign(electorate=both, first=record.since_size))
+    joint = Reign(electorate=both, first=record.since_size)
     if final_size(step.certificate) < record.since_size:
-        return replace(known, joint=both, reigns=reigns)
+        # This head may vanish, and then the set before goes on where it was.
+        others = tuple(reign for reign in known.reigns if reign != joint)
+        return replace(known, joint=both, reigns=(*others, joint))
+    # Where both have ruled for good, neither the set before nor an earlier handover's two certify alone any more.
+    ended = tuple(reign if reign.end else replace(reign, end=record.since_size) for reign in known.reigns)
+    reigns = (*ended, joint)
     alone = Reign(electorate=Electorate(record.next), first=step.certificate.head.size + 1)
     return KnownSet(number=record.number + 1, witnesses=record.next, joint=both, reigns=(*reigns, alone))

@@ -63,8 +63,31 @@ def test_a_handover_that_is_not_final_yet_adds_both_and_does_not_lead_on(world: 
     step = ElectorateStep(certificate=world.certificate(BOTH), record=world.state.witnesses, summary=world.summary())
     (found,) = follow_steps(first, [step], log_id=world.world.log_id)
     assert (found.number, found.electorate) == (1, first.electorate)
-    assert found.possible(step.record.since_size) == (Electorate.of(step.record),)
+    assert found.possible(step.record.since_size) == (Electorate.of(step.record), first.electorate)
     assert found.possible(step.record.since_size - 1) == (first.electorate,)
+    assert follow_steps(found, [step], log_id=world.world.log_id) == (found,)
+
+
+def test_a_handover_whose_first_step_vanished_leaves_the_set_before_its_reign(world: HandoverWorld) -> None:
+    """Until it is final a branch without it may go on, and then another one may come about further on."""
+    first = known(world)
+    begun(world)
+    vanished = ElectorateStep(
+        certificate=world.certificate(BOTH), record=world.state.witnesses, summary=world.summary()
+    )
+    (found,) = follow_steps(first, [vanished], log_id=world.world.log_id)
+    world.world.replica.truncate(vanished.record.since_size - 1)
+    world.world.log(Tick())
+    world.world.log(world.first(BOTH))
+    second = world.second(BOTH)
+    world.world.log(second)
+    step = world.step(second)
+    since = step.record.since_size
+    assert since > vanished.record.since_size
+    (after,) = follow_steps(found, [step], log_id=world.world.log_id)
+    assert first.electorate in found.possible(since - 1)
+    assert first.electorate in after.possible(since - 1)
+    assert after.possible(since) == (Electorate.of(step.record),)
 
 
 WRONG: dict[str, Callable[[HandoverWorld, ElectorateStep], ElectorateStep]] = {
