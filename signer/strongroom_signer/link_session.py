@@ -35,7 +35,7 @@ MAX_WAITING: Final = 64
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Of frames that wait for their answer, so that a coordinator that never waits cannot fill this machine's memory."""
 MAX_BAD_FRAMES: Final = 64
-"""Malformed requests in one session; each is a line in the log, which must not fill the disk."""
+"""In one session: malformed requests, each a line in the log, and proofs of handovers that prove nothing new."""
 MAX_TRIES: Final = 4
 
 
@@ -212,9 +212,7 @@ class LinkSession:
                 request = request_of(frame)
             except BadFrame as error:
                 self._log.warning("frame.refused", reason=error.reason, message=error.message)
-                self._bad_frames += 1
-                if self._bad_frames >= MAX_BAD_FRAMES:
-                    raise LinkMisused(f"the coordinator sent {MAX_BAD_FRAMES} malformed frames") from None
+                self._count_bad_frame()
                 await self._send(pb.Failed(reason=error.reason, message=error.message[:400]), frame.seq)
                 continue
             size = frame.ByteSize()
@@ -240,10 +238,18 @@ class LinkSession:
         self.raise_soon.set()
 
     def _learn(self, told: pb.Witnesses) -> None:
+        """Take proofs of handovers; such a frame waits in no queue, and to check one costs thousands of signatures."""
         try:
-            self._service.learn(steps_of(told))
+            if self._service.learn(steps_of(told)):
+                return
         except BadStep as error:
             self._log.warning("witnesses.refused", reason=error.reason, message=error.message)
+        self._count_bad_frame()
+
+    def _count_bad_frame(self) -> None:
+        self._bad_frames += 1
+        if self._bad_frames >= MAX_BAD_FRAMES:
+            raise LinkMisused(f"the coordinator sent {MAX_BAD_FRAMES} frames that are malformed or say nothing new")
 
     def _resolve(self, frame: pb.LinkResponse) -> None:
         future = self._answers.pop(frame.reply_to, None)

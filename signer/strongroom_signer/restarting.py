@@ -30,7 +30,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
 from strongroom.protocol.restart import Founding, require_complete, require_nothing_lost
-from strongroom.protocol.voter_state import VoterState, initial_state
+from strongroom.protocol.voter_state import VoterState, initial_state, stored_state
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader
 from strongroom.wire.restart_file import decode_restart_file
 from strongroom_signer.alarms import MAX_BATCH_SKEW_MS
@@ -219,7 +219,7 @@ def _voter(store: Store, identity: Identity, pin: Pin) -> VoterState:
     stored = store.voter()
     if stored is None:
         return initial_state(LogId(pin.log_id), identity.name, identity.vote_key)
-    return codec.decode(VoterState, stored)
+    return stored_state(stored)
 
 
 # --- the entries that stay -------------------------------------------------------------------------------------------

@@ -133,13 +133,13 @@ class Service:
         self._quarantine.notice = notice
         return is_new
 
-    def learn(self, steps: Sequence[ElectorateStep]) -> None:
-        """Take proofs of handovers that the own log does not hold yet.
+    def learn(self, steps: Sequence[ElectorateStep]) -> bool:
+        """Take proofs of handovers that the own log does not hold yet; returns whether they are news.
 
         Raises:
             BadStep: one of them does not hold.
         """
-        self._voting.learn(steps)
+        return self._voting.learn(steps)
 
     # --- terms and votes ---------------------------------------------------------------------------------------------
 

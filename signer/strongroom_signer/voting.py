@@ -36,6 +36,7 @@ from strongroom.protocol.voter_state import (
     VoterState,
     VoterStopped,
     initial_state,
+    stored_state,
 )
 from strongroom_signer import requests
 from strongroom_signer.alarms import BatchTimeOff, ClockDrift, ClockGuard, WordsWithheld, check_free_disk
@@ -83,9 +84,7 @@ class Voting:
         self._announced: tuple[KnownSet, ...] = ()
         self._voice = Voice(name, keys.vote.public, charter)
         stored = copy.store.voter()
-        self._voter = (
-            initial_state(copy.log_id, name, keys.vote.public) if stored is None else codec.decode(VoterState, stored)
-        )
+        self._voter = initial_state(copy.log_id, name, keys.vote.public) if stored is None else stored_state(stored)
         self._cosigned = copy.store.counter(_COSIGNED)
         self._on_term: list[Callable[[], None]] = []
         self._on_final: list[Callable[[int, int], None]] = []
@@ -119,8 +118,11 @@ class Voting:
             return replace(Electorates.always(Electorate.of_charter(self._pinned)), ahead=tuple(ahead))
         return Electorates.of(newest, final_size=replica.folded_size, ahead=ahead)
 
-    def learn(self, steps: Sequence[ElectorateStep]) -> None:
+    def learn(self, steps: Sequence[ElectorateStep]) -> bool:
         """Take proofs of handovers that the own log does not hold yet, so that their certificates can be judged.
+
+        Returns:
+            Whether they say anything that was not known.
 
         Raises:
             BadStep: one does not follow from what is final here; nothing is learned from any.
@@ -131,7 +133,9 @@ class Voting:
         else:
             record = final.witnesses
             known = KnownSet(number=record.number, witnesses=record.current)
+        before = self._announced
         self._announced = follow_steps(known, steps, log_id=self._copy.log_id)
+        return self._announced != before
 
     def silence(self) -> str:
         """Why words under this signer's vote key count for nothing, for its operator; empty when they count."""

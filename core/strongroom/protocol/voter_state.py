@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
@@ -45,7 +45,12 @@ __all__ = [
     "VoterStopped",
     "WitnessesReplaced",
     "initial_state",
+    "stored_state",
 ]
+
+
+MAX_STATE_BYTES: Final = 3 * codec.MAX_SIZE
+"""Of a stored state: the certificate of the base, the one held, and all the rest."""
 
 
 class Alarm(Enum):
@@ -117,6 +122,15 @@ class VoterState:
     def vote_cast(self) -> Vote | None:
         """The latest vote, decoded."""
         return None if self.last_vote is None else codec.decode(Vote, self.last_vote.body)
+
+
+def stored_state(data: bytes) -> VoterState:
+    """The voter state that a signer stored.
+
+    Raises:
+        NotCanonical: it is none; the database is at fault.
+    """
+    return codec.decode(VoterState, data, max_size=MAX_STATE_BYTES)
 
 
 def initial_state(log_id: LogId, signer: str, vote_key: bytes, *, founded_size: int = 0) -> VoterState:

@@ -10,7 +10,8 @@ import pytest
 import protocol_world as world
 from electorate_of import always, electorate
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.messages import Certificate, CertificateVote, Head, Signed
+from strongroom.model.ids import LogId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import BadCertificate, Held, VerifiedVote, held_of, verify_vote
 from strongroom.protocol.signed import SignedBody
@@ -28,6 +29,7 @@ from strongroom.protocol.voter_state import (
     Missing,
     NotAnExtension,
     Opened,
+    OpenedTerm,
     SecondBase,
     SizeNotRising,
     StaleTerm,
@@ -39,6 +41,7 @@ from strongroom.protocol.voter_state import (
     VoterState,
     VoterStopped,
     initial_state,
+    stored_state,
 )
 
 OTHER_LEADER = b"leader-process-2"
@@ -609,3 +612,28 @@ def test_after_a_certificate_of_the_term_votes_extend_it_and_not_an_own_losing_b
     back = world.ToyLog((b"x", b"y"))
     with pytest.raises(NotAnExtension):
         voter.vote(state, S1, world.head_at(back.batches, term=2), back)
+
+
+def test_a_state_with_two_certificates_of_two_large_sets_is_read_back() -> None:
+    """Base and certificate held are of 200 votes each, where two sets of 100 signers all decide."""
+    big = 2**63
+    votes = tuple(
+        CertificateVote(signer=f"s{n:039}", held_term=big - 1, held_size=big, held_head=bytes(32), signature=bytes(64))
+        for n in range(200)
+    )
+    head = Head(log_id=bytes(32), term=big, size=big, root=bytes(32), state_digest=bytes(32))
+    large = Certificate(head=head, votes=votes)
+    opened = OpenedTerm(statements_hash=bytes(32), base=large, electorates=(bytes(32),) * 64)
+    state = replace(
+        initial_state(LogId(bytes(32)), "s1", bytes(32)),
+        term=big,
+        opened=opened,
+        adopted=True,
+        held=large,
+        promise=Signed(body=bytes(400), signature=bytes(64)),
+        last_vote=Signed(body=bytes(400), signature=bytes(64)),
+        alarm_detail="x" * 400,
+    )
+    data = codec.encode(state)
+    assert len(data) > codec.MAX_SIZE
+    assert stored_state(data) == state

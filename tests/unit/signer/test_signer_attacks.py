@@ -13,9 +13,11 @@ from typing import Any
 import grpc
 import pytest
 
+import charter_builder as builder
 from charter_builder import signing_key
 from electorate_of import certificate_by, electorate
-from ledger_world import BTC
+from handover_world import HandoverWorld
+from ledger_world import BTC, World
 from signer_world import Cluster, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
@@ -269,6 +271,41 @@ async def test_attack_bytes_that_are_no_frame_fail_the_link_and_no_more(cluster:
     async with session_with(cluster, babble) as (_, session):
         with pytest.raises(link_session.LinkFailed, match=r"no frame|the link ended"):
             await session.greet(cluster.signers["s1"].hello())
+
+
+def proofs(kind: str) -> list[bytes]:
+    """The genuine proof of a handover from the same genesis, one that does not follow, or none."""
+    if kind in ("none", "malformed"):
+        return [b"x"] if kind == "malformed" else []
+    other = HandoverWorld(World(charter=builder.charter()))
+    other.world.log(other.world.genesis())
+    other.want(other.next_charter(*(builder.signer(name) for name in ("s1", "s2", "s4")), quorum=2))
+    other.world.log(other.first(("s1", "s2", "s4")))
+    second = other.second(("s1", "s2", "s4"))
+    other.world.log(second)
+    step = other.step(second)
+    return [codec.encode(replace(step, record=replace(step.record, number=2)) if kind == "false" else step)]
+
+
+@pytest.mark.attack(
+    line="coordinator",
+    title="proofs of handovers told again and again, past the queue of requests",
+    origin="on paper: each costs thousands of signature checks, and none waits for its turn",
+)
+@pytest.mark.parametrize("kind", ["none", "malformed", "false", "known"])
+async def test_attack_proofs_that_prove_nothing_new_end_the_link(cluster: Cluster, kind: str) -> None:
+    told = pb.Witnesses(steps=proofs(kind))
+    new = 1 if kind == "known" else 0
+
+    async def insist(requests: object, context: Any) -> None:
+        for number in range(1, link_session.MAX_BAD_FRAMES + 2):
+            await context.write(pb.LinkResponse(seq=number, witnesses=told).SerializeToString())
+        await asyncio.Event().wait()
+
+    async with session_with(cluster, insist) as (_, session):
+        with pytest.raises(link_session.LinkMisused, match="nothing new"):
+            await asyncio.wait_for(session.serve(), 10)
+        assert session._received == link_session.MAX_BAD_FRAMES + new
 
 
 async def test_attack_requests_without_end_do_not_fill_the_memory(
