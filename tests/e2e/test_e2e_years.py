@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -12,21 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from actor import COIN, Actor, actors, funded_vault, until
+from actor import COIN, Actor, actors, funded_vault, ready, until
 from charter_edits import amend, in_force, most, without
-from cluster import COINS, VAULT, Cluster, session_folder, side_by_side
+from cluster import COINS, VAULT, Cluster, made, session_folder, side_by_side
 from lost_words import ciphertexts, public_shares, recovery_data
 from machines import alarmed, empty_coordinator
 from new_signers import admit, exported_log, join, lose_disk, recover, recovered, rotate_words, verified, words_of
-from payments import approved, paid, payee
+from payments import approved, paid, payee, payments_on_chain
+from restarting import accept, follow, lead, made_restart
 from share_epochs import bytes_on_disk, has_epoch, share_anew, shares_of
 from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom_client.answers import derive_address
-from strongroom_client.demo.deployment import Deployment, Shape
+from strongroom_client.demo.deployment import Shape
 from strongroom_client.demo.processes import DaemonFailed
 from strongroom_client.errors import RemoteError
+from sweeping import KitTable, sweep
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Years:
         address: The vault's first address.
         holders: Of the vault's shares.
         epoch: Of the vault's shares.
+        old_sheets: By holder, the words that were replaced.
     """
 
     cluster: Cluster
@@ -62,6 +66,7 @@ class Years:
     address: str = ""
     holders: tuple[str, ...] = FIRST_HOLDERS
     epoch: int = 0
+    old_sheets: dict[str, str] = field(default_factory=dict)
     _connections: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -91,34 +96,34 @@ class Years:
 
 
 @pytest.fixture
-def years(tmp_path: Path) -> Iterator[Years]:
-    deployment = Deployment(
-        root=session_folder() / "years", shape=Shape(treasury=("alice", "bob", "carol", "dave"), edit=_quick)
-    )
-    deployment.enrol()
-    cluster = Cluster(deployment)
+def cluster() -> Iterator[Cluster]:
+    """Three signers and four people, whose charter can be loosened within a second."""
+    shape = Shape(treasury=("alice", "bob", "carol", "dave"), machines=(), edit=_quick)
+    cluster = Cluster(made(session_folder() / "years", shape))
     try:
         cluster.start()
-        yield Years(cluster, tmp_path)
+        yield cluster
     finally:
         cluster.kill()
 
 
-async def test_a_vault_outlives_what_years_bring(years: Years) -> None:
+async def test_a_vault_outlives_what_years_bring(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)  # so that a failure shows how far it came, and what took how long
+    years = Years(cluster, tmp_path)
     await years.connect()
     try:
         for step in STORY:
             began = time.monotonic()
-            try:
-                await step(years)
-                await years.pays()
-            except Exception:
-                log.error("%s\n%s", step.__name__, years.cluster.logs())
-                raise
-            log.warning("%5.1f s  %s", time.monotonic() - began, step.__name__.replace("_", " "))
-        assert years.cluster.audit()["verified"] is True
+            await step(years)
+            await years.pays()
+            log.info("%5.1f s  %s", time.monotonic() - began, step.__name__.replace("_", " "))
+        the_whole_log_is_verified(years)
+        held = (await years.first.client.balance(VAULT)).confirmed
     finally:
         await years.close()
+    the_vault_is_swept_with_every_daemon_gone(years, held)
 
 
 # --- the first months ------------------------------------------------------------------------------------------------
@@ -130,10 +135,18 @@ async def a_vault_is_made_and_receives_money(years: Years) -> None:
 
 
 async def backups_are_verified(years: Years) -> None:
-    for name in years.holders:
+    all_verified(years)
+
+
+def all_verified(years: Years) -> None:
+    """Every holder's sheet gives its share of the current epoch, and its signer knows."""
+
+    def one(name: str) -> None:
         assert verified(years.cluster, name) == [(VAULT, years.epoch)]
         (vault,) = years.cluster.signer_status(name)["vaults"]
         assert vault["backup_verified"] is True
+
+    side_by_side([partial(one, name) for name in years.holders])
 
 
 async def a_disk_dies_and_comes_back_from_words(years: Years) -> None:
@@ -234,20 +247,42 @@ async def a_signer_is_lost_for_good_and_its_share_is_repaired(years: Years) -> N
     dealers = [name for name in years.holders if name != "middle"]
     await share_anew(years.cluster, years.people, REFRESH, accepted_by=dealers)
     years.epoch += 1
-    # Of three that sign for this payment, the repaired one must be one.
-    gone = [name for name in dealers if name not in ("north", "south")][:1]
-    for name in gone:
-        years.cluster.signer(name).stop()
-    await paid(years.cluster, years.first, await approved(years.people, payee()), timeout_s=90)
-    side_by_side([partial(years.cluster.deployment.start_signer, name) for name in gone])
+    await until(partial(has_epoch, years.cluster, "middle", years.epoch))
+    assert verified(years.cluster, "middle") == [(VAULT, years.epoch)]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
+async def two_disks_are_lost_and_the_log_is_restarted(years: Years) -> None:
+    cluster, lost = years.cluster, ("south", "coast")
+    old = cluster.deployment.log_id
+    # Of five, three are left, and four must vote.
+    for name in lost:
+        lose_disk(cluster, name)
+    export, head = years.exported("north")
+    left = [cluster.signer(name).stop for name in years.holders if name not in lost]
+    side_by_side([cluster.coordinator.stop, *left])
+    side_by_side([partial(recover, cluster, name, export, head) for name in lost])
+    restart = made_restart(cluster.deployment, export, cards=lost)
+    side_by_side(
+        [partial(lead, cluster, restart), *(partial(follow, cluster, name, restart) for name in years.holders)]
+    )
+    accept(cluster, restart, *years.names)
+    cluster.start(signers=years.holders, node=False)
+    assert cluster.deployment.log_id != old
+    await years.connect()
+    await ready(years.first)
+    payment = await approved(years.people, payee())
+    assert (await years.first.client.order(payment)).plans == ()
+    await thawed(years)
+    await paid(cluster, years.first, payment, timeout_s=90)
+
+
 async def all_words_are_replaced(years: Years) -> None:
     cluster, holders = years.cluster, years.holders
-    old_sheets = [words_of(cluster, name) for name in holders]
+    years.old_sheets = {name: words_of(cluster, name) for name in holders}
+    old_sheets = tuple(years.old_sheets.values())
     old_export, _ = years.exported("north")
     before = await years.first.wait_for_vault(VAULT)
     assert public_shares(old_sheets, recovery_data(old_export)) == set(before.record.public_shares)
@@ -257,8 +292,7 @@ async def all_words_are_replaced(years: Years) -> None:
     await share_anew(cluster, years.people, REFRESH, accepted_by=holders)
     years.epoch += 1
     await years.pays()
-    for name in holders:
-        assert verified(cluster, name) == [(VAULT, years.epoch)]
+    all_verified(years)
 
     # The old sheets open nothing that is stored anywhere, and their daemons forget them.
     new_export, head = years.exported("north")
@@ -278,6 +312,33 @@ async def all_words_are_replaced(years: Years) -> None:
     assert public_shares(new_sheets, recovery_data(new_export)) == set(vault.record.public_shares)
 
 
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def the_whole_log_is_verified(years: Years) -> None:
+    verdict = years.cluster.audit()
+    assert verdict["verified"] is True
+    assert len(verdict["restarts"]) == 1
+
+
+def the_vault_is_swept_with_every_daemon_gone(years: Years, held: int) -> None:
+    """Words, an exported log, the keys of two administrators and any Bitcoin node are all that is left."""
+    deployment, destination = years.cluster.deployment, payee()
+    export, head = years.exported("north")
+    side_by_side([daemon.stop for daemon in years.cluster.all_daemons() if daemon is not deployment.node])
+    for folder in (deployment.coordinator_folder, deployment.root / "signers", deployment.root / "pki"):
+        shutil.rmtree(folder)
+    holders, folder = years.holders[-3:], years.folder / "table"
+    swept = sweep(deployment, vault=VAULT, log=export, head=head, to=destination, folder=folder, signers=holders)
+    table = KitTable(deployment=deployment, log=export, head=head, folder=folder)
+    (thief := folder / "thief").mkdir()
+    with pytest.raises(DaemonFailed, match="words are of another time"):
+        table.sign(holders[0], thief, words=years.old_sheets[holders[0]])
+    assert not list(thief.iterdir())
+    assert payments_on_chain(years.cluster, destination) == [swept.amount_sat]
+    assert swept.amount_sat + swept.fee_sat == held
+
+
 STORY: tuple[Callable[[Years], Awaitable[None]], ...] = (
     a_vault_is_made_and_receives_money,
     backups_are_verified,
@@ -289,5 +350,6 @@ STORY: tuple[Callable[[Years], Awaitable[None]], ...] = (
     everything_is_frozen_and_thawed,
     the_coordinator_loses_its_database,
     a_signer_is_lost_for_good_and_its_share_is_repaired,
+    two_disks_are_lost_and_the_log_is_restarted,
     all_words_are_replaced,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cluster import VAULT, Cluster
 from strongroom.ledger.messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
+from strongroom_signer.operator_commands import DaemonRefused, ask
 
 
 def shares_of(cluster: Cluster, name: str) -> dict[int, bytes]:
@@ -61,6 +63,11 @@ async def share_anew(
 
 async def accepts(cluster: Cluster, name: str, order: OrderHash) -> bool:
     """An operator accepts an order for new shares; False while the signer's log does not have it yet."""
-    done = cluster.signer_command(name, "accept", order.hex(), "--json")
-    assert done.returncode == 0 or "NEW_SHARES_NOT_ORDERED" in done.stderr, done.stderr
-    return done.returncode == 0
+    socket = cluster.deployment.signer_folder(name) / "operator.sock"
+    try:
+        ask(Namespace(command="accept", order_hash=order.hex()), socket)
+    except DaemonRefused as refusal:
+        if "is no order for new shares in this signer's log" not in refusal.message:
+            raise
+        return False
+    return True
