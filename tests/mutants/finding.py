@@ -83,6 +83,8 @@ TARGETS: Final = {
     "core/strongroom/ledger/founding.py": "strongroom.ledger.founding",
     "core/strongroom/protocol/restart.py": "strongroom.protocol.restart",
     "core/strongroom/wire/restart_file.py": "strongroom.wire.restart_file",
+    "signer/strongroom_signer/restarting.py": "strongroom_signer.restarting",
+    "signer/strongroom_signer/kept_words.py": "strongroom_signer.kept_words",
     # The address book and break-glass.
     "core/strongroom/ledger/break_glass.py": "strongroom.ledger.break_glass",
     "core/strongroom/ledger/handlers/breaking.py": "strongroom.ledger.handlers.breaking",

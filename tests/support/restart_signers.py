@@ -121,16 +121,23 @@ class LostDisks:
         return held
 
     def charter(self) -> Charter:
-        """The charter in force with the cards of those who were recovered."""
+        """The charter in force with new keys for those who were lost."""
         old = self.state_at(self.certificate.head.size).charter
-        cards = {name: parse_card((self.cluster.folders[name] / "card.json").read_text()) for name in LOST}
+        new = {name: self._keys(name) for name in LOST}
         signers = tuple(
-            replace(one, vote_key=cards[one.name].keys["vote"], witness_key=cards[one.name].keys["witness"])
-            if one.name in cards
-            else one
+            replace(one, vote_key=new[one.name][0], witness_key=new[one.name][1]) if one.name in new else one
             for one in old.signers
         )
         return replace(old, version=old.version + 1, signers=signers)
+
+    def _keys(self, name: str) -> tuple[bytes, bytes]:
+        """The vote and witness keys of the card of one who was recovered, or some that nobody used before."""
+        card = self.cluster.folders[name] / "card.json"
+        if card.exists():
+            keys = parse_card(card.read_text()).keys
+            return keys["vote"], keys["witness"]
+        made = builder.signer(f"{name}-new")
+        return made.vote_key, made.witness_key
 
     def state_at(self, size: int) -> State:
         return self.cluster.world.replica.state(size)

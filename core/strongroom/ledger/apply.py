@@ -133,8 +133,8 @@ def _change_signers(state: MutableState, entry: Entry, at: Position) -> None:
         apply_genesis(state, entry.body, at)
     elif isinstance(entry.body, Handover):
         apply_handover(state, entry.body, at, check=check_amendment)
-    else:
-        apply_restart(state, entry, at)
+    elif isinstance(entry.body, Restart):
+        apply_restart(state, entry.body, entry, at)
 
 
 def _check_quota(state: MutableState, author: Author, size: int, at: Position) -> None:

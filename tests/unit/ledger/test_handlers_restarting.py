@@ -213,6 +213,13 @@ def test_a_log_founded_anew_in_which_nothing_was_certified_can_be_founded_again(
     assert world.state.charter == charter
 
 
+def test_a_head_that_names_a_term_shows_its_certificate(world: RestartWorld) -> None:
+    world.found(world.restart())
+    charter = world.new_charter(key="newer")
+    restart = signed_again(replace(world.restart(charter, voters=AFTER), certificate=None))
+    assert refusal(world, restart) == "RESTART_CERTIFICATE"
+
+
 def test_no_certificate_is_needed_right_behind_a_founding_only(world: RestartWorld) -> None:
     world.found(world.restart())
     world.world.log(Tick())

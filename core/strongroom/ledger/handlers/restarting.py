@@ -50,11 +50,8 @@ __all__ = [
 FREEZE_REASON: Final = "the log was founded anew: what was lost may have paid; look at the chain before you thaw"
 
 
-def apply_restart(state: MutableState, entry: Entry, at: Position) -> None:
-    """Found the log anew, where the pinned log id says that it was."""
-    body = entry.body
-    if not isinstance(body, Restart):
-        raise refused("RESTART_ENTRY", "the entry does not found the log anew")
+def apply_restart(state: MutableState, body: Restart, entry: Entry, at: Position) -> None:
+    """Found the log anew, where the pinned log id says that it was; `entry` is the one that holds `body`."""
     if state.log_id == state.pinned_id:
         raise refused(
             "RESTART_NOT_PINNED",

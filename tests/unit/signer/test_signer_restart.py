@@ -14,11 +14,10 @@ from ledger_world import World
 from restart_signers import LOST, NAMES, LostDisks
 from restart_world import approval
 from signer_world import VAULT, make_folder, refusal_of
-from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.founding import restart_log_id, statement_hash
-from strongroom.ledger.messages import Certificate, Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.ledger.messages import Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import BadCertificate
@@ -32,9 +31,16 @@ from strongroom_signer.store import Store
 
 @pytest.fixture
 def lost(tmp_path: Path) -> Iterator[LostDisks]:
-    lost = LostDisks.started(tmp_path)
+    lost = LostDisks.started(tmp_path, recovered=())
     yield lost
     lost.close()
+
+
+@pytest.fixture
+def recovered(tmp_path: Path) -> Iterator[LostDisks]:
+    recovered = LostDisks.started(tmp_path)
+    yield recovered
+    recovered.close()
 
 
 def thaw(lost: LostDisks) -> None:
@@ -55,14 +61,14 @@ def all_pin(lost: LostDisks) -> None:
 # --- the whole way -----------------------------------------------------------------------------------------------
 
 
-def test_two_lost_disks_and_the_log_goes_on_and_pays(lost: LostDisks) -> None:
-    all_pin(lost)
-    cluster = lost.cluster
+def test_two_lost_disks_and_the_log_goes_on_and_pays(recovered: LostDisks) -> None:
+    all_pin(recovered)
+    cluster = recovered.cluster
     cluster.open_term()
     cluster.tick(3)
     assert cluster.signers["s2"].copy.final_size > cluster.signers["s2"].copy.newest().founded_size
     frozen = cluster.world.pay(VAULT, 60_000)
-    thaw(lost)
+    thaw(recovered)
     cluster.world.log_plan([frozen], [cluster.world.coin(200_000)])
     index = cluster.world.replica.size - 1
     cluster.sync()
@@ -109,11 +115,11 @@ def test_the_fingerprint_is_taken_as_it_is_read_aloud(lost: LostDisks) -> None:
     assert lost.code == 0
 
 
-def test_a_signer_that_follows_a_restart_holds_and_promises_nothing(lost: LostDisks) -> None:
-    all_pin(lost)
+def test_a_signer_that_follows_a_restart_holds_and_promises_nothing(recovered: LostDisks) -> None:
+    all_pin(recovered)
     for name in NAMES:
-        state = lost.cluster.signers[name].voting.state
-        size = lost.cluster.world.state.founded_size
+        state = recovered.cluster.signers[name].voting.state
+        size = recovered.cluster.world.state.founded_size
         assert (state.term, state.held, state.promise, state.last_vote, state.founded_size) == (
             0,
             None,
@@ -121,13 +127,13 @@ def test_a_signer_that_follows_a_restart_holds_and_promises_nothing(lost: LostDi
             None,
             size,
         )
-        assert lost.cluster.signers[name].copy.final_size == size
+        assert recovered.cluster.signers[name].copy.final_size == size
 
 
-def test_all_signers_reach_the_same_head(lost: LostDisks) -> None:
-    all_pin(lost)
-    heads = {lost.cluster.signers[name].copy.replica.head() for name in NAMES}
-    assert heads == {lost.cluster.world.replica.head()}
+def test_all_signers_reach_the_same_head(recovered: LostDisks) -> None:
+    all_pin(recovered)
+    heads = {recovered.cluster.signers[name].copy.replica.head() for name in NAMES}
+    assert heads == {recovered.cluster.world.replica.head()}
 
 
 # --- what an operator must not be able to do by mistake, or by trickery -------------------------------------------
@@ -190,33 +196,22 @@ def test_a_statement_from_the_future_is_refused_since_delays_would_end_early(los
     assert lost.code == 0
 
 
-def test_a_running_daemon_is_in_the_way(lost: LostDisks) -> None:
-    with FolderLock(lost.cluster.folders["s2"]):
-        lost.pin("s2", lost.restart())
-    assert lost.code != 0
+def test_a_running_daemon_is_in_the_way(recovered: LostDisks) -> None:
+    with FolderLock(recovered.cluster.folders["s2"]):
+        recovered.pin("s2", recovered.restart())
+    assert recovered.code != 0
 
 
-def test_a_damaged_file_is_none(lost: LostDisks) -> None:
-    restart = lost.restart()
-    lost.pin("s1", restart)
-    file = lost.root / "restart"
+def test_a_damaged_file_is_none(recovered: LostDisks) -> None:
+    restart = recovered.restart()
+    recovered.pin("s1", restart)
+    file = recovered.root / "restart"
     file.write_bytes(file.read_bytes()[:-1])
-    lost.type("restart", str(file), "--fingerprint", "0", folder=lost.cluster.folders["s2"])
-    assert lost.reason == "RESTART_FILE_INVALID"
+    recovered.type("restart", str(file), "--fingerprint", "0", folder=recovered.cluster.folders["s2"])
+    assert recovered.reason == "RESTART_FILE_INVALID"
 
 
 # --- nothing is forgotten ----------------------------------------------------------------------------------------
-
-
-def test_a_statement_below_the_certificate_held_is_refused(lost: LostDisks) -> None:
-    cluster = lost.cluster
-    store = cluster.signers["s1"].store
-    size = store.certified_size() - 1
-    certificate = codec.decode(Certificate, store.certificate(size) or b"")
-    lost.pin("s1", lost.restart(certificate=certificate))
-    assert lost.reason == "RESTART_LOSES_CERTIFICATE"
-    lost.start("s1")
-    assert cluster.signers["s1"].copy.log_id == lost.world.genesis_id
 
 
 def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostDisks) -> None:
@@ -235,18 +230,18 @@ def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostD
     assert signer.shares.get(VAULT, 1) is not None
 
 
-def test_an_exported_log_of_the_log_that_began_there_will_do(lost: LostDisks) -> None:
-    restart = lost.restart()
-    lost.pin("s2", restart)
-    lost.start("s2")
-    data = b"".join(export(lost.cluster.signers["s2"].store, restart_log_id(restart)))
-    (lost.root / "newer").write_bytes(data)
-    lost.stop("s1")
-    lost.cluster.folders["s1"] = make_folder(lost.root / "empty", lost.cluster.world, "s1")
-    lost.pin("s1", restart, log=lost.root / "newer")
-    assert lost.code == 0, lost.err
-    lost.start("s1")
-    assert lost.cluster.signers["s1"].copy.replica.head() == lost.cluster.signers["s2"].copy.replica.head()
+def test_an_exported_log_of_the_log_that_began_there_will_do(recovered: LostDisks) -> None:
+    restart = recovered.restart()
+    recovered.pin("s2", restart)
+    recovered.start("s2")
+    data = b"".join(export(recovered.cluster.signers["s2"].store, restart_log_id(restart)))
+    (recovered.root / "newer").write_bytes(data)
+    recovered.stop("s1")
+    recovered.cluster.folders["s1"] = make_folder(recovered.root / "empty", recovered.cluster.world, "s1")
+    recovered.pin("s1", restart, log=recovered.root / "newer")
+    assert recovered.code == 0, recovered.err
+    recovered.start("s1")
+    assert recovered.cluster.signers["s1"].copy.replica.head() == recovered.cluster.signers["s2"].copy.replica.head()
 
 
 def exported(batches: Iterable[ExportedBatch], log_id: LogId) -> bytes:
@@ -278,14 +273,14 @@ def test_an_exported_log_must_hold_what_stays(lost: LostDisks) -> None:
         assert lost.reason == reason
 
 
-def test_words_against_a_payment_that_is_still_possible_stay_in_force(lost: LostDisks) -> None:
-    cluster = lost.cluster
+def test_words_against_a_payment_that_is_still_possible_stay_in_force(recovered: LostDisks) -> None:
+    cluster = recovered.cluster
     (record,) = [one for one in map(cluster.world.state.order_at, range(cluster.world.state.orders_count)) if one.plans]
     said = cluster.world.endorsement("dave", Verb.REJECT, record.hash)
     cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
-    all_pin(lost)
+    all_pin(recovered)
     cluster.open_term()
-    thaw(lost)
+    thaw(recovered)
     cluster.tick(1)
     cluster.deliver()
     (plan,) = cluster.world.state.plans_of(record.hash)
@@ -329,10 +324,10 @@ def test_an_officers_freeze_that_was_handed_in_stays_in_force(lost: LostDisks) -
     assert cluster.signers["s1"].inbox.handed_freeze_of(VAULT) == "looks wrong"
 
 
-def test_the_operators_own_freeze_is_asked_for_in_the_new_log(lost: LostDisks) -> None:
-    cluster = lost.cluster
+def test_the_operators_own_freeze_is_asked_for_in_the_new_log(recovered: LostDisks) -> None:
+    cluster = recovered.cluster
     cluster.signers["s1"].inbox.freeze(VAULT, "my own")
-    all_pin(lost)
+    all_pin(recovered)
     cluster.open_term()
     assert cluster.signers["s1"].inbox.local_freeze_of(VAULT) == "my own"
     (raised,) = cluster.signers["s1"].inbox.to_raise().freezes
@@ -343,40 +338,11 @@ def test_the_operators_own_freeze_is_asked_for_in_the_new_log(lost: LostDisks) -
 # --- the log before is over --------------------------------------------------------------------------------------
 
 
-def test_a_certificate_of_the_log_before_is_worth_nothing(lost: LostDisks) -> None:
-    old = lost.certificate
-    all_pin(lost)
+def test_a_certificate_of_the_log_before_is_worth_nothing(recovered: LostDisks) -> None:
+    old = recovered.certificate
+    all_pin(recovered)
     with pytest.raises(BadCertificate):
-        lost.cluster.signers["s1"].voting.take(old)
-
-
-def test_a_signer_that_was_not_told_stays_with_the_log_before(lost: LostDisks) -> None:
-    restart = lost.restart()
-    lost.pin("s2", restart)
-    cluster = lost.cluster
-    assert cluster.signers["s1"].copy.log_id == lost.world.genesis_id
-    hello = cluster.signers["s1"]
-    assert hello.copy.newest().log_id == lost.world.genesis_id
-
-
-def test_a_restart_is_never_voted_for(lost: LostDisks) -> None:
-    restart = lost.restart()
-    batch = lost.world.founding(restart)
-    cluster = lost.cluster
-    size = cluster.signers["s1"].copy.size
-    answer = cluster.ask(
-        "s1",
-        pb.Append(
-            term=cluster.term,
-            first_index=size,
-            entries=batch.entries,
-            size=size + 1,
-            root=bytes(32),
-            certificate=codec.encode(lost.certificate),
-        ),
-    )
-    assert not isinstance(answer, pb.Voted)
-    assert "RESTART_NOT_PINNED" in str(answer)
+        recovered.cluster.signers["s1"].voting.take(old)
 
 
 def test_a_restart_ends_the_alarm_of_the_log_before(lost: LostDisks) -> None:
@@ -397,35 +363,38 @@ def test_a_restart_ends_the_alarm_of_the_log_before(lost: LostDisks) -> None:
 # --- who comes later ---------------------------------------------------------------------------------------------
 
 
-def test_a_signer_is_recovered_from_the_log_that_began_there(lost: LostDisks) -> None:
-    all_pin(lost)
-    lost.export("s1", lost.root / "log")
-    reader = LogExportReader(io.BytesIO((lost.root / "log").read_bytes()).read)
-    assert reader.log_id == lost.cluster.world.log_id
-    lost.recover("s3", fingerprint=lost.world.genesis_id.hex(), label="wrong")
-    assert lost.reason == "RECOVERY_REFUSED"
-    lost.recover("s3", label="third")
-    assert lost.code == 0, lost.err
-    store = Store.open(lost.root / "s3-third" / "signer.db")
+def test_a_signer_is_recovered_from_the_log_that_began_there(recovered: LostDisks) -> None:
+    all_pin(recovered)
+    recovered.export("s1", recovered.root / "log")
+    reader = LogExportReader(io.BytesIO((recovered.root / "log").read_bytes()).read)
+    assert reader.log_id == recovered.cluster.world.log_id
+    recovered.recover("s3", fingerprint=recovered.world.genesis_id.hex(), label="wrong")
+    assert recovered.reason == "RECOVERY_REFUSED"
+    recovered.recover("s3", label="third")
+    assert recovered.code == 0, recovered.err
+    store = Store.open(recovered.root / "s3-third" / "signer.db")
     state = codec.decode(VoterState, store.voter() or b"")
     pin = store.pin()
     store.close()
     assert pin is not None
-    assert (state.log_id, state.founded_size) == (lost.cluster.world.log_id, lost.cluster.world.state.founded_size)
-    assert codec.decode(Charter, pin.charter) == lost.cluster.world.state.charter
+    assert (state.log_id, state.founded_size) == (
+        recovered.cluster.world.log_id,
+        recovered.cluster.world.state.founded_size,
+    )
+    assert codec.decode(Charter, pin.charter) == recovered.cluster.world.state.charter
 
 
-def test_a_signer_is_recovered_from_a_log_that_went_on_after_its_restart(lost: LostDisks) -> None:
-    all_pin(lost)
-    cluster = lost.cluster
+def test_a_signer_is_recovered_from_a_log_that_went_on_after_its_restart(recovered: LostDisks) -> None:
+    all_pin(recovered)
+    cluster = recovered.cluster
     cluster.open_term()
     cluster.tick(3)
     cluster.deliver()
-    lost.export("s1", lost.root / "log")
-    lost.recover("s3", label="third")
-    assert lost.code == 0, lost.err
-    lost.stop("s3")
-    lost.start("s3")
+    recovered.export("s1", recovered.root / "log")
+    recovered.recover("s3", label="third")
+    assert recovered.code == 0, recovered.err
+    recovered.stop("s3")
+    recovered.start("s3")
     assert cluster.signers["s3"].copy.replica.head() == cluster.signers["s1"].copy.replica.head()
     assert cluster.signers["s3"].voting.state.held == cluster.certificate
 
