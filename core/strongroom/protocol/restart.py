@@ -180,7 +180,7 @@ def require_nothing_lost(restart: Restart, voter: VoterState, *, final_size: int
     named = Held(term=head.term, size=head.size, head_hash=head_hash(head))
     base = voter.opened.base if voter.opened is not None else None
     for known in (held_of(voter.held), held_of(base)):
-        if known.rank > named.rank or (known.rank == named.rank and known.term and known != named):
+        if known.rank > named.rank or (known.rank == named.rank and known != named):
             raise RestartLosesCertificate(
                 f"this signer knows the certificate of term {known.term} at size {known.size}, and the statement names "
                 f"that of term {named.term} at size {named.size}: export this signer's log and give it to the "

@@ -51,8 +51,6 @@ def decode_restart_file(data: bytes) -> Restart:
     Raises:
         RestartFileInvalid: it is not exactly one restart with a statement.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise RestartFileInvalid(f"the file has {len(data)} bytes, more than {MAX_FILE_BYTES}")
     if not is_restart_file(data):
         raise RestartFileInvalid("the file does not begin with `strongroom restart v1`: it is no restart file")
     try:

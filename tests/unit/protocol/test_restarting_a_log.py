@@ -158,6 +158,7 @@ def test_what_is_no_restart_file_is_refused(world: RestartWorld) -> None:
         data[1:],
         FIRST_LINE,
         charter_alone,
+        data.replace(b"restart v1", b"restart v2", 1),
         FIRST_LINE + codec.encode(Restart(statement=b"x", approvals=())),
         FIRST_LINE + bytes(MAX_FILE_BYTES),
     ):

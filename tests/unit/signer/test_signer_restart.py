@@ -17,7 +17,8 @@ from signer_world import VAULT, make_folder, refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.founding import restart_log_id, statement_hash
-from strongroom.ledger.messages import Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.ledger.messages import Certificate, Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.ledger.replica import Batch
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import BadCertificate
@@ -212,6 +213,74 @@ def test_a_damaged_file_is_none(recovered: LostDisks) -> None:
 
 
 # --- nothing is forgotten ----------------------------------------------------------------------------------------
+
+
+def test_a_statement_below_the_certificate_held_is_refused(lost: LostDisks) -> None:
+    store = lost.cluster.signers["s1"].store
+    certificate = codec.decode(Certificate, store.certificate(store.certified_size() - 1) or b"")
+    lost.pin("s1", lost.restart(certificate=certificate))
+    assert lost.reason == "RESTART_LOSES_CERTIFICATE"
+
+
+def test_a_signer_that_went_another_way_takes_the_way_that_stays(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    cluster.world.log(Tick())
+    cluster.vote("s1", cluster.world.previews[-1])
+    cluster.world.replica.truncate(cluster.world.replica.size - 1)
+    cluster.world.previews.pop()
+    cluster.world.log(Tick())
+    lost.world.term = 2
+    certificate = lost.world.certificate(("s2", "s3"))
+    restart = lost.restart(certificate=certificate)
+    lost.pin("s1", restart)
+    assert lost.reason == "RESTART_LOG_TOO_SHORT"
+    batches = [ExportedBatch(first_index=one.first_index, entries=one.entries) for one in cluster.world.batches]
+    (lost.root / "longer").write_bytes(exported(batches, lost.world.genesis_id))
+    lost.pin("s1", restart, log=lost.root / "longer")
+    assert lost.code == 0, lost.err
+    lost.start("s1")
+    assert cluster.signers["s1"].copy.replica.root_at(certificate.head.size) == certificate.head.root
+
+
+def test_a_leader_that_cut_its_batches_otherwise_is_no_obstacle(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    entry, other = cluster.world.entry(Tick()), cluster.world.entry(Tick())
+    size = cluster.world.replica.size
+    both = cluster.world.replica.preview(Batch(first_index=size, entries=(entry, other)))
+    cluster.vote("s1", both)
+    alone = cluster.world.replica.preview(Batch(first_index=size, entries=(entry,)))
+    cluster.world.replica.push(alone)
+    cluster.world.previews.append(alone)
+    lost.world.term = 2
+    restart = lost.restart(certificate=lost.world.certificate(("s2", "s3")))
+    facts = lost.pin("s1", restart)
+    assert lost.code == 0, lost.err
+    assert (facts["kept"], facts["dropped"]) == (size + 1, 1)
+    lost.start("s1")
+    assert cluster.signers["s1"].copy.newest().log_id == restart_log_id(restart)
+
+
+def test_a_key_whose_revocation_was_withheld_founds_no_log(lost: LostDisks) -> None:
+    cluster = lost.cluster
+    old = cluster.world.state.charter
+    without = tuple(one for one in old.people if one.name != "bob")
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in old.groups)
+    order = cluster.world.order(cluster.world.amendment(people=without, groups=groups))
+    said = [
+        cluster.world.endorsement("dave", Verb.INITIATE, order),
+        *(cluster.world.endorsement(person, Verb.APPROVE, order) for person in ("alice", "carol")),
+    ]
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(one) for one in said])
+    withheld, without_bob = lost.restart(), lost.restart(approvers=("alice", "carol"))
+    lost.pin("s1", withheld)
+    assert lost.reason == "RESTART_REFUSED"
+    assert "revoked" in lost.err
+    lost.pin("s1", without_bob)
+    assert lost.code == 0, lost.err
+    lost.start("s1")
+    (word,) = cluster.signers["s1"].inbox.items
+    assert word.kind == "revocation"
+    assert not cluster.signers["s1"].inbox.to_raise()
 
 
 def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostDisks) -> None:
