@@ -221,6 +221,9 @@ async def unaccepted_dealing(rogue: RogueLeader) -> None:
     await final(rogue)
     await _ask_all_to_deal(rogue, "too-early", **place)
     await asyncio.sleep(LOOSENING_S)
+    # The delay is over when an entry from after it is final, too.
+    await rogue.tick()
+    await final(rogue)
     await _ask_all_to_deal(rogue, "unaccepted", **place)
     await _ask_all_to_deal(rogue, "other-vault", **{**place, "vault": OTHER})
     await _ask_all_to_deal(rogue, "no-vault", **{**place, "vault": "no-such-vault"})
