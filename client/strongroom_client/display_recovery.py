@@ -51,13 +51,13 @@ def judged_recovery(
 ) -> Judgement:
     """Judge an order of these kinds by the pinned charter and its proven record."""
     if isinstance(action, BreakGlass):
-        return judge_break_glass(charter, action, endorsed(record), at_ms=now_ms)
+        return judge_break_glass(charter, action, record, at_ms=now_ms)
     return judge_addition(charter, endorsed(record), at_ms=now_ms)
 
 
 def box_line(charter: Charter, record: OrderRecord, now_ms: int) -> str:
     """When the box of an order to break the glass opens or closes; empty while its quorum does not stand."""
-    box = box_of(charter, endorsed(record), at_ms=now_ms)
+    box = box_of(charter, record, at_ms=now_ms)
     if box is None or record.state is not OrderState.OPEN:
         return ""
     if now_ms < box.opens_ms:

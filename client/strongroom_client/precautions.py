@@ -11,7 +11,6 @@ from typing import Any
 
 from strongroom.ledger.break_glass import box_of
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import BreakGlass, Scope
 from strongroom.ledger.records import FreezeRecord, OrderState
 from strongroom.model.quantities import time_text
@@ -70,7 +69,7 @@ class Precautions:
                 }
                 for status in self.boxes
                 if isinstance(action := status.order.action, BreakGlass)
-                and (box := box_of(self.charter, endorsed(status.proven.record), at_ms=self.now_ms)) is not None
+                and (box := box_of(self.charter, status.proven.record, at_ms=self.now_ms)) is not None
             ],
         }
 
@@ -90,7 +89,7 @@ async def precautions_of(client: TreasuryClient, now_ms: int) -> Precautions:
 def _runs(charter: Charter, status: OrderStatus, now_ms: int) -> bool:
     """Whether its box opens some time, or is open."""
     record = status.proven.record
-    box = box_of(charter, endorsed(record), at_ms=now_ms) if record.state is OrderState.OPEN else None
+    box = box_of(charter, record, at_ms=now_ms) if record.state is OrderState.OPEN else None
     return box is not None and now_ms < min(box.closes_ms, status.order.expires_ms)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.ledger.break_glass import box_of
-from strongroom.ledger.judge import endorsed
 from strongroom.ledger.messages import BreakGlass
 from strongroom.ledger.state import State, decode_order
 
@@ -29,7 +28,7 @@ def boxes_pb(state: State, now_ms: int) -> Iterator[pb.BreakGlassBox]:
     """Boxes that are open or will open."""
     for record in state.break_glass_orders():
         order = decode_order(record.order)
-        box = box_of(state.charter, endorsed(record), at_ms=now_ms)
+        box = box_of(state.charter, record, at_ms=now_ms)
         if isinstance(order.action, BreakGlass) and box is not None and now_ms < min(box.closes_ms, order.expires_ms):
             yield pb.BreakGlassBox(
                 order_hash=record.hash,

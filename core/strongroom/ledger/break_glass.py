@@ -8,15 +8,16 @@ in the open; then a box is open for a fixed time, by log time and by each signer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strongroom.ledger.charter import BreakGlassRules, Charter
-from strongroom.ledger.judgement import Code, Endorsed, Judgement
-from strongroom.ledger.messages import BreakGlass, Verb
-from strongroom.ledger.rules import glob_match, judge_quorum, person_key_known, quorum_members
-from strongroom.model.quantities import duration_text, time_text
+from strongroom.ledger.judgement import Code, Endorsed, Judgement, endorsed
+from strongroom.ledger.messages import BreakGlass
+from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.rules import glob_match, judge_quorum
+from strongroom.model.quantities import time_text
 
-__all__ = ["Box", "box_of", "judge_break_glass", "quorum_is_complete", "recovery_address"]
+__all__ = ["Box", "approved_rules", "box_of", "judge_break_glass", "recovery_address", "with_box"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +38,7 @@ def recovery_address(charter: Charter, vault: str) -> str | None:
     return next((entry.address for entry in entries if glob_match(entry.vault, vault)), None)
 
 
-def quorum_is_complete(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> bool:
-    """Whether the quorum stands. No approval is taken after that, so none can move the box to a later time."""
-    return _approved_rules(charter, endorsements, at_ms) is not None
-
-
-def _approved_rules(charter: Charter, endorsements: Sequence[Endorsed], at_ms: int) -> BreakGlassRules | None:
+def approved_rules(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> BreakGlassRules | None:
     """Return the charter's rules if the quorum that they ask for stands."""
     rules = charter.break_glass
     if rules is None:
@@ -50,31 +46,32 @@ def _approved_rules(charter: Charter, endorsements: Sequence[Endorsed], at_ms: i
     return rules if judge_quorum(charter, rules.quorum, endorsements, at_ms=at_ms).allowed else None
 
 
-def box_of(charter: Charter, endorsements: Sequence[Endorsed], *, at_ms: int) -> Box | None:
-    """Return the box that the endorsements which count at `at_ms` open; None while the quorum does not stand."""
-    rules = _approved_rules(charter, endorsements, at_ms)
-    if rules is None:
+def with_box(charter: Charter, record: OrderRecord, *, at_ms: int) -> OrderRecord:
+    """Return the order with its box, if its quorum is complete at `at_ms` and it had none.
+
+    The box is fixed there: no later approval and no later charter moves it, or one that closed could open again.
+    """
+    rules = approved_rules(charter, endorsed(record), at_ms=at_ms)
+    if record.opens_ms or rules is None:
+        return record
+    opens_ms = at_ms + rules.delay_ms
+    return replace(record, opens_ms=opens_ms, closes_ms=opens_ms + rules.box_ms)
+
+
+def box_of(charter: Charter, record: OrderRecord, *, at_ms: int) -> Box | None:
+    """Return the box of an order whose quorum still stands at `at_ms`; None before it was complete, or without it."""
+    if not record.opens_ms or approved_rules(charter, endorsed(record), at_ms=at_ms) is None:
         return None
-    members = quorum_members(charter, rules.quorum)
-    said: dict[str, int] = {}
-    for one in endorsements:
-        counts = at_ms < one.expires_ms and person_key_known(charter, one.person, one.key)
-        if one.verb is Verb.APPROVE and one.person in members and counts:
-            said[one.person] = min(one.time_ms, said.get(one.person, one.time_ms))
-    last_needed_ms = sorted(said.values())[max(1, rules.quorum.count) - 1]
-    opens_ms = last_needed_ms + rules.delay_ms
-    return Box(opens_ms=opens_ms, closes_ms=opens_ms + rules.box_ms)
+    return Box(opens_ms=record.opens_ms, closes_ms=record.closes_ms)
 
 
-def judge_break_glass(
-    charter: Charter, action: BreakGlass, endorsements: Sequence[Endorsed], *, at_ms: int
-) -> Judgement:
+def judge_break_glass(charter: Charter, action: BreakGlass, record: OrderRecord, *, at_ms: int) -> Judgement:
     """Judge an order to break the glass at log time `at_ms` by this charter; rules and prohibitions do not concern it.
 
     Args:
         charter: The charter in force.
         action: What the order asks for.
-        endorsements: Everything accepted about the order.
+        record: The order with everything accepted about it.
         at_ms: Unix milliseconds.
     """
     address = recovery_address(charter, action.vault)
@@ -82,13 +79,15 @@ def judge_break_glass(
     if rules is None:
         line = f"the charter's recovery address of vault {action.vault} is {address or 'not registered'}"
         return _no(Code.RECOVERY_ADDRESS, line)
-    quorum = judge_quorum(charter, rules.quorum, endorsements, at_ms=at_ms)
-    box = box_of(charter, endorsements, at_ms=at_ms)
-    if box is None:
+    quorum = judge_quorum(charter, rules.quorum, endorsed(record), at_ms=at_ms)
+    if not quorum.allowed:
         return quorum
+    if not record.opens_ms:
+        # A charter that asks for fewer came into force: the words before it began no delay.
+        return _no(Code.APPROVALS_MISSING, "its quorum was not complete when it was last approved: make a new order")
+    box = Box(opens_ms=record.opens_ms, closes_ms=record.closes_ms)
     if at_ms < box.opens_ms:
-        wait = f"wait until {time_text(box.opens_ms)} (delay {duration_text(rules.delay_ms)})"
-        return _no(Code.DELAY_RUNNING, wait)
+        return _no(Code.DELAY_RUNNING, f"wait until {time_text(box.opens_ms)}, when the box opens")
     if not box.is_open(at_ms):
         return _no(Code.BOX_CLOSED, f"the box closed at {time_text(box.closes_ms)}: make a new order")
     return quorum

@@ -12,7 +12,7 @@ from strongroom.ledger.address_book import listing_of
 from strongroom.ledger.break_glass import judge_break_glass
 from strongroom.ledger.charter import Charter, Quorum, decode_charter
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
+from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal, endorsed
 from strongroom.ledger.key_changes import KeyChange, judge_key_change, loosens, vaults_of
 from strongroom.ledger.messages import (
     AddDestination,
@@ -96,14 +96,6 @@ def breaks_glass(state: State, plan: PlanRecord) -> bool:
     return record is not None and isinstance(decode_order(record.order).action, BreakGlass)
 
 
-def endorsed(record: OrderRecord) -> tuple[Endorsed, ...]:
-    """Return what was said of an order as the rules look at it."""
-    return tuple(
-        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=one.time_ms)
-        for one in record.endorsements
-    )
-
-
 def rejected_by(record: OrderRecord) -> str | None:
     """Return who rejected the order; only those whom a rule names could."""
     return next((one.person for one in record.endorsements if one.verb is Verb.REJECT), None)
@@ -163,7 +155,7 @@ def judge_order(
     if order.expires_ms <= now_ms:
         return _no(Code.ORDER_EXPIRED, "the order has expired: make a new one")
     if isinstance(order.action, BreakGlass):
-        return judge_break_glass(state.charter, order.action, endorsed(record), at_ms=now_ms)
+        return judge_break_glass(state.charter, order.action, record, at_ms=now_ms)
     stopped = _frozen(state, vault_of(state, order), now_ms) or _impossible(state, order.action)
     if stopped is not None:
         return stopped

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from strongroom.ledger.messages import Verb
+from strongroom.ledger.records import OrderRecord
 
-__all__ = ["Code", "Endorsed", "Judgement", "Listing", "Withdrawal"]
+__all__ = ["Code", "Endorsed", "Judgement", "Listing", "Withdrawal", "endorsed"]
 
 
 class Code(StrEnum):
@@ -56,6 +57,14 @@ class Endorsed:
     expires_ms: int
     time_ms: int
     """Log time at which it was accepted."""
+
+
+def endorsed(record: OrderRecord) -> tuple[Endorsed, ...]:
+    """Return what was said of an order as the rules look at it."""
+    return tuple(
+        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=one.time_ms)
+        for one in record.endorsements
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,10 @@ class OrderRecord:
     """Log time from which a scheduled order acts; 0 when it waits for something else than time."""
     approved_ms: int = codec.u64(11)
     """Log time at which an order for new shares had its quorum and took its vaults; 0 before, and of other kinds."""
+    opens_ms: int = codec.u64(12)
+    """Log time from which an order to break the glass moves coins, fixed when its quorum was complete; else 0."""
+    closes_ms: int = codec.u64(13)
+    """Log time at which its box closes for ever."""
 
 
 @message

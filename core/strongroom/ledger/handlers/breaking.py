@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
-from strongroom.ledger.break_glass import quorum_is_complete, recovery_address
+from strongroom.ledger.break_glass import approved_rules, recovery_address, with_box
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.handlers.acts import WaitsWhileOpen
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.judge import endorsed
+from strongroom.ledger.judgement import endorsed
 from strongroom.ledger.messages import BreakGlass, Verb
+from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord
@@ -51,5 +52,9 @@ class BreakTheGlass(WaitsWhileOpen):
         return rules is not None and person in quorum_members(state.charter, rules.quorum)
 
     def takes_words(self, state: State, record: OrderRecord, verb: Verb, at: Position) -> bool:
-        """Approvals until the quorum stands, so that none can move the box; rejections as long as it is open."""
-        return verb is Verb.REJECT or not quorum_is_complete(state.charter, endorsed(record), at_ms=at.time_ms)
+        """Approvals while the quorum does not stand, which move no box; rejections as long as the order is open."""
+        return verb is Verb.REJECT or approved_rules(state.charter, endorsed(record), at_ms=at.time_ms) is None
+
+    def settle(self, state: MutableState, record: OrderRecord, at: Position) -> OrderRecord:
+        """Fix the box with the approval that completes the quorum."""
+        return with_box(state.charter, record, at_ms=at.time_ms)
