@@ -8,8 +8,9 @@ from typing import Any
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter, log_id_of
-from strongroom.ledger.messages import Adopt, Genesis, Signed
+from strongroom.ledger.entry_messages import Genesis
 from strongroom.ledger.rules import person_key_known, quorum_members
+from strongroom.ledger.signed_messages import Adopt, Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody, decode_claimed, open_body
 

@@ -12,8 +12,9 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin import networks
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorsement, Order, Verb, View
+from strongroom.ledger.order_messages import Order
 from strongroom.ledger.records import FreezeRecord, OrderRecord, VaultRecord
+from strongroom.ledger.signed_messages import Endorsement, Verb, View
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody, open_body

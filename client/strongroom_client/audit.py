@@ -15,23 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.checkpoint import cosigner_key, log_origin, open_checkpoint
 from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Entry, Genesis, Plan, Recovery, Restart
 from strongroom.ledger.founding import statement_of
-from strongroom.ledger.messages import (
-    MAX_ENTRY_BYTES,
-    Certificate,
-    Entry,
-    Genesis,
-    Head,
-    Plan,
-    Recovery,
-    Restart,
-    RestartApproval,
-)
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.signed_messages import RestartApproval
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.errors import Kind, StrongroomError

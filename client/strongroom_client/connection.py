@@ -12,7 +12,8 @@ import grpc.aio
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Order, OrderEntry
+from strongroom.ledger.entry_messages import Endorse, OrderEntry
+from strongroom.ledger.order_messages import Order
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash

@@ -16,7 +16,7 @@ from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.judge import endorsed, quorum_of, rejected_by, withdrawal_of
 from strongroom.ledger.key_changes import KeyChange
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,
@@ -31,12 +31,11 @@ from strongroom.ledger.messages import (
     Scope,
     SweepVault,
     Unfreeze,
-    Verb,
-    Verdict,
     Withdraw,
 )
 from strongroom.ledger.records import DestinationRecord, EndorsementRecord, FreezeRecord, OrderState, VaultRecord
 from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
+from strongroom.ledger.signed_messages import Verb, Verdict
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus, frozen_by

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.charter_changes import changes, loosens
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.model.quantities import duration_text
 from strongroom_client.orders import fingerprint
 

@@ -8,7 +8,7 @@ from strongroom.ledger.break_glass import box_of, judge_break_glass
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import endorsed, judge_addition
 from strongroom.ledger.judgement import Judgement
-from strongroom.ledger.messages import AddDestination, BreakGlass, RemoveDestination, SweepVault
+from strongroom.ledger.order_messages import AddDestination, BreakGlass, RemoveDestination, SweepVault
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState
 from strongroom.model.quantities import duration_text, time_text
 

@@ -8,7 +8,7 @@ from strongroom.ledger.charter import Charter
 from strongroom.ledger.judge import endorsed
 from strongroom.ledger.judgement import Code, Judgement
 from strongroom.ledger.key_changes import KeyChange, judge_key_change, loosens, vaults_of
-from strongroom.ledger.messages import RefreshShares
+from strongroom.ledger.order_messages import RefreshShares
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.model.quantities import duration_text, time_text
 

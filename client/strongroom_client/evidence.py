@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from strongroom.ledger.messages import ReinstateSigner
+from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, verify_evidence
 from strongroom_client.errors import NotFound, NotProven

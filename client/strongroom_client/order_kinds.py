@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,

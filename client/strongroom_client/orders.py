@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,
     CancelWithdraw,
     CreateVault,
-    Endorsement,
     Freeze,
     Order,
     RefreshShares,
@@ -23,9 +22,9 @@ from strongroom.ledger.messages import (
     ReshareVault,
     SweepVault,
     Unfreeze,
-    Verb,
     Withdraw,
 )
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.ids import LogId, OrderHash
 
 __all__ = ["ENDORSEMENT_LIFE_MS", "Action", "DraftedOrder", "Seen", "draft", "endorsement", "fingerprint", "order_hash"]

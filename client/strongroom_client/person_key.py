@@ -13,7 +13,8 @@ from typing import Final, Self
 from strongroom.crypto import sealed
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Adopt, Endorsement, Restart, Signed
+from strongroom.ledger.entry_messages import Restart
+from strongroom.ledger.signed_messages import Adopt, Endorsement, Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, PersonName
 from strongroom.protocol.restart import approval_of

@@ -7,9 +7,9 @@ of an old witness set leaked. One that remembers a handover never listens to the
 from __future__ import annotations
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import WitnessSet
 from strongroom.ledger.codec import message
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import WitnessSet
 from strongroom.protocol.electorates import KnownSet, Reign
 
 __all__ = ["MAX_PIN_BYTES", "pinned_set", "witnesses_pin"]

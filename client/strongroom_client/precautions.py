@@ -11,7 +11,7 @@ from typing import Any
 
 from strongroom.ledger.break_glass import box_of
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import BreakGlass, Scope
+from strongroom.ledger.order_messages import BreakGlass, Scope
 from strongroom.ledger.records import FreezeRecord, OrderState
 from strongroom.model.quantities import time_text
 from strongroom_client.answers import OrderStatus, frozen_by

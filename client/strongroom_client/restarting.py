@@ -15,8 +15,9 @@ from typing import Final
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, CharterSigner
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import statement_of
-from strongroom.ledger.messages import Restart, RestartApproval, Signed
+from strongroom.ledger.signed_messages import RestartApproval, Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.restart import Founding, judge_restart
 from strongroom.wire.restart_file import MAX_FILE_BYTES, decode_restart_file

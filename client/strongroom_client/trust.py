@@ -15,10 +15,11 @@ from typing import Any, Generic, TypeVar
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.electorate import Electorate, witness_set_of
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Entry, Restart, RestartStatement
 from strongroom.ledger.founding import founded_charter, founded_log_id, read_founding, statement_of
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Entry, Restart, RestartStatement
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest, verify_record_proof
 from strongroom.ledger.records import (
     TABLES,

@@ -12,8 +12,8 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, verify_certificate

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
-from strongroom.ledger.messages import Genesis, Restart
+from strongroom.ledger.entry_messages import Genesis, Restart
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.wire.restart_file import decode_restart_file

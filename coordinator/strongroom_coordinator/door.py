@@ -14,7 +14,8 @@ from typing import Any, Final
 import structlog
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Entry, Plan, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Draft, Preview, Replica
 from strongroom.ledger.state import State

@@ -22,9 +22,12 @@ from typing import Any, Final
 import structlog
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Plan, ReinstateSigner, ReinstateStatement
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.records import ElectorateStep, OrderState
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import ReinstateStatement
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from strongroom.ledger.messages import Certificate, Plan, Shares
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import ElectorateStep
+from strongroom.ledger.signed_messages import Shares
 from strongroom.protocol import evidence_records
 from strongroom.protocol.release import ShareEvidence
 from strongroom.protocol.signed import decode_claimed

@@ -17,9 +17,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter, decode_charter
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Restart
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Certificate, Head, Restart
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Handover, StateSummary, TableSummary
+from strongroom.ledger.certificate_messages import Certificate, StateSummary, TableSummary
+from strongroom.ledger.entry_messages import Handover
 from strongroom.ledger.records import ElectorateStep, WitnessPhase, WitnessRecord
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, final_size

@@ -18,8 +18,10 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import OrderEntry
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.messages import Certificate, CreateVault, OrderEntry
+from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.state import State, decode_order

@@ -16,7 +16,8 @@ import structlog
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Endorse, Epoch, Head, OrderEntry, Plan, SignerFreeze, Vault
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import Endorse, Epoch, OrderEntry, Plan, SignerFreeze, Vault
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.model.errors import Kind, StrongroomError

@@ -12,7 +12,7 @@ from typing import Any, Final
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.errors import SignerMisbehaved
 

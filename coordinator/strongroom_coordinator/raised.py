@@ -13,7 +13,8 @@ import structlog
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Endorse, OrderEntry, Signed, SignerFreeze
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, SignerFreeze
+from strongroom.ledger.signed_messages import Signed
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
 from strongroom_coordinator.catch_up import serve_batches, serve_recovery

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.state import State
 from strongroom.protocol.certificates import final_size

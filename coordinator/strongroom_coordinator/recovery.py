@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Epoch, Vault
+from strongroom.ledger.entry_messages import Epoch, Vault
 from strongroom.ledger.recovery import decode_recovery, hashes_written, recovery_hash
 from strongroom.ledger.replica import Preview, Replica
 from strongroom.ledger.state import VAULTS, State

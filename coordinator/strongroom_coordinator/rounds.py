@@ -12,7 +12,8 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Head, Refusal
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.leader import DoubleVote, VoteCollection

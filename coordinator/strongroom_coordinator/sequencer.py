@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import structlog
 
-from strongroom.ledger.messages import Certificate, Genesis, Plan, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Genesis, Plan, Tick
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Replica
 from strongroom.ledger.state import State

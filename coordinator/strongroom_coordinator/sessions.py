@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import Certificate, Plan
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.plans import spend_of
 from strongroom.ledger.state import State
 from strongroom.protocol import signing

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import Refusal
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.signing_events import CommitmentsArrived, RefusalArrived, SharesArrived
 from strongroom_coordinator.errors import LinkBroken

@@ -9,7 +9,7 @@ from functools import partial
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.link import SignerLink

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom.model.ids import SignerName
 from strongroom.protocol import signing
 from strongroom.protocol.release import ShareEvidence

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Entry, Epoch, OrderEntry, Plan, SignerFreeze, Vault
+from strongroom.ledger.entry_messages import Endorse, Entry, Epoch, OrderEntry, Plan, SignerFreeze, Vault
 
 __all__ = ["decode_entry", "subject_of_epoch", "subject_of_vault", "subjects_in", "subjects_of"]
 

@@ -14,7 +14,7 @@ import structlog
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, held_of
 from strongroom.protocol.leader import NewTermCollection, TermOpening, next_term

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import structlog
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Plan
+from strongroom.ledger.entry_messages import Entry, Plan
 from strongroom_coordinator.background import Background
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.ledger_copy import LedgerCopy

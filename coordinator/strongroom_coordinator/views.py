@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from strongroom.chains.bitcoin.policy import fee_rate
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger.judge import judge_order, rejected_by
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Head
 from strongroom.ledger.records import WitnessPhase, WitnessRecord
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.state import State

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
 from strongroom.ledger.key_changes import KeyChange, NewHolders, loosens, new_holders, trusts_all_present
-from strongroom.ledger.messages import MAX_HOLDERS
+from strongroom.ledger.order_messages import MAX_HOLDERS
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Head
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import Batch, Preview, Replica

@@ -10,8 +10,9 @@ from typing import Final
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger.judge import judge_order, vault_of
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import BreakGlass, Verdict, View
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.signed_messages import Verdict, View
 from strongroom.ledger.state import State, decode_order
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.clock import Clock

@@ -11,13 +11,8 @@ from typing import Any, Final, TypeVar
 from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_ENTRIES,
-    MAX_ENTRY_BYTES,
-    MAX_RECOVERY_BYTES,
-    Certificate,
-)
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, MAX_RECOVERY_BYTES
 from strongroom.ledger.records import ElectorateStep
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody

@@ -19,32 +19,26 @@ from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter
+from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry, SignerFreeze
 from strongroom.ledger.judge import quorum_of, withdrawal_of
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,
     CreateVault,
-    Endorse,
-    Endorsement,
-    Entry,
     Freeze,
-    FreezeStatement,
     Order,
-    OrderEntry,
     RefreshShares,
     ReinstateSigner,
     ReshareVault,
     Scope,
-    Signed,
-    SignerFreeze,
     Unfreeze,
-    Verb,
     Withdraw,
 )
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.rules import named_approver, officers_of, person_key_known, quorum_members
+from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody, sign_body

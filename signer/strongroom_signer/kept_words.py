@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, OrderEntry
+from strongroom.ledger.entry_messages import Entry, OrderEntry
 from strongroom.ledger.state import State, decode_order
 from strongroom_signer.revocations import HandedRevocation
 from strongroom_signer.rows import InboxItem

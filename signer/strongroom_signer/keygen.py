@@ -12,7 +12,7 @@ from typing import Final
 
 from strongroom.crypto.chilldkg_errors import ProtocolError, UnknownFaultyParticipantOrCoordinatorError
 from strongroom.ledger.judge import judge_by_both
-from strongroom.ledger.messages import CreateVault
+from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError

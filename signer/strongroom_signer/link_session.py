@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.electorates import BadStep

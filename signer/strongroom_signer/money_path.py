@@ -17,11 +17,13 @@ from typing import Final
 from strongroom.chains.bitcoin.spend import Spend
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Entry, Plan
 from strongroom.ledger.judge import breaks_glass, judge_release
-from strongroom.ledger.messages import Commitments, Entry, Plan, Refusal, Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.plans import plan_hash, resolve
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import PlanRecord, VaultRecord
+from strongroom.ledger.signed_messages import Commitments, Refusal
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import BootId

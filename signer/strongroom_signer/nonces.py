@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments
+from strongroom.ledger.signed_messages import Commitments
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.commitments import NonceSet
 from strongroom.protocol.signed import MAX_BODY_BYTES

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import FreezeStatement, Scope
+from strongroom.ledger.order_messages import Scope
+from strongroom.ledger.signed_messages import FreezeStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer.clock import Clock
 from strongroom_signer.enrolment import DATABASE_FILE

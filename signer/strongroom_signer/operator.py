@@ -14,7 +14,7 @@ import grpc
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
 from strongroom.ledger import codec
-from strongroom.ledger.messages import MAX_ORDER_BYTES
+from strongroom.ledger.order_messages import MAX_ORDER_BYTES
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.signed import SignedBody

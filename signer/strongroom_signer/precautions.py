@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.ledger.break_glass import box_of
-from strongroom.ledger.messages import BreakGlass
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.state import State, decode_order
 
 __all__ = ["boxes_pb", "freezes_pb"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.crypto.ed25519 import SigningKey
-from strongroom.ledger.messages import ReinstateStatement
+from strongroom.ledger.signed_messages import ReinstateStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.signed import SignedBody, sign_body

@@ -20,11 +20,12 @@ from typing import BinaryIO
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
-from strongroom.ledger.messages import FreezeStatement, Restart, RestartApproval
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.signed_messages import FreezeStatement, RestartApproval
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint

@@ -19,11 +19,11 @@ from typing import BinaryIO, Final
 from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.certification import BadCertificate, final_size, verify_certificate
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.founding import NotFounding, founded_charter, founded_log_id, read_founding
-from strongroom.ledger.messages import Certificate
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Preview, Replica
 from strongroom.ledger.state import State

@@ -10,7 +10,7 @@ Spec: docs/protocol/witnesses.md.
 from __future__ import annotations
 
 from strongroom.crypto.ed25519 import SigningKey
-from strongroom.ledger.messages import WitnessSet
+from strongroom.ledger.certificate_messages import WitnessSet
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_signer.keys import SignerKeys, forget_vote_key

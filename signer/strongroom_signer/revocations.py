@@ -18,14 +18,16 @@ from strongroom.ledger.charter import Charter, Person, PersonKey, decode_charter
 from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.charter_changes import changes, loosens, revoked_keys
 from strongroom.ledger.codec import message
+from strongroom.ledger.entry_messages import Endorse, OrderEntry
 from strongroom.ledger.handlers.amending import check_amendment
 from strongroom.ledger.handlers.witnesses import changes_witnesses
 from strongroom.ledger.judge import endorsed
 from strongroom.ledger.judgement import Endorsed
-from strongroom.ledger.messages import AmendCharter, Endorse, Endorsement, Order, OrderEntry, Signed, Verb
+from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 

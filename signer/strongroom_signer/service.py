@@ -8,8 +8,8 @@ from typing import Any, Final
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Refusal
 from strongroom.ledger.records import ElectorateStep
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.protocol.keygen import Fault
 from strongroom.protocol.redistribution import DealingsDisputed
 from strongroom.protocol.signed import SignedBody

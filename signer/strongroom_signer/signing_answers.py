@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.messages import Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.records import PlanRecord, VaultRecord
 from strongroom.protocol.release import SigningSet
 from strongroom.protocol.signed import SignedBody

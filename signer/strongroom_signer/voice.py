@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from strongroom.ledger.certificate_messages import WitnessSet
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.electorate import witness_set_of
-from strongroom.ledger.messages import WitnessSet
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 

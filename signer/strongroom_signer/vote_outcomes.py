@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strongroom.ledger.messages import Certificate, Head
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody
 

@@ -12,13 +12,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from strongroom.ledger import checkpoint, codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.electorate import Electorate, witness_set_of
-from strongroom.ledger.messages import Certificate, Head, Refusal
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import ElectorateStep
 from strongroom.ledger.replica import Preview, Replica
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import BootId

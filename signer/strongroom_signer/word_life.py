@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import OrderEntry
 from strongroom.ledger.handlers.endorsing import MAX_ENDORSEMENT_LIFE_MS
 from strongroom.ledger.handlers.orders import MAX_ORDER_LIFE_MS
-from strongroom.ledger.messages import Endorsement, Freeze, OrderEntry, Scope, Verb
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import decode_order
 from strongroom_signer.store import InboxItem, StoreFailed
 

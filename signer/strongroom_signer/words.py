@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Endorsement, Freeze, OrderEntry, Verb
+from strongroom.ledger.entry_messages import Endorse, OrderEntry
+from strongroom.ledger.order_messages import Freeze
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom_signer.revocations import HandedRevocation
 from strongroom_signer.rows import InboxItem

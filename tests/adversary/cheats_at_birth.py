@@ -12,7 +12,8 @@ from rogue_plans import forced
 
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger.charter import encode_charter, log_id_of
-from strongroom.ledger.messages import Adopt, Genesis
+from strongroom.ledger.entry_messages import Genesis
+from strongroom.ledger.signed_messages import Adopt
 from strongroom.protocol.signed import sign_body
 from strongroom_client.orders import Seen
 

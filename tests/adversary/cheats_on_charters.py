@@ -17,7 +17,9 @@ from rogue_plans import forced
 
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger.charter import AssetAmount, Person, encode_charter
-from strongroom.ledger.messages import AmendCharter, OrderEntry, Verb
+from strongroom.ledger.entry_messages import OrderEntry
+from strongroom.ledger.order_messages import AmendCharter
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.orders import DraftedOrder
 
 HOUR_MS = 3_600_000

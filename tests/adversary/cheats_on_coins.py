@@ -14,7 +14,8 @@ from rogue_people import COIN, HOT, claimed, ordered, pays, withdrawal
 from rogue_plans import as_inputs, fresh_coins
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Plan, PlanInput, Withdraw
+from strongroom.ledger.entry_messages import Plan, PlanInput
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.plans import plan_hash, resolve
 from strongroom.protocol.commitments import verify_commitments
 from strongroom.protocol.release import aggregate, open_set, verify_shares

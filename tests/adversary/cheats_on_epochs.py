@@ -16,7 +16,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto import frost
 from strongroom.crypto import redistribution as crypto
 from strongroom.crypto.curve import GENERATOR
-from strongroom.ledger.messages import Epoch, Trial, VaultSignature
+from strongroom.ledger.entry_messages import Epoch, Trial, VaultSignature
 from strongroom.protocol.keygen import MadeKey, trial_session
 from strongroom.protocol.redistribution import Stated, made_of, open_dealing
 from strongroom.protocol.signed import SignedBody

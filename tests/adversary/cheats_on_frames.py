@@ -13,7 +13,7 @@ from rogue_leader import RogueLeader
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 
 Speech = Callable[[RogueLeader, RawStream], AsyncIterator[Any]]
 

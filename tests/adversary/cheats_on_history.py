@@ -13,7 +13,9 @@ from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, pla
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, Endorse, Entry, Head, Tick, Vote
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
+from strongroom.ledger.entry_messages import Endorse, Entry, Tick
+from strongroom.ledger.signed_messages import Vote
 from strongroom.protocol.signed import SignedBody
 
 TEN_MINUTES_MS = 600_000

@@ -17,7 +17,8 @@ from strongroom.crypto.curve import GENERATOR, Point
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter
-from strongroom.ledger.messages import CreateVault, Entry, Trial, Vault, VaultSignature
+from strongroom.ledger.entry_messages import Entry, Trial, Vault, VaultSignature
+from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.ids import OrderHash

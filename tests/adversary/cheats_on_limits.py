@@ -16,7 +16,8 @@ from rogue_plans import forced, now_ms
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
 

@@ -32,18 +32,9 @@ from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter, encode_charter, log_id_of
-from strongroom.ledger.messages import (
-    Endorse,
-    Freeze,
-    FreezeStatement,
-    Genesis,
-    OrderEntry,
-    Scope,
-    Signed,
-    SignerFreeze,
-    Verb,
-    Withdraw,
-)
+from strongroom.ledger.entry_messages import Endorse, Genesis, OrderEntry, SignerFreeze
+from strongroom.ledger.order_messages import Freeze, Scope, Withdraw
+from strongroom.ledger.signed_messages import FreezeStatement, Signed, Verb
 from strongroom.protocol.signed import sign_body
 from strongroom_client.orders import DraftedOrder, Seen
 

@@ -26,7 +26,8 @@ from rogue_plans import (
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Change, OrderEntry, Plan, PlanInput, PlanOutput, Withdraw
+from strongroom.ledger.entry_messages import Change, OrderEntry, Plan, PlanInput, PlanOutput
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
 

@@ -26,8 +26,10 @@ from rogue_people import (
 from rogue_plans import forced, now_ms
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import CancelWithdraw, Freeze, OrderPayment, Plan, PlanInput, PlanOutput, Scope, Verb
+from strongroom.ledger.entry_messages import OrderPayment, Plan, PlanInput, PlanOutput
+from strongroom.ledger.order_messages import CancelWithdraw, Freeze, Scope
 from strongroom.ledger.plans import plan_hash, resolve
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.orders import DraftedOrder
 
 PLAN = 15

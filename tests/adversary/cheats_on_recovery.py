@@ -19,19 +19,9 @@ from rogue_plans import forced, now_ms
 from strongroom.chains.bitcoin.networks import REGTEST, SIGNET
 from strongroom.ledger.break_glass import recovery_address
 from strongroom.ledger.charter import RecoveryAddress, encode_charter
-from strongroom.ledger.messages import (
-    AddDestination,
-    AmendCharter,
-    BreakGlass,
-    Change,
-    Freeze,
-    Plan,
-    PlanOutput,
-    Recovery,
-    RemoveDestination,
-    Scope,
-    Verb,
-)
+from strongroom.ledger.entry_messages import Change, Plan, PlanOutput, Recovery
+from strongroom.ledger.order_messages import AddDestination, AmendCharter, BreakGlass, Freeze, RemoveDestination, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.orders import DraftedOrder
 
 PETTY = "petty"

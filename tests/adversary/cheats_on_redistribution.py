@@ -22,8 +22,10 @@ from strongroom.crypto.curve import GENERATOR
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import ORDER
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Dealing, Endorse, RefreshShares, ReshareVault, Verb
+from strongroom.ledger.entry_messages import Endorse
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Dealing, Verb
 from strongroom.protocol.redistribution import Stated, deal
 from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms
 from strongroom.protocol.redistribution_terms import RedistributionTerms

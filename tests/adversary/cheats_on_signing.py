@@ -15,8 +15,9 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.curve import GENERATOR
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Entry, Plan, Tick, Vote
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
 from strongroom.ledger.plans import plan_hash, resolve
+from strongroom.ledger.signed_messages import Commitments, Vote
 from strongroom.model.ids import SignerName
 from strongroom.protocol.release import ShareEvidence, evidence_holds
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body

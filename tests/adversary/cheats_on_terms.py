@@ -13,8 +13,10 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, NewTerm, Tick, Vote
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import NewTerm, Vote
 from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import held_by, held_of, vote_body
 from strongroom.protocol.signed import SignedBody

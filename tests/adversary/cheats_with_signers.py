@@ -21,8 +21,10 @@ from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, pla
 from electorate_of import certificate_by, electorate
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Commitments, Head, Plan, Vote
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.signed_messages import Commitments, Vote
 from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,

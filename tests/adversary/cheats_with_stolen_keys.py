@@ -9,15 +9,7 @@ from rogue_plans import forced
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import (
-    CancelWithdraw,
-    CreateVault,
-    CustodyClass,
-    Freeze,
-    Scheme,
-    Scope,
-    Unfreeze,
-)
+from strongroom.ledger.order_messages import CancelWithdraw, CreateVault, CustodyClass, Freeze, Scheme, Scope, Unfreeze
 
 # --- with the stolen key of one person
 

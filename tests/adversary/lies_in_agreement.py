@@ -11,19 +11,10 @@ from lies_of_signers import HELLO, RAISED, Deed, Liar, lie
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import (
-    Certificate,
-    CertificateVote,
-    Endorsement,
-    Entry,
-    FreezeStatement,
-    Head,
-    NewTerm,
-    Refusal,
-    Scope,
-    Verb,
-    Vote,
-)
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
+from strongroom.ledger.entry_messages import Entry
+from strongroom.ledger.order_messages import Scope
+from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, NewTerm, Refusal, Verb, Vote
 from strongroom.protocol.certificates import Held, held_of
 from strongroom.protocol.terms import sign_new_term
 

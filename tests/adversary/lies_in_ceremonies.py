@@ -12,7 +12,7 @@ from lies_of_signers import Liar, lie
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.curve import GENERATOR
 from strongroom.crypto.secret import ORDER
-from strongroom.ledger.messages import VaultStatement, Verdict, View
+from strongroom.ledger.signed_messages import VaultStatement, Verdict, View
 from strongroom.protocol.signed import sign_body
 
 POINT, POP, SCALAR = 33, 64, 32

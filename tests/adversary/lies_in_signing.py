@@ -11,7 +11,7 @@ from lies_of_signers import Liar, lie
 from strongroom.crypto.curve import GENERATOR
 from strongroom.crypto.secret import ORDER
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Refusal, Shares
+from strongroom.ledger.signed_messages import Commitments, Refusal, Shares
 from strongroom.protocol.signed import MAX_BODY_BYTES
 from strongroom_signer.frames import signed_to_pb
 

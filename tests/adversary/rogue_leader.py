@@ -24,8 +24,10 @@ from electorate_of import GenesisVoters
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, merkle
-from strongroom.ledger.messages import Certificate, Endorse, Entry, Head, Refusal, Tick
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import Endorse, Entry, Tick
 from strongroom.ledger.replica import Batch, Replica
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
 from strongroom.protocol.leader import NewTermCollection, VoteCollection

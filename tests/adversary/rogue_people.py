@@ -21,19 +21,10 @@ from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Change as ChangeOutput
-from strongroom.ledger.messages import (
-    Endorse,
-    Endorsement,
-    OrderEntry,
-    OrderPayment,
-    Plan,
-    PlanInput,
-    PlanOutput,
-    Signed,
-    Verb,
-    Withdraw,
-)
+from strongroom.ledger.entry_messages import Change as ChangeOutput
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, OrderPayment, Plan, PlanInput, PlanOutput
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom_client.orders import Action, DraftedOrder, Seen, draft
 from strongroom_client.person_key import PersonKey
 

@@ -10,22 +10,19 @@ from cheat_report import AFTERWARDS, NothingToCheatWith
 from rogue_leader import Coin, RogueLeader
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import (
+from strongroom.ledger.entry_messages import (
     Change,
     Endorse,
-    Endorsement,
     Entry,
-    Order,
     OrderEntry,
     OrderPayment,
     Plan,
     PlanInput,
     PlanOutput,
-    Signed,
-    Verb,
-    Withdraw,
 )
+from strongroom.ledger.order_messages import Order, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import decode_order
 
 FEE_SAT = 3_000

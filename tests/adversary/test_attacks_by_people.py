@@ -25,7 +25,8 @@ from payments import approved, paid, payee, payments_on_chain
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Endorsement, Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client.errors import RemoteError

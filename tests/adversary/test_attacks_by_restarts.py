@@ -16,10 +16,13 @@ from restart_world import RestartWorld, approval
 from signer_world import VAULT
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Restart, Tick
 from strongroom.ledger.founding import restart_log_id
-from strongroom.ledger.messages import Certificate, Restart, Tick, Unfreeze, Verb
+from strongroom.ledger.order_messages import Unfreeze
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.signed import BadSignedBody
 from strongroom_signer.store import Store
 

@@ -12,8 +12,8 @@ from attack_cases import Case, attack, cheats_of
 from cluster import VAULT, Cheated, Cluster
 from payments import AMOUNT, connected, paid, payee, payments_on_chain
 from siege import attacked, attacked_together, besieged, heals
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.signed_messages import Verb
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

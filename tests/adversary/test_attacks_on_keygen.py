@@ -12,7 +12,7 @@ from attack_cases import Case, attack, cheats_of
 from cluster import VAULT, Cheated, Cluster, funded, running
 from payments import approve_once, approved, paid, payee
 from siege import attacked_together
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 

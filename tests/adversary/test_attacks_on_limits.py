@@ -15,7 +15,8 @@ from cluster import VAULT, Cheated, Cluster, running
 from payments import approved, paid, payee, payments_on_chain
 from siege import attacked, attacked_together, heals, refused
 from strict_deployment import strict, strictly_besieged
-from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import DaemonFailed
 

@@ -14,7 +14,7 @@ from attack_cases import Case, attack, cheats_of, helped
 from cluster import VAULT, Cheated, Cluster
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from siege import attacked_together, besieged, heals, refused
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.demo.processes import Daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]

@@ -12,7 +12,7 @@ from attack_cases import Case, attack
 from cluster import FIVE, VAULT, Cheated, Cluster, funded, running
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from siege import attacked_together
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.signed import SignedBody
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]

@@ -19,8 +19,9 @@ from strongroom.crypto.errors import NonceAlreadyUsed
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Group
-from strongroom.ledger.messages import Tick, Verb
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.backup import ShareNotRecovered
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file

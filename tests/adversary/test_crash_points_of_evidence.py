@@ -18,7 +18,8 @@ from crash_scenes import PATIENCE_S, Scene, deployment, ended, patiently, people
 from crash_sides import sides_of
 from payments import approve_once
 from rogue import turn_rogue
-from strongroom.ledger.messages import ReinstateSigner, Verb
+from strongroom.ledger.order_messages import ReinstateSigner
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.demo.processes import Daemon
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign]

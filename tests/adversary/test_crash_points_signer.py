@@ -34,7 +34,7 @@ from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_signer import SIGNER
 from crash_scenes import Scene, deployment, ended, people_of
 from crash_sides import sides_of
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.cli.shared_signing import hand_in_text
 
 pytestmark = pytest.mark.process

@@ -19,7 +19,7 @@ from actor import Actor, actors, ready, until
 from cluster import VAULT, Cluster, funded, running
 from payments import approved, connected, paid, payee, payments_on_chain
 from rogue import Rogue, turn_rogue
-from strongroom.ledger.messages import Verdict
+from strongroom.ledger.signed_messages import Verdict
 from strongroom_client.demo.processes import Daemon, program, run_program
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

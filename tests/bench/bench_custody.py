@@ -27,8 +27,9 @@ from strongroom.chains.bitcoin import transaction
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.chains.bitcoin.spend import SpendInput, SpendOutput
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import derive_address

@@ -20,9 +20,9 @@ import charter_builder as builder
 from ledger_world import DAY_MS, World
 from strongroom.crypto import ed25519
 from strongroom.ledger.charter import AssetAmount, Fees, Limit, LogQuotas
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.pae import pae
 from strongroom.ledger.replica import Batch, Replica
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import forget_decoded
 from strongroom.ledger.view import MemoryStore
 

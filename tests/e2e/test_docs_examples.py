@@ -31,7 +31,7 @@ from cluster import VAULT, Cluster
 from docs_text import ROOT, blocks
 from guide_stage import live, staged
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client import Endpoint, IntegrationClient, endorsement
@@ -175,7 +175,7 @@ async def test_the_example_of_the_clients_readme(live: Cluster) -> None:
             "sign": sign,
             "print": show,
         }
-        exec("import secrets\nfrom strongroom.ledger.messages import Withdraw", names)
+        exec("import secrets\nfrom strongroom.ledger.order_messages import Withdraw", names)
         exec("from strongroom_client import IntegrationClient, draft", names)
         with pytest.raises(Enough):
             await run_snippet(snippet.replace("customer-1", VAULT), names)

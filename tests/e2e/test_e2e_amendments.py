@@ -15,7 +15,7 @@ from charter_edits import in_force, most, without
 from cluster import VAULT, Cluster, made, running, template
 from payments import payee
 from strongroom.ledger.charter import encode_charter
-from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.deployment import Deployment, Shape

@@ -7,7 +7,7 @@ import pytest
 from actor import actors, funded_vault
 from cluster import VAULT, Cluster
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
-from strongroom.ledger.messages import Verdict
+from strongroom.ledger.signed_messages import Verdict
 from strongroom_client.errors import InvalidArgument, NotProven, PermissionDenied, RemoteError
 
 pytestmark = pytest.mark.process

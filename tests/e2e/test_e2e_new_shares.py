@@ -14,7 +14,7 @@ from actor import Actor, actors, funded_vault, until
 from cluster import FIVE, VAULT, Cluster, made, running, template
 from payments import AMOUNT, approved, paid, payee
 from share_epochs import bytes_on_disk, finished, has_epoch, shares_of
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import derive_address
 from strongroom_client.demo.deployment import Deployment

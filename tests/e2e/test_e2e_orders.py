@@ -11,8 +11,8 @@ import pytest
 from actor import Actor, actors, until
 from cluster import VAULT, Cluster
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.errors import RemoteError
 
 pytestmark = pytest.mark.process

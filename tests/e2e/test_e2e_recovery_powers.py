@@ -14,7 +14,7 @@ from cluster import VAULT, Cluster
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from recovery_deployment import COOLING_S, PETTY, RECOVERY, recovery_site
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import AddDestination, BreakGlass, RemoveDestination
+from strongroom.ledger.order_messages import AddDestination, BreakGlass, RemoveDestination
 from strongroom.ledger.records import OrderState
 from strongroom_client.errors import RemoteError
 

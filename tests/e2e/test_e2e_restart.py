@@ -13,8 +13,8 @@ from cluster import VAULT, Cluster, funded, running, side_by_side
 from new_signers import exported_log, lose_disk, recover
 from payments import AMOUNT, approved, paid, payee
 from restarting import ADMINS, accept, follow, lead, made_restart
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.processes import program, run_program
 from strongroom_client.errors import LogRestarted, RemoteError

@@ -22,7 +22,7 @@ from new_signers import admit, exported_log, join, lose_disk, recover, recovered
 from payments import approved, paid, payee, payments_on_chain
 from restarting import accept, follow, lead, made_restart
 from share_epochs import bytes_on_disk, has_epoch, share_anew, shares_of
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom_client.answers import derive_address
 from strongroom_client.demo.deployment import Shape
 from strongroom_client.demo.processes import DaemonFailed

@@ -26,7 +26,7 @@ from strongroom.crypto import bech32
 from strongroom.crypto.bip32 import ExtendedPublicKey, base58check_decode, base58check_encode
 from strongroom.crypto.curve import Point
 from strongroom.ledger.codec import decode
-from strongroom.ledger.messages import Entry, Plan
+from strongroom.ledger.entry_messages import Entry, Plan
 from strongroom.ledger.plans import spend_of
 from strongroom_client.audit import PlannedSpend
 from strongroom_client.audit_chain import BitcoinRpc, verify_chain

@@ -29,7 +29,9 @@ from strongroom.crypto import bip340, ecdsa
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.address_book import ownership_message, proof_holds
-from strongroom.ledger.messages import AddDestination, Endorse, Entry, OrderEntry, Verb
+from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry
+from strongroom.ledger.order_messages import AddDestination
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.model.quantities import time_text
 from strongroom.protocol.signed import SignedBody

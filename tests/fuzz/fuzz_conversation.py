@@ -28,7 +28,9 @@ from signer_world import VAULT, open_folder
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Head, OrderPayment, Plan, PlanInput, PlanOutput, Tick, Withdraw
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import OrderPayment, Plan, PlanInput, PlanOutput, Tick
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.certificates import held_of, sign_vote, verify_vote

@@ -24,7 +24,7 @@ from fake_treasury import CertifiedWorld
 from ledger_world import START_MS
 from strongroom.ledger import codec
 from strongroom.ledger.electorate import Electorate, witness_set_of
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.electorates import KnownSet, Reign
 from strongroom.wire.cards import make_person_card, make_signer_card, parse_card
 from strongroom.wire.revocation import RevocationLists

@@ -13,8 +13,8 @@ import charter_builder as builder
 from handover_world import HandoverWorld
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec, merkle
+from strongroom.ledger.entry_messages import Handover
 from strongroom.ledger.handlers.witnesses import summary_digest
-from strongroom.ledger.messages import Handover
 from strongroom.ledger.records import TABLES, ElectorateStep, WitnessRecord
 from strongroom.ledger.state import WITNESSES
 from strongroom.protocol.certificates import held_of

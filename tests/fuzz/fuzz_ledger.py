@@ -15,30 +15,29 @@ import protocol_world
 from electorate_of import always, electorate
 from ledger_world import Coin
 from signing_world import Signers
+from strongroom.ledger import (
+    certificate_messages,
+    codec,
+    entry_messages,
+    merkle,
+    order_messages,
+    pae,
+    records,
+    signed_messages,
+)
 from strongroom.ledger import charter as charters
-from strongroom.ledger import codec, merkle, messages, pae, records
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import decode_charter, encode_charter
 from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.charter_source import parse_charter_toml
 from strongroom.ledger.charter_text import charter_to_toml
 from strongroom.ledger.checkpoint import Checkpoint, cosign, cosigner_key, log_origin, open_checkpoint, publish
-from strongroom.ledger.messages import (
-    Certificate,
-    Endorse,
-    Endorsement,
-    Entry,
-    FreezeStatement,
-    Order,
-    Plan,
-    Signed,
-    SignerFreeze,
-    Tick,
-    Vault,
-    Verb,
-)
+from strongroom.ledger.entry_messages import Endorse, Entry, Plan, SignerFreeze, Tick, Vault
 from strongroom.ledger.note import Note, NoteSignature, VerifierKey
+from strongroom.ledger.order_messages import Order
 from strongroom.ledger.plans import resolve, spend_of
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Signed, Verb
 from strongroom.model.quantities import decimal_text, parse_decimal, parse_duration
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_certificate, verify_vote
 from strongroom.protocol.commitments import commitments_hash, verify_commitments
@@ -50,7 +49,7 @@ from strongroom_coordinator.subjects import decode_entry
 LARGE: Final = 1 << 20
 MESSAGES: Final[list[type[Any]]] = [
     value
-    for module in (messages, charters, records)
+    for module in (order_messages, signed_messages, certificate_messages, entry_messages, charters, records)
     for value in vars(module).values()
     if isinstance(value, type) and value.__module__ == module.__name__ and value in codec._TABLES
 ]
@@ -180,9 +179,9 @@ def body_seeds() -> Iterator[bytes]:
     actions = [
         world.withdrawal(VAULT, 12_345),
         world.creation("customer-9"),
-        messages.Freeze(scope=messages.Scope.ALL, why="a reason"),
-        messages.CancelWithdraw(order_hash=hashlib.sha256(b"").digest(), max_fee=1_000),
-        messages.Unfreeze(freeze=bytes(32)),
+        order_messages.Freeze(scope=order_messages.Scope.ALL, why="a reason"),
+        order_messages.CancelWithdraw(order_hash=hashlib.sha256(b"").digest(), max_fee=1_000),
+        order_messages.Unfreeze(freeze=bytes(32)),
     ]
     for number, action in enumerate(actions):
         yield b"\0" + world.order(action, id=bytes([number]) * 16)
@@ -254,16 +253,16 @@ def sample_certificate() -> Certificate:
 
 
 SIGNED_KINDS: Final[list[tuple[str, type[Any]]]] = [
-    ("adopt", messages.Adopt),
+    ("adopt", signed_messages.Adopt),
     ("endorsement", Endorsement),
-    ("vote", messages.Vote),
-    ("newterm", messages.NewTerm),
-    ("commitments", messages.Commitments),
-    ("shares", messages.Shares),
-    ("vault", messages.VaultStatement),
+    ("vote", signed_messages.Vote),
+    ("newterm", signed_messages.NewTerm),
+    ("commitments", signed_messages.Commitments),
+    ("shares", signed_messages.Shares),
+    ("vault", signed_messages.VaultStatement),
     ("freeze", FreezeStatement),
-    ("refusal", messages.Refusal),
-    ("view", messages.View),
+    ("refusal", signed_messages.Refusal),
+    ("view", signed_messages.View),
 ]
 
 
@@ -283,7 +282,7 @@ def signed_seeds() -> Iterator[bytes]:
     )
     yield b"\3" + statement.body
     yield b"\4" + commitments[0].body
-    share = messages.Shares(
+    share = signed_messages.Shares(
         log_id=signers.task.log_id,
         term=signers.task.term,
         certified_size=signers.task.entry_index + 1,

@@ -17,8 +17,9 @@ from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, pae
-from strongroom.ledger.messages import Endorsement, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.errors import LinkBroken

@@ -15,8 +15,8 @@ from restart_world import RestartWorld
 from strongroom.crypto.secret import SecretBytes
 from strongroom.crypto.seed_words import secret_of, unknown_positions, words_of
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import founded_log_id, read_founding, restart_entry, restart_log_id, statement_of
-from strongroom.ledger.messages import Restart
 from strongroom.ledger.replica import Batch
 from strongroom.protocol.restart import judge_restart, with_approval
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader, LogExportWriter

@@ -18,7 +18,7 @@ from redistribution_world import Ceremony
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Dealing
+from strongroom.ledger.signed_messages import Dealing
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots

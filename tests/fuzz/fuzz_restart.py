@@ -14,8 +14,8 @@ from fake_treasury import CertifiedWorld
 from ledger_world import START_MS
 from restart_world import RestartWorld
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Restart
 from strongroom.ledger.founding import restart_entry
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Restart
 from strongroom.protocol.restart import judge_restart, with_approval
 from strongroom.wire.restart_file import decode_restart_file, encode_restart_file
 from strongroom_client.audit import Auditor

@@ -17,7 +17,8 @@ from strongroom.api.integration.v1 import integration_service_pb2 as integration
 from strongroom.api.treasury.v1 import treasury_service_pb2 as treasury_pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Freeze, Scope, Verb
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 from strongroom_coordinator.chain.node import NodeUnavailable
 from strongroom_coordinator.config import CoordinatorConfig

@@ -10,7 +10,9 @@ from unittest.mock import patch
 import fake_treasury
 from fake_treasury import CertifiedWorld
 from ledger_world import START_MS, World
-from strongroom.ledger.messages import CancelWithdraw, Freeze, Scope, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import CancelWithdraw, Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 
 __all__ = ["ORDERS", "VAULT", "busy_world", "certified_world", "lasting_loop", "stopped_clock"]
 

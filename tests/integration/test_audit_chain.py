@@ -14,7 +14,7 @@ from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.networks import MAINNET, REGTEST
 from strongroom.chains.bitcoin.spend import SpendInput, SpendOutput
 from strongroom.chains.bitcoin.transaction import parse, txid_bytes
-from strongroom.ledger.messages import CustodyClass, Scheme
+from strongroom.ledger.order_messages import CustodyClass, Scheme
 from strongroom.ledger.records import VaultRecord
 from strongroom_client.audit import AuditFailed, PlannedSpend
 from strongroom_client.audit_chain import BitcoinRpc, ChainSummary, NodeProblem, verify_chain

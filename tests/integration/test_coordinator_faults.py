@@ -14,7 +14,7 @@ from coordinator_world import Site, started
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Shares, Vote
+from strongroom.ledger.signed_messages import Commitments, Shares, Vote
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.evidence import Fault, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file

@@ -14,10 +14,11 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import charter_check_bounds, codec
 from strongroom.ledger.charter import LogQuotas
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
 from strongroom.ledger.merkle import leaf_hash, verify_inclusion
-from strongroom.ledger.messages import Entry, Plan, Tick, Verb
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Verb
 from strongroom_coordinator import sequencer, unsigned_plans
 from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.clock import SystemClock

@@ -23,8 +23,10 @@ from strongroom.api.integration.v1.integration_service_pb2_grpc import Integrati
 from strongroom.api.treasury.v1 import treasury_service_pb2 as treasury_pb
 from strongroom.api.treasury.v1.treasury_service_pb2_grpc import TreasuryServiceStub
 from strongroom.api.types.v1 import types_pb2
+from strongroom.ledger.certificate_messages import Head
 from strongroom.ledger.charter import AssetAmount, Limit
-from strongroom.ledger.messages import Freeze, Head, Scope, Verb
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import verify_evidence

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from coordinator_world import Site, started
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import Refusal
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.protocol.signed import sign_body
 from strongroom_coordinator import rounds
 from strongroom_coordinator.link_frames import signed_pb

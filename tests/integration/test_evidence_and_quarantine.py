@@ -16,7 +16,8 @@ from coordinator_world import Site, started
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, ReinstateSigner, ReinstateStatement, Shares
+from strongroom.ledger.order_messages import ReinstateSigner
+from strongroom.ledger.signed_messages import Commitments, ReinstateStatement, Shares
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file

@@ -14,8 +14,9 @@ from coordinator_world import Site
 from handover_world import signer
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter
-from strongroom.ledger.messages import AmendCharter, Vote
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState, WitnessPhase
+from strongroom.ledger.signed_messages import Vote
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client.audit import Auditor
 from strongroom_client.errors import NotProven

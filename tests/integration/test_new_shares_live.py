@@ -7,7 +7,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from coordinator_world import SIGNERS, Site
-from strongroom.ledger.messages import RefreshShares, ReshareVault, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
+from strongroom.ledger.signed_messages import Verb
 from strongroom_coordinator.storage.schema import redistribution
 from strongroom_coordinator.subjects import decode_entry, subjects_of
 

@@ -24,7 +24,7 @@ from link_leader import Authority
 from paper import words_pipe
 from signer_world import CHEAP, PASSPHRASE, FakeClock
 from strongroom.ledger.charter import Charter, CharterSigner, encode_charter, log_id_of
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.wire.cards import parse_card
 from strongroom_signer.main import run
 from strongroom_signer.operator_commands import BadHandInFile, parse_hand_in

@@ -20,7 +20,8 @@ from signer_world import Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.protocol.leader import NewTermCollection, TermOpening
 from strongroom_signer.link import Endpoint, Link
 from strongroom_signer.link_session import RAISE_EVERY_S

@@ -20,7 +20,7 @@ from ledger_world import DAY_MS
 from signer_world import FakeClock
 from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.ledger.charter import encode_charter
-from strongroom.ledger.messages import AmendCharter, ReshareVault
+from strongroom.ledger.order_messages import AmendCharter, ReshareVault
 from strongroom.ledger.records import WitnessPhase
 from strongroom_signer import retirement
 from strongroom_signer.daemon import Signer

@@ -13,7 +13,7 @@ import pytest
 
 from edge_world import MINER, EdgeSite, edge_site
 from strongroom.chains.bitcoin.networks import REGTEST, SIGNET
-from strongroom.ledger.messages import CancelWithdraw
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.model.ids import OrderHash
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.tracker.errors import AddressIndexTooFar

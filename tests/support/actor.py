@@ -13,19 +13,18 @@ from typing import Any
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     CancelWithdraw,
     CreateVault,
     CustodyClass,
-    Endorsement,
     Freeze,
     Scheme,
     Scope,
     Unfreeze,
-    Verb,
     Withdraw,
 )
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt, derive_address

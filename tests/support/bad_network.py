@@ -12,7 +12,8 @@ from actor import BTC, Actor, ready, until
 from cluster import FIVE, VAULT, Cluster, funded, running
 from fault_proxy import FaultyLink
 from payments import AMOUNT, all_payments_on_chain, approve_once, payee
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.deployment import Deployment
 from strongroom_client.errors import Aborted, DeadlineExceeded, Internal, NotFound, NotProven, Unavailable

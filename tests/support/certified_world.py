@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ledger_world import World
-from strongroom.ledger.messages import Certificate, CertificateVote, Head
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.replica import Replica
 from strongroom.protocol.certificates import head_hash
 

@@ -28,7 +28,7 @@ from strongroom.ledger.charter import (
     RecoveryAddress,
     Rule,
 )
-from strongroom.ledger.messages import KeyType
+from strongroom.ledger.signed_messages import KeyType
 
 BTC = REGTEST.asset_id
 COIN = 100_000_000

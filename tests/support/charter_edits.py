@@ -11,7 +11,7 @@ from actor import COIN, DAY_MS, Actor, until
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger.charter import AssetAmount, Charter, encode_charter
 from strongroom.ledger.electorate import witness_set_of
-from strongroom.ledger.messages import AmendCharter
+from strongroom.ledger.order_messages import AmendCharter
 
 
 def most(charter: Charter, coins: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import charter_builder as builder
 from strongroom.ledger.charter import AddressBook, AnyDestination, Asset, Charter, Deny, Person, PersonKey
-from strongroom.ledger.messages import KeyType
+from strongroom.ledger.signed_messages import KeyType
 
 Changed = tuple[str, Any]
 """Where it differs, and the part with the difference."""

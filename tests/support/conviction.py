@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from cluster import Cluster
 from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger.certificate_messages import Head
 from strongroom.ledger.charter import log_id_of
-from strongroom.ledger.messages import Head
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence_file import write_evidence_file
 from strongroom.protocol.evidence_records import evidence_hash, two_votes

@@ -37,22 +37,12 @@ from ledger_world import World
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry, OrderPayment, Plan, PlanInput, PlanOutput
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.messages import (
-    Endorse,
-    Endorsement,
-    Entry,
-    OrderEntry,
-    OrderPayment,
-    Plan,
-    PlanInput,
-    PlanOutput,
-    Signed,
-    Verb,
-    Withdraw,
-)
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.pae import pae
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.app import server_options
 from strongroom_coordinator.clock import SystemClock

@@ -15,7 +15,8 @@ from cluster import VAULT
 from crash_scenes import PATIENCE_S, Scene, patiently
 from payments import approve_once
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import CreateVault, CustodyClass, RefreshShares, Scheme, Verb
+from strongroom.ledger.order_messages import CreateVault, CustodyClass, RefreshShares, Scheme
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import program, run_program
 from strongroom_client.orders import Action

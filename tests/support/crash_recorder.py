@@ -18,7 +18,7 @@ from typing import Any
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Shares, Vote
+from strongroom.ledger.signed_messages import Commitments, Shares, Vote
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
 

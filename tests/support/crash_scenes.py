@@ -23,7 +23,8 @@ from payments import approve_once, payee
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.block import parse_block
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.audit import Auditor
 from strongroom_client.audit_chain import BitcoinRpc, verify_chain

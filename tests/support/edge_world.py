@@ -26,10 +26,10 @@ from regtest_process import RegtestProcess
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorsement, Verb
 from strongroom.ledger.pae import pae
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client import IntegrationClient, TreasuryClient

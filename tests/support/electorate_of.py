@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from strongroom.ledger.certificate_messages import Certificate, Witness, WitnessSet
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Witness, WitnessSet
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import VerifiedVote, certificate_from_votes
 from strongroom.protocol.electorates import Electorates

@@ -11,9 +11,11 @@ import charter_builder as builder
 from electorate_of import certificate_by, electorate
 from ledger_world import World, randomness
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Commitments, Dealing, Entry, Head, Shares, Vote
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import Entry
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom.ledger.record_proof import RecordProofData
+from strongroom.ledger.signed_messages import Commitments, Dealing, Shares, Vote
 from strongroom.model.ids import BootId, OrderHash
 from strongroom.protocol import evidence_records
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_vote

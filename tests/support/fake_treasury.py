@@ -33,21 +33,13 @@ from strongroom.api.types.v1 import types_pb2
 from strongroom.crypto import sealed
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, Restart, Tick
 from strongroom.ledger.founding import restart_entry
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.messages import (
-    Certificate,
-    Endorse,
-    Head,
-    OrderEntry,
-    Restart,
-    Signed,
-    Tick,
-    Verdict,
-    View,
-)
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import TABLES, OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Signed, Verdict, View
 from strongroom.ledger.state import destination_name
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import (

@@ -18,8 +18,9 @@ from handover_world import HandoverWorld, signer
 from signer_world import Cluster, make_folder, open_folder, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.electorate import Electorate, witness_set_of
-from strongroom.ledger.messages import Certificate, Handover, Tick
+from strongroom.ledger.entry_messages import Handover, Tick
 from strongroom.ledger.replica import Preview
 from strongroom.protocol.certificates import VerifiedVote, certificate_from_votes, verify_vote
 from strongroom.protocol.leader import NewTermCollection

@@ -8,17 +8,10 @@ from typing import Any
 
 import charter_builder as builder
 from ledger_world import DAY_MS, World, sign
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head, StateSummary, TableSummary
 from strongroom.ledger.charter import Charter, CharterSigner, encode_charter
-from strongroom.ledger.messages import (
-    AmendCharter,
-    Certificate,
-    CertificateVote,
-    Handover,
-    Head,
-    StateSummary,
-    TableSummary,
-    Tick,
-)
+from strongroom.ledger.entry_messages import Handover, Tick
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import ElectorateStep, WitnessPhase
 from strongroom.ledger.state import State
 from strongroom.protocol.certificates import NO_CERTIFICATE, Held, held_of, vote_body

@@ -24,7 +24,7 @@ from strongroom.crypto import sealed
 from strongroom.crypto.secret import SecretBytes
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.wire.log_export import LogExportWriter
 from strongroom_client.cli import main
 

@@ -16,9 +16,10 @@ import charter_builder as builder
 from ledger_world import World, randomness
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Signed, SweepVault, Verb
+from strongroom.ledger.order_messages import SweepVault
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import Signed, Verb
 from strongroom.protocol.recovery_kit_order import JudgedSweep, judge_sweep
 from strongroom.protocol.recovery_kit_plan import (
     FoundCoin,

@@ -25,46 +25,42 @@ from strongroom.crypto import chilldkg, frost
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter, log_id_of
-from strongroom.ledger.key_material import key_hash, trial_message
-from strongroom.ledger.messages import (
-    AddDestination,
-    Adopt,
-    AmendCharter,
-    BreakGlass,
-    CancelWithdraw,
+from strongroom.ledger.entry_messages import (
     Change,
-    CreateVault,
-    CustodyClass,
     Endorse,
-    Endorsement,
     Entry,
     Epoch,
-    Freeze,
-    FreezeStatement,
     Genesis,
-    Order,
     OrderEntry,
     OrderPayment,
     Plan,
     PlanInput,
     PlanOutput,
     Recovery,
+    SignerFreeze,
+    Tick,
+    Trial,
+    Vault,
+    VaultSignature,
+)
+from strongroom.ledger.key_material import key_hash, trial_message
+from strongroom.ledger.order_messages import (
+    AddDestination,
+    AmendCharter,
+    BreakGlass,
+    CancelWithdraw,
+    CreateVault,
+    CustodyClass,
+    Freeze,
+    Order,
     RefreshShares,
     ReinstateSigner,
     RemoveDestination,
     ReshareVault,
     Scheme,
     Scope,
-    Signed,
-    SignerFreeze,
     SweepVault,
-    Tick,
-    Trial,
     Unfreeze,
-    Vault,
-    VaultSignature,
-    VaultStatement,
-    Verb,
     Withdraw,
 )
 from strongroom.ledger.pae import pae
@@ -72,6 +68,7 @@ from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.recovery import hashes_written
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.signed_messages import Adopt, Endorsement, FreezeStatement, Signed, VaultStatement, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId

@@ -9,18 +9,9 @@ from fnmatch import fnmatchcase
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, Rule
-from strongroom.ledger.messages import (
-    Change,
-    Endorse,
-    Endorsement,
-    Entry,
-    Order,
-    OrderEntry,
-    Plan,
-    Signed,
-    Verb,
-    Withdraw,
-)
+from strongroom.ledger.entry_messages import Change, Endorse, Entry, OrderEntry, Plan
+from strongroom.ledger.order_messages import Order, Withdraw
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 
 __all__ = ["LimitsOracle"]
 

@@ -10,7 +10,7 @@ from cluster import VAULT, Cluster
 from strongroom.chains.bitcoin.address import address_of, script_of
 from strongroom.chains.bitcoin.block import parse_block
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.answers import OrderStatus
 from strongroom_client.errors import RemoteError

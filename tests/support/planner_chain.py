@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger_world import World
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.plans import plan_hash, spend_of
 from strongroom_coordinator.coins import Coin
 from strongroom_coordinator.planner import Planner

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from electorate_of import certificate_by, electorate
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Certificate, Head
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.model.ids import BootId, LogId
 from strongroom.protocol.certificates import NO_CERTIFICATE, Held, sign_vote, verify_vote
 from strongroom.protocol.signed import SignedBody

@@ -22,9 +22,10 @@ from restart_world import RestartWorld, approval
 from signer_world import CHEAP, PASSPHRASE, Cluster, open_folder
 from strongroom.crypto.secret import SecretBytes
 from strongroom.crypto.seed_words import words_of
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import restart_log_id, statement_of
-from strongroom.ledger.messages import Certificate, Restart
 from strongroom.ledger.state import State
 from strongroom.protocol.restart import draft_restart
 from strongroom.wire.cards import parse_card

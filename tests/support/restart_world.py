@@ -9,10 +9,12 @@ import charter_builder as builder
 from handover_world import HandoverWorld, signer
 from ledger_world import World
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter, encode_charter, log_id_of
+from strongroom.ledger.entry_messages import Restart, RestartStatement
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
-from strongroom.ledger.messages import Certificate, Head, Restart, RestartStatement, Signed
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.signed_messages import Signed
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
 from strongroom.protocol.restart import approval_of

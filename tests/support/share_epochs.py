@@ -11,7 +11,7 @@ from typing import Any
 
 from actor import Actor, until
 from cluster import VAULT, Cluster
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
 from strongroom_signer.operator_commands import DaemonRefused, ask

@@ -24,8 +24,10 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Commitments, Refusal, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
+from strongroom.ledger.signed_messages import Commitments, Refusal
 from strongroom.protocol.certificates import VerifiedVote, verify_vote
 from strongroom.protocol.leader import NewTermCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody

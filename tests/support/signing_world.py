@@ -10,7 +10,7 @@ from protocol_group import Holders, deterministic, holders
 from protocol_world import BOOT
 from strongroom.crypto import bip340, frost
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Shares
+from strongroom.ledger.signed_messages import Shares
 from strongroom.protocol.commitments import NonceSet, make_commitments, verify_commitments
 from strongroom.protocol.release import make_shares, open_set
 from strongroom.protocol.signed import SignedBody, sign_body

@@ -9,7 +9,7 @@ from certified_world import Certified, Clock
 from ledger_world import Coin, World
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.plans import plan_hash
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows

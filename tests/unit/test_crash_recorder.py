@@ -10,7 +10,7 @@ from crash_recorder import Record
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Shares, Vote
+from strongroom.ledger.signed_messages import Commitments, Shares, Vote
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.signed import SignedBody
 

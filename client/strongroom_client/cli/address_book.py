@@ -14,7 +14,7 @@ from rich.text import Text
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.networks import BY_CAIP2, BY_NAME
 from strongroom.ledger.address_book import ownership_message
-from strongroom.ledger.messages import AddDestination, RemoveDestination
+from strongroom.ledger.order_messages import AddDestination, RemoveDestination
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.address_book import BookPage
 from strongroom_client.cli.output import PathArgument, emit, group, json_option

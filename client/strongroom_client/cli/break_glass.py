@@ -11,7 +11,7 @@ from rich.text import Text
 
 from strongroom.ledger.break_glass import recovery_address
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import BreakGlass
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.model.quantities import parse_duration
 from strongroom_client.answers import OrderStatus
 from strongroom_client.cli.output import PathArgument, emit, group, json_option

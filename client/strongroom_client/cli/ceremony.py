@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from strongroom.ledger.key_changes import vaults_of
-from strongroom.ledger.messages import CreateVault, RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import CreateVault, RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderState, VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text

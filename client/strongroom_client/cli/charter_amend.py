@@ -15,8 +15,9 @@ from strongroom.ledger.charter import Charter, decode_charter, encode_charter
 from strongroom.ledger.charter_changes import Change, changes, loosens
 from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.charter_source import charter_to_toml, parse_charter_toml
-from strongroom.ledger.messages import AmendCharter, Verb
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.quantities import duration_text, parse_duration, time_text
 from strongroom_client.answers import OrderStatus
 from strongroom_client.cli import revocation

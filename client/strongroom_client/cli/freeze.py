@@ -10,8 +10,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.ledger.messages import Freeze, Scope, Unfreeze, Verb
+from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.records import FreezeRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import Receipt, frozen_by

@@ -18,9 +18,10 @@ from rich.text import Text
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.transaction import txid_text
-from strongroom.ledger.messages import SweepVault, Verb
+from strongroom.ledger.order_messages import SweepVault
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom.protocol.recovery_kit_files import (

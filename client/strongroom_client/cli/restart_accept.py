@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Entry, Restart
 from strongroom.ledger.founding import founded_log_id, read_founding, restart_entry, statement_of
-from strongroom.ledger.messages import Entry, Restart
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.quantities import time_text
 from strongroom_client.cli.charter_view import fingerprint_text

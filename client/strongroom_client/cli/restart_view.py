@@ -8,8 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from strongroom.ledger.certificate_messages import Head
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import statement_hash, statement_of
-from strongroom.ledger.messages import Head, Restart
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import time_text
 from strongroom_client.cli.charter_view import fingerprint_text

@@ -20,9 +20,10 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.charter_changes import changes, loosens, revoked_keys
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import AmendCharter, Endorsement, Order, Verb
+from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.pae import pae
 from strongroom.ledger.rules import person_key_known, quorum_members
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash

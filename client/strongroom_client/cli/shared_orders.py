@@ -11,16 +11,16 @@ from typing import Final
 from rich.text import Text
 
 from strongroom.ledger.key_changes import vaults_of
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     CancelWithdraw,
     Order,
     RefreshShares,
     ReinstateSigner,
     ReshareVault,
-    Verb,
     Withdraw,
 )
 from strongroom.ledger.records import DestinationRecord, VaultRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody

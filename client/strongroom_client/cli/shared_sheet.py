@@ -9,8 +9,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from strongroom.ledger.messages import Verb, Verdict
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb, Verdict
 from strongroom.model.quantities import time_text
 from strongroom_client.answers import OrderStatus, SignerView
 from strongroom_client.cli.output import wants_json

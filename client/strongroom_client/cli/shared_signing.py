@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import click
 from rich.text import Text
 
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
-from strongroom.ledger.messages import ReinstateSigner
+from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import write_evidence_file

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from strongroom.chains.bitcoin.networks import BY_NAME
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import CreateVault, CustodyClass, Scheme
+from strongroom.ledger.order_messages import CreateVault, CustodyClass, Scheme
 from strongroom.ledger.records import OrderState, VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text

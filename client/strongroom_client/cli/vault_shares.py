@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.model.quantities import parse_duration
 from strongroom_client.cli.ceremony import Watching, watching_options
 from strongroom_client.cli.output import json_option

@@ -13,7 +13,7 @@ from rich.text import Text
 from strongroom.chains.bitcoin.address import script_of
 from strongroom.chains.bitcoin.networks import NETWORKS
 from strongroom.ledger.charter import Asset, Charter
-from strongroom.ledger.messages import CancelWithdraw, Withdraw
+from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
 from strongroom.model.quantities import parse_decimal, parse_duration
 from strongroom_client.answers import OrderStatus
 from strongroom_client.cli.output import PathArgument, emit, group, json_option, wants_json

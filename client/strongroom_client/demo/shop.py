@@ -10,7 +10,8 @@ from typing import Final
 
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody

@@ -9,7 +9,8 @@ from typing import Final
 
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
-from strongroom.ledger.messages import Change, OrderPayment, Plan, PlanInput, PlanOutput, Withdraw
+from strongroom.ledger.entry_messages import Change, OrderPayment, Plan, PlanInput, PlanOutput
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.plans import fee_shares, payee_script
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.model.errors import Kind, StrongroomError

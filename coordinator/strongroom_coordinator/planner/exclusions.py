@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from strongroom.ledger.conflict import MustSpend, must_spend
-from strongroom.ledger.messages import CancelWithdraw, Plan, Withdraw
+from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import decode_order
 from strongroom_coordinator.coins import Coin

@@ -11,7 +11,8 @@ from typing import Final
 
 import structlog
 
-from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Plan, Withdraw
+from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.order_messages import BreakGlass, CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.planner.builder import CannotPlan, FeeTooHigh, Payable, build, payable_of

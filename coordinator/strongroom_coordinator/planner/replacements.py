@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.ledger.conflict import must_spend
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import MAX_PLANS_PER_ORDER, Plan, Withdraw
+from strongroom.ledger.order_messages import MAX_PLANS_PER_ORDER, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom_coordinator.coins import Coin

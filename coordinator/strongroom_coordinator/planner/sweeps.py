@@ -12,7 +12,8 @@ from typing import Final
 from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.spend import spend_weight
-from strongroom.ledger.messages import BreakGlass, Plan, PlanInput, PlanOutput, Recovery
+from strongroom.ledger.entry_messages import Plan, PlanInput, PlanOutput, Recovery
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom_coordinator.coins import INPUT_WEIGHT, MAX_INPUTS, Coin

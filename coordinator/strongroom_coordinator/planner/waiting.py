@@ -7,7 +7,7 @@ from typing import Final
 
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Withdraw
+from strongroom.ledger.order_messages import BreakGlass, CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.planner.draft import Round

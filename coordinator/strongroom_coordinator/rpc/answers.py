@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.record_proof import RecordProofData, TableRoot
 from strongroom.ledger.records import TABLES
 from strongroom_coordinator.reading import Reading

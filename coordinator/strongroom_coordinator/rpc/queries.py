@@ -11,9 +11,10 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as link_pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin.policy import DEPOSIT_BRANCH
 from strongroom.ledger.judge import judge_order, vault_of
-from strongroom.ledger.messages import View, Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import OrderRecord, VaultRecord
+from strongroom.ledger.signed_messages import View
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.signed import open_body

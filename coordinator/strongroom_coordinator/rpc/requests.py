@@ -12,7 +12,9 @@ from typing import Any, Final, Protocol
 from strongroom.api.types.v1 import types_pb2
 from strongroom.chains.bitcoin.policy import MAX_INDEX
 from strongroom.ledger import codec
-from strongroom.ledger.messages import MAX_ORDER_BYTES, Endorse, Endorsement, Order, OrderEntry, Signed, Withdraw
+from strongroom.ledger.entry_messages import Endorse, OrderEntry
+from strongroom.ledger.order_messages import MAX_ORDER_BYTES, Order, Withdraw
+from strongroom.ledger.signed_messages import Endorsement, Signed
 from strongroom_coordinator.rpc.errors import InvalidRequest
 from strongroom_coordinator.views import Status
 

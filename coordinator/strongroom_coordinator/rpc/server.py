@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from strongroom.api.integration.v1 import integration_service_pb2_grpc
 from strongroom.api.treasury.v1 import treasury_service_pb2_grpc
 from strongroom.chains.bitcoin.networks import NETWORKS, Network
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import Certificate
 from strongroom.ledger.replica import Batch
 from strongroom_coordinator.chain.node import BitcoinNode
 from strongroom_coordinator.clock import Clock

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Endorsement, Entry, OrderEntry, Signed, Verb
+from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.rpc.answers import receipt_pb
 from strongroom_coordinator.rpc.parts import Parts

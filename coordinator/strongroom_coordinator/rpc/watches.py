@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
-from strongroom.ledger.messages import Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.errors import NotReady

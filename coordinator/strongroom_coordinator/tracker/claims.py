@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from strongroom.ledger.messages import OrderPayment, PlanInput
+from strongroom.ledger.entry_messages import OrderPayment, PlanInput
 from strongroom_coordinator.chain.node import BitcoinNode, Output
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.storage import events

@@ -11,19 +11,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Endorse, Epoch, Handover, OrderEntry, Plan, Restart, Vault
 from strongroom.ledger.judge import rejected_by
-from strongroom.ledger.messages import (
-    CancelWithdraw,
-    Endorse,
-    Endorsement,
-    Epoch,
-    Handover,
-    OrderEntry,
-    Plan,
-    Restart,
-    Vault,
-)
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Endorsement
 from strongroom.ledger.state import State, decode_order
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.reading import LogReader

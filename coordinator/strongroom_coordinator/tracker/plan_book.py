@@ -9,7 +9,7 @@ from typing import Final
 from strongroom.chains.bitcoin.policy import CHANGE_BRANCH, fee_rate
 from strongroom.chains.bitcoin.spend import spend_weight
 from strongroom.chains.bitcoin.transaction import parse
-from strongroom.ledger.messages import Change, Plan
+from strongroom.ledger.entry_messages import Change, Plan
 from strongroom.ledger.records import PlanRecord
 from strongroom_coordinator.coins import Coin
 

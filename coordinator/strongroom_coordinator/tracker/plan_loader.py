@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.replica import Batch
 from strongroom_coordinator.clock import Clock

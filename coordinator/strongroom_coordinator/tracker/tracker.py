@@ -15,7 +15,9 @@ import structlog
 
 from strongroom.chains.bitcoin.networks import Network
 from strongroom.chains.bitcoin.policy import CHANGE_BRANCH, DEPOSIT_BRANCH
-from strongroom.ledger.messages import CancelWithdraw, Certificate, CreateVault, Vault
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Vault
+from strongroom.ledger.order_messages import CancelWithdraw, CreateVault
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.replica import Batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from strongroom.chains.bitcoin.message_signature import verify_simple
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.ledger.judgement import Listing
-from strongroom.ledger.messages import AddDestination
+from strongroom.ledger.order_messages import AddDestination
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.records import DestinationRecord
 from strongroom.model.ids import LogId

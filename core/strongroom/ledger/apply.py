@@ -10,18 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from strongroom.ledger.handlers.actions import act_of
-from strongroom.ledger.handlers.amending import check_amendment
-from strongroom.ledger.handlers.epochs import apply_epoch
-from strongroom.ledger.handlers.freezing import apply_signer_freeze
-from strongroom.ledger.handlers.genesis import apply_genesis
-from strongroom.ledger.handlers.orders import apply_endorse, apply_order
-from strongroom.ledger.handlers.planning import apply_plan
-from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
-from strongroom.ledger.handlers.restarting import apply_restart
-from strongroom.ledger.handlers.vaults import apply_vault
-from strongroom.ledger.handlers.witnesses import apply_handover, lapse_change
-from strongroom.ledger.messages import (
+from strongroom.ledger.entry_messages import (
     Endorse,
     Entry,
     Epoch,
@@ -34,6 +23,17 @@ from strongroom.ledger.messages import (
     Tick,
     Vault,
 )
+from strongroom.ledger.handlers.actions import act_of
+from strongroom.ledger.handlers.amending import check_amendment
+from strongroom.ledger.handlers.epochs import apply_epoch
+from strongroom.ledger.handlers.freezing import apply_signer_freeze
+from strongroom.ledger.handlers.genesis import apply_genesis
+from strongroom.ledger.handlers.orders import apply_endorse, apply_order
+from strongroom.ledger.handlers.planning import apply_plan
+from strongroom.ledger.handlers.position import COORDINATOR, Author, Position
+from strongroom.ledger.handlers.restarting import apply_restart
+from strongroom.ledger.handlers.vaults import apply_vault
+from strongroom.ledger.handlers.witnesses import apply_handover, lapse_change
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderState, QuotaRecord

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from strongroom.ledger.charter import BreakGlassRules, Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, endorsed
-from strongroom.ledger.messages import BreakGlass
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.rules import glob_match, judge_quorum
 from strongroom.model.quantities import time_text

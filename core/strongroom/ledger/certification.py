@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Vote
+from strongroom.ledger.signed_messages import Vote
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 

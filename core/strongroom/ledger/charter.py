@@ -10,7 +10,7 @@ import hashlib
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import KeyType
+from strongroom.ledger.signed_messages import KeyType
 from strongroom.model.ids import LogId
 
 RULE_SET = 1

@@ -11,7 +11,8 @@ from typing import Final
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_findings import Finding, error, warning
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, MAX_ORDER_LIFE_MS
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES
+from strongroom.ledger.order_messages import MAX_ORDER_LIFE_MS
 from strongroom.model.quantities import duration_text
 
 __all__ = ["LEAST_COORDINATOR_BYTES", "LEAST_PERSON_BYTES", "MAX_SPAN_MS", "check_log_quotas", "check_spans"]

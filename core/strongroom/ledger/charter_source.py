@@ -31,7 +31,7 @@ from strongroom.ledger.charter import (
     Rule,
 )
 from strongroom.ledger.charter_text import charter_to_toml
-from strongroom.ledger.messages import KeyType
+from strongroom.ledger.signed_messages import KeyType
 from strongroom.ledger.source_table import Notes, Problem, SourceInvalid, Table
 from strongroom.model.quantities import MAX_DECIMALS, BadQuantity, parse_decimal
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from strongroom.crypto import ed25519
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Witness, WitnessSet
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import Witness, WitnessSet
 from strongroom.ledger.pae import pae
 from strongroom.ledger.records import WitnessPhase, WitnessRecord
 

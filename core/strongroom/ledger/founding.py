@@ -12,7 +12,7 @@ from typing import Final
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, decode_charter, log_id_of
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Entry, Genesis, Restart, RestartStatement
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Entry, Genesis, Restart, RestartStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 

@@ -14,7 +14,7 @@ from strongroom.ledger.charter import Charter, Quorum, decode_charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal, endorsed
 from strongroom.ledger.key_changes import KeyChange, judge_key_change, loosens, vaults_of
-from strongroom.ledger.messages import (
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,
@@ -28,12 +28,12 @@ from strongroom.ledger.messages import (
     ReshareVault,
     SweepVault,
     Unfreeze,
-    Verb,
     Withdraw,
 )
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import time_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.records import OrderRecord
+from strongroom.ledger.signed_messages import Verb
 
 __all__ = ["Code", "Endorsed", "Judgement", "Listing", "Withdrawal", "endorsed"]
 

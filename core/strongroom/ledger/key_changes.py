@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.judgement import Code, Endorsed, Judgement
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.rules import completed_ms, judge_quorum
 from strongroom.ledger.state import State

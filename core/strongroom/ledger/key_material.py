@@ -8,8 +8,8 @@ from strongroom.crypto import bip340
 from strongroom.crypto.curve import INFINITY, Point
 from strongroom.crypto.errors import InvalidPoint
 from strongroom.ledger import codec
-from strongroom.ledger.messages import KeyMaterial
 from strongroom.ledger.reasons import refused
+from strongroom.ledger.signed_messages import KeyMaterial
 
 __all__ = ["key_hash", "public_shares", "trial_message"]
 

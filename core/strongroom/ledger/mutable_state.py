@@ -8,7 +8,7 @@ from strongroom.ledger import codec, log_tree, merkle, open_orders, schedule, tr
 from strongroom.ledger import state as keys
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_owners import key_owners, person_kinds
-from strongroom.ledger.messages import BreakGlass
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import (
     CharterRecord,

@@ -16,7 +16,8 @@ from strongroom.chains.bitcoin.address import BadAddress, script_of
 from strongroom.chains.bitcoin.keys import VaultKey
 from strongroom.chains.bitcoin.networks import BY_CAIP2, Network
 from strongroom.chains.bitcoin.spend import Spend, SpendInput, SpendOutput, SpendRefused
-from strongroom.ledger.messages import BreakGlass, CancelWithdraw, Change, OrderPayment, Plan, Recovery, Withdraw
+from strongroom.ledger.entry_messages import Change, OrderPayment, Plan, Recovery
+from strongroom.ledger.order_messages import BreakGlass, CancelWithdraw, Withdraw
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order

@@ -9,17 +9,10 @@ from __future__ import annotations
 from enum import IntEnum
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, StateSummary, WitnessSet
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import (
-    MAX_ORDER_BYTES,
-    Certificate,
-    CustodyClass,
-    Scheme,
-    Scope,
-    StateSummary,
-    Verb,
-    WitnessSet,
-)
+from strongroom.ledger.order_messages import MAX_ORDER_BYTES, CustodyClass, Scheme, Scope
+from strongroom.ledger.signed_messages import Verb
 
 TABLES: tuple[bytes, ...] = (
     b"charter",

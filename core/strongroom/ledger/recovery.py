@@ -14,8 +14,10 @@ from strongroom.crypto.chilldkg import DKGOutput
 from strongroom.crypto.redistribution import Transcript
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import MAX_HOLDERS, MAX_RECOVERY_BYTES, KeyMaterial
+from strongroom.ledger.entry_messages import MAX_RECOVERY_BYTES
+from strongroom.ledger.order_messages import MAX_HOLDERS
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.signed_messages import KeyMaterial
 from strongroom.ledger.state import VAULTS, record_key
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Final
 from strongroom.ledger import codec, log_tree, merkle
 from strongroom.ledger.apply import apply
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry, Restart
+from strongroom.ledger.entry_messages import MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, MAX_ENTRY_BYTES, Entry, Restart
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.state import State

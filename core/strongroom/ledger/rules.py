@@ -18,7 +18,7 @@ from strongroom.ledger.charter import AddressBook, Charter, Deny, Destinations, 
 from strongroom.ledger.charter_book import CharterBook, book_of
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal
 from strongroom.ledger.matching import Quota, Seating, seat
-from strongroom.ledger.messages import Verb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.quantities import duration_text, time_text
 
 __all__ = [

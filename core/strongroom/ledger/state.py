@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 from strongroom.ledger import codec, log_tree, schedule, tree_table, windows
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Order, Scope, Withdraw
 from strongroom.ledger.open_orders import open_sequences
+from strongroom.ledger.order_messages import Order, Scope, Withdraw
 from strongroom.ledger.reasons import StateDamaged, refused
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, state_digest
 from strongroom.ledger.records import (

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from strongroom.crypto.ed25519 import SigningKey
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.certification import (
     NO_CERTIFICATE,
     BadCertificate,
@@ -32,7 +33,7 @@ from strongroom.ledger.certification import (
     vote_problem,
 )
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Vote
+from strongroom.ledger.signed_messages import Vote
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, SignerName
 from strongroom.protocol.signed import BadSignedBody, SignedBody, open_body, sign_body

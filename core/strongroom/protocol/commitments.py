@@ -14,7 +14,7 @@ from strongroom.crypto import frost
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.messages import Commitments
+from strongroom.ledger.signed_messages import Commitments
 from strongroom.model.ids import BootId, SignerName
 from strongroom.protocol.signed import SignedBody, decode_claimed, open_body, sign_body
 from strongroom.protocol.signing_task import BadContribution, SigningTask, key_of

@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec, merkle
+from strongroom.ledger.certificate_messages import Certificate, WitnessSet
 from strongroom.ledger.certification import BadCertificate, final_size, verify_certificate
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.handlers.witnesses import summary_digest
 from strongroom.ledger.merkle import ProofInvalid
-from strongroom.ledger.messages import Certificate, WitnessSet
 from strongroom.ledger.records import TABLES, ElectorateStep, WitnessPhase, WitnessRecord
 from strongroom.ledger.state import WITNESSES, State
 from strongroom.model.errors import Kind, StrongroomError

@@ -26,27 +26,16 @@ from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.spend import Spend
 from strongroom.crypto import frost
 from strongroom.ledger import codec, merkle
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import decode_charter, log_id_of
 from strongroom.ledger.electorate import Electorate, witness_set_of
+from strongroom.ledger.entry_messages import Change, Entry, Plan
 from strongroom.ledger.founding import restart_log_id, statement_of
-from strongroom.ledger.messages import (
-    BreakGlass,
-    CancelWithdraw,
-    Certificate,
-    Change,
-    Commitments,
-    Dealing,
-    DealingTerms,
-    Entry,
-    Head,
-    Plan,
-    Shares,
-    Vote,
-    Withdraw,
-)
+from strongroom.ledger.order_messages import BreakGlass, CancelWithdraw, Withdraw
 from strongroom.ledger.plans import plan_hash, transaction_of
 from strongroom.ledger.record_proof import RecordProofData, TableRoot, verify_record_proof
 from strongroom.ledger.records import ElectorateStep, VaultRecord
+from strongroom.ledger.signed_messages import Commitments, Dealing, DealingTerms, Shares, Vote
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, SignerName

@@ -13,10 +13,12 @@ from typing import Final
 from strongroom.crypto.errors import InvalidContribution
 from strongroom.crypto.frost_nonce import parse_public_nonces
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import Certificate, Commitments, Restart
+from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import ElectorateStep
+from strongroom.ledger.signed_messages import Commitments
 from strongroom.protocol.signed import BadSignedBody, SignedBody, decode_claimed
 
 __all__ = [

@@ -24,8 +24,8 @@ from typing import Final
 from strongroom.crypto import frost
 from strongroom.crypto.chilldkg import DKGOutput, SessionParams
 from strongroom.ledger.key_material import key_hash, public_shares, trial_message
-from strongroom.ledger.messages import KeyMaterial, VaultStatement
 from strongroom.ledger.recovery import key_of_generation, recovery_hash, recovery_of_generation
+from strongroom.ledger.signed_messages import KeyMaterial, VaultStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 

@@ -17,7 +17,7 @@ from strongroom.crypto.chilldkg import CoordinatorState
 from strongroom.crypto.chilldkg_errors import FaultyParticipantError, FaultyParticipantOrCoordinatorError
 from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Vault, VaultSignature
+from strongroom.ledger.entry_messages import Vault, VaultSignature
 from strongroom.ledger.pae import pae
 from strongroom.protocol.keygen import SILENCE_MS, Fault, KeygenTerms, MadeKey
 from strongroom.protocol.keygen_events import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strongroom.ledger.messages import Vault
+from strongroom.ledger.entry_messages import Vault
 from strongroom.protocol.keygen import Fault
 
 __all__ = [

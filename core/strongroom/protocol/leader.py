@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, Head
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import (

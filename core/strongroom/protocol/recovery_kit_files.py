@@ -29,7 +29,8 @@ from strongroom.chains.bitcoin.networks import Network
 from strongroom.chains.bitcoin.psbt import psbt_of
 from strongroom.chains.bitcoin.transaction import InvalidTransaction, txid_bytes
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import MAX_ORDER_BYTES, Signed
+from strongroom.ledger.order_messages import MAX_ORDER_BYTES
+from strongroom.ledger.signed_messages import Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.recovery_kit_order import MAX_APPROVALS
 from strongroom.protocol.recovery_kit_plan import FoundCoin, OpenedPlan, open_plan

@@ -20,11 +20,12 @@ from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.handlers.endorsing import read_endorsement
 from strongroom.ledger.handlers.orders import MAX_ORDER_LIFE_MS
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.messages import Endorsement, Order, Signed, SweepVault, Verb
+from strongroom.ledger.order_messages import Order, SweepVault
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import OrderHash

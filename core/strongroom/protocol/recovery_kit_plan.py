@@ -21,8 +21,8 @@ from strongroom.chains.bitcoin.transaction import txid_text
 from strongroom.crypto import chilldkg, frost
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.entry_messages import PlanInput
 from strongroom.ledger.key_material import key_hash, public_shares
-from strongroom.ledger.messages import MAX_INPUTS_PER_PLAN, KeyMaterial, PlanInput
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.recovery import (
@@ -32,6 +32,7 @@ from strongroom.ledger.recovery import (
     key_of_redistribution,
     recovery_hash,
 )
+from strongroom.ledger.signed_messages import MAX_INPUTS_PER_PLAN, KeyMaterial
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, PlanHash
 from strongroom.protocol.recovery_kit_order import JudgedSweep

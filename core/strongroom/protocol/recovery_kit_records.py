@@ -13,7 +13,9 @@ from typing import Final
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import MAX_HOLDERS, MAX_INPUTS_PER_PLAN, KeyMaterial, PlanInput
+from strongroom.ledger.entry_messages import PlanInput
+from strongroom.ledger.order_messages import MAX_HOLDERS
+from strongroom.ledger.signed_messages import MAX_INPUTS_PER_PLAN, KeyMaterial
 from strongroom.model.ids import PlanHash
 
 __all__ = ["MAX_SWEEP_PLAN_BYTES", "SweepCommitments", "SweepPlan", "SweepShares", "sweep_plan_hash"]

@@ -22,8 +22,8 @@ from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.redistribution import Transcript
 from strongroom.crypto.redistribution_errors import FaultyDealingsError
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.messages import Dealing, KeyMaterial
 from strongroom.ledger.recovery import recovery_of_redistribution
+from strongroom.ledger.signed_messages import Dealing, KeyMaterial
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.keygen import SILENCE_MS, MadeKey
 from strongroom.protocol.redistribution_terms import RedistributionRefused, RedistributionTerms

@@ -20,8 +20,8 @@ from strongroom.crypto import ed25519
 from strongroom.crypto import redistribution as crypto
 from strongroom.crypto.redistribution_errors import CommitmentsCancelError
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import VaultSignature
 from strongroom.ledger.key_material import key_hash
-from strongroom.ledger.messages import VaultSignature
 from strongroom.ledger.pae import pae
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.keygen import SILENCE_MS, Fault, MadeKey

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strongroom.ledger.messages import Trial, VaultSignature
+from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.protocol.keygen import MadeKey
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.trials import Subset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strongroom.ledger.key_changes import KeyChange, new_holders, problem_of_wanted, vaults_of
-from strongroom.ledger.messages import RefreshShares, ReshareVault
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderRecord, VaultRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import OrderHash

@@ -13,8 +13,8 @@ from strongroom.crypto import bip340, ed25519
 from strongroom.crypto import redistribution as crypto
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
+from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.ledger.key_material import trial_message
-from strongroom.ledger.messages import Trial, VaultSignature
 from strongroom.ledger.pae import pae
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.keygen import Fault, MadeKey

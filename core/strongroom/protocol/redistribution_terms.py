@@ -18,7 +18,7 @@ from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.redistribution import RedistributionParams
 from strongroom.ledger import codec
 from strongroom.ledger.key_material import key_hash
-from strongroom.ledger.messages import Dealing, DealingTerms, EpochStatement
+from strongroom.ledger.signed_messages import Dealing, DealingTerms, EpochStatement
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.keygen import MadeKey

@@ -15,7 +15,7 @@ from functools import cached_property
 from strongroom.crypto import frost
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretScalar
-from strongroom.ledger.messages import Shares
+from strongroom.ledger.signed_messages import Shares
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import SignerName
 from strongroom.protocol.commitments import NonceSet, VerifiedCommitments, commitments_hash, verify_commitments

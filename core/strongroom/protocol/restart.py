@@ -12,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_changes import Change, changes
+from strongroom.ledger.entry_messages import Restart, RestartStatement
 from strongroom.ledger.founding import restart_log_id, statement_hash, statement_of
 from strongroom.ledger.handlers.restarting import approvers_of, check_head, check_restart, check_restart_charter
-from strongroom.ledger.messages import Certificate, Head, Restart, RestartApproval, RestartStatement, Signed
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.signed_messages import RestartApproval, Signed
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Signed
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import Signed
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.crypto.ed25519 import SigningKey
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, NewTerm
+from strongroom.ledger.signed_messages import NewTerm
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import BootId, LogId, SignerName
 from strongroom.protocol.certificates import Held, held_of, open_under

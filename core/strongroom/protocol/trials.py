@@ -14,8 +14,8 @@ from strongroom.crypto import frost
 from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretScalar
+from strongroom.ledger.entry_messages import Trial
 from strongroom.ledger.key_material import trial_message
-from strongroom.ledger.messages import Trial
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.keygen import MadeKey, trial_session
 

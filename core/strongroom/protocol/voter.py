@@ -25,8 +25,9 @@ from dataclasses import replace
 from strongroom.crypto import ed25519
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, NewTerm
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import NewTerm
 from strongroom.model.ids import BootId, LogId
 from strongroom.protocol.certificates import (
     VerifiedVote,

@@ -11,8 +11,9 @@ from enum import Enum
 from typing import Final, Protocol
 
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.codec import message
-from strongroom.ledger.messages import Certificate, Head, Signed, Vote
+from strongroom.ledger.signed_messages import Signed, Vote
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 

@@ -27,8 +27,8 @@ from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.errors import InvalidPoint
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.charter import CharterSigner, Person, PersonKey
-from strongroom.ledger.messages import KeyType
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import KeyType
 from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = ["Card", "CardInvalid", "Role", "make_person_card", "make_signer_card", "parse_card"]

@@ -11,8 +11,8 @@ from typing import Final
 
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
+from strongroom.ledger.entry_messages import MAX_ENTRY_BYTES, Restart
 from strongroom.ledger.founding import statement_of
-from strongroom.ledger.messages import MAX_ENTRY_BYTES, Restart
 from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = ["MAX_FILE_BYTES", "RestartFileInvalid", "decode_restart_file", "encode_restart_file", "is_restart_file"]

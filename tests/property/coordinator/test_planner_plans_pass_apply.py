@@ -12,8 +12,9 @@ import charter_builder as builder
 from ledger_world import World
 from planner_chain import PlannerChain
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 
 pytestmark = pytest.mark.slow

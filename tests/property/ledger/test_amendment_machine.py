@@ -14,11 +14,13 @@ from charter_builder import BTC, COIN, HOUR_MS, person, rule
 from ledger_world import World
 from strongroom.ledger.charter import AssetAmount, Charter
 from strongroom.ledger.charter_changes import changes, loosens
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import charter_of
-from strongroom.ledger.messages import AmendCharter, Tick, Verb
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.replica import Replica
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 from strongroom.ledger.view import MemoryStore
 

@@ -16,10 +16,12 @@ from charter_builder import BTC, HOUR_MS, rule
 from ledger_world import Coin, World
 from limits_oracle import LimitsOracle
 from strongroom.ledger.charter import AssetAmount, Fees, Limit, Quorum
-from strongroom.ledger.messages import CancelWithdraw, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.replica import Batch, Replica
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.view import MemoryStore
 
 pytestmark = pytest.mark.slow

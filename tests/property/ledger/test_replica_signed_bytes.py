@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from ledger_world import Body, World
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Endorse, Genesis, OrderEntry, Signed, SignerFreeze, Vault, Verb
+from strongroom.ledger.entry_messages import Endorse, Genesis, OrderEntry, SignerFreeze, Vault
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Signed, Verb
 
 Flip = Callable[[bytes], bytes]
 

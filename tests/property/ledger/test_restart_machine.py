@@ -14,10 +14,12 @@ from charter_builder import HOUR_MS
 from ledger_world import World
 from restart_world import RestartWorld
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import BreakGlass, RefreshShares, Tick, Unfreeze, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import BreakGlass, RefreshShares, Unfreeze
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, WitnessPhase
 from strongroom.ledger.replica import Replica
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 from strongroom.ledger.view import MemoryStore
 

@@ -12,8 +12,8 @@ from charter_builder import ADDRESS, BTC, COIN, charter, paying_only, person, ru
 from strongroom.ledger.charter import Charter, Deny, Group, Quorum
 from strongroom.ledger.charter_check import check_charter
 from strongroom.ledger.matching import Quota, seat
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.rules import Code, Endorsed, Withdrawal, glob_match, judge_withdrawal
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.quantities import decimal_text, duration_text, parse_decimal, parse_duration
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,9 @@ from charter_builder import HOUR_MS
 from handover_world import HandoverWorld
 from ledger_world import World
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.handlers.decoding import decode_inner
-from strongroom.ledger.messages import CreateVault, Tick
+from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, WitnessPhase
 from strongroom.ledger.state import decode_order

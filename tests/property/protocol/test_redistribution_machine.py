@@ -20,7 +20,7 @@ import slow_redistribution as slow
 from protocol_world import signing_key
 from redistribution_world import Ceremony, numbered
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Dealing
+from strongroom.ledger.signed_messages import Dealing
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots

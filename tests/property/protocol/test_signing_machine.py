@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from signing_world import Signers
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments
+from strongroom.ledger.signed_messages import Commitments
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.signing import (

@@ -10,7 +10,7 @@ import pytest
 
 import protocol_world as world
 from electorate_of import always, certificate_by, electorate
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import VerifiedVote, held_of, verify_vote

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fake_treasury import CertifiedWorld, Office, open_office
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ledger_world import DESTINATION, HOUR_MS
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom_client.display_recovery import box_line
 
 ADDRESSES = [address_of(b"\x00\x14" + bytes([number]) * 20, REGTEST) for number in range(5)]

@@ -13,7 +13,7 @@ import charter_builder as builder
 from fake_treasury import CertifiedWorld, Office, act
 from strongroom.ledger import codec
 from strongroom.ledger.checkpoint import Checkpoint, cosign, cosigner_key, log_origin, publish
-from strongroom.ledger.messages import Endorse, Entry, OrderEntry, Plan, Tick
+from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry, Plan, Tick
 from strongroom.protocol.certificates import held_of
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 

@@ -14,7 +14,7 @@ from charter_builder import ADDRESS, HOUR_MS, charter, person
 from fake_treasury import Office, act, sign
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_source import charter_to_toml, parse_charter_toml
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import OrderState
 from strongroom_client.cli import main
 

@@ -15,8 +15,9 @@ from charter_builder import host_secret, seed, signing_key
 from strongroom.crypto import ed25519
 from strongroom.ledger.charter import decode_charter, encode_charter, log_id_of
 from strongroom.ledger.codec import decode
-from strongroom.ledger.messages import Adopt, Genesis
+from strongroom.ledger.entry_messages import Genesis
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import Adopt
 from strongroom.wire.cards import make_signer_card, parse_card
 from strongroom_client.cli import main
 from strongroom_client.pki import identity_of, make_request

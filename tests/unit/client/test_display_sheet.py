@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import charter_builder as builder
 from ledger_world import DAY_MS, DESTINATION, HOUR_MS, World
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.messages import Order, ReshareVault, Verdict, View, Withdraw
+from strongroom.ledger.order_messages import Order, ReshareVault, Withdraw
 from strongroom.ledger.records import FreezeRecord, OrderState
 from strongroom.ledger.rules import Code
+from strongroom.ledger.signed_messages import Verdict, View
 from strongroom.ledger.state import decode_order
 from strongroom.model.quantities import time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus, SignerView

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from evidence_world import Case, flipped
 from fake_treasury import Office, act, sign
-from strongroom.ledger.messages import ReinstateSigner
+from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.evidence import verify_evidence

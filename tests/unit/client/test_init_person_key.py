@@ -13,8 +13,8 @@ from strongroom.crypto.errors import SecretWiped
 from strongroom.crypto.sealed import Cost, SealedFileDamaged, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger.codec import decode
-from strongroom.ledger.messages import Adopt, Endorsement, Verb
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import Adopt, Endorsement, Verb
 from strongroom.model.ids import LogId
 from strongroom.wire.cards import Card, CardInvalid, Role, parse_card
 from strongroom_client.files import FileExists, FileProblem

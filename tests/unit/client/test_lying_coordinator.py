@@ -15,9 +15,11 @@ from fake_treasury import CertifiedWorld, Office, act, sign
 from ledger_world import DESTINATION
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec, merkle
-from strongroom.ledger.messages import Order, Tick, View, Withdraw
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import Order, Withdraw
 from strongroom.ledger.record_proof import TableRoot, state_digest
 from strongroom.ledger.records import OrderRecord, OrderState, VaultRecord
+from strongroom.ledger.signed_messages import View
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.signed import sign_body
 from strongroom_client.answers import same_count

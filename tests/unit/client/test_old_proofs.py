@@ -11,7 +11,9 @@ import pytest
 from fake_treasury import Office
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.api.treasury.v1.treasury_service_pb2_grpc import TreasuryServiceStub
-from strongroom.ledger.messages import Freeze, Scope, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.signed_messages import Verb
 from strongroom_client.channel import call, watch
 from strongroom_client.errors import NotProven
 from strongroom_client.profile import load_profile

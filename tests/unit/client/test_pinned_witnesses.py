@@ -14,7 +14,8 @@ import charter_builder as builder
 from handover_world import HandoverWorld
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Entry, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Entry, Tick
 from strongroom.ledger.records import TABLES, ElectorateStep
 from strongroom.protocol.electorates import KnownSet
 from strongroom_client.connection import Client

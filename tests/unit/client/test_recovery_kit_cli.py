@@ -22,7 +22,7 @@ from restart_world import RestartWorld
 from strongroom.chains.bitcoin.transaction import parse, txid_text
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file, write_word_file
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, open_plan
 from strongroom.protocol.recovery_kit_records import SweepShares

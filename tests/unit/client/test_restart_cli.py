@@ -14,8 +14,8 @@ from fake_treasury import CertifiedWorld, Office, act, open_office, sign
 from ledger_world import randomness
 from restart_world import RestartWorld, approval
 from strongroom.ledger.charter_source import charter_to_toml
+from strongroom.ledger.entry_messages import Restart, Tick
 from strongroom.ledger.founding import restart_log_id
-from strongroom.ledger.messages import Restart, Tick
 from strongroom.ledger.records import OrderState
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.wire.cards import make_signer_card

@@ -13,8 +13,8 @@ import pytest
 from fake_treasury import CertifiedWorld, Office, act, open_office, sign
 from restart_world import RestartWorld
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Restart, Tick
 from strongroom.ledger.founding import read_founding, restart_entry, restart_log_id
-from strongroom.ledger.messages import Restart, Tick
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.wire.restart_file import encode_restart_file

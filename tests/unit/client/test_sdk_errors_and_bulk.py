@@ -10,7 +10,8 @@ import pytest
 import charter_builder as builder
 from fake_treasury import Office, now_ms
 from ledger_world import DESTINATION
-from strongroom.ledger.messages import Verb, Withdraw
+from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client import errors

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 
 from fake_treasury import Office, act, sign
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorsement, Freeze, Order, Tick, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import Freeze, Order
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.model.quantities import time_text
 from strongroom_client.cli import main
 from strongroom_client.errors import PinMismatch, ProfileProblem

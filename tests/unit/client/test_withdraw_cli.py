@@ -11,8 +11,10 @@ import pytest
 from fake_treasury import Office, act, sign
 from ledger_world import DESTINATION
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, Endorsement, Entry, Verb, Withdraw
+from strongroom.ledger.entry_messages import Endorse, Entry
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import decode_order
 from strongroom_client.cli.shared import patiently
 

@@ -16,7 +16,8 @@ from handover_world import HandoverWorld, signer
 from ledger_world import World
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
-from strongroom.ledger.messages import Certificate, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
 from strongroom.protocol.certificates import held_of
 from strongroom_coordinator.catch_up import CatchUp

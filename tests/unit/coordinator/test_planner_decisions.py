@@ -6,7 +6,7 @@ import charter_builder as builder
 from ledger_world import World
 from planner_chain import PlannerChain
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
-from strongroom.ledger.messages import Change, OrderPayment, Plan
+from strongroom.ledger.entry_messages import Change, OrderPayment, Plan
 from strongroom.ledger.plans import spend_of
 
 VAULT = "customer-1"

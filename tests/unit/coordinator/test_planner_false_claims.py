@@ -7,7 +7,7 @@ from dataclasses import replace
 from ledger_world import Coin as Claimed
 from ledger_world import World
 from planner_chain import PlannerChain
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom_coordinator.coins import Coin
 from strongroom_coordinator.tracker.plan_book import Outpoint
 

@@ -9,7 +9,7 @@ import pytest
 import charter_builder as builder
 from ledger_world import HOUR_MS, World
 from planner_chain import PlannerChain
-from strongroom.ledger.messages import Plan, Recovery
+from strongroom.ledger.entry_messages import Plan, Recovery
 from strongroom.ledger.plans import spend_of
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom_coordinator.planner import sweeps

@@ -9,8 +9,9 @@ import pytest
 
 from ledger_world import START_MS, World
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Plan, Tick, Verb
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State
 from strongroom_coordinator import door as module
 from strongroom_coordinator.door import Door, Overloaded, Pending

@@ -13,8 +13,8 @@ import pytest
 from fake_treasury import CertifiedWorld
 from restart_world import RestartWorld
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Restart, Tick
 from strongroom.ledger.founding import restart_entry, restart_log_id
-from strongroom.ledger.messages import Restart, Tick
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.view import MemoryStore

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from ledger_world import Coin
-from strongroom.ledger.messages import Plan
+from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.plans import spend_of, vault_key_of
 from strongroom_coordinator.chain.node import BitcoinNode, NodeRefused, Output
 from strongroom_coordinator.tracker.broadcaster import Broadcaster

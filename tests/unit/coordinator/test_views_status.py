@@ -11,7 +11,7 @@ import pytest
 from certified_world import Certified, Clock
 from ledger_world import HOUR_MS, World
 from strongroom.chains.bitcoin.networks import REGTEST
-from strongroom.ledger.messages import Plan, Tick
+from strongroom.ledger.entry_messages import Plan, Tick
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows

@@ -13,10 +13,12 @@ from refusals import refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import CancelWithdraw, Change, Entry, OrderPayment, PlanOutput, Tick, Verb
+from strongroom.ledger.entry_messages import Change, Entry, OrderPayment, PlanOutput, Tick
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Verb
 
 VAULT = "customer-1"
 

@@ -26,7 +26,7 @@ from strongroom.ledger.charter import (
 )
 from strongroom.ledger.charter_changes import _BREAK_GLASS, _CHARTER, _FEES, _LOG, changes, loosens
 from strongroom.ledger.charter_changes_rules import _RULE
-from strongroom.ledger.messages import KeyType
+from strongroom.ledger.signed_messages import KeyType
 
 OTHER = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry"
 DENY = Deny(name="no", vaults=("customer-*",), to=paying_only(ADDRESS), assets=(BTC,))

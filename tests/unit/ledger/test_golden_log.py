@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Order, OrderEntry, SweepVault
+from strongroom.ledger.entry_messages import Entry, OrderEntry
+from strongroom.ledger.order_messages import Order, SweepVault
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.replica import Batch, Replica
 from strongroom.ledger.view import MemoryStore

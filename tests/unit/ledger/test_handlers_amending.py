@@ -16,13 +16,15 @@ from strongroom.ledger.charter import (
     Quorum,
     encode_charter,
 )
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import AmendCharter, KeyType, Tick, Unfreeze, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import AmendCharter, Unfreeze
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState
 from strongroom.ledger.replica import Replica
+from strongroom.ledger.signed_messages import KeyType, Verb
 from strongroom.ledger.view import MemoryStore, Overlay
 
 VAULT = "customer-1"

@@ -11,10 +11,11 @@ from ledger_world import HOUR_MS, World
 from refusals import refusal_of
 from strongroom.ledger.break_glass import box_of, recovery_address
 from strongroom.ledger.charter import RecoveryAddress
+from strongroom.ledger.entry_messages import Change, OrderPayment, PlanOutput, Recovery, Tick
 from strongroom.ledger.judge import judge_release
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Change, OrderPayment, PlanOutput, Recovery, Tick, Verb
 from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.signed_messages import Verb
 
 VAULT = "customer-1"
 DELAY_MS, BOX_MS = HOUR_MS, 6 * HOUR_MS

@@ -15,10 +15,12 @@ from strongroom.chains.bitcoin.transaction import TxOutput
 from strongroom.crypto import bip340
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.address_book import ownership_message
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order, judge_release
 from strongroom.ledger.judgement import Code, Judgement
-from strongroom.ledger.messages import CancelWithdraw, Tick, Verb
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.ledger.records import DestinationRecord, OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import LogId
 
 VAULT = "customer-1"

@@ -11,16 +11,18 @@ import charter_builder as builder
 from ledger_world import DAY_MS, HOUR_MS, World, sign, state_without
 from refusals import refusal_of
 from strongroom.ledger.charter import Quorum
+from strongroom.ledger.entry_messages import Tick, VaultSignature
 from strongroom.ledger.handlers.epochs import apply_epoch
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import NewHolders, trusts_all_present
 from strongroom.ledger.key_material import key_hash
-from strongroom.ledger.messages import EpochStatement, RefreshShares, ReshareVault, Tick, VaultSignature, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, VaultRecord
+from strongroom.ledger.signed_messages import EpochStatement, Verb
 from strongroom.protocol.share_recovery import share_of
 
 FIVE = tuple(builder.signer(f"s{number}") for number in range(1, 6))

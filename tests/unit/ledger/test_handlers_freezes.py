@@ -10,8 +10,10 @@ import pytest
 from ledger_world import HOUR_MS, World, sign
 from refusals import refusal_of
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.ledger.entry_messages import SignerFreeze, Tick
+from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import FreezeStatement, Verb
 
 VAULT = "customer-1"
 LAPSE_MS = 24 * HOUR_MS

@@ -10,8 +10,9 @@ import charter_builder as builder
 from ledger_world import Body, World, sign
 from refusals import refusal_of
 from strongroom.ledger.charter import Quorum, log_id_of
-from strongroom.ledger.messages import Adopt, Endorse, Genesis, OrderEntry, Signed, SignerFreeze, Tick
+from strongroom.ledger.entry_messages import Endorse, Genesis, OrderEntry, SignerFreeze, Tick
 from strongroom.ledger.replica import Replica
+from strongroom.ledger.signed_messages import Adopt, Signed
 from strongroom.ledger.view import MemoryStore
 
 

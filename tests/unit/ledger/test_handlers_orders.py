@@ -15,20 +15,11 @@ from refusals import refusal_of
 from strongroom.chains.bitcoin.networks import MAINNET
 from strongroom.ledger import charter_check_bounds, codec
 from strongroom.ledger.charter import LogQuotas
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, Tick
 from strongroom.ledger.merkle import EMPTY_ROOT
-from strongroom.ledger.messages import (
-    CancelWithdraw,
-    Endorse,
-    Endorsement,
-    Freeze,
-    OrderEntry,
-    Scope,
-    Signed,
-    Tick,
-    Unfreeze,
-    Verb,
-)
+from strongroom.ledger.order_messages import CancelWithdraw, Freeze, Scope, Unfreeze
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 
 VAULT = "customer-1"
 

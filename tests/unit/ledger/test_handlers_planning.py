@@ -12,10 +12,12 @@ from ledger_world import BTC, DAY_MS, HOUR_MS, Coin, World
 from refusals import refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
-from strongroom.ledger.messages import CancelWithdraw, Change, OrderPayment, PlanOutput, Verb
+from strongroom.ledger.entry_messages import Change, OrderPayment, PlanOutput
+from strongroom.ledger.order_messages import CancelWithdraw
 from strongroom.ledger.plans import fee_shares, plan_hash, spend_of
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 
 VAULT = "customer-1"
 

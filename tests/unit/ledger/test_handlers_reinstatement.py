@@ -9,9 +9,10 @@ from ledger_world import World
 from strongroom.ledger.charter import Group
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import ReinstateSigner, Verb
+from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 
 EVIDENCE = bytes(range(32))
 

@@ -15,6 +15,7 @@ from restart_world import RestartWorld, approval
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.entry_messages import Entry, Restart, Tick
 from strongroom.ledger.founding import (
     NotFounding,
     founded_charter,
@@ -24,11 +25,12 @@ from strongroom.ledger.founding import (
     restart_log_id,
 )
 from strongroom.ledger.handlers.restarting import FREEZE_REASON
-from strongroom.ledger.messages import Entry, Restart, RestartApproval, Scope, Signed, Tick, Unfreeze, Verb
+from strongroom.ledger.order_messages import Scope, Unfreeze
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState, WitnessPhase
 from strongroom.ledger.replica import Batch, Replica
+from strongroom.ledger.signed_messages import RestartApproval, Signed, Verb
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
 

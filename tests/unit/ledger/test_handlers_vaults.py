@@ -8,9 +8,10 @@ import pytest
 
 from ledger_world import HOUR_MS, World, generate, group_sign, sign
 from refusals import refusal_of
+from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.ledger.key_material import key_hash, trial_message
-from strongroom.ledger.messages import Trial, VaultSignature, VaultStatement
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import VaultStatement
 
 
 @pytest.fixture

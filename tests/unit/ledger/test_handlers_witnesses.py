@@ -12,10 +12,12 @@ import charter_builder as builder
 from handover_world import HandoverWorld, signer
 from ledger_world import DAY_MS
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import AnyDestination, Asset, Charter, Deny, encode_charter
 from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.entry_messages import Handover, Tick
 from strongroom.ledger.handlers.witnesses import changes_witnesses, summary_digest
-from strongroom.ledger.messages import AmendCharter, Certificate, Handover, Tick
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import TABLES, OrderState, WitnessPhase
 from strongroom.ledger.vault_fit import vault_problems

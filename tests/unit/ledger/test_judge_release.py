@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ledger_world import DAY_MS, HOUR_MS, World
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order, judge_release, vault_of
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import CancelWithdraw, Tick, Unfreeze, Verb
+from strongroom.ledger.order_messages import CancelWithdraw, Unfreeze
 from strongroom.ledger.reasons import REASONS, StateDamaged
 from strongroom.ledger.records import OrderRecord, PlanRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 
 VAULT = "customer-1"

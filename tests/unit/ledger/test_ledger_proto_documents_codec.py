@@ -18,7 +18,16 @@ from grpc_tools import protoc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strongroom.ledger import charter, codec, messages, records, recovery
+from strongroom.ledger import (
+    certificate_messages,
+    charter,
+    codec,
+    entry_messages,
+    order_messages,
+    records,
+    recovery,
+    signed_messages,
+)
 from strongroom.protocol import evidence_records, recovery_kit_records
 
 ROOT = Path(__file__).parents[3]
@@ -34,10 +43,23 @@ PROTO_TYPES = {
 }
 
 
+MODULES = (
+    order_messages,
+    signed_messages,
+    certificate_messages,
+    entry_messages,
+    charter,
+    records,
+    recovery,
+    evidence_records,
+    recovery_kit_records,
+)
+
+
 def ledger_classes() -> list[type[Any]]:
     """Every message class that these modules declare."""
     found = {}
-    for module in (messages, charter, records, recovery, evidence_records, recovery_kit_records):
+    for module in MODULES:
         for name, kind in inspect.getmembers(module, inspect.isclass):
             if kind.__module__ == module.__name__ and not issubclass(kind, IntEnum):
                 found[name] = kind
@@ -81,8 +103,16 @@ def test_no_documented_message_is_missing_from_the_codec(pool: descriptor_pool.D
 
 
 def test_enums_have_the_same_members(pool: descriptor_pool.DescriptorPool) -> None:
-    for kind in (messages.Verb, messages.Scope, messages.CustodyClass, messages.Scheme, messages.KeyType,
-                 messages.Verdict, records.OrderState):  # fmt: skip
+    enums = (
+        signed_messages.Verb,
+        order_messages.Scope,
+        order_messages.CustodyClass,
+        order_messages.Scheme,
+        signed_messages.KeyType,
+        signed_messages.Verdict,
+        records.OrderState,
+    )
+    for kind in enums:
         described = pool.FindEnumTypeByName(f"{PACKAGE}.{kind.__name__}")
         prefix = re.sub(r"(?<!^)([A-Z])", r"_\1", kind.__name__).upper() + "_"
         members = {value.name.removeprefix(prefix): value.number for value in described.values}

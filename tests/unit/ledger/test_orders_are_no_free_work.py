@@ -18,7 +18,8 @@ from strongroom.ledger.charter import AnyDestination, Deny, Quorum, encode_chart
 from strongroom.ledger.charter_check import check_charter, first_error
 from strongroom.ledger.charter_check_rules import globs_may_meet
 from strongroom.ledger.matching import Quota, seat
-from strongroom.ledger.messages import AmendCharter, Verb
+from strongroom.ledger.order_messages import AmendCharter
+from strongroom.ledger.signed_messages import Verb
 
 PATTERNS = st.text(alphabet="ab*", max_size=7)
 

@@ -10,9 +10,10 @@ from ledger_world import World
 from strongroom.ledger import charter_check_bounds, merkle
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Tick, Verb
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.reasons import Refused, StateDamaged
 from strongroom.ledger.replica import Batch, Replica, ReplicaRange
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import record_key
 from strongroom.ledger.view import MemoryStore, Overlay
 

@@ -8,7 +8,6 @@ import pytest
 
 from charter_builder import ADDRESS, BTC, COIN, HOUR_MS, charter, paying_only, person, rule, signing_key, with_rules
 from strongroom.ledger.charter import AnyDestination, AssetAmount, Charter, Deny, Group, Limit, Quorum
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.rules import (
     Code,
     Endorsed,
@@ -21,6 +20,7 @@ from strongroom.ledger.rules import (
     named_approver,
     person_key_known,
 )
+from strongroom.ledger.signed_messages import Verb
 
 T0 = 1_800_000_000_000
 FAR = T0 + 7 * 24 * HOUR_MS

@@ -10,9 +10,11 @@ import pytest
 from charter_builder import person
 from ledger_world import DAY_MS, HOUR_MS, World
 from refusals import refusal_of
-from strongroom.ledger.messages import Freeze, Scope, Tick, Unfreeze, Verb
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.rules import officers_of
+from strongroom.ledger.signed_messages import Verb
 
 
 def without(world: World, name: str) -> dict[str, Any]:

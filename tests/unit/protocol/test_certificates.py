@@ -8,8 +8,9 @@ import pytest
 
 import protocol_world as world
 from electorate_of import certificate_by, electorate
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Vote
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import Vote
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
     BadCertificate,

@@ -10,7 +10,7 @@ import pytest
 import charter_builder as builder
 from handover_world import HandoverWorld
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import ElectorateStep, WitnessPhase
 from strongroom.protocol.certificates import held_of
 from strongroom.protocol.electorates import BadStep, Electorates, KnownSet, follow_steps

@@ -12,7 +12,7 @@ import charter_builder as builder
 from evidence_world import SECOND, TERM, Case
 from ledger_world import World
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Shares
+from strongroom.ledger.signed_messages import Shares
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, verify_evidence
 from strongroom.protocol.evidence_file import EvidenceFileInvalid, read_evidence_file, write_evidence_file

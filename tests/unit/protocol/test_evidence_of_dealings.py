@@ -13,7 +13,7 @@ from redistribution_world import Ceremony
 from strongroom.crypto.bip340 import tagged_hash
 from strongroom.crypto.curve import GENERATOR, ORDER
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Dealing
+from strongroom.ledger.signed_messages import Dealing
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, verify_evidence
 from strongroom.protocol.evidence_records import malformed_dealing

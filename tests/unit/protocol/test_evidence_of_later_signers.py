@@ -13,8 +13,10 @@ from handover_world import HandoverWorld, signer
 from ledger_world import World
 from restart_world import RestartWorld
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Shares, Tick, Vote
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import ElectorateStep
+from strongroom.ledger.signed_messages import Shares, Vote
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_records import Evidence, two_votes, wrong_share

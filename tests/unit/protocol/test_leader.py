@@ -8,7 +8,7 @@ import pytest
 
 import protocol_world as world
 from electorate_of import always, electorate
-from strongroom.ledger.messages import Certificate
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.protocol.certificates import NO_CERTIFICATE, BadVote, held_of, sign_vote, verify_certificate
 from strongroom.protocol.leader import DoubleVote, NewTermCollection, VoteCollection, next_term
 from strongroom.protocol.signed import BadSignedBody, SignedBody

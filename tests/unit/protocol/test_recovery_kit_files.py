@@ -10,7 +10,7 @@ import pytest
 from kit_world import Kit
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.chains.bitcoin.transaction import txid_text
-from strongroom.ledger.messages import MAX_ORDER_BYTES
+from strongroom.ledger.order_messages import MAX_ORDER_BYTES
 from strongroom.protocol.recovery_kit_files import (
     MAX_COINS_BYTES,
     MAX_FILE_BYTES,

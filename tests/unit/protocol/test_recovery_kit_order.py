@@ -13,11 +13,12 @@ from kit_world import SAFE, VAULT, Kit
 from ledger_world import DAY_MS
 from strongroom.chains.bitcoin.policy import MAX_MONEY_SAT
 from strongroom.ledger.charter import Group
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.judgement import Code
-from strongroom.ledger.messages import Tick, Verb
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.recovery_kit_order import (
     MAX_APPROVALS,
     JudgedSweep,

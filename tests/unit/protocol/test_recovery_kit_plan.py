@@ -15,7 +15,7 @@ from strongroom.chains.bitcoin import policy
 from strongroom.chains.bitcoin.networks import MAINNET
 from strongroom.crypto.curve import Point
 from strongroom.ledger import codec
-from strongroom.ledger.messages import MAX_INPUTS_PER_PLAN
+from strongroom.ledger.signed_messages import MAX_INPUTS_PER_PLAN
 from strongroom.protocol.recovery_kit_plan import (
     FoundCoin,
     OwnedCoin,

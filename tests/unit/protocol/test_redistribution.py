@@ -16,8 +16,8 @@ from strongroom.crypto import bip340
 from strongroom.crypto.chilldkg_errors import HostSeckeyError, ThresholdOrCountError
 from strongroom.crypto.errors import InvalidInput
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import MAX_RECOVERY_BYTES
 from strongroom.ledger.key_material import key_hash, public_shares, trial_message
-from strongroom.ledger.messages import MAX_RECOVERY_BYTES
 from strongroom.ledger.recovery import RedistributedRecovery, decode_recovery, key_of_redistribution
 from strongroom.protocol import redistribution as signer
 from strongroom.protocol import redistribution_coordinator as coordinator

@@ -19,8 +19,8 @@ from strongroom.crypto.errors import InvalidContribution, InvalidInput
 from strongroom.crypto.redistribution_errors import RedistributionInputError, TooFewDealersError
 from strongroom.ledger import codec
 from strongroom.ledger.key_material import public_shares
-from strongroom.ledger.messages import Dealing
 from strongroom.ledger.recovery import decode_recovery
+from strongroom.ledger.signed_messages import Dealing
 from strongroom.protocol import redistribution as signer
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events

@@ -8,7 +8,7 @@ import pytest
 
 import charter_builder as builder
 from ledger_world import World, state_without
-from strongroom.ledger.messages import RefreshShares
+from strongroom.ledger.order_messages import RefreshShares
 from strongroom.ledger.records import OrderRecord
 from strongroom.protocol.redistribution_orders import key_change_of, redistribution_terms, waiting_vaults
 from strongroom.protocol.redistribution_terms import RedistributionRefused

@@ -11,8 +11,8 @@ from protocol_world import signing_key
 from redistribution_groups import signed_with
 from redistribution_world import Ceremony, numbered
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.ledger.key_material import key_hash, public_shares, trial_message
-from strongroom.ledger.messages import Trial, VaultSignature
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots

@@ -12,7 +12,7 @@ from protocol_group import deterministic, holders
 from protocol_world import BOOT, flipped
 from strongroom.crypto import bip340, frost
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments, Shares
+from strongroom.ledger.signed_messages import Commitments, Shares
 from strongroom.model.ids import LogId, SignerName
 from strongroom.protocol.commitments import NonceSet, VerifiedCommitments, make_commitments, verify_commitments
 from strongroom.protocol.release import (

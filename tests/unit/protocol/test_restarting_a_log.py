@@ -13,10 +13,12 @@ from electorate_of import always
 from ledger_world import World
 from restart_world import RestartWorld, approval
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter_changes import changes
+from strongroom.ledger.entry_messages import Restart, Tick
 from strongroom.ledger.founding import restart_log_id, statement_hash, statement_of
-from strongroom.ledger.messages import Certificate, Restart, Signed, Tick
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.signed_messages import Signed
 from strongroom.model.ids import LogId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import held_of

@@ -9,7 +9,7 @@ import pytest
 from protocol_world import flipped
 from signing_world import Signers, asked_for_commitments, the_set
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Commitments
+from strongroom.ledger.signed_messages import Commitments
 from strongroom.protocol.release import evidence_holds
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom.protocol.signing import (

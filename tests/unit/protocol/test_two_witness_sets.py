@@ -9,8 +9,8 @@ import pytest
 
 import protocol_world as world
 from electorate_of import witness_set
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.messages import Certificate, CertificateVote, Head
 from strongroom.model.ids import LogId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import (

@@ -10,7 +10,8 @@ import pytest
 import protocol_world as world
 from electorate_of import always, electorate
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Signed
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
+from strongroom.ledger.signed_messages import Signed
 from strongroom.model.ids import LogId
 from strongroom.protocol import voter
 from strongroom.protocol.certificates import BadCertificate, Held, VerifiedVote, held_of, verify_vote

@@ -22,7 +22,9 @@ from signer_world import Cluster, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, CertificateVote, Head, Shares, Tick, Verb
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.signed_messages import Shares, Verb
 from strongroom.protocol.certificates import (
     BadCertificate,
     final_size,

@@ -10,7 +10,7 @@ import pytest
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.reasons import Refused
 from strongroom_signer.catch_up import CannotCatchUp, CatchUp
 from strongroom_signer.frames import batches_of

@@ -15,8 +15,10 @@ from ledger_world import DAY_MS
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Refusal, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview, Replica
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, held_of, sign_vote, verify_vote
 from strongroom.protocol.voter_state import BaseElectorate, OpenedTerm, VoterStopped

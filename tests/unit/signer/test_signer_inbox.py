@@ -13,19 +13,10 @@ from signer_world import VAULT, Cluster, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import (
-    Endorse,
-    Endorsement,
-    Freeze,
-    FreezeStatement,
-    Scope,
-    Signed,
-    SignerFreeze,
-    Verb,
-    Verdict,
-    View,
-)
+from strongroom.ledger.entry_messages import Endorse, SignerFreeze
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Signed, Verb, Verdict, View
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_signer.inbox import BadWord, Inbox

@@ -18,8 +18,8 @@ from signer_world import PASSPHRASE, Cluster, open_folder, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Verb
 from strongroom.ledger.recovery import GeneratedRecovery, RecoveryData
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash

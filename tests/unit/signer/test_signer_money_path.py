@@ -14,9 +14,11 @@ from ledger_world import BTC
 from signer_world import VAULT, Cluster, refusal_of, session_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Entry, Freeze, Plan, Refusal, Scope, Tick, Verb
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.plans import plan_hash, resolve
+from strongroom.ledger.signed_messages import Refusal, Verb
 from strongroom.ledger.view import Overlay
 from strongroom.model.ids import SignerName
 from strongroom.model.row_check import with_check

@@ -13,7 +13,8 @@ import charter_builder as builder
 from ledger_world import DAY_MS
 from signer_world import Cluster
 from strongroom.crypto.redistribution_errors import TooFewDealersError
-from strongroom.ledger.messages import ReshareVault, Verb
+from strongroom.ledger.order_messages import ReshareVault
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.keygen import SILENCE_MS

@@ -13,8 +13,9 @@ import pytest
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Refusal, Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Draft
+from strongroom.ledger.signed_messages import Refusal
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.link_session import LinkSession, _Waiting

@@ -9,7 +9,7 @@ import pytest
 
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
-from strongroom.ledger.messages import ReinstateStatement
+from strongroom.ledger.signed_messages import ReinstateStatement
 from strongroom.protocol.signed import open_body
 from strongroom_signer.frames import BadFrame, notice_of
 from strongroom_signer.operator_commands import _quarantine_lines

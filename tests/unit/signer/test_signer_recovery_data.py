@@ -12,8 +12,9 @@ import pytest
 from signer_world import Cluster, Donor
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Refusal, Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
+from strongroom.ledger.signed_messages import Refusal
 from strongroom_signer.catch_up import CannotCatchUp, CatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.recovery import RecoveryMissing

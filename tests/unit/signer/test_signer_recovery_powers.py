@@ -16,8 +16,10 @@ from strongroom.crypto import ed25519
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Freeze, Scope, Signed, SignerFreeze, Tick, Verb, Verdict, View
+from strongroom.ledger.entry_messages import SignerFreeze, Tick
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.pae import pae
+from strongroom.ledger.signed_messages import Signed, Verb, Verdict, View
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer.config import Limit, SignerConfig
 from strongroom_signer.keys import create_keys

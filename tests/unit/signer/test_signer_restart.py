@@ -15,10 +15,13 @@ from restart_signers import LOST, NAMES, LostDisks
 from restart_world import approval
 from signer_world import VAULT, make_folder, refusal_of
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.entry_messages import SignerFreeze, Tick
 from strongroom.ledger.founding import restart_log_id, statement_hash
-from strongroom.ledger.messages import Certificate, Freeze, Scope, SignerFreeze, Tick, Unfreeze, Verb
+from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.replica import Batch
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.protocol.certificates import BadCertificate

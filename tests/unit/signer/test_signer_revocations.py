@@ -15,8 +15,9 @@ from ledger_world import DAY_MS
 from signer_world import VAULT, Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Endorse, OrderEntry, Refusal, Signed, Tick, Verb, Verdict, View
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, Tick
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Refusal, Signed, Verb, Verdict, View
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_signer import inbox as inbox_module
 from strongroom_signer.inbox import GRACE_MS, BadWord, Inbox

@@ -11,7 +11,8 @@ from electorate_of import certificate_by
 from signer_world import VAULT, Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Certificate, Tick
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Batch, Preview
 from strongroom_signer.catch_up import CannotCatchUp
 from strongroom_signer.frames import batches_of

@@ -15,8 +15,10 @@ from electorate_of import always, certificate_by, electorate
 from signer_world import Cluster, open_folder, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.checkpoint import Checkpoint, cosigner_key, log_origin, open_checkpoint
-from strongroom.ledger.messages import Certificate, Endorse, Head, Refusal, Signed, SignerFreeze, Tick, Verb
+from strongroom.ledger.entry_messages import Endorse, SignerFreeze, Tick
+from strongroom.ledger.signed_messages import Refusal, Signed, Verb
 from strongroom.model.ids import BootId
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,

@@ -10,7 +10,8 @@ import pytest
 from handover_cluster import ALL, HandoverCluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
-from strongroom.ledger.messages import Refusal, Tick
+from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.signed_messages import Refusal
 from strongroom.protocol.certificates import BadCertificate
 
 

@@ -23,20 +23,11 @@ from ledger_world import DAY_MS, Body, Coin, World  # noqa: E402
 from restart_world import RestartWorld  # noqa: E402
 from strongroom.ledger import codec  # noqa: E402
 from strongroom.ledger.charter import log_id_of  # noqa: E402
-from strongroom.ledger.messages import (  # noqa: E402
-    Entry,
-    Freeze,
-    OrderEntry,
-    Plan,
-    RefreshShares,
-    ReinstateSigner,
-    Scope,
-    Tick,
-    Unfreeze,
-    Verb,
-)
+from strongroom.ledger.entry_messages import Entry, OrderEntry, Plan, Tick  # noqa: E402
+from strongroom.ledger.order_messages import Freeze, RefreshShares, ReinstateSigner, Scope, Unfreeze  # noqa: E402
 from strongroom.ledger.reasons import Refused  # noqa: E402
 from strongroom.ledger.replica import Batch, Replica  # noqa: E402
+from strongroom.ledger.signed_messages import Verb  # noqa: E402
 from strongroom.ledger.state import decode_order  # noqa: E402
 
 FILE = HERE / "rule-set-1.json"

@@ -18,7 +18,8 @@ from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import endorsed, withdrawal_of
 from strongroom.ledger.judgement import Withdrawal
-from strongroom.ledger.messages import (
+from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
     BreakGlass,
@@ -32,10 +33,8 @@ from strongroom.ledger.messages import (
     ReshareVault,
     SweepVault,
     Unfreeze,
-    Verb,
     Withdraw,
 )
-from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderRecord, OrderState
@@ -47,6 +46,7 @@ from strongroom.ledger.rules import (
     quorum_members,
     why_not_initiated,
 )
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.vault_fit import problem_of_holders
 

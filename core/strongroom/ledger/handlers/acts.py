@@ -9,11 +9,11 @@ from typing import Protocol
 from strongroom.ledger.charter import Quorum
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed
-from strongroom.ledger.messages import Endorsement, Verb
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import Refused, StateDamaged, refused
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.rules import completed_ms, judge_quorum, quorum_members
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import State
 
 __all__ = ["Act", "ActsInTime", "ByThoseNamed", "WaitsWhileOpen", "done", "lapsed"]

@@ -18,11 +18,12 @@ from strongroom.ledger.handlers.decoding import check_structure, decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.witnesses import begin_change, changes_witnesses, give_up_change
 from strongroom.ledger.judge import charter_of, quorum_of
-from strongroom.ledger.messages import AmendCharter, Endorsement, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import CharterRecord, OrderRecord, OrderState, WitnessPhase
 from strongroom.ledger.rules import person_key_known
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import State
 from strongroom.ledger.vault_fit import problems_of_successor
 

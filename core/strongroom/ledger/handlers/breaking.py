@@ -11,12 +11,13 @@ from strongroom.ledger.charter_book import book_of
 from strongroom.ledger.handlers.acts import WaitsWhileOpen
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judgement import endorsed
-from strongroom.ledger.messages import BreakGlass, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import BreakGlass
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.rules import quorum_members
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State
 
 __all__ = ["BreakTheGlass"]

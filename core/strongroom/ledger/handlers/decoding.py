@@ -8,7 +8,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_check import first_error
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.messages import Order
+from strongroom.ledger.order_messages import Order
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.state import decode_order
 

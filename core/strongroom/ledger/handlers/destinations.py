@@ -9,12 +9,13 @@ from strongroom.ledger.address_book import proof_holds
 from strongroom.ledger.handlers.acts import WaitsWhileOpen, done
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import endorsed, judge_addition
-from strongroom.ledger.messages import AddDestination, RemoveDestination, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import AddDestination, RemoveDestination
 from strongroom.ledger.plans import payee_script
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import DestinationRecord, OrderRecord
 from strongroom.ledger.rules import officers_of, quorum_members
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State
 
 __all__ = ["AddToBook", "TakeOutOfBook"]

@@ -7,11 +7,11 @@ from typing import Final
 from strongroom.crypto import ed25519
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.messages import Endorsement, Signed
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import EndorsementRecord
 from strongroom.ledger.rules import person_key_known
+from strongroom.ledger.signed_messages import Endorsement, Signed
 from strongroom.ledger.state import State
 
 __all__ = ["MAX_ENDORSEMENT_LIFE_MS", "read_endorsement", "record_of"]

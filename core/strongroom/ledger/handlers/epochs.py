@@ -10,16 +10,18 @@ from dataclasses import replace
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
+from strongroom.ledger.entry_messages import Epoch
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import KeyChange, NewHolders, new_holders, problem_of_wanted, vaults_of
 from strongroom.ledger.key_material import key_hash, public_shares
-from strongroom.ledger.messages import Epoch, EpochStatement, RefreshShares, ReshareVault
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, OrderState, VaultRecord
+from strongroom.ledger.signed_messages import EpochStatement
 from strongroom.ledger.state import State, decode_order
 
 __all__ = ["apply_epoch"]

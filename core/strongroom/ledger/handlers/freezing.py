@@ -6,13 +6,15 @@ from hashlib import sha256
 from typing import Final
 
 from strongroom.crypto import ed25519
+from strongroom.ledger.entry_messages import SignerFreeze
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.messages import Freeze, FreezeStatement, Scope, SignerFreeze
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import FreezeRecord
+from strongroom.ledger.signed_messages import FreezeStatement
 from strongroom.ledger.state import State
 
 __all__ = ["MAX_STANDING_FREEZES", "apply_signer_freeze", "check_scope", "freeze_record"]

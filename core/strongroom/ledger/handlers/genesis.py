@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from strongroom.crypto import ed25519
 from strongroom.ledger.charter import RULE_SET, Charter, log_id_of
+from strongroom.ledger.entry_messages import Genesis
 from strongroom.ledger.handlers.decoding import check_structure, decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.witnesses import start_witnesses
-from strongroom.ledger.messages import Adopt, Genesis, Signed
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import CharterRecord
 from strongroom.ledger.rules import person_key_known, quorum_members
+from strongroom.ledger.signed_messages import Adopt, Signed
 
 __all__ = ["apply_genesis"]
 

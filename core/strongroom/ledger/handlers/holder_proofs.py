@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from strongroom.crypto import bip340, ed25519
 from strongroom.ledger.charter import CharterSigner
+from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.ledger.key_material import trial_message
-from strongroom.ledger.messages import Trial, VaultSignature
 from strongroom.ledger.reasons import refused
 
 __all__ = ["check_statements", "check_trials"]

@@ -6,15 +6,17 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
+from strongroom.ledger.entry_messages import Endorse, OrderEntry
 from strongroom.ledger.handlers.actions import Act, act_of
 from strongroom.ledger.handlers.decoding import decode_new_order
 from strongroom.ledger.handlers.endorsing import read_endorsement, record_of
 from strongroom.ledger.handlers.position import Author, Position
-from strongroom.ledger.messages import MAX_ORDER_LIFE_MS, Endorse, Endorsement, Freeze, Order, OrderEntry, Signed, Verb
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import MAX_ORDER_LIFE_MS, Freeze, Order
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import EndorsementRecord, OrderRecord, OrderState
 from strongroom.ledger.rules import person_key_known
+from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import decode_order
 
 __all__ = ["MAX_ENDORSEMENTS", "MAX_ORDER_LIFE_MS", "apply_endorse", "apply_order"]

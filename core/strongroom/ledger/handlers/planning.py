@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec
 from strongroom.ledger.conflict import NewPlan, Outpoint
+from strongroom.ledger.entry_messages import Change, Plan
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.judgement import Judgement
-from strongroom.ledger.messages import MAX_PLANS_PER_ORDER, Change, Plan
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import MAX_PLANS_PER_ORDER
 from strongroom.ledger.plans import ResolvedPlan, fee_shares, plan_hash, resolve
 from strongroom.ledger.reasons import Refused, refused
 from strongroom.ledger.records import OrderRecord, OrderState, OutpointRecord, PlanRecord

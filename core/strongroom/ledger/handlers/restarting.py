@@ -15,15 +15,17 @@ from dataclasses import replace
 from typing import Final
 
 from strongroom.crypto import ed25519
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.certification import BadCertificate, verify_certificate
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.electorate import Electorate, witness_set_of
+from strongroom.ledger.entry_messages import Entry, Restart, RestartStatement
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_hash
 from strongroom.ledger.handlers.amending import check_successor
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
-from strongroom.ledger.messages import Certificate, Entry, Restart, RestartApproval, RestartStatement, Scope, Signed
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import Scope
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import (
@@ -35,6 +37,7 @@ from strongroom.ledger.records import (
     WitnessRecord,
 )
 from strongroom.ledger.rules import person_key_known, quorum_members
+from strongroom.ledger.signed_messages import RestartApproval, Signed
 from strongroom.ledger.state import State
 from strongroom.model.ids import LogId
 

@@ -11,15 +11,17 @@ from dataclasses import replace
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import CharterSigner
+from strongroom.ledger.entry_messages import Vault
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_material import key_hash, public_shares
-from strongroom.ledger.messages import CreateVault, Vault, VaultStatement
 from strongroom.ledger.mutable_state import MutableState
+from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import OrderRecord, OrderState, VaultRecord
+from strongroom.ledger.signed_messages import VaultStatement
 from strongroom.ledger.state import State, decode_order
 
 __all__ = ["apply_vault"]

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from strongroom.ledger import codec, merkle
+from strongroom.ledger.certificate_messages import Certificate, StateSummary
 from strongroom.ledger.certification import BadCertificate, final_size, verify_certificate
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.electorate import Electorate, witness_set_of
+from strongroom.ledger.entry_messages import Handover
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.merkle import ProofInvalid
-from strongroom.ledger.messages import Certificate, Handover, StateSummary
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.record_proof import TableRoot, state_digest
