@@ -13,7 +13,7 @@ from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.data_folder import GenesisFile
 from strongroom_coordinator.evidence_book import EvidenceBook
 from strongroom_coordinator.evidence_files import EvidenceFiles
-from strongroom_coordinator.founding import load_founding
+from strongroom_coordinator.founding import Founding, load_founding
 from strongroom_coordinator.handovers import Handovers
 from strongroom_coordinator.keygen import KeyGeneration
 from strongroom_coordinator.ledger_copy import LedgerCopy
@@ -88,6 +88,89 @@ def build_ledger_side(
         StorageFailed: the database cannot be read.
     """
     founding = load_founding(storage, genesis)
+    base = _reach_signers(storage, founding, clock=clock, random=random)
+    cosignatures = Cosignatures(
+        log_id=founding.log_id,
+        witness_keys=lambda: base.voters.witness_keys,
+        root_at=base.ledger.replica.root_at,
+    )
+    evidence = EvidenceBook(
+        ledger=base.ledger,
+        voters=base.voters,
+        charter=founding.restart or genesis.genesis.charter,
+        steps=base.handovers.proofs,
+        storage=storage,
+        files=EvidenceFiles(evidence_folder),
+        clock=clock,
+    )
+    sessions = SigningSessions(
+        ledger=base.ledger,
+        terms=base.terms,
+        links=base.links,
+        voters=base.voters,
+        storage=storage,
+        clock=clock,
+        evidence=evidence,
+    )
+    rounds = VotingRounds(
+        ledger=base.ledger,
+        terms=base.terms,
+        sessions=sessions,
+        voters=base.voters,
+        cosignatures=cosignatures,
+        evidence=evidence,
+        handovers=base.handovers,
+        timeout_ms=config.vote_timeout_ms,
+    )
+    sequencer = Sequencer(
+        ledger=base.ledger,
+        terms=base.terms,
+        rounds=rounds,
+        sessions=sessions,
+        handovers=base.handovers,
+        genesis=genesis.genesis,
+        clock=clock,
+        random=random,
+        tick_ms=config.tick_ms,
+    )
+    sequencer.on_certified(evidence.certified)
+    sequencer.on_final(cosignatures.note_final)
+    sequencer.on_certified(base.handovers.note_progress)
+    sequencer.on_final(base.handovers.note_progress)
+    cosignatures.note_final(base.ledger.final_size)
+    keygen, redistributions = _ceremonies(base, sequencer, evidence, storage=storage, config=config, clock=clock)
+    sequencer.on_final(sessions.became_final)
+    QuarantineNotices(evidence, base.links)
+    base.links.serve_requests(SignerRequests(base.ledger, sequencer, evidence).serve)
+    return LedgerSide(
+        storage=storage,
+        voters=base.voters,
+        ledger=base.ledger,
+        links=base.links,
+        terms=base.terms,
+        rounds=rounds,
+        sessions=sessions,
+        sequencer=sequencer,
+        keygen=keygen,
+        redistributions=redistributions,
+        cosignatures=cosignatures,
+        handovers=base.handovers,
+        evidence=evidence,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """What everything else rests on: the log, and the way to its signers."""
+
+    voters: Voters
+    ledger: LedgerCopy
+    links: LinkServer
+    handovers: Handovers
+    terms: Terms
+
+
+def _reach_signers(storage: Storage, founding: Founding, *, clock: Clock, random: Callable[[int], bytes]) -> _Base:
     voters = Voters(founding)
     ledger = LedgerCopy(storage, voters)
     leader = random(16)
@@ -103,67 +186,30 @@ def build_ledger_side(
     handovers = Handovers(ledger=ledger, voters=voters, links=links, storage=storage)
     terms = Terms(ledger=ledger, links=links, voters=voters, handovers=handovers, leader=leader, random=random)
     links.term = lambda: terms.term
-    cosignatures = Cosignatures(
-        log_id=founding.log_id,
-        witness_keys=lambda: voters.witness_keys,
-        root_at=ledger.replica.root_at,
-    )
-    evidence = EvidenceBook(
-        ledger=ledger,
-        voters=voters,
-        charter=founding.restart or genesis.genesis.charter,
-        steps=handovers.proofs,
-        storage=storage,
-        files=EvidenceFiles(evidence_folder),
-        clock=clock,
-    )
-    sessions = SigningSessions(
-        ledger=ledger,
-        terms=terms,
-        links=links,
-        voters=voters,
-        storage=storage,
-        clock=clock,
-        evidence=evidence,
-    )
-    rounds = VotingRounds(
-        ledger=ledger,
-        terms=terms,
-        sessions=sessions,
-        voters=voters,
-        cosignatures=cosignatures,
-        evidence=evidence,
-        handovers=handovers,
-        timeout_ms=config.vote_timeout_ms,
-    )
-    sequencer = Sequencer(
-        ledger=ledger,
-        terms=terms,
-        rounds=rounds,
-        sessions=sessions,
-        handovers=handovers,
-        genesis=genesis.genesis,
-        clock=clock,
-        random=random,
-        tick_ms=config.tick_ms,
-    )
-    sequencer.on_certified(evidence.certified)
-    sequencer.on_final(cosignatures.note_final)
-    sequencer.on_certified(handovers.note_progress)
-    sequencer.on_final(handovers.note_progress)
-    cosignatures.note_final(ledger.final_size)
+    return _Base(voters=voters, ledger=ledger, links=links, handovers=handovers, terms=terms)
+
+
+def _ceremonies(
+    base: _Base,
+    sequencer: Sequencer,
+    evidence: EvidenceBook,
+    *,
+    storage: Storage,
+    config: CoordinatorConfig,
+    clock: Clock,
+) -> tuple[KeyGeneration, Redistributions]:
     keygen = KeyGeneration(
-        ledger=ledger,
-        terms=terms,
+        ledger=base.ledger,
+        terms=base.terms,
         sequencer=sequencer,
-        voters=voters,
+        voters=base.voters,
         clock=clock,
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,
     )
     redistributions = Redistributions(
-        ledger=ledger,
-        terms=terms,
+        ledger=base.ledger,
+        terms=base.terms,
         sequencer=sequencer,
         storage=storage,
         evidence=evidence,
@@ -171,21 +217,4 @@ def build_ledger_side(
         timeout_ms=config.keygen_timeout_ms,
         retry_ms=config.keygen_retry_ms,
     )
-    sequencer.on_final(sessions.became_final)
-    QuarantineNotices(evidence, links)
-    links.serve_requests(SignerRequests(ledger, sequencer, evidence).serve)
-    return LedgerSide(
-        storage=storage,
-        voters=voters,
-        ledger=ledger,
-        links=links,
-        terms=terms,
-        rounds=rounds,
-        sessions=sessions,
-        sequencer=sequencer,
-        keygen=keygen,
-        redistributions=redistributions,
-        cosignatures=cosignatures,
-        handovers=handovers,
-        evidence=evidence,
-    )
+    return keygen, redistributions
