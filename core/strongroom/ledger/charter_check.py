@@ -192,7 +192,7 @@ def _assets(charter: Charter, networks_allowed: Sequence[str]) -> Iterator[Findi
         if network is None or asset.id != network.asset_id:
             yield error(where, f"{asset.id} is not known to this version", "list only coins of known Bitcoin networks")
         elif network.name not in networks_allowed:
-            what = f"is of {network.name}, which is refused until the key lifecycle is built"
+            what = f"is of {network.name}, which is refused until a release freezes rule set 1"
             yield error(where, what, f"use {' or '.join(networks_allowed)}")
         elif asset.decimals != 8:
             yield error(where, f"has {asset.decimals} decimals, and a bitcoin has 8", "write decimals = 8")

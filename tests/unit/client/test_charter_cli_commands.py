@@ -131,12 +131,12 @@ def test_check_refuses_with_every_error_and_exit_code_four(here: Path) -> None:
     Path("main.toml").write_text(mainnet.replace("witness_quorum = 2", "witness_quorum = 9"))
     result = run("charter", "check", "main.toml", code=4)
     assert "9 of 3 signers" in result.stdout
-    assert "until the key lifecycle is built" in result.stdout
+    assert "until a release freezes rule set 1" in result.stdout
     assert "CHECK_FAILED" in result.stderr
     report = run_json("charter", "check", "main.toml", code=4)
     assert [finding["level"] for finding in report["findings"]] == ["error", "error"]
     refused = run("charter", "build", "main.toml", "--out", "main.bin", code=4)
-    assert "until the key lifecycle is built" in refused.stderr
+    assert "until a release freezes rule set 1" in refused.stderr
     assert not Path("main.bin").exists()
 
 

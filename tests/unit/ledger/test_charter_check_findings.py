@@ -135,7 +135,7 @@ ERRORS: list[tuple[str, Charter]] = [
     ("erin is not a person", charter(groups=(*charter().groups, Group(name="x", members=("erin",))))),
     ("names someone twice", charter(groups=(*charter().groups, Group(name="x", members=("bob", "bob"))))),
     (
-        "of mainnet, which is refused until the key lifecycle is built",
+        "of mainnet, which is refused until a release freezes rule set 1",
         charter(assets=(Asset(symbol="BTC", id=MAINNET.asset_id, decimals=8),)),
     ),
     ("of signet, which is refused", charter(assets=(Asset(symbol="BTC", id=SIGNET.asset_id, decimals=8),))),
