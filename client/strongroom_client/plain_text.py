@@ -1,10 +1,10 @@
-"""Text from other programs, made safe to print: it must not move the cursor or turn the reading direction."""
+"""Plain text for people: words of other programs made safe to print, and counts with their nouns."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["plain"]
+__all__ = ["counted", "plain"]
 
 _MAX_LENGTH: Final = 2_000
 
@@ -17,3 +17,12 @@ def plain(text: str, *, max_length: int = _MAX_LENGTH) -> str:
     """
     cut = text if len(text) <= max_length else text[:max_length] + "…"
     return "".join(letter if letter.isprintable() else "�" for letter in cut)
+
+
+def counted(count: int, one: str) -> str:
+    """Return a count with its noun in the right number: "1 vault", "2 batches", "3 entries"."""
+    if count == 1:
+        return f"1 {one}"
+    if one.endswith("y"):
+        return f"{count} {one[:-1]}ies"
+    return f"{count} {one}es" if one.endswith("ch") else f"{count} {one}s"

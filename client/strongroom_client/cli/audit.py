@@ -24,6 +24,7 @@ from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, pinned_log_id, profile_option, run, session
 from strongroom_client.files import FileExists, FileProblem
 from strongroom_client.log_files import AUDIT_KIND, replay_file
+from strongroom_client.plain_text import counted
 from strongroom_client.profile import load_profile
 
 __all__ = ["audit"]
@@ -79,7 +80,7 @@ def verify(
 def export(*, out: Path, profile: Path) -> None:
     """Keep the whole log with its certificates in one file, for `audit verify --from-file`."""
     entries = run(_export(out, profile))
-    emit({"file": str(out), "entries": entries}, f"Wrote {entries} entries to {out}.")
+    emit({"file": str(out), "entries": entries}, f"Wrote {counted(entries, 'entry')} to {out}.")
 
 
 async def _from_coordinator(auditor: Auditor, profile: Path) -> AuditSummary:
@@ -193,12 +194,12 @@ def _data(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) 
 
 def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) -> str:
     lines = [
-        f"Verified: the log of {summary.organisation}, {summary.entries} entries in {summary.batches} "
-        f"batches, replayed in {replayed_s:.1f} s.",
-        f"  {summary.certificates} certificates with {summary.votes} votes, each for the root and the state digest "
-        "that the replay gives",
-        f"  {summary.orders} orders, {summary.vaults} vaults, {summary.plans} plans, {summary.freezes} freezes, each "
-        "judged again",
+        f"Verified: the log of {summary.organisation}, {counted(summary.entries, 'entry')} in "
+        f"{counted(summary.batches, 'batch')}, replayed in {replayed_s:.1f} s.",
+        f"  {counted(summary.certificates, 'certificate')} with {counted(summary.votes, 'vote')}, each for the root "
+        "and the state digest that the replay gives",
+        f"  {counted(summary.orders, 'order')}, {counted(summary.vaults, 'vault')}, {counted(summary.plans, 'plan')}, "
+        f"{counted(summary.freezes, 'freeze')}, each judged again",
         f"  final up to entry {summary.final_size}" + _cosigned(summary.cosigners),
         f"  root         {summary.root.hex()}",
         f"  state digest {summary.state_digest.hex()}",
@@ -208,8 +209,9 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         lines.append("The chain was not looked at: add --bitcoin-rpc and --bitcoin-cookie of a node of your own.")
     else:
         lines.append(
-            f"Verified: blocks 0 to {chain.height}. {chain.spends} transactions spend vault coins, and each is a plan "
-            f"of the log with the same amounts; {chain.paid_orders} withdrawals are paid, none twice."
+            f"Verified: blocks 0 to {chain.height}. Vault coins are spent by {counted(chain.spends, 'transaction')}, "
+            f"and each is a plan of the log with the same amounts; {counted(chain.paid_orders, 'withdrawal')} paid, "
+            "none twice."
         )
         lines += [f"  {name}: {amount} sat" for name, amount in sorted(chain.balance_sat.items())]
     return "\n".join(lines)

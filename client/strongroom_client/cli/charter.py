@@ -29,6 +29,7 @@ from strongroom_client.cli.output import (
 )
 from strongroom_client.files import read_bytes, read_text, write_new
 from strongroom_client.person_key import PersonKey
+from strongroom_client.plain_text import counted
 
 __all__ = ["charter", "refuse_errors"]
 
@@ -49,7 +50,7 @@ def new(cards: tuple[Path, ...], organisation: str, threshold: int | None, out: 
     write_new(out, charter_template(organisation, read, threshold=threshold))
     emit(
         {"source": str(out), "cards": [{"role": card.role.value, "name": card.name} for card in read]},
-        f"Wrote {out} from {len(read)} cards. Edit it, then: strongroom charter check {out}",
+        f"Wrote {out} from {counted(len(read), 'card')}. Edit it, then: strongroom charter check {out}",
     )
 
 

@@ -14,6 +14,7 @@ from strongroom.ledger.founding import statement_hash, statement_of
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import time_text
 from strongroom_client.cli.charter_view import fingerprint_text
+from strongroom_client.plain_text import counted
 from strongroom_client.restarting import Judged
 
 __all__ = ["claimed_data", "claimed_parts", "count_words", "judged_data", "judged_parts"]
@@ -75,7 +76,7 @@ def judged_parts(judged: Judged) -> list[RenderableType]:
         ("new charter", f"version {found.charter.version}, {found.charter.witness_quorum} of "
          f"{len(found.charter.signers)} signers must vote"),
         *[("change", f"{one.where}: {one.text}") for one in found.changes],
-        ("ends", f"{judged.lapsing} orders without a plan"),
+        ("ends", f"{counted(judged.lapsing, 'order')} without a plan"),
         ("freezes", ", ".join(judged.vaults) or "no vault is there"),
         ("approved by", ", ".join(found.approved) or "nobody yet"),
         ("missing", f"{found.missing}, from {', '.join(found.may_approve)}" if found.missing else "nobody"),

@@ -16,6 +16,7 @@ from strongroom.model.quantities import time_text
 from strongroom.protocol.recovery_kit_order import JudgedSweep
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
 from strongroom_client.orders import fingerprint
+from strongroom_client.plain_text import counted
 
 __all__ = ["order_lines", "plan_data", "plan_lines", "vault_data", "vault_lines"]
 
@@ -88,6 +89,7 @@ def plan_lines(opened: OpenedPlan) -> list[RenderableType]:
         Text(f"Transaction {txid_text(spend.txid)}   fingerprint {fingerprint(opened.hash)}", style="bold"),
         f"  pays         {opened.plan.amount_sat:,} sat to {opened.plan.destination}",
         f"  fee          {spend.fee_sat:,} sat, {spend.fee_rate} sat for each virtual byte",
-        f"  spends       {len(opened.plan.inputs)} coins of vault {opened.plan.vault}, epoch {opened.plan.epoch}",
+        f"  spends       {counted(len(opened.plan.inputs), 'coin')} of vault {opened.plan.vault}, "
+        f"epoch {opened.plan.epoch}",
         f"  signed by    {', '.join(opened.names)}",
     ]
