@@ -8,7 +8,7 @@ import hashlib
 import importlib.resources
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +19,12 @@ import click
 from strongroom.ledger.key_changes import vaults_of
 from strongroom.ledger.order_messages import CreateVault, RefreshShares, ReshareVault
 from strongroom.ledger.records import OrderState, VaultRecord
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import OrderStatus
-from strongroom_client.cli.output import PathArgument, emit
-from strongroom_client.cli.shared import BadOption, Session, run, session
+from strongroom_client.cli.output import PathArgument, emit, wants_json
+from strongroom_client.cli.shared import BadOption, OrderNotFound, Session, run, session
 from strongroom_client.files import FileExists, write_new
 from strongroom_client.orders import fingerprint
 from strongroom_client.plain_text import plain
@@ -31,14 +32,24 @@ from strongroom_client.plain_text import plain
 __all__ = ["Watching", "watching_options"]
 
 _POLL_S: Final = 0.3
+_ORDERS_LOOKED_AT: Final = 2_000
+_RUNNING: Final = (OrderState.OPEN, OrderState.SCHEDULED)
+_GOING_ON: Final = (*_RUNNING, OrderState.DONE)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class CeremonyUnfinished(StrongroomError):
-    """The ceremony has not come to its end in time, or its order ended without one."""
+    """The ceremony's order ended without one."""
 
     reason = "CEREMONY_UNFINISHED"
     kind = Kind.FAILED_PRECONDITION
+
+
+class WatchEnded(StrongroomError):
+    """Nobody watches a ceremony any more, and its order goes on: the time to watch is over, or it was interrupted."""
+
+    reason = "WATCH_ENDED"
+    kind = Kind.DEADLINE_EXCEEDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +86,46 @@ class Watching:
             if file is not None and file.exists():
                 raise FileExists(f"{file} is there already and is not overwritten", path=str(file))
 
-    def follow(self, profile: Path, order: str) -> None:
+    def follow(self, profile: Path, order: str, *, warnings: Sequence[str] = ()) -> None:
         """Tell how far it is on standard error, to its end; then show and write its record.
 
+        Args:
+            profile: The profile.
+            order: The order, or the vault that it is about.
+            warnings: What was said of the order before, for programs.
+
         Raises:
-            CeremonyUnfinished: it did not end in time, or its order ended without one.
+            CeremonyUnfinished: its order ended without one.
+            WatchEnded: the time is over, or somebody interrupted; the order goes on.
         """
-        done = run(_watched(profile, order, self.timeout_s))
+        watched = _Watched(order)
+        try:
+            done = run(_watched(profile, watched, self.timeout_s))
+        except KeyboardInterrupt:
+            raise watched.ended("you stopped watching") from None
         data = _record_of(done)
         if self.record is not None:
             write_new(self.record, (json.dumps(data, indent=2) + "\n").encode("utf-8"))
         if self.page is not None:
             write_new(self.page, _page_of(data).encode("utf-8"))
-        emit(data, _page_of(data))
+        emit({**data, "warnings": list(warnings)} if warnings else data, _page_of(data))
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is watched, and what it waited for when it was looked at last."""
+
+    order: str
+    """As it was typed, then its hash."""
+    waits_for: str = ""
+
+    def ended(self, why: str) -> WatchEnded:
+        """The error that says how to go on watching."""
+        return WatchEnded(
+            f"{why}; the order goes on without you. It waits for: {self.waits_for or 'nothing known'}\n"
+            f"Watch it again with: strongroom vault watch {self.order}",
+            order=self.order,
+        )
 
 
 def watching_options(*, always: bool = False) -> Callable[[Command], Command]:
@@ -121,34 +159,54 @@ def watching_options(*, always: bool = False) -> Callable[[Command], Command]:
     return decorate
 
 
-async def _watched(profile: Path, order: str, timeout_s: float) -> Ceremony:
+async def _watched(profile: Path, watched: _Watched, timeout_s: float) -> Ceremony:
     deadline = time.monotonic() + timeout_s
-    said = ""
     async with session(profile) as opened:
-        status = await opened.find(order)
+        status = await _meant(opened, watched.order)
+        watched.order = status.hash.hex()
         while True:
             record = status.proven.record
             if record.state is OrderState.DONE and status.proven.final:
                 return Ceremony(status=status, vaults=await _vaults_of(opened, status))
             line = plain(status.waits_for)
-            if line and line != said:
-                click.echo(f"waits for {line}", err=True)
-                said = line
-            if record.state not in (OrderState.OPEN, OrderState.DONE) or time.monotonic() >= deadline:
-                raise CeremonyUnfinished(
-                    f"the order is {record.state.name.lower()}; it waits for: {said or 'nothing known'}"
-                )
+            if line and line != watched.waits_for:
+                watched.waits_for = line
+                if not wants_json():
+                    click.echo(f"waits for {line}", err=True)
+            if record.state not in _GOING_ON:
+                raise CeremonyUnfinished(f"the order is {record.state.name.lower()}", order=watched.order)
+            if time.monotonic() >= deadline:
+                raise watched.ended(f"the ceremony is not over after {timeout_s:.0f} s")
             await asyncio.sleep(_POLL_S)
             status = await opened.client.order(status.hash)
 
 
-async def _vaults_of(opened: Session, status: OrderStatus) -> tuple[VaultRecord, ...]:
+async def _meant(opened: Session, text: str) -> OrderStatus:
+    """The order that is typed, or the newest one about the key of the vault of that name; one that goes on first.
+
+    Raises:
+        OrderNotFound: it is neither.
+    """
+    try:
+        return await opened.find(text)
+    except OrderNotFound as error:
+        found = [one async for one in opened.orders(most=_ORDERS_LOOKED_AT) if text in _names_of(one)]
+        if not found:
+            raise OrderNotFound(f"{error.message}; and no vault {text} was ordered or gets new shares") from error
+        return next((one for one in found if one.proven.record.state in _RUNNING), found[0])
+
+
+def _names_of(status: OrderStatus) -> tuple[str, ...]:
+    """The vaults whose key an order is about."""
     action = status.order.action
     if isinstance(action, CreateVault):
-        names: tuple[str, ...] = (action.name,)
-    elif isinstance(action, RefreshShares | ReshareVault):
-        names = vaults_of(action)
-    else:
+        return (action.name,)
+    return tuple(vaults_of(action)) if isinstance(action, RefreshShares | ReshareVault) else ()
+
+
+async def _vaults_of(opened: Session, status: OrderStatus) -> tuple[VaultRecord, ...]:
+    names = _names_of(status)
+    if not names:
         raise BadOption("this order is about no vault's key")
     return tuple(one.record for one in await opened.client.vaults() if one.record.name in names)
 
@@ -162,7 +220,8 @@ def _record_of(done: Ceremony) -> dict[str, Any]:
         "software": {"version": version("strongroom"), "sha256": _software_hash()},
         "ordered_ms": record.accepted_ms,
         "ended_ms": record.ended_ms,
-        "approved_by": sorted({one.person for one in record.endorsements}),
+        "ordered_by": next((one.person for one in record.endorsements if one.verb is Verb.INITIATE), ""),
+        "approved_by": sorted({one.person for one in record.endorsements if one.verb is Verb.APPROVE}),
         "vaults": [_vault_data(one) for one in done.vaults],
     }
 
@@ -198,7 +257,8 @@ def _page_of(data: dict[str, Any]) -> str:
         "",
         f"Order        {data['order']}",
         f"  read aloud {data['order_fingerprint']}",
-        f"Approved by  {', '.join(data['approved_by'])}",
+        f"Ordered by   {data['ordered_by'] or 'nobody whose word is kept'}",
+        f"Approved by  {', '.join(data['approved_by']) or 'nobody whose word is kept'}",
         f"Ordered      {time_text(data['ordered_ms'])}",
         f"Ended        {time_text(data['ended_ms'])}",
         f"Software     strongroom {data['software']['version']}",

@@ -102,8 +102,9 @@ def json_option(command: Command) -> Command:
 
 
 def wants_json() -> bool:
-    """Whether the running command was given `--json`."""
-    return bool(click.get_current_context().meta.get(_JSON))
+    """Whether the running command was given `--json`; what no command runs answers people."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_JSON))
 
 
 def emit(data: Mapping[str, Any], human: str | Sequence[RenderableType]) -> None:

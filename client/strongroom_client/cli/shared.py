@@ -15,7 +15,7 @@ import click
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom_client.answers import OrderStatus
-from strongroom_client.cli.output import PathArgument
+from strongroom_client.cli.output import PathArgument, wants_json
 from strongroom_client.errors import NotFound, NotProven, ProfileProblem
 from strongroom_client.orders import Seen
 from strongroom_client.profile import Memory, Profile, default_profile, load_profile, log_id_from_hex
@@ -178,7 +178,7 @@ async def patiently(work: Awaitable[T], *, quiet_s: float = _QUIET_S) -> T:
     """Await what signers must certify; say so on standard error when that takes longer than `quiet_s` seconds."""
     waiting = asyncio.ensure_future(work)
     await asyncio.wait({waiting}, timeout=quiet_s)
-    if not waiting.done():
+    if not waiting.done() and not wants_json():
         click.echo("Waiting for enough signers to certify it ...", err=True)
     return await waiting
 

@@ -122,10 +122,13 @@ def reshare(
 
 
 @vault.command()
-@click.argument("order", metavar="ORDER")
+@click.argument("order", metavar="ORDER_OR_VAULT")
 @watching_options(always=True)
 @profile_option
 @json_option
 def watch(*, order: str, watching: Watching, profile: Path) -> None:
-    """Watch a new vault, or new shares, come into being: who is in which step and who is awaited."""
+    """Watch a new vault, or new shares, come into being: who is in which step and who is awaited.
+
+    A vault's name stands for the newest order about its key.
+    """
     watching.follow(profile, order)

@@ -328,10 +328,13 @@ def test_a_new_vault_is_watched_to_its_end_and_its_record_written(office: Office
         lambda order: world.settle(world.vault_entry(order)),
     )
     told = sign(office, "carol", *NEW_VAULT, "--watch", "--record", "record.json", "--page", "page.txt")
+    told.pop("warnings", None)
     assert told == json.loads(Path("record.json").read_text())
     assert told["vaults"][0]["vault"] == "customer-2"
-    assert told["approved_by"] == ["alice", "bob", "carol"]
-    assert told["vaults"][0]["transcript_hash"] in Path("page.txt").read_text()
+    assert (told["ordered_by"], told["approved_by"]) == ("carol", ["alice", "bob"])
+    page = Path("page.txt").read_text()
+    assert told["vaults"][0]["transcript_hash"] in page
+    assert "Ordered by   carol\nApproved by  alice, bob\n" in page
 
 
 def test_a_watched_order_that_is_rejected_ends_the_watch(office: Office) -> None:
