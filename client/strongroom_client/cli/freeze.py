@@ -16,10 +16,12 @@ from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.quantities import parse_duration, time_text
 from strongroom_client.answers import Receipt, frozen_by
+from strongroom_client.cli.freeze_ends import PendingUnfreeze, pending_unfreezes
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import BadOption, Session, now_ms, profile_option, run, session
 from strongroom_client.cli.shared_orders import approve as approve_order
-from strongroom_client.cli.shared_orders import initiate, offline_seen
+from strongroom_client.cli.shared_orders import check_key, initiate, offline_seen
+from strongroom_client.cli.shared_orders import reject as reject_order
 from strongroom_client.cli.shared_signing import (
     acted,
     confirm,
@@ -39,6 +41,8 @@ from strongroom_client.trust import FreezeTable, Trust
 __all__ = ["freeze", "freezes", "unfreeze"]
 
 _LIFE_MS: Final = 24 * 3_600_000
+_SHORTEST_PREFIX: Final = 8
+_UNFREEZES: Final = ("unfreeze",)
 
 
 @click.command()
@@ -75,7 +79,9 @@ def freeze(
     where = "all vaults" if everything else f"vault {vault}"
     confirm(f"Freeze {where}?", yes=yes)
     with unlock(known, passphrase_file) as key:
-        seen = offline_seen(profile, known.log_id) if offline else run(_seen_or_remembered(profile))
+        trust, seen = (None, offline_seen(profile, known.log_id)) if offline else run(_seen_or_remembered(profile))
+        if trust is not None:
+            check_key(trust, key)
         signed = sign(key, Verb.INITIATE, drafted.hash, log_id=known.log_id, seen=seen)
         data = {"order": drafted.hash.hex(), "freeze": drafted.hash.hex(), "scope": where, "person": key.name}
         text = hand_in_text(drafted.data, [signed])
@@ -99,25 +105,31 @@ def _report_offline(drafted: DraftedOrder, data: dict[str, str], path: Path) -> 
     emit(
         {**data, "delivered": False, "file": str(path)},
         f"Wrote {path}. It is NOT delivered: give it to the operators of the signers.\n"
-        f"Each of them runs: strongroom-signer hand-in {path.name}. It acts there at once.\n"
+        f"Each of them runs: strongroom-signer hand-in --data FOLDER {path.name}. It acts there at once.\n"
         f"Freeze id: {drafted.hash.hex()}",
     )
 
 
-async def _seen_or_remembered(profile: Path) -> Seen:
-    """The newest head: a freeze must not fail because the coordinator does not answer."""
+async def _seen_or_remembered(profile: Path) -> tuple[Trust | None, Seen]:
+    """The charter in force if it can be had, and the newest head: no silent coordinator keeps anybody from a freeze."""
+    trust = None
     try:
         async with session(profile) as opened:
-            return await opened.seen()
+            trust = await opened.client.trust()
+            return trust, await opened.seen()
     except StrongroomError:
-        return offline_seen(profile, load_profile(profile).log_id)
+        return trust, offline_seen(profile, load_profile(profile).log_id)
 
 
 @click.command()
-@click.argument("freeze_id", metavar="FREEZE_ID")
+@click.argument("freeze_id", metavar="FREEZE_OR_ORDER")
 @click.option("--expires", default="24h", show_default=True, help="How long it may wait for approvals.")
 @click.option("--note", default="", help="For the people who approve, at most 200 bytes.")
-@click.option("--approve", "is_approval", is_flag=True, help="FREEZE_ID is the order of an unfreeze: approve it.")
+@click.option("--approve", "is_approval", is_flag=True, help="The argument is the order of an unfreeze: approve it.")
+@click.option("--reject", "is_rejection", is_flag=True, help="The argument is the order of an unfreeze: reject it.")
+@click.option(
+    "--out", type=PathArgument, help="Where the file for the signers' operators goes, if a rejection needs one."
+)
 @signing_options
 @profile_option
 @json_option
@@ -127,13 +139,24 @@ def unfreeze(
     expires: str,
     note: str,
     is_approval: bool,
+    is_rejection: bool,
+    out: Path | None,
     yes: bool,
     passphrase_file: Path | None,
     profile: Path,
 ) -> None:
-    """Order the end of a freeze, or approve such an order; the charter's unfreeze quorum decides."""
+    """Order the end of a freeze, or approve or reject such an order; the charter's unfreeze quorum decides."""
+    if is_approval and is_rejection:
+        raise BadOption("say --approve or --reject, not both")
+    if is_approval or is_rejection:
+        run(_require_order(profile, freeze_id, "--approve" if is_approval else "--reject"))
     if is_approval:
-        approve_order(profile, freeze_id, kinds=("unfreeze",), yes=yes, passphrase_file=passphrase_file)
+        approve_order(profile, freeze_id, kinds=_UNFREEZES, yes=yes, passphrase_file=passphrase_file)
+        return
+    if is_rejection:
+        reject_order(
+            profile, freeze_id, kinds=_UNFREEZES, yes=yes, passphrase_file=passphrase_file, offline=False, out=out
+        )
         return
     found = [record for record in run(_freezes(profile)).records if record.id.hex().startswith(freeze_id.lower())]
     if len(found) != 1:
@@ -150,7 +173,7 @@ def unfreeze(
 @json_option
 def freezes(profile: Path) -> None:
     """List every freeze, past and present. The table is proven to be whole."""
-    shown, now = run(_freezes(profile)), now_ms()
+    (shown, ordered), now = run(_freezes_and_ends(profile)), now_ms()
     table = Table(box=None, pad_edge=False)
     for column in ("freeze", "stops", "by", "since", "holds", "why"):
         table.add_column(column, overflow="fold")
@@ -163,9 +186,12 @@ def freezes(profile: Path) -> None:
     emit(
         {
             "freezes": [_data(record, now) for record in shown.records],
+            "unfreezes": [one.data() for one in ordered],
             "as_of": {"log_time_ms": shown.state_time_ms, "size": shown.certified_size},
         },
-        [table, Text(as_of)] if shown.records else f"No freezes, ever. {as_of}",
+        [table, *(Text(one.line(), style="bold yellow") for one in ordered), Text(as_of)]
+        if shown.records
+        else f"No freezes, ever. {as_of}",
     )
 
 
@@ -185,6 +211,32 @@ def _data(record: FreezeRecord, now: int) -> dict[str, Any]:
         "holds": holds,
         "why": record.why,
     }
+
+
+async def _freezes_and_ends(profile: Path) -> tuple[FreezeTable, list[PendingUnfreeze]]:
+    async with session(profile) as opened:
+        return await opened.client.freeze_table(), await pending_unfreezes(opened)
+
+
+async def _require_order(profile: Path, text: str, option: str) -> None:
+    """Refuse a freeze's id where the order that ends it is meant, and name that order.
+
+    Raises:
+        BadOption: it is the id of a freeze.
+    """
+    digits = text.strip().lower().replace(" ", "")
+    async with session(profile) as opened:
+        if len(digits) < _SHORTEST_PREFIX:
+            return
+        stand = [one.id for one in (await opened.client.freeze_table()).records if one.id.hex().startswith(digits)]
+        if not stand:
+            return
+        orders = [one.status.hash.hex() for one in await pending_unfreezes(opened) if one.freeze in stand]
+    if not orders:
+        hint = f"nobody has ordered its end: `strongroom unfreeze {digits[:16]}` orders it"
+    else:
+        hint = "name the order of its end: " + ", ".join(f"`strongroom unfreeze {one[:16]} {option}`" for one in orders)
+    raise BadOption(f"{digits[:16]} is a freeze, not the order that ends it; {hint}", orders=",".join(orders))
 
 
 async def _freezes(profile: Path) -> FreezeTable:

@@ -107,7 +107,10 @@ def _write(now: Charter, data: bytes, words: Sequence[SignedBody], *, out: Path 
         Text(f"{path} has the approvals of {', '.join(approved) or 'nobody'}; it takes {needed}, here or in the log."),
         Text(f"The next administrator runs: strongroom charter approve --handed {path.name}"),
         Text("With all of them, give it to the operators of the signers, by any way you trust. Each of them runs:"),
-        Text(f"strongroom-signer hand-in {path.name}. The keys count no more there at once.", style="bold red"),
+        Text(
+            f"strongroom-signer hand-in --data FOLDER {path.name}. The keys count no more there at once.",
+            style="bold red",
+        ),
     ]
     show(lines)
 
