@@ -26,7 +26,7 @@ from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.ceremony import Watching
-from strongroom_client.cli.output import Refused, emit
+from strongroom_client.cli.output import Refused, emit, wants_json
 from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
 from strongroom_client.cli.shared_sheet import sheet_data, sheet_parts, show
 from strongroom_client.cli.shared_signing import (
@@ -49,6 +49,7 @@ from strongroom_client.person_key import PersonKey
 from strongroom_client.precautions import precautions_of
 from strongroom_client.profile import Memory, Profile, load_profile
 from strongroom_client.trust import Trust
+from strongroom_client.vault_warnings import threshold_warnings
 
 __all__ = ["Looked", "Unlogged", "approve", "check_key", "initiate", "look", "offline_seen", "reject", "show_order"]
 
@@ -102,7 +103,10 @@ async def look(profile_file: Path, text: str) -> Looked:
             destination=await _destination(opened, status.order),
             vaults=await _vaults(opened, status.order.action),
         )
-        warnings = await _about_evidence(opened, status.order)
+        warnings = (
+            *await _about_evidence(opened, status.order),
+            *threshold_warnings(trust.charter, status.order.action),
+        )
         return Looked(sheet=sheet, seen=seen, trust=trust, data=status.proven.record.order, warnings=warnings)
 
 
@@ -163,7 +167,7 @@ def approve(
         unlogged: Called with the signed word when nothing proves that it is logged; says whether it dealt with that.
     """
     looked = run(look(profile_file, text))
-    sheet = _shown(looked, kinds)
+    sheet = _shown(looked, kinds, Verb.APPROVE)
     _refuse_useless(sheet)
     confirm("Approve exactly this?", yes=yes)
     profile = load_profile(profile_file)
@@ -204,7 +208,7 @@ def reject(
         hint = "It can be rejected all the same: give the whole hash and --offline, and hand the file to the operators."
         show([Text(hint, style="bold yellow")])
         raise
-    sheet = _shown(looked, kinds)
+    sheet = _shown(looked, kinds, Verb.REJECT)
     confirm("Reject this for ever?", yes=yes)
     with unlock(profile, passphrase_file) as key:
         check_key(looked.trust, key)
@@ -249,7 +253,7 @@ def _reject_offline(
         emit(
             {"order": key_hash.hex(), "verb": "reject", "person": key.name, "delivered": False, "file": str(path)},
             f"Wrote {path}. It is NOT delivered: give it to the operators of the signers.\n"
-            f"Each of them runs: strongroom-signer hand-in {path.name}. It acts there at once.",
+            f"Each of them runs: strongroom-signer hand-in --data FOLDER {path.name}. It acts there at once.",
         )
 
 
@@ -289,7 +293,8 @@ def initiate(
     profile = load_profile(profile_file)
     trust, seen, drafted, extra = run(_prepare(profile_file, action, life_ms=life_ms, note=note))
     show([] if yes else [_draft_text(drafted, trust, extra)])
-    _warn(extra.warnings)
+    # A program that signs unasked finds them in the answer, and standard error is its for errors alone.
+    _warn(() if yes and wants_json() else extra.warnings)
     confirm("Sign and submit this order?", yes=yes)
     with unlock(profile, passphrase_file) as key:
         check_key(trust, key)
@@ -317,8 +322,9 @@ def initiate(
     if watching is None or not watching.wanted:
         report_logged(title, receipt, data)
         return
-    show([Text(f"{title}\nlogged as entry {receipt.index}; now others approve it, and the holders go to work.")])
-    watching.follow(profile_file, drafted.hash.hex())
+    if not wants_json():
+        show([Text(f"{title}\nlogged as entry {receipt.index}; now others approve it, and the holders go to work.")])
+    watching.follow(profile_file, drafted.hash.hex(), warnings=extra.warnings)
 
 
 async def _named_if_unanswered(order: OrderHash, sending: Awaitable[Receipt]) -> Receipt:
@@ -350,7 +356,11 @@ async def _prepare(
             target = (await opened.client.order(OrderHash(wanted.order_hash))).order
         others = await _others(opened, drafted.order)
         twins = twin_warnings(twins_of(drafted.order, others, now_ms()))
-        about = (*await _about_evidence(opened, drafted.order), *await _stopping(opened, wanted))
+        about = (
+            *await _about_evidence(opened, drafted.order),
+            *await _stopping(opened, wanted),
+            *threshold_warnings(trust.charter, wanted),
+        )
         return (
             trust,
             seen,
@@ -384,15 +394,24 @@ async def _endorse(profile_file: Path, key: PersonKey, verb: Verb, order: OrderH
         return await patiently(opened.client.endorse(signed))
 
 
-def _shown(looked: Looked, kinds: Sequence[str]) -> OrderSheet:
+def _shown(looked: Looked, kinds: Sequence[str], verb: Verb) -> OrderSheet:
     """Show what is about to be signed, if it is of the kind this command is for."""
     sheet = looked.sheet
     show(sheet_parts(sheet))
     _warn(looked.warnings)
     if sheet.kind not in kinds:
         short = sheet.hash.hex()[:16]
-        raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{kind_of(sheet.status.order).command}`")
+        raise BadOption(f"order {short} is of the kind {sheet.kind}: use `{_command_for(sheet, verb)}`")
     return sheet
+
+
+def _command_for(sheet: OrderSheet, verb: Verb) -> str:
+    """What people use for this act on an order of this kind; where that is an option, with the order."""
+    kind = kind_of(sheet.status.order)
+    command = kind.command
+    if verb is Verb.REJECT and kind.word == "unfreeze":
+        command = command.replace("--approve", "--reject")
+    return f"{command} {sheet.hash.hex()[:16]}" if "--" in command else command
 
 
 def _refuse_useless(sheet: OrderSheet) -> None:

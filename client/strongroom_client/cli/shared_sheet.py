@@ -16,7 +16,7 @@ from strongroom_client.answers import OrderStatus, SignerView
 from strongroom_client.cli.output import wants_json
 from strongroom_client.display import OrderSheet
 from strongroom_client.order_kinds import kind_of
-from strongroom_client.plain_text import plain
+from strongroom_client.plain_text import counted, plain
 
 __all__ = ["UNVERIFIED", "order_row", "orders_table", "sheet_data", "sheet_parts", "show"]
 
@@ -28,7 +28,7 @@ _VERDICTS: Final = {
     Verdict.UNKNOWN_ORDER: ("does not know this order", "red"),
 }
 _STATES: Final = {
-    OrderState.OPEN: "open: it has no plan",
+    OrderState.OPEN: "open",
     OrderState.PLANNED: "PAYABLE UNTIL EXCLUDED: it has a plan, and no expiry stops that",
     OrderState.REJECTED: "rejected for ever",
     OrderState.CANCELLED: "cancelled: never will be paid",
@@ -65,7 +65,7 @@ def sheet_parts(sheet: OrderSheet) -> list[RenderableType]:
 def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
     judgement = sheet.judgement
     approvals = ", ".join(f"{said.person} ({time_text(said.time_ms)})" for said in sheet.approvals) or "none yet"
-    yield "State", Text(_STATES[sheet.state], style="bold red" if sheet.is_payable else "")
+    yield "State", Text(_state_text(sheet), style="bold red" if sheet.is_payable else "")
     yield "Initiated by", Text(sheet.initiator)
     yield "Approved by", Text(approvals)
     if sheet.rejected_by:
@@ -79,7 +79,14 @@ def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
             yield "Also tried", Text(line)
     if sheet.kind == "withdraw":
         yield "Limits", Text("what limits over time leave is not in this proof: see below", style="dim")
-    yield "Seen at", Text(f"{sheet.certified_size} entries of the log, of {time_text(sheet.state_time_ms)}")
+    yield "Seen at", Text(f"{counted(sheet.certified_size, 'entry')} of the log, of {time_text(sheet.state_time_ms)}")
+
+
+def _state_text(sheet: OrderSheet) -> str:
+    """The state for people; only a withdrawal ever waits for a plan."""
+    if sheet.kind == "withdraw" and sheet.state is OrderState.OPEN:
+        return "open: it has no plan"
+    return _STATES[sheet.state]
 
 
 def _told(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:

@@ -7,6 +7,7 @@ it delivered: the person gets a file that acts at every signer it is handed to.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,13 @@ from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.output import emit, passphrase_option, read_passphrase
-from strongroom_client.cli.shared import Session, finish, mine, now_ms, session
+from strongroom_client.cli.shared import BadOption, Session, finish, mine, now_ms, session
 from strongroom_client.cli.shared_sheet import show
 from strongroom_client.errors import RemoteError
 from strongroom_client.files import FileExists, write_new
 from strongroom_client.orders import Seen, endorsement
 from strongroom_client.person_key import PersonKey
+from strongroom_client.plain_text import counted
 from strongroom_client.profile import Profile
 
 __all__ = [
@@ -72,9 +74,21 @@ def confirm(question: str, *, yes: bool) -> None:
 
     Raises:
         click.Abort: the answer is no.
+        BadOption: nobody is there to give one.
     """
-    if not yes:
-        click.confirm(question, abort=True, err=True)
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise BadOption(
+            "nothing was signed: there is no terminal to ask at. Look at the order first (`show` or `status`), then "
+            "give --yes to sign without being asked, and --passphrase-file"
+        ) from None
+    if not agreed:
+        raise click.Abort
 
 
 def unlock(profile: Profile, passphrase_file: Path | None) -> PersonKey:
@@ -164,7 +178,7 @@ def report_delivery(what: str, delivery: Delivery, data: dict[str, Any], file: C
             Text(words, style="bold red"),
             Text(f"Why: {delivery.problem}"),
             Text(f"Give this file to the operators of the signers now, by any way you trust: {path}", style="bold red"),
-            Text(f"Each of them runs: strongroom-signer hand-in {path.name}. It acts there at once."),
+            Text(f"Each of them runs: strongroom-signer hand-in --data FOLDER {path.name}. It acts there at once."),
         ]
     )
     click.get_current_context().exit(1)
@@ -175,8 +189,8 @@ def report_logged(what: str, receipt: Receipt, data: dict[str, Any]) -> None:
     known = " It was logged before." if receipt.already_known else ""
     emit(
         {**data, **logged_data(receipt)},
-        f"{what}: logged as entry {receipt.index}, proven under a certificate of {receipt.certified_size} entries."
-        f"{known}",
+        f"{what}: logged as entry {receipt.index}, proven under a certificate of "
+        f"{counted(receipt.certified_size, 'entry')}.{known}",
     )
 
 

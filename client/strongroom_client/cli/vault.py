@@ -28,10 +28,11 @@ from strongroom_client.cli.shared_orders import reject as reject_order
 from strongroom_client.cli.shared_sheet import UNVERIFIED
 from strongroom_client.cli.shared_signing import signing_options
 from strongroom_client.display import amount_text
-from strongroom_client.plain_text import plain
+from strongroom_client.plain_text import counted, plain
 from strongroom_client.precautions import Precautions, precautions_of
 from strongroom_client.treasury import TreasuryClient
 from strongroom_client.trust import Proven, Trust
+from strongroom_client.vault_warnings import weak_numbers
 
 __all__ = ["vault"]
 
@@ -156,9 +157,11 @@ def list_vaults(profile: Path) -> None:
 @json_option
 def show(name: str, profile: Path) -> None:
     """Show one proven vault."""
-    proven = run(_vault(profile, name))
-    data = _data(proven)
-    emit(data, "\n".join(f"{key}: {', '.join(value) if type(value) is list else value}" for key, value in data.items()))
+    charter, proven = run(_vault_and_charter(profile, name))
+    data, warnings = _data(proven), weak_numbers(charter, proven.record.threshold)
+    lines = [Text(f"{key}: {', '.join(value) if type(value) is list else value}") for key, value in data.items()]
+    told = [Text(f"Warning: {line}", style="bold yellow") for line in warnings]
+    emit({**data, "warnings": list(warnings)}, [*lines, *told])
 
 
 @vault.command()
@@ -197,7 +200,7 @@ def balance(name: str, profile: Path) -> None:
             ("going out", told.pending_out),
         )
     ]
-    emit(data, "\n".join([f"{name}, {told.coins} coins, {UNVERIFIED}:", *lines]))
+    emit(data, "\n".join([f"{name}, {counted(told.coins, 'coin')}, {UNVERIFIED}:", *lines]))
 
 
 @vault.command()
@@ -226,6 +229,11 @@ async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[s
 async def _vault(profile: Path, name: str) -> Proven[VaultRecord]:
     async with session(profile) as opened:
         return await _named(opened.client, name)
+
+
+async def _vault_and_charter(profile: Path, name: str) -> tuple[Charter, Proven[VaultRecord]]:
+    async with session(profile) as opened:
+        return (await opened.client.trust()).charter, await _named(opened.client, name)
 
 
 async def _named(client: TreasuryClient, name: str) -> Proven[VaultRecord]:
