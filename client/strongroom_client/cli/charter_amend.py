@@ -61,8 +61,7 @@ def current(out: Path, profile: Path) -> None:
     write_new(out, encode_charter(now) if out.suffix == ".bin" else charter_to_toml(now), mode=0o644)
     emit(
         {"charter": str(out), "version": now.version},
-        f"Wrote {out}: version {now.version} of the charter of {now.organisation}. To amend it, edit it, then:\n"
-        f"strongroom charter propose {out}",
+        f"Wrote {out}: version {now.version} of the charter of {now.organisation}. {_next_step(out)}",
     )
 
 
@@ -260,6 +259,13 @@ def _rows_table(rows: list[dict[str, Any]]) -> RenderableType:
         state = f"rejected by {row['rejected_by'][0]}" if row["rejected_by"] else row["state"]
         table.add_row(*map(Text, (row["order"][:16], str(row["version"]), state, *who, when)))
     return table
+
+
+def _next_step(out: Path) -> str:
+    """What a file of the charter in force is good for: canonical bytes are for comparing, a source for editing."""
+    if out.suffix == ".bin":
+        return "It is for programs and for comparing: to amend it, write a source with --out FILE.toml."
+    return f"To amend it, edit it, then:\nstrongroom charter propose {out}"
 
 
 async def _trust(profile: Path) -> Trust:

@@ -202,8 +202,9 @@ def test_the_difference_of_two_files_is_told_in_plain_words(tmp_path: Path) -> N
 
 
 def test_the_charter_in_force_is_written_as_it_is(office: Office) -> None:
-    act(office, "alice", "charter", "current", "--out", "now.bin")
+    assert "edit it" not in act(office, "alice", "charter", "current", "--out", "now.bin").output
     assert Path("now.bin").read_bytes() == office.world.charter_bytes
+    assert "edit it" in act(office, "alice", "charter", "current", "--out", "beside.toml").output
     source = edited(office).read_text()
     assert parse_charter_toml(source, salt=office.world.charter.salt) == office.world.charter
 
