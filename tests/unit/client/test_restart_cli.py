@@ -141,7 +141,7 @@ def test_the_sheet_says_what_ends_and_who_is_missing(office: Office) -> None:
     text = act(
         office, "bob", "restart", "show", str(office.root / "by-carol"), "--log", str(office.root / "log")
     ).stdout
-    for part in ("1 orders without a plan", "customer-1", "signer s2", "1, from alice, bob", "carol", "given up"):
+    for part in ("1 order without a plan", "customer-1", "signer s2", "1, from alice, bob", "carol", "given up"):
         assert part in text
 
 
