@@ -7,14 +7,40 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from strongroom.model.ids import LogId
 from strongroom.wire.log_export import FIRST_LINE, ExportedBatch, LogExportReader
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 from strongroom_client.files import FileProblem
 
-__all__ = ["AUDIT_KIND", "replay_file"]
+__all__ = ["AUDIT_KIND", "held_log_id", "replay_file"]
 
 AUDIT_KIND: Final = "strongroom-log"
 _MAX_LINE: Final = 64 * 1024 * 1024
+
+
+def held_log_id(file: Path) -> LogId:
+    """The id of the log that a file says it holds; only a replay that is pinned to it proves that it does.
+
+    Raises:
+        FileProblem: it cannot be read, or is no exported log.
+        LogExportInvalid: it is cut before the id.
+    """
+    try:
+        with file.open("rb") as stream:
+            is_of_signer = stream.read(len(FIRST_LINE)) == FIRST_LINE
+            stream.seek(0)
+            if is_of_signer:
+                return LogExportReader(stream.read).log_id
+    except OSError as error:
+        raise FileProblem(f"cannot read {file}: {error.strerror or type(error).__name__}", path=str(file)) from error
+    said = next(_lines(file), {}).get("log_id")
+    try:
+        found = bytes.fromhex(said) if type(said) is str else b""
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise FileProblem(f"{file} does not say which log it holds: export it again", path=str(file))
+    return LogId(found)
 
 
 def replay_file(auditor: Auditor, file: Path) -> AuditSummary:

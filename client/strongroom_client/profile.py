@@ -154,7 +154,10 @@ def log_id_from_hex(text: str) -> LogId:
     except ValueError:
         data = b""
     if len(data) != 32:
-        raise ProfileProblem("a log id is 64 hexadecimal digits: `strongroom charter fingerprint` prints it")
+        raise ProfileProblem(
+            "a log id is 64 hexadecimal digits, or where it is typed the 40 digits read aloud: "
+            "`strongroom charter fingerprint` prints both"
+        )
     return LogId(data)
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from strongroom_client.cli.blame import blame
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
 from strongroom_client.cli.shared import BadOption, pinned_log_id, profile_option, run, session
 from strongroom_client.files import FileExists, FileProblem
-from strongroom_client.log_files import AUDIT_KIND, replay_file
+from strongroom_client.log_files import AUDIT_KIND, held_log_id, replay_file
 from strongroom_client.plain_text import counted
 from strongroom_client.profile import load_profile
+from strongroom_client.typed_log_id import LOG_ID_FORMS
 
 __all__ = ["audit"]
 
@@ -40,7 +42,7 @@ audit.add_command(blame)
     "--gap", default=DEFAULT_GAP, show_default=True, type=click.IntRange(1, 1_000_000), help="Unused indices."
 )
 @click.option("--from-file", type=PathArgument, help="Replay an exported log; asks no coordinator.")
-@click.option("--log-id", metavar="HEX", help="The log's fingerprint, when there is no profile.")
+@click.option("--log-id", metavar="LOG_ID", help=f"The log's fingerprint, when there is no profile: {LOG_ID_FORMS}.")
 @profile_option
 @json_option
 def verify(
@@ -57,7 +59,11 @@ def verify(
         raise BadOption("--bitcoin-rpc and --bitcoin-cookie go together")
     if log_id is not None and from_file is None:
         raise BadOption("--log-id goes with --from-file: a coordinator is asked with the profile's log")
-    pinned = load_profile(profile).log_id if from_file is None else pinned_log_id(log_id, profile)
+    pinned = (
+        load_profile(profile).log_id
+        if from_file is None
+        else pinned_log_id(log_id, profile, partial(held_log_id, from_file))
+    )
     started = time.monotonic()
     with _progress() as progress:
         task = progress.add_task("replaying the log", total=None)

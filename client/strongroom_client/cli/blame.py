@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
-from strongroom.protocol.evidence import Proven, verify_evidence
+from strongroom.protocol.evidence import Proven, evidence_log_id, verify_evidence
 from strongroom.protocol.evidence_file import MAX_FILE_BYTES, EvidenceFileInvalid, read_evidence_file
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import pinned_log_id, profile_option
 from strongroom_client.evidence import FAULT_TEXTS, headline, not_proven
 from strongroom_client.files import read_bytes
+from strongroom_client.typed_log_id import LOG_ID_FORMS
 
 __all__ = ["blame"]
 
 
 @click.command()
 @click.argument("file", type=PathArgument)
-@click.option("--log-id", metavar="HEX", help="The log's fingerprint, when there is no profile.")
+@click.option("--log-id", metavar="LOG_ID", help=f"The log's fingerprint, when there is no profile: {LOG_ID_FORMS}.")
 @profile_option
 @json_option
 def blame(*, file: Path, log_id: str | None, profile: Path) -> None:
@@ -27,12 +28,8 @@ def blame(*, file: Path, log_id: str | None, profile: Path) -> None:
     Exit code 0 when the record holds; 4 when it does not: it is then evidence against nobody; 1 when the file could
     not be read as a record.
     """
-    pinned = pinned_log_id(log_id, profile)
-    try:
-        data = read_evidence_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
-    except EvidenceFileInvalid as error:
-        raise EvidenceFileInvalid(f"{file}: {error.message}", path=str(file)) from error
-    proven = verify_evidence(data, log_id=pinned)
+    pinned = pinned_log_id(log_id, profile, lambda: evidence_log_id(_record(file)))
+    proven = verify_evidence(_record(file), log_id=pinned)
     emit(
         {
             "holds": True,
@@ -47,6 +44,19 @@ def blame(*, file: Path, log_id: str | None, profile: Path) -> None:
         },
         _words(proven),
     )
+
+
+def _record(file: Path) -> bytes:
+    """The canonical bytes of a record of evidence.
+
+    Raises:
+        EvidenceFileInvalid: the file is none.
+        FileProblem: it cannot be read.
+    """
+    try:
+        return read_evidence_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
+    except EvidenceFileInvalid as error:
+        raise EvidenceFileInvalid(f"{file}: {error.message}", path=str(file)) from error
 
 
 def _words(proven: Proven) -> str:

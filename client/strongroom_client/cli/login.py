@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,14 +10,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from strongroom.model.errors import StrongroomError
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.wire.x509_faults import MALFORMED
+from strongroom_client.cli.charter_view import fingerprint_text
 from strongroom_client.cli.output import PathArgument, emit, json_option
 from strongroom_client.cli.shared import profile_option, run, session
 from strongroom_client.errors import ProfileProblem, RemoteError
 from strongroom_client.files import read_bytes
 from strongroom_client.pki import identity_of
-from strongroom_client.profile import Profile, log_id_from_hex, save_profile
+from strongroom_client.profile import Profile, save_profile
+from strongroom_client.typed_log_id import LOG_ID_FORMS, log_id_of_typed, served_log_id
 
 __all__ = ["login"]
 
@@ -26,7 +30,7 @@ __all__ = ["login"]
 @click.option("--ca", required=True, type=PathArgument, help="The certificate authority's certificate.")
 @click.option("--cert", required=True, type=PathArgument, help="Your certificate.")
 @click.option("--key-dir", required=True, type=PathArgument, help="The folder that `strongroom init` wrote.")
-@click.option("--log-id", required=True, metavar="HEX", help="The compared fingerprint of the charter, 64 hex digits.")
+@click.option("--log-id", required=True, metavar="LOG_ID", help=f"The compared fingerprint: {LOG_ID_FORMS}.")
 @click.option("--replace-pin", is_flag=True, help="Replace a profile that pins another log.")
 @profile_option
 @json_option
@@ -37,27 +41,44 @@ def login(
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
         raise click.BadParameter("write it as HOST:PORT", param_hint="--coordinator")
-    made = Profile(
+    unpinned = Profile(
         coordinator=coordinator,
-        log_id=log_id_from_hex(log_id),
+        log_id=LogId(bytes(32)),
         ca=ca.absolute(),
         certificate=cert.absolute(),
         key_folder=key_dir.absolute(),
     )
-    identity = _check_files(made)
+    identity = _check_files(unpinned)
+    made = replace(unpinned, log_id=log_id_of_typed(log_id, lambda: _served(unpinned)))
     save_profile(profile, made, replace_pin=replace_pin)
     verified, words = run(_ask(profile, made.log_id))
     emit(
         {
             "profile": str(profile),
             "log_id": made.log_id.hex(),
+            "read_aloud": spoken(Compared.CHARTER, made.log_id),
             "identity": identity,
             "coordinator": coordinator,
             "verified": verified,
             "detail": words,
         },
-        f"Wrote {profile} for {identity}.\nPinned log {made.log_id.hex()}\n{words}",
+        f"Wrote {profile} for {identity}.\nPinned the log:\n{fingerprint_text(made.log_id)}\n{words}",
     )
+
+
+def _served(profile: Profile) -> LogId:
+    """The id of the log that the coordinator serves, to be compared with what was typed.
+
+    Raises:
+        ProfileProblem: the coordinator cannot be asked.
+    """
+    try:
+        return run(served_log_id(profile.endpoint))
+    except RemoteError as error:
+        raise ProfileProblem(
+            f"the 40 digits are compared with what the coordinator serves, and it does not answer: {error.message}; "
+            "try again, or give the log id as 64 hexadecimal digits"
+        ) from error
 
 
 def _check_files(profile: Profile) -> str:

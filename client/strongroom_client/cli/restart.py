@@ -22,9 +22,10 @@ from strongroom_client.cli.restart_view import claimed_data, claimed_parts, coun
 from strongroom_client.cli.shared import BadOption, now_ms, pinned_log_id, profile_option
 from strongroom_client.cli.shared_signing import confirm, signing_options
 from strongroom_client.files import read_bytes, read_text, write_new
-from strongroom_client.log_files import replay_file
+from strongroom_client.log_files import held_log_id, replay_file
 from strongroom_client.person_key import PersonKey
 from strongroom_client.restarting import Judged, joined, judge, read_restart, with_signers
+from strongroom_client.typed_log_id import LOG_ID_FORMS
 
 __all__ = ["restart"]
 
@@ -32,7 +33,9 @@ restart = group("restart", "Found the log anew, by the administrators, when it c
 restart.add_command(accept)
 
 _log = click.option("--log", required=True, type=PathArgument, help="The newest exported log that anybody has.")
-_log_id = click.option("--log-id", metavar="HEX", help="The log's fingerprint, when there is no profile.")
+_log_id = click.option(
+    "--log-id", metavar="LOG_ID", help=f"The log's fingerprint, when there is no profile: {LOG_ID_FORMS}."
+)
 _out = click.option("--out", required=True, type=PathArgument, help="The file to write; it must not be there yet.")
 
 
@@ -159,7 +162,7 @@ def show(*, file: Path, log: Path | None, log_id: str | None, profile: Path) -> 
 
 def _replayed(log: Path, log_id: str | None, profile: Path) -> Auditor:
     """The log of a file, every entry of it judged again."""
-    auditor = Auditor(pinned_log_id(log_id, profile))
+    auditor = Auditor(pinned_log_id(log_id, profile, lambda: held_log_id(log)))
     replay_file(auditor, log)
     return auditor
 

@@ -18,8 +18,9 @@ from strongroom_client.answers import OrderStatus
 from strongroom_client.cli.output import PathArgument, wants_json
 from strongroom_client.errors import NotFound, NotProven, ProfileProblem
 from strongroom_client.orders import Seen
-from strongroom_client.profile import Memory, Profile, default_profile, load_profile, log_id_from_hex
+from strongroom_client.profile import Memory, Profile, default_profile, load_profile
 from strongroom_client.treasury import TreasuryClient
+from strongroom_client.typed_log_id import log_id_of_typed
 
 __all__ = [
     "BadOption",
@@ -59,14 +60,20 @@ class BadOption(StrongroomError):
     kind = Kind.INVALID_ARGUMENT
 
 
-def pinned_log_id(typed: str | None, profile: Path) -> LogId:
+def pinned_log_id(typed: str | None, profile: Path, held: Callable[[], LogId]) -> LogId:
     """The log id that was typed, else the one in the profile, for what asks no coordinator.
+
+    Args:
+        typed: In either form.
+        profile: The profile.
+        held: Which log the file at hand says it is of; what reads the file proves it.
 
     Raises:
         ProfileProblem: what was typed is no log id, or nothing was and there is no profile.
+        PinMismatch: it is not the log id of the file.
     """
     if typed is not None:
-        return log_id_from_hex(typed)
+        return log_id_of_typed(typed, held)
     try:
         return load_profile(profile).log_id
     except ProfileProblem as error:

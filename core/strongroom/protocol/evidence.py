@@ -60,7 +60,7 @@ from strongroom.protocol.release import SigningSet, open_set
 from strongroom.protocol.signed import BadSignedBody, SignedBody, decode_claimed, open_body
 from strongroom.protocol.signing_task import Group, SigningTask, task_of
 
-__all__ = ["EvidenceInvalid", "Fault", "Proven", "verify_evidence"]
+__all__ = ["EvidenceInvalid", "Fault", "Proven", "evidence_log_id", "verify_evidence"]
 
 
 M = TypeVar("M")
@@ -111,6 +111,23 @@ class Proven:
     term: int
     plan_hash: bytes
     detail: str
+
+
+def evidence_log_id(data: bytes) -> LogId:
+    """The log that a record says it is of; `verify_evidence` with that id says whether it proves anything.
+
+    Args:
+        data: Canonical bytes, at most 16 MiB.
+
+    Raises:
+        EvidenceInvalid: it is no record.
+    """
+    try:
+        return _log_id_of(codec.decode(Evidence, data, max_size=MAX_EVIDENCE_BYTES))
+    except EvidenceInvalid:
+        raise
+    except StrongroomError as error:
+        raise EvidenceInvalid(f"the record cannot be read: {error.message}", problem=error.reason) from error
 
 
 def verify_evidence(data: bytes, *, log_id: LogId) -> Proven:

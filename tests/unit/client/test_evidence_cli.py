@@ -14,6 +14,7 @@ from fake_treasury import Office, act, sign
 from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import decode_order
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file, write_evidence_file
 from strongroom.protocol.evidence_records import evidence_hash, malformed_commitments, two_votes
@@ -34,6 +35,16 @@ def blame(tmp_path: Path, case: Case, data: bytes, *words: str) -> Result:
     file = tmp_path / "evidence.json"
     file.write_bytes(write_evidence_file(data))
     return CliRunner().invoke(main, ["audit", "blame", str(file), "--log-id", case.world.log_id.hex(), *words])
+
+
+def test_blame_takes_the_log_id_as_it_is_read_aloud(tmp_path: Path, case: Case) -> None:
+    file = tmp_path / "spoken.json"
+    file.write_bytes(write_evidence_file(case.wrong_share()))
+    words = ["audit", "blame", str(file), "--json", "--log-id"]
+    digits = spoken(Compared.CHARTER, case.world.log_id)
+    shown = CliRunner().invoke(main, [*words, digits])
+    assert json.loads(shown.stdout)["log_id"] == case.world.log_id.hex()
+    assert CliRunner().invoke(main, [*words, digits[::-1]]).exit_code == 4
 
 
 def test_blame_says_what_is_proven_and_what_is_not(tmp_path: Path, case: Case) -> None:
