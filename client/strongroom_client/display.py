@@ -39,7 +39,7 @@ from strongroom.ledger.signed_messages import Verb, Verdict
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus, frozen_by
-from strongroom_client.display_charter import amendment_facts
+from strongroom_client.display_charter import acted_facts, amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
 from strongroom_client.display_shares import earliest_text, judged_key_change, key_change_facts
 from strongroom_client.order_kinds import kind_of
@@ -124,12 +124,14 @@ def facts_of(
         target: The order that a cancellation ends.
         vaults: Proven records, for an order for new shares.
     """
-    return (
-        *_action_facts(order, charter, target, vaults),
-        Fact(key="expires", label="Expires", text=time_text(order.expires_ms)),
-        *([Fact(key="note", label="Note", text=order.note)] if order.note else []),
-        Fact(key="id", label="Order id", text=order.id.hex()),
-    )
+    return (*_action_facts(order, charter, target, vaults), *_common_facts(order))
+
+
+def _common_facts(order: Order) -> Iterable[Fact]:
+    yield Fact(key="expires", label="Expires", text=time_text(order.expires_ms))
+    if order.note:
+        yield Fact(key="note", label="Note", text=order.note)
+    yield Fact(key="id", label="Order id", text=order.id.hex())
 
 
 def _action_facts(
@@ -294,6 +296,7 @@ def make_sheet(
     newest_size: int = 0,
     destination: DestinationRecord | None = None,
     vaults: Sequence[VaultRecord] = (),
+    parent: Charter | None = None,
 ) -> OrderSheet:
     """Put together what is known of an order.
 
@@ -308,6 +311,7 @@ def make_sheet(
         newest_size: Size of the newest certified head that the coordinator showed, after the signers' views.
         destination: The proven entry of a withdrawal's destination in the address book.
         vaults: The proven records of the vaults that get new shares.
+        parent: The proven charter that an amendment replaced when it acted.
     """
     record = status.proven.record
     standing = tuple(freeze for freeze in freezes if freeze_holds(freeze, now_ms) and _concerns(freeze, status.order))
@@ -316,7 +320,7 @@ def make_sheet(
         fingerprint=fingerprint(status.hash),
         kind=kind_of(status.order).word,
         facts=(
-            *facts_of(status.order, trust.charter, target=target, vaults=vaults),
+            *_facts(status, trust.charter, target, vaults, parent),
             *_earliest_facts(trust, status, vaults, now_ms),
             *_book_facts(status.order, destination, now_ms),
         ),
@@ -336,6 +340,18 @@ def make_sheet(
     )
     warnings = tuple(_warnings(sheet, trust, now_ms, max(newest_size, sheet.certified_size)))
     return OrderSheet(**{**{name: getattr(sheet, name) for name in OrderSheet.__slots__}, "warnings": warnings})
+
+
+def _facts(
+    status: OrderStatus, charter: Charter, target: Order | None, vaults: Sequence[VaultRecord], parent: Charter | None
+) -> Iterable[Fact]:
+    """The order's own facts. What an amendment changed, once it acted, is no difference to the charter in force."""
+    order = status.order
+    if isinstance(order.action, AmendCharter) and status.proven.record.state is OrderState.DONE:
+        yield from starmap(_fact, acted_facts(order.action, charter, parent))
+        yield from _common_facts(order)
+    else:
+        yield from facts_of(order, charter, target=target, vaults=vaults)
 
 
 def _earliest_facts(trust: Trust, status: OrderStatus, vaults: Sequence[VaultRecord], now_ms: int) -> Iterable[Fact]:

@@ -27,6 +27,7 @@ from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt
 from strongroom_client.cli.ceremony import Watching
 from strongroom_client.cli.output import Refused, emit, wants_json
+from strongroom_client.cli.replaced_charter import replaced_charter
 from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
 from strongroom_client.cli.shared_sheet import sheet_data, sheet_parts, show
 from strongroom_client.cli.shared_signing import (
@@ -102,6 +103,7 @@ async def look(profile_file: Path, text: str) -> Looked:
             target=target,
             destination=await _destination(opened, status.order),
             vaults=await _vaults(opened, status.order.action),
+            parent=await replaced_charter(opened, trust, status),
         )
         warnings = (
             *await _about_evidence(opened, status.order),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.rules import Code
 from strongroom.ledger.signed_messages import Verb, Verdict
 from strongroom.model.quantities import time_text
 from strongroom_client.answers import OrderStatus, SignerView
@@ -55,7 +56,7 @@ def sheet_parts(sheet: OrderSheet) -> list[RenderableType]:
     parts.append(_pairs(_proven(sheet)))
     if sheet.explanation is not None:
         parts += [Text(), Text("What each signer says, under its own signature:", style="dim")]
-        parts.append(_pairs((item.signer, _view(item)) for item in sheet.explanation.views))
+        parts.append(_pairs((item.signer, _view(item, sheet)) for item in sheet.explanation.views))
     parts += [Text(), Text(f"{UNVERIFIED.capitalize()}:", style="dim")]
     parts.append(_pairs(_told(sheet)))
     parts += [Text(f"Warning: {warning}", style="bold yellow") for warning in sheet.warnings]
@@ -72,7 +73,8 @@ def _proven(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
         yield "Rejected by", Text(sheet.rejected_by, style="bold red")
     if judgement.rule:
         yield "Rule", Text(f"{judgement.rule}: {'passes' if judgement.allowed else 'closest, does not pass yet'}")
-    for line in judgement.missing:
+    # That an order has acted is its state, and nothing that it lacks.
+    for line in () if judgement.code is Code.DONE else judgement.missing:
         yield "Missing", Text(line, style="yellow")
     for line in judgement.tried:
         if not line.startswith(f'"{judgement.rule}":'):
@@ -105,8 +107,10 @@ def _told(sheet: OrderSheet) -> Iterable[tuple[str, Text]]:
             yield "Refused", Text(plain(refusal), style="red")
 
 
-def _view(item: SignerView) -> Text:
+def _view(item: SignerView, sheet: OrderSheet) -> Text:
     words, colour = _VERDICTS[item.view.verdict]
+    if sheet.judgement.code is Code.DONE and item.view.verdict is Verdict.WAITING:
+        words, colour = "says", ""  # it has nothing to sign, and nothing is awaited
     text = Text(words, style=colour)
     reasons = [plain(reason) for reason in item.view.reasons]
     # Signers add why each rule they tried does not pass; for the closest one that is said already.
