@@ -243,6 +243,8 @@ def _facts(charter: Charter) -> dict[str, str]:
     }
     for t in range(1, n + 1):
         bad = t + w - n - 1
-        facts[f"threshold {t}: bad signers survived beside a bad coordinator"] = str(bad) if bad >= 0 else "not even 0"
+        facts[f"threshold {t}: bad signers survived beside a bad coordinator"] = (
+            str(bad) if bad >= 0 else "none, not even without a bad signer"
+        )
         facts[f"threshold {t}: default witness quorum"] = str(default_witness_quorum(n, t))
     return facts

@@ -311,5 +311,7 @@ def test_the_facts_say_who_may_be_down_and_how_many_bad_signers_are_survived() -
     assert facts["witness quorum (w)"] == "4"
     assert facts["signers that may be down"] == "1"
     assert facts["threshold 3: bad signers survived beside a bad coordinator"] == "1"
-    assert facts["threshold 1: bad signers survived beside a bad coordinator"] == "not even 0"
+    assert facts["threshold 1: bad signers survived beside a bad coordinator"] == (
+        "none, not even without a bad signer"
+    )
     assert facts["threshold 3: default witness quorum"] == "4"
