@@ -337,4 +337,4 @@ def _processor_seconds(custody: Deployment) -> dict[str, float]:
 
 def _seconds(line: dict[str, Any]) -> float:
     """Unix seconds at which an event was logged, to the microsecond."""
-    return datetime.fromisoformat(line["timestamp"]).timestamp()
+    return datetime.fromisoformat(line["time"]).timestamp()
