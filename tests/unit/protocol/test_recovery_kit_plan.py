@@ -74,6 +74,8 @@ def test_coins_that_cost_more_than_they_hold_stay(kit: Kit) -> None:
     assert make_plan(kit.vault, key, judged, coins, rate_sat_per_vb=1, **asked)[1] == ()
     with pytest.raises(SweepPlanRefused, match="no coin is worth"):
         make_plan(kit.vault, key, judged, coins[:1], rate_sat_per_vb=10, **asked)
+    with pytest.raises(SweepPlanRefused, match=f"no coin of vault {VAULT} is in the list"):
+        make_plan(kit.vault, key, judged, (), rate_sat_per_vb=10, **asked)
     small = own_coins(kit.key, (kit.coin(1_250, index=4),), search=10)
     with pytest.raises(SweepPlanRefused, match="too little"):
         make_plan(kit.vault, key, judged, small, rate_sat_per_vb=10, **asked)
