@@ -70,7 +70,7 @@ def _replay_lines(auditor: Auditor, file: Path) -> AuditSummary:
     head = next(lines, {})
     if head.get("kind") != AUDIT_KIND or head.get("v") != 1:
         what = "`strongroom audit export` or `strongroom-signer export-log`"
-        raise FileProblem(f"{file} is not a file that {what} wrote", path=str(file))
+        raise FileProblem(f"{file} was cut, or is no log export: give a file that {what} wrote", path=str(file))
     end: dict[str, Any] = {}
     for line in lines:
         if end:
@@ -98,5 +98,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 yield content
     except OSError as error:
         raise FileProblem(f"cannot read {file}: {error.strerror or type(error).__name__}", path=str(file)) from error
-    except (ValueError, RecursionError) as error:
-        raise FileProblem(f"cannot read {file} as a log: {error}: export it again", path=str(file)) from error
+    except (ValueError, RecursionError):
+        # What a decoder says of one byte helps nobody: the file is not what it should be, and another one is needed.
+        message = f"{file} cannot be read as a log: the file was cut, or is no log export; export it again"
+        raise FileProblem(message, path=str(file)) from None

@@ -247,3 +247,15 @@ def test_a_history_that_replaced_one_proven_here_is_found(office: Office) -> Non
     content = json.loads(memory.read_text())
     memory.write_text(json.dumps({**content, "root": "00" * 32}))
     assert "history was replaced" in act(office, "alice", "audit", "verify", code=4).output
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -3], ids=["empty", "a byte", "in the first line", "in the last line"])
+def test_a_cut_export_and_junk_are_called_that(office: Office, cut: int) -> None:
+    act(office, "alice", "audit", "export", "--out", "log.jsonl")
+    whole = Path("log.jsonl").read_bytes()
+    for data in (whole[:cut], bytes(range(128, 256)) * 8, b"strongroom log exp", b"[" * 100_000):
+        Path("broken").write_bytes(data)
+        done = act(office, "alice", "audit", "verify", "--from-file", "broken", code=1)
+        assert "was cut, or is no log export" in " ".join(done.stderr.split())
+        assert "codec" not in done.stderr
+        assert "Expecting" not in done.stderr
