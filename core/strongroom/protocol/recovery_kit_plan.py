@@ -167,12 +167,13 @@ def make_plan(
         one transaction.
 
     Raises:
-        SweepPlanRefused: there is no coin, nothing is worth moving, the fee is above the order's maximum, or the signers do not fit.
+        SweepPlanRefused: there is no coin, nothing is worth moving, the fee is above the order's maximum, or the
+            signers do not fit.
     """
     if not coins:
         raise SweepPlanRefused(
-            f"no coin of vault {vault.name} is in the list: scan for this vault, or search further, or wait until its coins "
-            "may be spent"
+            f"no coin of vault {vault.name} is in the list: scan for this vault, search further, or wait until its "
+            "coins may be spent"
         )
     network = BY_CAIP2[vault.chain]
     script = script_of(judged.action.destination, network)
