@@ -86,6 +86,8 @@ class AuditSummary:
     certificates: int
     votes: int
     final_size: int
+    final_root: bytes
+    """Root over the first `final_size` entries; empty when none is final."""
     root: bytes
     state_digest: bytes
     time_ms: int
@@ -96,6 +98,16 @@ class AuditSummary:
     cosigners: tuple[str, ...]
     """Signers whose cosignature of the published checkpoint was verified; empty when there was none to verify."""
     restarts: tuple[Restarted, ...]
+
+    @property
+    def certified_head(self) -> str:
+        """The head under the newest certificate, as people compare it, `SIZE:ROOT`."""
+        return f"{self.entries}:{self.root.hex()}"
+
+    @property
+    def final_head(self) -> str:
+        """The newest head that no change of the term takes back, as people compare it; empty when there is none."""
+        return f"{self.final_size}:{self.final_root.hex()}" if self.final_size else ""
 
 
 @dataclass(slots=True)
@@ -207,6 +219,7 @@ class Auditor:
             certificates=self._certificates,
             votes=self._votes,
             final_size=self._final,
+            final_root=(log.root_at(self._final) or b"") if self._final else b"",
             root=root,
             state_digest=digest,
             time_ms=state.time_ms,

@@ -12,9 +12,11 @@ from strongroom.wire.log_export import FIRST_LINE, ExportedBatch, LogExportReade
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 from strongroom_client.files import FileProblem
 
-__all__ = ["AUDIT_KIND", "held_log_id", "replay_file"]
+__all__ = ["AUDIT_FIRST_BYTES", "AUDIT_KIND", "held_log_id", "replay_file"]
 
 AUDIT_KIND: Final = "strongroom-log"
+AUDIT_FIRST_BYTES: Final = b'{"kind": "' + AUDIT_KIND.encode("ascii") + b'"'
+"""How `strongroom audit export` begins a file."""
 _MAX_LINE: Final = 64 * 1024 * 1024
 
 

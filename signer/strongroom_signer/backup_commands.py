@@ -55,7 +55,10 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
     words = "an open pipe that gives the words, not the terminal"
     exported = command("export-log", "write the log and the recovery data to one file; for recovery and auditors")
-    exported.add_argument("file", type=Path, help="the file to make; one that is there is never overwritten")
+    exported.add_argument("file", type=Path, help="the file to make")
+    exported.add_argument(
+        "--replace", action="store_true", help="overwrite a file of that name, once the new one is whole"
+    )
     backup = command("backup", "prove that the words on paper give this signer's shares")
     backup.add_argument("action", choices=["verify"], help="asks for the words and checks every vault")
     backup.add_argument("--words-fd", type=int, metavar="FD", help=words)
@@ -85,7 +88,7 @@ def export_log(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Export from the stopped signer's database, or through the running daemon."""
     with _stopped(options.data) as store:
         pieces = _pieces_of_daemon(options.data) if store is None else export(store, _pinned(store))
-        size = write_export(options.file, pieces)
+        size = write_export(options.file, pieces, replace=options.replace)
     return {"file": str(options.file), "bytes": size}, f"Wrote {size} bytes to {options.file}."
 
 

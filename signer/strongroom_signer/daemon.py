@@ -140,6 +140,7 @@ class Signer:
             term=self.voting.state.term,
             size=self.copy.size,
             certified_size=0 if held is None else held.head.size,
+            certified_root=b"" if held is None else held.head.root,
             final_size=self.copy.final_size,
             vaults=[
                 operator_pb.VaultStatus(

@@ -6,7 +6,7 @@ Order of the files: whatever a half-finished `init` leaves behind is refused, ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from strongroom.wire.restart_file import decode_restart_file, is_restart_file
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import Seal, SignerConfig, load_seal, render_config, render_seal
 from strongroom_signer.keys import SEALED_FILE, create_keys
-from strongroom_signer.process import FolderLock, write_private
+from strongroom_signer.process import LOCK_FILE, FolderLock, write_private
 from strongroom_signer.store import Identity, Pin, Store
 from strongroom_signer.tls import check_certificate, create_tls_key
 
@@ -107,7 +107,7 @@ def initialise(
         name: The signer's name, for ever.
         passphrase: Opens `signer.sealed` from then on.
         confirm: Shows the host secret as words and raises unless its operator has them on paper. Until it returns,
-            nothing is written: no signer is ever without a backup.
+            nothing is written, and a folder made for it is removed again: no signer is ever without a backup.
         cost: What one guess of the passphrase costs.
         random: Keys and salts.
         seal: What gives the passphrase, noted in signer.toml.
@@ -117,11 +117,17 @@ def initialise(
         AlreadyInitialised: the folder is not empty of a signer.
     """
     require_name(name)
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FolderLock(folder):
         require_empty(folder)
         host = SecretScalar.generate(random)
-        confirm(host)
+        try:
+            confirm(host)
+        except BaseException:
+            # However its operator declined, a key break included: nothing is in there yet, so nothing stays of it.
+            _unmake(made)
+            raise
         note_seal(folder, seal or Seal())
         store = Store.create(folder / DATABASE_FILE)
         try:
@@ -142,6 +148,17 @@ def initialise(
             store.close()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
     return folder / CARD_FILE
+
+
+def _unmake(made: Sequence[Path]) -> None:
+    """Remove folders that were made for a signer that is not to be, deepest first; the lock of the first is held."""
+    if made and [one.name for one in made[0].iterdir()] == [LOCK_FILE]:
+        (made[0] / LOCK_FILE).unlink()
+    for one in made:
+        try:
+            one.rmdir()
+        except OSError:
+            return  # Somebody put something else there meanwhile, and it is theirs.
 
 
 def note_seal(folder: Path, seal: Seal) -> None:

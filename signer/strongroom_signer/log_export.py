@@ -12,7 +12,7 @@ from strongroom.model.ids import LogId
 from strongroom.wire.log_export import LogExportWriter
 from strongroom_signer.store import Store
 
-__all__ = ["ExportBroken", "NothingToExport", "export", "write_export"]
+__all__ = ["ExportBroken", "ExportExists", "NothingToExport", "export", "write_export"]
 
 
 class NothingToExport(StrongroomError):
@@ -20,6 +20,13 @@ class NothingToExport(StrongroomError):
 
     reason = "NOTHING_TO_EXPORT"
     kind = Kind.FAILED_PRECONDITION
+
+
+class ExportExists(StrongroomError):
+    """A file of that name is there and was left as it is: choose another name, or give --replace."""
+
+    reason = "EXPORT_EXISTS"
+    kind = Kind.ALREADY_EXISTS
 
 
 class ExportBroken(StrongroomError):
@@ -60,15 +67,21 @@ def export(store: Store, log_id: LogId) -> Iterator[bytes]:
     yield writer.end()
 
 
-def write_export(file: Path, pieces: Iterable[bytes]) -> int:
-    """Write an export to a new file, which appears only when it is whole; returns its bytes.
+def write_export(file: Path, pieces: Iterable[bytes], *, replace: bool = False) -> int:
+    """Write an export to a file, which appears only when it is whole; returns its bytes.
+
+    Args:
+        file: The file to make.
+        pieces: The export.
+        replace: Take the place of a file of that name, which stays until the new one is whole and on the disk.
 
     Raises:
-        FileExistsError: there is a file of that name.
+        ExportExists: there is a file of that name, and `replace` was not given.
         OSError: the disk is full, or cannot be written.
     """
-    if file.exists():
-        raise FileExistsError(17, "there is a file of that name already", str(file))
+    taken = ExportExists(f"{file} is there already and is not overwritten: choose another name, or give --replace")
+    if not replace and file.exists():
+        raise taken
     temporary = file.with_name(f".{file.name}.new")
     size = 0
     try:
@@ -79,7 +92,12 @@ def write_export(file: Path, pieces: Iterable[bytes]) -> int:
                 size += len(piece)
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(temporary, file)
+        if replace:
+            temporary.replace(file)
+        else:
+            os.link(temporary, file)
+    except FileExistsError:
+        raise taken from None
     finally:
         temporary.unlink(missing_ok=True)
     return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.api.operator.v1 import operator_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import time_text
 from strongroom_signer.metrics import prometheus_text
 from strongroom_signer.operator import BadRequest, socket_address
@@ -25,6 +27,7 @@ __all__ = ["BadHandInFile", "DaemonNotRunning", "DaemonRefused", "add", "ask", "
 
 TIMEOUT_S: Final = 10.0
 MAX_HAND_IN_BYTES: Final = 262_144
+_ID_OR_DIGITS: Final = re.compile(r"[0-9a-f]{8,64}")
 
 
 class DaemonNotRunning(StrongroomError):
@@ -56,7 +59,7 @@ def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     freeze.add_argument("--vault", default="", help="one vault; all vaults when left out")
     freeze.add_argument("--why", required=True, help="the reason, for everybody to read")
     thaw = command("thaw", "end this operator's own freeze here (the ledger's needs the unfreeze quorum)")
-    thaw.add_argument("freeze_id", help="its id, 64 hex digits (`status` lists them)")
+    thaw.add_argument("freeze_id", help="its id, or 8 or more first digits of it (`status` lists them)")
     hand_in = command("hand-in", "hand a signed rejection, freeze or revocation to this signer; it acts at once")
     hand_in.add_argument("file", type=Path, help="the file the person gave you")
     reinstate = command("reinstate", "say that what a record of evidence shows of this signer is mended")
@@ -105,6 +108,7 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
     facts = {
         "signer": status.signer,
         "log_id": status.log_id.hex(),
+        "read_aloud": spoken(Compared.CHARTER, status.log_id),
         "coordinator": status.coordinator,
         "connected": status.connected,
         "term": status.term,
@@ -112,7 +116,8 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
         "certified_size": status.certified_size,
         "final_size": status.final_size,
         "founded_size": status.founded_size,
-        "head": _head(status),
+        "certified_head": _head(status.certified_size, status.certified_root),
+        "final_head": _head(status.final_size, status.final_root),
         "host_keys": [key.hex() for key in status.host_keys],
         "vaults": [
             {
@@ -179,9 +184,9 @@ def _status(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
     return facts, prometheus_text(facts) if options.prometheus else _status_text(status)
 
 
-def _head(status: pb.GetStatusResponse) -> str:
-    """The final head as operators read it to one who recovers."""
-    return f"{status.final_size}:{status.final_root.hex()}" if status.final_size else ""
+def _head(size: int, root: bytes) -> str:
+    """A head as people read it to each other; empty where there is none."""
+    return f"{size}:{root.hex()}" if size else ""
 
 
 def _status_text(status: pb.GetStatusResponse) -> str:
@@ -189,15 +194,17 @@ def _status_text(status: pb.GetStatusResponse) -> str:
     lines = [
         f"signer       {status.signer}  (strongroom {status.version})",
         f"log id       {status.log_id.hex()}",
+        f"  read aloud {spoken(Compared.CHARTER, status.log_id)}",
         f"coordinator  {status.coordinator}: {link}",
         f"term         {status.term}",
         f"entries      {status.size} stored, {status.certified_size} certified, {status.final_size} final",
-        f"final head   {_head(status) or 'none'}",
+        f"certified head {_head(status.certified_size, status.certified_root) or 'none'}",
+        f"final head     {_head(status.final_size, status.final_root) or 'none'}",
         f"released     {status.shares_released} times, last refusal: {status.last_refusal or 'none'}",
         f"disk         {status.free_disk_bytes // (1 << 20)} MiB free",
     ]
     if status.founded_size:
-        lines.insert(2, f"founded      anew by entry {status.founded_size - 1}, as the administrators signed")
+        lines.insert(3, f"founded      anew by entry {status.founded_size - 1}, as the administrators signed")
     for vault in status.vaults:
         share = "share held" if vault.has_share else "no share here"
         if vault.has_share and not vault.backup_verified:
@@ -249,12 +256,27 @@ def _freeze(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> t
 
 
 def _thaw(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    identifier = _hash_of(options.freeze_id, "a freeze id is 64 hex digits: `status` lists them")
+    identifier = _freeze_named(stub, options.freeze_id)
     stub.Thaw(pb.ThawRequest(freeze_id=identifier), timeout=TIMEOUT_S)
     return (
-        {"thawed": options.freeze_id},
+        {"thawed": identifier.hex()},
         "This signer's own freeze has ended. A freeze in the ledger ends by the unfreeze quorum, or lapses.",
     )
+
+
+def _freeze_named(stub: pb_grpc.OperatorServiceStub, text: str) -> bytes:
+    """The id of the operator's own freeze that is meant by it, or by its first digits."""
+    digits = text.strip().lower()
+    if _ID_OR_DIGITS.fullmatch(digits) is None:
+        raise BadRequest("a freeze is named by its id, or by 8 or more first digits of it: `status` lists them")
+    if len(digits) == 64:
+        return bytes.fromhex(digits)
+    status = stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
+    found = [freeze.id for freeze in status.local_freezes if freeze.id.hex().startswith(digits)]
+    if len(found) != 1:
+        what = f"{len(found)} local freezes begin" if found else "no local freeze begins"
+        raise BadRequest(f"{what} with {digits}: `status` lists them")
+    return bytes(found[0])
 
 
 def _hand_in(stub: pb_grpc.OperatorServiceStub, options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -12,8 +12,9 @@ from typing import Final, Self
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["FolderInUse", "FolderLock", "harden", "write_private"]
+__all__ = ["LOCK_FILE", "FolderInUse", "FolderLock", "harden", "write_private"]
 
+LOCK_FILE: Final = "signer.lock"
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -74,7 +75,7 @@ class FolderLock:
         Raises:
             FolderInUse: another process holds it.
         """
-        self._file = (folder / "signer.lock").open("ab")
+        self._file = (folder / LOCK_FILE).open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -130,7 +130,7 @@ def test_an_old_log_is_told_by_the_compared_head_and_by_the_approvals(office: Ki
     office.export()
     assert "it is an old one" in office.sign("s1", code=4, log=str(old)).stderr
     # Even where nobody compared a newer head: an administrator saw a longer log than the holder is shown.
-    head = f"{json.loads(office.run('describe', '--log', str(old), '--json').stdout)['head']}"
+    head = f"{json.loads(office.run('describe', '--log', str(old), '--json').stdout)['certified_head']}"
     office.order(name="order-2.json")
     office.approve("alice", name="order-2.json")
     done = office.sign("s1", code=4, log=str(old), head=head, order=office.path("order-2.json"))

@@ -204,7 +204,7 @@ def test_the_guide_for_operators(live: Cluster, tmp_path: Path) -> None:
         }
         stage.typed = [
             (r"Word 1 of 24: ?$", live.deployment.sheet("north").read_text().strip()),
-            (r"Recent head [^\n]*: ?$", lambda _: str(live.signer_status("south")["head"])),
+            (r"Recent head [^\n]*: ?$", lambda _: str(live.signer_status("south")["final_head"])),
         ]
         shown = stage.perform("docs/operators.md")
         assert f"this signer's share of:\n  {VAULT}, epoch" in shown

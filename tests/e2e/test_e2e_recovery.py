@@ -69,7 +69,7 @@ async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vo
     exported = tmp_path / "log"
     done = cluster.signer_command("south", "export-log", str(exported))
     assert done.returncode == 0, done.stderr
-    head = cluster.signer_status("south")["head"]
+    head = cluster.signer_status("south")["final_head"]
     cluster.signer("north").kill()
     shutil.rmtree(old)
 
@@ -106,7 +106,7 @@ async def test_the_log_comes_straight_from_a_coordinator_to_a_machine_without_a_
     """With a person's certificate; it is checked as a file is, and nobody else's certificate gets it."""
     person, signer = cluster.deployment.person("alice"), cluster.deployment.signer_folder("south")
     phrase = ["--passphrase-file", str(cluster.deployment.passphrase_file)]
-    head = cluster.signer_status("south")["head"]
+    head = cluster.signer_status("south")["final_head"]
     common = ["--name", "west", *phrase, "--fingerprint", cluster.deployment.log_id.hex()]
 
     def arguments(folder: str, *, head: str = head, identity: Path = person) -> list[str]:

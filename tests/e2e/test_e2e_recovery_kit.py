@@ -35,7 +35,7 @@ def stopped(tmp_path: Path) -> Iterator[tuple[Cluster, KitTable]]:
             shutil.rmtree(cluster.root / lost)
         cluster.deployment.start_node()
         table = KitTable(deployment=cluster.deployment, log=tmp_path / "south.log", head="", folder=tmp_path)
-        yield cluster, replace(table, head=table.kit("describe", "--search", "10")["head"])
+        yield cluster, replace(table, head=table.kit("describe", "--search", "10")["certified_head"])
 
 
 def held_by(deployment: Deployment, address: str) -> list[int]:

@@ -23,7 +23,7 @@ def exported_log(cluster: Cluster, source: str, file: Path) -> tuple[Path, str]:
     """What the operator of a running signer hands over: the exported log, and a final head to compare."""
     done = cluster.signer_command(source, "export-log", str(file))
     assert done.returncode == 0, done.stderr
-    head: str = cluster.signer_status(source)["head"]
+    head: str = cluster.signer_status(source)["final_head"]
     return file, head
 
 

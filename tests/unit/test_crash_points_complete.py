@@ -97,6 +97,7 @@ EXEMPT: Final = {
     "coordinator.rpc.submissions:Submissions.submit_many submit_many": "each is submitted as one is",
     # --- one file, made by a command that says no when it is there ---------------------------------------------------
     "signer.log_export:write_export *": "one new file, whole or not there: the command is given again",
+    "signer.enrolment:_unmake unlink": "nothing of a signer is there yet: the next `init` takes the empty folder",
     "signer.restore:Replayed.stand commit": "before the pin: a kill leaves what is refused, or what `join` discards",
     "signer.joining:join create": "a database beside the signer's own, which the next `join` discards",
     "signer.joining:_discard unlink": "what an earlier `join` left, and nobody saw or voted by",

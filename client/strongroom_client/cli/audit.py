@@ -166,6 +166,8 @@ def _data(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) 
         "certificates": summary.certificates,
         "votes": summary.votes,
         "final_size": summary.final_size,
+        "certified_head": summary.certified_head,
+        "final_head": summary.final_head,
         "root": summary.root.hex(),
         "state_digest": summary.state_digest.hex(),
         "orders": summary.orders,
@@ -207,8 +209,9 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         f"  {counted(summary.orders, 'order')}, {counted(summary.vaults, 'vault')}, {counted(summary.plans, 'plan')}, "
         f"{counted(summary.freezes, 'freeze')}, each judged again",
         f"  final up to entry {summary.final_size}" + _cosigned(summary.cosigners),
-        f"  root         {summary.root.hex()}",
-        f"  state digest {summary.state_digest.hex()}",
+        f"  certified head  {summary.certified_head}",
+        f"  final head      {summary.final_head or 'none'}",
+        f"  state digest    {summary.state_digest.hex()}",
         *map(_restart_words, summary.restarts),
     ]
     if chain is None:

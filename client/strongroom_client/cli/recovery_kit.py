@@ -87,23 +87,26 @@ def _compared(command: Command) -> Command:
 @click.option("--search", default=DEFAULT_SEARCH, show_default=True, type=click.IntRange(1, policy.MAX_INDEX))
 @json_option
 def describe(*, log_file: Path, search: int) -> None:
-    """Say what an exported log holds: its fingerprint and head to compare, its vaults, and how to find their coins."""
+    """Say what an exported log holds: its fingerprint and heads to compare, its vaults, and how to find their coins."""
     log = open_export(log_file)
     vaults = [(vault, _has_recovery(log, vault)) for vault in log.state.vaults()]
     emit(
         {
             "log_id": log.log_id.hex(),
             "organisation": log.state.charter.organisation,
-            "head": log.head,
+            "read_aloud": spoken(Compared.CHARTER, log.log_id),
+            "certified_head": log.head,
+            "final_head": log.final_head,
             "time_ms": log.state.time_ms,
             "admins_wanted": max(1, log.state.charter.admin.count),
             "vaults": [vault_data(vault, recovery, search) for vault, recovery in vaults],
         },
         [
             Text(f"The log of {log.state.charter.organisation}, up to {time_text(log.state.time_ms)}", style="bold"),
-            f"  fingerprint  {log.log_id.hex()}",
-            f"  spoken       {spoken(Compared.CHARTER, log.log_id)}",
-            f"  head         {log.head}",
+            f"  fingerprint     {log.log_id.hex()}",
+            f"    read aloud    {spoken(Compared.CHARTER, log.log_id)}",
+            f"  certified head  {log.head}",
+            f"  final head      {log.final_head or 'none'}",
             *(line for vault, recovery in vaults for line in vault_lines(vault, recovery)),
         ],
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.charter_source import parse_charter_toml
@@ -63,13 +66,22 @@ def draft(
     state = replayed.state
     signers = [parse_card(read_text(card)).as_signer() for card in cards]
     base = state.charter if charter is None else _charter_of(charter, state.charter)
+    unchanged = [one.name for one in signers if one in state.charter.signers]
     following = with_signers(base, signers, quorum=witness_quorum)
     drafted = draft_restart(state, replayed.certificate, following, now_ms=max(now_ms(), state.time_ms))
     judged = judge(replayed, drafted, now_ms=now_ms())
     write_new(out, encode_restart_file(drafted), mode=0o644)
     emit(
-        {"file": str(out), **judged_data(judged)},
-        [*judged_parts(judged), f"Wrote {out}. Each administrator runs: strongroom restart approve {out}"],
+        {"file": str(out), **judged_data(judged), "unchanged_cards": unchanged},
+        [
+            *judged_parts(judged),
+            *[
+                Text(f"The card of {name} has the keys that the charter has: nothing changes by it.", style="yellow")
+                for name in unchanged
+            ],
+            f"Wrote {out}. Each administrator runs, with a log of its own choice and its own key:",
+            "  " + _next("approve", [out], log, Path(f"{out}.NAME"), replayed, "--key KEY_FOLDER"),
+        ],
     )
 
 
@@ -111,7 +123,8 @@ def approve(
         after = judge(replayed, signed, now_ms=now_ms())
         emit(
             {"file": str(out), "person": key.name, **judged_data(after)},
-            f"{key.name} approves. Wrote {out}: {count_words(after)}. When there are enough: strongroom restart finish",
+            f"{key.name} approves. Wrote {out}: {count_words(after)}. When there are enough, with all their files:\n"
+            f"  {_next('finish', [out], log, Path('restart.bin'), replayed)}",
         )
 
 
@@ -158,6 +171,13 @@ def show(*, file: Path, log: Path | None, log_id: str | None, profile: Path) -> 
         return
     judged = judge(_replayed(log, log_id, profile), read, now_ms=now_ms())
     emit(judged_data(judged), judged_parts(judged))
+
+
+def _next(command: str, files: Sequence[Path], log: Path, out: Path, replayed: Auditor, *more: str) -> str:
+    """The whole next command, which also runs where there is no profile."""
+    given = ["strongroom", "restart", command, *map(str, files), "--log", str(log), "--out", str(out)]
+    given += ["--log-id", replayed.log_id.hex()]
+    return " ".join([*map(shlex.quote, given), *more])
 
 
 def _replayed(log: Path, log_id: str | None, profile: Path) -> Auditor:

@@ -104,7 +104,7 @@ def _head_data(head: Head) -> dict[str, Any]:
         "entries": head.size,
         "term": head.term,
         "root": head.root.hex(),
-        "head": f"{head.size}:{head.root.hex()}",
+        "certified_head": f"{head.size}:{head.root.hex()}",
     }
 
 
@@ -112,7 +112,7 @@ def _head_rows(head: Head) -> list[tuple[str, str]]:
     return [
         ("out of log", head.log_id.hex()),
         ("keeps", f"{head.size} entries, certified in term {head.term}"),
-        ("head", f"{head.size}:{head.root.hex()}"),
+        ("certified head", f"{head.size}:{head.root.hex()}"),
     ]
 
 

@@ -21,6 +21,7 @@ from strongroom.model.ids import LogId
 from strongroom.wire.log_export import ExportedBatch, LogExportReader
 from strongroom_client.audit import Auditor
 from strongroom_client.files import FileProblem
+from strongroom_client.log_files import AUDIT_FIRST_BYTES
 from strongroom_client.orders import Seen
 
 __all__ = ["ExportRefused", "KitLog", "PinnedHead", "open_export", "parse_head"]
@@ -50,18 +51,21 @@ class KitLog:
     Attributes:
         log_id: What the file says it holds, proven by the entry that founds it.
         state: At its end.
-        seen: Its last head.
+        seen: Its last head, which is certified.
+        final_head: The newest of its heads that no change of the term takes back, as people compare it, `SIZE:ROOT`;
+            empty when it has none.
         recovery: Recovery data in the file, by its SHA-256.
     """
 
     log_id: LogId
     state: State
     seen: Seen
+    final_head: str
     recovery: Mapping[bytes, bytes]
 
     @property
     def head(self) -> str:
-        """Its last head as people compare it, `SIZE:ROOT`."""
+        """Its last certified head as people compare it, `SIZE:ROOT`."""
         return f"{self.seen.size}:{self.seen.root.hex()}"
 
     def vault(self, name: str) -> VaultRecord:
@@ -119,6 +123,12 @@ def open_export(file: Path, *, fingerprint: str | None = None, head: PinnedHead 
     """
     try:
         with file.open("rb") as stream:
+            if stream.read(len(AUDIT_FIRST_BYTES)) == AUDIT_FIRST_BYTES:
+                raise ExportRefused(
+                    f"{file} is what `strongroom audit export` wrote, which has no recovery data of vaults: take a "
+                    "file that `strongroom-signer export-log` of any signer wrote"
+                )
+            stream.seek(0)
             return _replayed(LogExportReader(stream.read), fingerprint, head)
     except OSError as error:
         raise FileProblem(f"cannot read {file}: {error.strerror or error}: check the path", path=str(file)) from error
@@ -140,7 +150,9 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
     if head is not None:
         _require_head(auditor, head)
     seen = Seen(size=summary.entries, root=summary.root)
-    return KitLog(log_id=reader.log_id, state=auditor.state, seen=seen, recovery=recovery)
+    return KitLog(
+        log_id=reader.log_id, state=auditor.state, seen=seen, final_head=summary.final_head, recovery=recovery
+    )
 
 
 def _require_head(auditor: Auditor, head: PinnedHead) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import charter_builder as builder
 from fake_treasury import CertifiedWorld, Office, act
@@ -16,6 +17,7 @@ from strongroom.ledger.checkpoint import Checkpoint, cosign, cosigner_key, log_o
 from strongroom.ledger.entry_messages import Endorse, Entry, OrderEntry, Plan, Tick
 from strongroom.protocol.certificates import held_of
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
+from strongroom_client.cli import main
 
 Logged = list[tuple[int, list[bytes], bytes]]
 
@@ -64,6 +66,8 @@ def test_a_true_log_is_verified_to_its_last_digest(world: CertifiedWorld) -> Non
     assert (summary.entries, summary.root, summary.state_digest) == (world.replica.size, root, digest)
     assert (summary.orders, summary.vaults, summary.plans, summary.freezes) == (4, 1, 1, 1)
     assert summary.final_size == world.final
+    assert summary.certified_head == f"{world.replica.size}:{root.hex()}"
+    assert summary.final_head == f"{world.final}:{(world.replica.root_at(world.final) or b'').hex()}"
     assert (summary.batches, summary.votes) == (len(world.batches), 2 * len(world.batches))
 
 
@@ -239,6 +243,24 @@ def test_an_exported_log_is_verified_without_a_coordinator(office: Office) -> No
     for kept in (lines[:-1], lines[:-2] + lines[-1:], lines[:1] + lines[2:], [*lines, lines[2]]):
         Path("log.jsonl").write_text("".join(kept))
         assert "AUDIT_DISCREPANCY" in act(office, "alice", *words, code=4).output
+
+
+def test_both_heads_are_told_in_the_words_of_a_signers_status(office: Office) -> None:
+    facts = json.loads(act(office, "alice", "audit", "verify", "--json").stdout)
+    log, final = office.world.replica, office.world.final
+    assert facts["certified_head"] == f"{log.size}:{log.head()[0].hex()}"
+    assert facts["final_head"] == f"{final}:{(log.root_at(final) or b'').hex()}"
+    lines = {" ".join(line.split()) for line in act(office, "alice", "audit", "verify").stdout.splitlines()}
+    assert {f"certified head {facts['certified_head']}", f"final head {facts['final_head']}"} <= lines
+
+
+def test_an_export_for_audits_is_told_from_one_with_recovery_data(office: Office) -> None:
+    act(office, "alice", "audit", "export", "--out", "log.jsonl")
+    done = CliRunner().invoke(main, ["recovery-kit", "describe", "--log", "log.jsonl"])
+    assert done.exit_code == 4
+    assert "what `strongroom audit export` wrote" in done.stderr
+    assert "recovery data" in done.stderr
+    assert "`strongroom-signer export-log`" in done.stderr
 
 
 def test_a_history_that_replaced_one_proven_here_is_found(office: Office) -> None:

@@ -23,6 +23,7 @@ from strongroom.chains.bitcoin.transaction import parse, txid_text
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Tick
+from strongroom.model.fingerprints import Compared, spoken
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file, write_word_file
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, open_plan
 from strongroom.protocol.recovery_kit_records import SweepShares
@@ -100,7 +101,11 @@ def test_nothing_secret_is_written_or_shown(ready: KitOffice) -> None:
 
 def test_describe_says_what_to_compare_and_how_to_look_for_coins(office: KitOffice) -> None:
     told = office.json("describe", "--log", str(office.log))
-    assert (told["log_id"], told["head"], told["admins_wanted"]) == (office.world.log_id.hex(), office.head, 2)
+    assert (told["log_id"], told["certified_head"], told["admins_wanted"]) == (
+        office.world.log_id.hex(),
+        office.head,
+        2,
+    )
     (vault,) = told["vaults"]
     assert (vault["vault"], vault["threshold"], vault["holders"]) == (VAULT, 2, ["s1", "s2", "s3"])
     assert vault["recovery_data"] is True
@@ -108,7 +113,13 @@ def test_describe_says_what_to_compare_and_how_to_look_for_coins(office: KitOffi
     scan = json.loads(office.run("scan", "--log", str(office.log), "--vault", VAULT, "--search", "50").stdout)
     assert scan == [{"desc": vault["deposits"], "range": 49}, {"desc": vault["change"], "range": 49}]
     shown = office.run("describe", "--log", str(office.log)).stdout
-    assert office.head in shown.replace("\n", "")
+    final = office.world.final  # type: ignore[attr-defined]
+    assert told["final_head"] == f"{final}:{(office.world.replica.root_at(final) or b'').hex()}"
+    assert told["final_head"] != told["certified_head"]
+    assert told["read_aloud"] == spoken(Compared.CHARTER, office.world.log_id)
+    lines = {" ".join(line.split()) for line in shown.splitlines()}
+    assert {f"certified head {office.head}", f"final head {told['final_head']}"} <= lines
+    assert f"read aloud {told['read_aloud']}" in lines
     assert "2 of s1, s2, s3 sign" in shown
     empty = office.export(b"\1" * 40, name="without")
     assert "cannot be moved with it" in office.run("describe", "--log", str(empty)).stdout

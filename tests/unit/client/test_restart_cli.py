@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import charter_builder as builder
 from fake_treasury import CertifiedWorld, Office, act, open_office, sign
@@ -20,6 +22,7 @@ from strongroom.ledger.records import OrderState
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.wire.cards import make_signer_card
 from strongroom.wire.restart_file import decode_restart_file, encode_restart_file
+from strongroom_client.cli import main
 from strongroom_client.pki import make_request
 
 LOST = ("s2", "s3")
@@ -78,7 +81,7 @@ def test_a_quorum_founds_the_log_anew(office: Office) -> None:
     world = office.world
     draft = drafted(office)
     assert (draft["entries"], draft["term"]) == (world.replica.size, 1)
-    assert draft["head"] == f"{world.replica.size}:{world.replica.head()[0].hex()}"
+    assert draft["certified_head"] == f"{world.replica.size}:{world.replica.head()[0].hex()}"
     assert {one["where"] for one in draft["changes"]} == {"signer s2", "signer s3"}
     assert (draft["approved_by"], draft["missing"], draft["new_log_id"]) == ([], 2, None)
     assert (draft["frozen_vaults"], draft["lapsing_orders"]) == (["customer-1"], 1)
@@ -272,3 +275,30 @@ def test_the_charter_may_be_given_instead_of_cards(office: Office, tmp_path: Pat
     words = ("--log", str(tmp_path / "log"), "--out", str(tmp_path / "draft"), "--charter", str(source))
     made = told(office, "alice", "draft", *words)
     assert {one["where"] for one in made["changes"]} == {"signer s2", "signer s3"}
+
+
+def test_a_card_that_changes_nothing_is_told_and_the_next_command_is_whole(office: Office) -> None:
+    unchanged = make_signer_card(
+        "s1",
+        host=builder.host_secret("s1"),
+        vote=builder.signing_key("s1 vote"),
+        witness=builder.signing_key("s1 witness"),
+        certificate_request=make_request("s1")[1],
+        aux32=bytes(32),
+    )
+    (office.root / "s1.json").write_text(unchanged)
+    assert drafted(office)["unchanged_cards"] == []
+    assert drafted(office, "--card", str(office.root / "s1.json"), out="other")["unchanged_cards"] == ["s1"]
+    cards = [part for name in (*LOST, "s1") for part in ("--card", str(office.root / f"{name}.json"))]
+    out = office.root / "a draft"
+    words = ("restart", "draft", "--log", str(office.root / "log"), "--out", str(out), *cards)
+    shown = act(office, "alice", *words).stdout
+    assert "The card of s1 has the keys that the charter has: nothing changes by it." in shown
+    assert "The card of s2" not in shown
+    (hint,) = [line for line in shown.splitlines() if line.strip().startswith("strongroom restart approve")]
+    office.person("alice")
+    given = shlex.split(hint.replace("KEY_FOLDER", str(office.root / "alice")))[1:]
+    done = CliRunner().invoke(main, [*given, "--yes", "--passphrase-file", str(office.passphrase_file)])
+    assert done.exit_code == 0, done.output
+    assert "strongroom restart finish" in done.stdout
+    assert (office.root / "a draft.NAME").exists()
