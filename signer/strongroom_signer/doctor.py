@@ -218,7 +218,7 @@ def _running(folder: Path, config: SignerConfig, clock: Clock) -> list[Finding]:
         return [_failed("daemon", error, "it holds the folder and does not answer: read its log, restart it")]
     found = [_alarm(status), _ok("database", "open in the daemon, which checked it when it started")]
     found += _certificates(folder, config, status.signer, None, clock)
-    found += [_reach(status), _clock(status)]
+    found += [_reach(status), _clock(status), _freezes(_told_freezes(status))]
     held = [one for one in status.vaults if one.is_holder]
     return [*found, *_vaults([(one.name, one.epoch, one.has_share, one.backup_verified) for one in held])]
 
@@ -256,6 +256,30 @@ def _clock(status: pb.GetStatusResponse) -> Finding:
     return Finding(check="clock", level=level, detail=detail, do=do)
 
 
+def _told_freezes(status: pb.GetStatusResponse) -> list[tuple[str, str, str]]:
+    own = [(one.vault, "this signer's operator", one.why) for one in status.local_freezes]
+    return [*own, *((one.vault, one.by, one.why) for one in status.ledger_freezes)]
+
+
+def _standing(store: Store, state: State, clock: Clock) -> list[tuple[str, str, str]]:
+    own = [(one.vault, "this signer's operator", one.why) for one in store.local_freezes()]
+    logged = state.standing_freezes(max(clock.wall_ms(), state.time_ms)) if state.size else ()
+    return [*own, *((one.vault, one.person or f"signer {one.signer}", one.why) for one in logged)]
+
+
+def _freezes(standing: Sequence[tuple[str, str, str]]) -> Finding:
+    """Freezes of this signer's operator and of the ledger: vault, by whom, and why. It gives no share against one."""
+    if not standing:
+        return _ok("freezes", "none of this signer's operator and none in the ledger")
+    told = "; ".join(f"{vault or 'all vaults'} by {by}: {why}" for vault, by, why in standing)
+    return Finding(
+        check="freezes",
+        level=Level.WARNING,
+        detail=f"this signer gives no share for {told}",
+        do="when the reason is gone: `thaw` your own; the ledger's needs the unfreeze quorum, or lapses",
+    )
+
+
 def _stopped(folder: Path, config: SignerConfig, clock: Clock) -> list[Finding]:
     found = [Finding(check="daemon", level=Level.WARNING, detail="it does not run", do="start it: `run`")]
     try:
@@ -282,6 +306,7 @@ def _in_database(folder: Path, config: SignerConfig, store: Store, clock: Clock)
     found += _certificates(folder, config, identity.name, decode_charter(pin.charter).organisation, clock)
     found += [_dialled(config), Finding(check="clock", level=Level.UNKNOWN, detail="compared while the daemon runs")]
     state = State(store, LogId(pin.log_id))
+    found.append(_freezes(_standing(store, state, clock)))
     if not state.size:
         return found
     if has_left(state, identity.name, identity.vote_key):

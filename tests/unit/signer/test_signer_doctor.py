@@ -14,9 +14,11 @@ import pytest
 from coordinator_world import TestAuthority
 from signer_world import PASSPHRASE, VAULT, Cluster, FakeClock
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
+from strongroom.ledger.state import State
 from strongroom_signer import doctor
 from strongroom_signer.config import SignerConfig, render_config
 from strongroom_signer.doctor import Finding, Level
+from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.store import Store
 
 DAY_MS = 86_400_000
@@ -76,6 +78,7 @@ def test_a_stopped_signer_is_looked_at_in_its_folder(machine: Machine) -> None:
         "identity": Level.OK,
         "coordinator": Level.OK,
         "clock": Level.UNKNOWN,
+        "freezes": Level.OK,
         "epochs": Level.OK,
         "backup": Level.WARNING,
         "disk": Level.OK,
@@ -106,6 +109,32 @@ def test_a_share_of_an_older_epoch_or_none_is_told(machine: Machine) -> None:
     found = machine.examined()
     assert found["epochs"].level is Level.WARNING
     assert VAULT in found["epochs"].detail
+
+
+def test_a_freeze_placed_while_the_daemon_is_down_is_told(machine: Machine) -> None:
+    freeze_offline(machine.folder, vault="", why="a stolen laptop", clock=machine.clock, random=os.urandom)
+    found = machine.examined()["freezes"]
+    assert found.level is Level.WARNING
+    assert "all vaults by this signer's operator: a stolen laptop" in found.detail
+
+
+def test_a_frozen_signer_is_told_that_it_gives_no_share(tmp_path: Path) -> None:
+    cluster = Cluster.started(tmp_path)
+    signer = cluster.signers["s1"]
+
+    def running() -> Finding:
+        return doctor._freezes(doctor._told_freezes(signer.status(connected=True, last_error="")))
+
+    assert running().level is Level.OK
+    signer.inbox.freeze(VAULT, "odd words")
+    assert f"no share for {VAULT} by this signer's operator: odd words" in running().detail
+    cluster.world.freeze("dave")
+    cluster.tick(3)
+    assert running().level is Level.WARNING
+    assert "all vaults by dave: looks wrong" in running().detail
+    stopped = doctor._standing(signer.store, State(signer.store, cluster.world.log_id), cluster.clock)
+    assert doctor._freezes(stopped) == running()
+    cluster.close()
 
 
 def test_files_that_others_may_read_fail(machine: Machine) -> None:
