@@ -41,6 +41,7 @@ from strongroom_client.cli.shared_signing import (
     unlock,
     write_hand_in,
 )
+from strongroom_client.dealers import lost_dealers
 from strongroom_client.display import OrderSheet, facts_of, make_sheet, twin_warnings, twins_of
 from strongroom_client.errors import DeadlineExceeded, Unavailable
 from strongroom_client.evidence import evidence_warnings
@@ -362,6 +363,7 @@ async def _prepare(
             *await _about_evidence(opened, drafted.order),
             *await _stopping(opened, wanted),
             *threshold_warnings(trust.charter, wanted),
+            *await lost_dealers(opened.client, wanted),
         )
         return (
             trust,

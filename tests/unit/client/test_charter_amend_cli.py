@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from charter_builder import ADDRESS, HOUR_MS, charter, person
+from charter_builder import ADDRESS, HOUR_MS, charter, host_secret, person
 from fake_treasury import Office, act, sign
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_source import charter_to_toml, parse_charter_toml
@@ -215,3 +215,16 @@ def test_a_genesis_begins_with_version_one(office: Office) -> None:
     Path("adoption.json").write_text("{}")
     result = CliRunner().invoke(main, ["charter", "genesis", "later.bin", "adoption.json", "--out", "genesis.bin"])
     assert result.exit_code == 1
+
+
+def test_replacing_more_host_keys_than_a_vault_can_spare_is_warned_about(office: Office) -> None:
+    keys = {one.name: one.host_key.hex() for one in office.world.charter.signers}
+    fresh = {name: host_secret(f"{name}-new").public().hex() for name in keys}
+    spared = [(keys["s1"], fresh["s1"])]
+    one = sign(office, "dave", "charter", "propose", str(edited(office, *spared)))
+    assert one["warnings"] == []
+    many = sign(office, "dave", "charter", "propose", str(edited(office, *spared, (keys["s3"], fresh["s3"]))))
+    (warning,) = many["warnings"]
+    assert "vault customer-1: this replaces the host keys of s1, s3, 2 of 3 holders" in warning
+    assert "2 of the old machines must still be there to deal" in warning
+    assert state_of(office, many["order"]) is OrderState.OPEN
