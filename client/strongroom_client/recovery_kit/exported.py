@@ -123,12 +123,12 @@ def open_export(file: Path, *, fingerprint: str | None = None, head: PinnedHead 
     """
     try:
         with file.open("rb") as stream:
-            if stream.read(len(AUDIT_FIRST_BYTES)) == AUDIT_FIRST_BYTES:
+            # Looked at ahead, not read: an export may also come through a pipe.
+            if stream.peek(len(AUDIT_FIRST_BYTES)).startswith(AUDIT_FIRST_BYTES):
                 raise ExportRefused(
                     f"{file} is what `strongroom audit export` wrote, which has no recovery data of vaults: take a "
                     "file that `strongroom-signer export-log` of any signer wrote"
                 )
-            stream.seek(0)
             return _replayed(LogExportReader(stream.read), fingerprint, head)
     except OSError as error:
         raise FileProblem(f"cannot read {file}: {error.strerror or error}: check the path", path=str(file)) from error

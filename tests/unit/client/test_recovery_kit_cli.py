@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -368,3 +369,13 @@ def test_typed_words_are_asked_for_again_when_they_are_unknown(monkeypatch: pyte
 def test_the_commands_are_there() -> None:
     shown = CliRunner().invoke(main, ["recovery-kit", "--help"]).output
     assert all(name in shown for name in ("describe", "scan", "order", "approve", "plan", "sign", "combine"))
+
+
+def test_an_export_may_come_through_a_pipe(office: KitOffice) -> None:
+    pipe = office.root / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(pipe.write_bytes, office.log.read_bytes())
+        told = office.json("describe", "--log", str(pipe))
+        writing.result(timeout=10)
+    assert told["certified_head"] == office.head
