@@ -84,7 +84,7 @@ def test_a_freeze_is_thawed_by_its_first_digits(cluster: Cluster) -> None:
     facts, _ = asked(signer, "thaw", freeze_id=first.hex()[:8].upper())
     assert facts == {"thawed": first.hex()}
     asked(signer, "thaw", freeze_id=second.hex())
-    assert signer.inbox.local_freezes == ()
+    assert not signer.inbox.local_freezes
 
 
 def test_digits_of_two_freezes_thaw_neither() -> None:
