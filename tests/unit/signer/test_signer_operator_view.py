@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from strongroom_signer import operator_commands
 from strongroom_signer.daemon import Signer
 from strongroom_signer.enrolment import AlreadyInitialised, initialise
 from strongroom_signer.log_export import ExportExists, write_export
+from strongroom_signer.main import run
 from strongroom_signer.operator import BadRequest
 from strongroom_signer.seed_words import WordsNotConfirmed
 
@@ -117,6 +120,15 @@ def test_an_export_takes_the_place_of_a_file_only_when_told_to_and_when_it_is_wh
     assert write_export(file, [b"ne", b"wer"], replace=True) == 5
     assert file.read_bytes() == b"newer"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_command_replaces_an_export_when_told_to(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.close()
+    command = ["export-log", str(tmp_path / "s1.log"), "--data", str(cluster.folders["s1"])]
+    for more, code, why in (([], 0, ""), ([], 4, "EXPORT_EXISTS"), (["--replace"], 0, "")):
+        err = io.StringIO()
+        done = run([*command, *more], clock=cluster.clock, random=os.urandom, out=io.StringIO(), err=err)
+        assert (done, why in err.getvalue()) == (code, True)
 
 
 def test_a_file_that_appears_while_the_export_is_written_stays(tmp_path: Path) -> None:
