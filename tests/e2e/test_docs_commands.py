@@ -103,6 +103,7 @@ def test_the_guide_for_people_who_approve(live: Cluster, tmp_path: Path) -> None
             "ORDER_HASH": lambda: ordered(live, COIN // 7),
             "7d1f09b2": a_freeze_of_bob,
             "e64a1150": an_unfreeze_of_carol,
+            "b7034d2f": an_unfreeze_of_carol,
             "a80c66d1": lambda: vault_order("customer-3"),
             "EVIDENCE": "5f" * 32,
             "8d40b7e2": a_reinstatement_by_carol,
