@@ -9,7 +9,7 @@ from fuzz_target import target, total
 
 from evidence_world import Case
 from strongroom.ledger import codec
-from strongroom.protocol.evidence import verify_evidence
+from strongroom.protocol.evidence import evidence_log_id, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file, write_evidence_file
 from strongroom.protocol.evidence_records import (
     Evidence,
@@ -43,12 +43,14 @@ def record_seeds() -> Iterator[bytes]:
 
 
 @target(
+    "strongroom.protocol.evidence:evidence_log_id",
     "strongroom.protocol.evidence:verify_evidence",
     seeds=record_seeds,
     max_bytes=8_192,
 )
 def evidence_record(data: bytes) -> None:
     """A record of evidence: it proves something of a signer of this log, or nothing."""
+    total(evidence_log_id, data)
     proven = total(verify_evidence, data, log_id=case().world.log_id)
     if proven is None:
         return

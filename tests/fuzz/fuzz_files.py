@@ -32,10 +32,11 @@ from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.adoption import adoption_text, make_genesis, parse_adoption
 from strongroom_client.audit import Auditor
 from strongroom_client.cli.revocation import read_handed
-from strongroom_client.log_files import replay_file
+from strongroom_client.log_files import held_log_id, replay_file
 from strongroom_client.orders import Seen
 from strongroom_client.pki import Authority, CertificateRole, identity_of, make_request
 from strongroom_client.profile import Memory, Profile, load_profile, log_id_from_hex, save_profile
+from strongroom_client.typed_log_id import log_id_of_typed
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.config import parse_config as coordinator_config
 from strongroom_coordinator.data_folder import load_genesis, load_tls
@@ -249,6 +250,7 @@ def export_seeds() -> Iterator[bytes]:
 
 
 @target(
+    "strongroom_client.log_files:held_log_id",
     "strongroom_client.log_files:replay_file",
     "strongroom_client.log_files:_replay_lines",
     "strongroom_client.log_files:_lines",
@@ -259,6 +261,7 @@ def export_seeds() -> Iterator[bytes]:
 )
 def log_export(data: bytes) -> None:
     """Exported logs, as an auditor verifies them against a pinned log id."""
+    total(held_log_id, written("export.jsonl", data))
     total(replay_file, Auditor(busy_world().log_id), written("export.jsonl", data))
 
 
@@ -344,6 +347,7 @@ def fingerprint_seeds() -> Iterator[bytes]:
 @target(
     "strongroom_signer.enrolment:enrol",
     "strongroom_client.profile:log_id_from_hex",
+    "strongroom_client.typed_log_id:log_id_of_typed",
     seeds=fingerprint_seeds,
     max_bytes=300,
 )
@@ -351,6 +355,7 @@ def typed_fingerprint(data: bytes) -> None:
     """Fingerprints as people type them, in whatever alphabet."""
     text = text_of(data)
     total(log_id_from_hex, text)
+    total(log_id_of_typed, text, lambda: busy_world().log_id)
     total(
         enrol,
         folder() / "nobody",
