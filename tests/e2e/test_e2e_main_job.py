@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actor import actors, funded_vault
+from actor import actors, funded_vault, until
 from cluster import VAULT, Cluster
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from strongroom.ledger.signed_messages import Verdict
@@ -31,6 +31,12 @@ async def test_from_enrolment_to_a_confirmed_payment_and_a_verified_audit(enroll
 async def test_each_signer_gives_its_own_signed_view_of_an_order(cluster: Cluster) -> None:
     async with actors(cluster.deployment, "alice", "bob", "carol") as (alice, bob, carol):
         order = await alice.pay(VAULT, payee(), AMOUNT)
+
+        async def all_have_answered() -> bool:
+            return len((await alice.client.explain(order)).views) == len(cluster.signers)
+
+        # A signer that comes late is not asked.
+        await until(all_have_answered)
         waiting = await alice.client.explain(order)
         assert not waiting.allowed
         assert {view.signer: view.view.verdict for view in waiting.views} == dict.fromkeys(

@@ -87,14 +87,15 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     made.storage.close()
 
 
-ATTACK = pytest.mark.attack(
-    line="coordinator+signers",
-    title="a certificate of others than those who decide stated as the base of a term, again and again",
-    origin="on paper: honest coordinators believe it, honest signers refuse the term, and nobody ever leads",
-)
+def attack(head: str) -> pytest.MarkDecorator:
+    return pytest.mark.attack(
+        line="coordinator+signers",
+        title=f"a certificate of others than those who decide stated as the base of a term, again and again: {head}",
+        origin="on paper: honest coordinators believe it, honest signers refuse the term, and nobody ever leads",
+    )
 
 
-@ATTACK
+@attack("of a head that is held")
 async def test_attack_base_by_others_than_those_who_decide_about_a_head_that_is_held(place: Place) -> None:
     size, known = place.ledger.certified_size, place.ledger.certificate
     place.world.log(Tick())
@@ -107,7 +108,7 @@ async def test_attack_base_by_others_than_those_who_decide_about_a_head_that_is_
     assert (place.ledger.certificate, place.ledger.certified_size) == (known, size)
 
 
-@ATTACK
+@attack("of a head that is fetched")
 async def test_attack_base_by_others_than_those_who_decide_about_a_head_that_is_fetched(place: Place) -> None:
     size = place.ledger.certified_size
     place.world.log(Tick())

@@ -25,11 +25,13 @@ from strongroom_signer.requests import LogBatch
 from strongroom_signer.service import Service
 from strongroom_signer.voting import EntriesMissing
 
-ATTACK = pytest.mark.attack(
-    line="coordinator",
-    title="an entry over which this machine's libraries fail",
-    origin="OpenSSL 3.0 and FIPS builds lack RIPEMD-160: a proposal of anybody ends the daemon, again at every start",
-)
+
+def attack(how: str) -> pytest.MarkDecorator:
+    return pytest.mark.attack(
+        line="coordinator",
+        title=f"an entry over which this machine's libraries fail: {how}",
+        origin="OpenSSL 3.0 and FIPS builds lack RIPEMD-160: a proposal of anybody ends the daemon, again at every start",
+    )
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def broken(draft: Draft, entry: bytes) -> None:
     ADD(draft, entry)
 
 
-@ATTACK
+@attack("in a batch to vote for")
 def test_attack_batch_over_which_the_replay_fails(cluster: Cluster) -> None:
     cluster.world.log(Tick())
     request = cluster.append(cluster.world.previews[-1])
@@ -64,7 +66,7 @@ def test_attack_batch_over_which_the_replay_fails(cluster: Cluster) -> None:
     assert isinstance(cluster.ask("s1", request), pb.Voted)
 
 
-@ATTACK
+@attack("among entries that are fetched")
 @pytest.mark.parametrize("branched", [False, True])
 async def test_attack_fetched_entries_over_which_the_replay_fails(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, branched: bool
