@@ -47,8 +47,9 @@ adversary: setup ## attack every line of the promise and kill the daemons at eve
 mutants: setup ## take out each single check of the signer's rule and the rules engine: does a test notice?
 	$(BIN)/python tests/mutants/run.py
 
-model: setup ## search every case of the model of terms to its end, and write what is found into docs/protocol/model.md
+model: setup ## search every case of the models of terms and handovers to its end; writes docs/protocol/model.md
 	$(BIN)/python tests/support/term_cases.py --write
+	$(BIN)/python -m pytest -q tests/property/protocol/test_handover_model.py
 
 SECONDS_EACH ?= 30
 fuzz: setup ## fuzz every parser of bytes from outside, SECONDS_EACH=30 for each target

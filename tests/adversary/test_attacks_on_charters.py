@@ -12,7 +12,7 @@ from cluster import VAULT, Cheated, Cluster
 from payments import AMOUNT, payee
 from siege import attacked_together, besieged, refused
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
 HURRY = "Multichain 2023 and insider reports: whoever may change the rules changes them and pays in one minute"
 CLOCK = "on paper: a log time that stands still and then jumps over windows and delays"

@@ -15,7 +15,7 @@ from siege import attacked, attacked_together, besieged, heals
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.signed_messages import Verb
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
 SPLIT_LOG = "on paper: two histories of one log, each paying an order once"
 TIME = "on paper: delays shortened by a log time that stands still and then jumps"

@@ -12,7 +12,7 @@ from attack_cases import Case
 from cluster import Cheated, Cluster
 from siege import attacked_together, besieged, heals, refused
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
 FORGED = "mpcium report: fields outside the signature, and an identity taken from the message"
 ELSEWHERE = "on paper: a staging clone with the production keys, and a log started anew"

@@ -93,9 +93,8 @@ class Stage:
             self.terminals.append(terminal)
             code = terminal.finish()
             shown += terminal.shown
-            assert code == 0 or code in WARNINGS.get(typed.split()[1], ()), (
-                f"{block}:\n{typed}\nended with {code}:\n{terminal.shown[-3000:]}"
-            )
+            is_well = code == 0 or code in WARNINGS.get(typed.split()[1], ())
+            assert is_well, f"{block}:\n{typed}\nended with {code}:\n{terminal.shown[-3000:]}"
             assert "Traceback" not in terminal.shown
             if expected:
                 assert terminal.shown.split() == expected.split(), block

@@ -1,4 +1,4 @@
-"""Lets a whole campaign begin with the files that take longest, so that no worker is left alone with one at the end.
+"""Lets a whole run begin with the files that take longest, so that no worker is left alone with one at the end.
 
 Workers take whole files, because a file's deployment serves all its tests; by itself pytest-xdist begins with the files
 of the most tests, which are not the longest ones.
@@ -11,6 +11,16 @@ import pytest
 __all__ = ["LONGEST_FIRST", "begin_with_the_longest", "keep_this_order"]
 
 LONGEST_FIRST = (
+    "test_e2e_years",
+    "test_e2e_demo",
+    "test_readme_by_hand",
+    "test_fuzz_corpus",
+    "test_e2e_restart",
+    "test_e2e_recovery_powers",
+    "test_e2e_new_shares",
+    "test_docs_commands",
+    "test_attack_table",
+    "test_e2e_command_line",
     "test_crash_points_coordinator",
     "test_crash_points_signer",
     "test_attacks_on_history",

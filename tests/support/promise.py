@@ -111,8 +111,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "attack(line, title, origin): carries out an attack")
     config.addinivalue_line("markers", "crash_point(daemon, point, side): kills a daemon at this place")
-    if config.getoption("--promise"):
-        keep_this_order(config)
+    keep_this_order(config)
 
 
 def marked(items: Iterable[pytest.Item]) -> Iterator[dict[str, Any]]:
@@ -144,8 +143,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             item.user_properties.append(("promise", facts))
     if path := config.getoption("--promise-marks"):
         Path(path).write_text(json.dumps(found))
-    if config.getoption("--promise"):
-        begin_with_the_longest(items)
+    begin_with_the_longest(items)
 
 
 # --- the report ------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def sheet_data(sheet: OrderSheet) -> dict[str, Any]:
     return {
         **order_row(sheet.status),
         "fingerprint": sheet.fingerprint,
-        "facts": {fact.key: fact.text for fact in sheet.facts},
+        "facts": _facts_data(sheet),
         "initiator": sheet.initiator,
         "approved_by": [said.person for said in sheet.approvals],
         "rejected_by": sheet.rejected_by or None,
@@ -178,6 +178,14 @@ def sheet_data(sheet: OrderSheet) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _facts_data(sheet: OrderSheet) -> dict[str, str]:
+    """The facts by key; several of one key, as the changes of an amendment, stand on lines of their own."""
+    found: dict[str, str] = {}
+    for fact in sheet.facts:
+        found[fact.key] = f"{found[fact.key]}\n{fact.text}" if fact.key in found else fact.text
+    return found
 
 
 def order_row(status: OrderStatus) -> dict[str, Any]:

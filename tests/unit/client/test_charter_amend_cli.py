@@ -82,6 +82,8 @@ def test_a_loosening_is_shown_waits_and_is_in_force_then(office: Office) -> None
     shown = act(office, "carol", "charter", "status", order).output
     told = "Looser", "lapses after 1h, shorter", "Tighter", "becomes 3d, longer", "Waits for"
     assert all(words in shown for words in told), shown
+    facts = json.loads(act(office, "carol", "charter", "status", order, "--json").stdout)["facts"]
+    assert all(any(words in text for text in facts.values()) for words in (told[1], told[3]))
     for name in ("alice", "bob"):
         sign(office, name, "charter", "approve", order)
     row = listed(office)["amendments"][0]

@@ -30,7 +30,7 @@ def attack(how: str) -> pytest.MarkDecorator:
     return pytest.mark.attack(
         line="coordinator",
         title=f"an entry over which this machine's libraries fail: {how}",
-        origin="OpenSSL 3.0 and FIPS builds lack RIPEMD-160: a proposal of anybody ends the daemon, again at every start",
+        origin="OpenSSL 3.0 and FIPS builds lack RIPEMD-160: anybody's proposal ends the daemon, again at every start",
     )
 
 
