@@ -44,6 +44,8 @@ def click_pages(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[
         max_content_width=WIDTH,
         help_option_names=["-h", "--help"],
     )
+    # A command keeps the option it made when it was first asked for help, whatever names that call gave it.
+    command._help_option = None
     yield name, command.get_help(context)
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
