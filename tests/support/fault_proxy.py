@@ -122,9 +122,10 @@ class FaultyLink:
         self._reset()
         if self._server is not None:
             self._server.close()
-        for task in asyncio.all_tasks(self._loop):
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(asyncio.wait_for(_ended(tasks), 5))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -144,6 +145,9 @@ class FaultyLink:
         except OSError:
             _abort(writer)
             return
+        except asyncio.CancelledError:
+            _abort(writer)
+            raise
         connection = _Connection((writer, far_writer))
         self._connections.add(connection)
         pumps: tuple[Awaitable[None], ...] = (
@@ -200,6 +204,12 @@ class FaultyLink:
             _abort(writer)
         for task in connection.tasks:
             task.cancel()
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    """Wait for cancelled tasks, and for the sockets they aborted, which are closed a round later."""
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
 
 
 def _abort(writer: asyncio.StreamWriter) -> None:
