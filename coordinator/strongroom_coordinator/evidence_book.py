@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -36,6 +36,7 @@ from strongroom.protocol.evidence import Proven, verify_evidence
 from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.release import ShareEvidence
 from strongroom.protocol.signed import SignedBody
+from strongroom_coordinator.background import Background
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.evidence_files import EvidenceFiles
 from strongroom_coordinator.evidence_making import share_case
@@ -86,7 +87,7 @@ class EvidenceBook:
         self._storage = storage
         self._files = files
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("evidence.not_kept")
         self._watchers: list[Callable[[str], None]] = []
         self._allowances: dict[str, LogAllowance] = {}
         self._orders: dict[bytes, ReinstateSigner] = {}
@@ -155,7 +156,7 @@ class EvidenceBook:
             self._not_made(blame.signer, error, is_certain=is_certain)
             return
         made = case.record(self._charter, self._proofs(), self._ledger, self._storage)
-        self._spawn(self._take(blame.signer, made, is_certain=is_certain))
+        self._background.spawn(self._take(blame.signer, made, is_certain=is_certain))
 
     def bad_commitments(self, signer: str, plan: Plan, commitments: SignedBody) -> None:
         """A signer was left out for its commitments; they may be what nobody honest signs, or just out of place."""
@@ -166,7 +167,7 @@ class EvidenceBook:
             verify_evidence(data, log_id=self._voters.log_id)
         except StrongroomError:
             return  # proves nothing, so nothing is said of anybody
-        self._spawn(self._take(signer, _given(data)))
+        self._background.spawn(self._take(signer, _given(data)))
 
     def two_votes(self, signer: str, first: SignedBody, second: SignedBody) -> None:
         """A signer voted for two heads at one term and size."""
@@ -177,7 +178,7 @@ class EvidenceBook:
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=True)
             return
-        self._spawn(self._take(signer, _given(data)))
+        self._background.spawn(self._take(signer, _given(data)))
 
     def bad_dealing(self, signer: str, terms: RedistributionTerms, dealing: SignedBody) -> None:
         """A signer dealt new shares in a way that everybody sees to be malformed."""
@@ -188,7 +189,7 @@ class EvidenceBook:
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=True)
             return
-        self._spawn(self._take(signer, _given(data)))
+        self._background.spawn(self._take(signer, _given(data)))
 
     def _proofs(self) -> tuple[ElectorateStep, ...]:
         return tuple(codec.decode(ElectorateStep, step) for step in self._steps())
@@ -315,24 +316,9 @@ class EvidenceBook:
         for callback in self._watchers:
             callback(signer)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            reason = error.reason if isinstance(error, StrongroomError) else type(error).__name__
-            log.error("evidence.not_kept", reason=reason, message=str(error))
-
     async def stop(self) -> None:
         """Give what was found a moment to be kept; what needs a part that has stopped already is given up."""
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=STOP_S)
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.stop(patience_s=STOP_S)
 
 
 async def _given(data: bytes) -> bytes:
