@@ -22,19 +22,20 @@ from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 from strongroom.protocol.backup import ShareNotRecovered, prove_backup
+from strongroom_signer.assembly import NotEnrolled
 from strongroom_signer.backups import Backups
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig, Seal, load_config
-from strongroom_signer.daemon import NotEnrolled
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.joining import join
 from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.log_download import add_source, log_source
 from strongroom_signer.log_export import export, write_export
+from strongroom_signer.log_replay import PinnedHead, parse_head
 from strongroom_signer.operator_commands import operator_stub
 from strongroom_signer.process import FolderInUse, FolderLock
-from strongroom_signer.restore import PinnedHead, Recovered, parse_head, recover
+from strongroom_signer.restore import Recovered, recover
 from strongroom_signer.seed_words import ask_words
 from strongroom_signer.store import Store
 from strongroom_signer.unseal import add_seal_options

@@ -20,7 +20,7 @@ from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
-from strongroom_signer import backup_commands, daemon, doctor, operator_commands, restart_command
+from strongroom_signer import assembly, backup_commands, daemon, doctor, operator_commands, restart_command
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, Seal, load_config, load_seal
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
@@ -200,7 +200,7 @@ class _Command:
             if self._options.confirm is not None:
                 self._confirm()
             with self._passphrase() as passphrase:
-                signer = daemon.open_signer(
+                signer = assembly.open_signer(
                     self._folder,
                     config,
                     passphrase,
@@ -239,9 +239,9 @@ class _Command:
             finally:
                 store.close()
         if pin is None:
-            raise daemon.NotEnrolled(f"the signer in {self._folder} belongs to no log yet: run `enrol`")
+            raise assembly.NotEnrolled(f"the signer in {self._folder} belongs to no log yet: run `enrol`")
         charter = decode_charter(pin.charter)
-        daemon.check_limits(config, charter)
+        assembly.check_limits(config, charter)
         check_certificate(
             self._folder,
             certificate=_read(self._folder / config.certificate),

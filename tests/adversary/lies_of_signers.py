@@ -19,7 +19,7 @@ from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom_signer import link_session, requests
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.frames import signed_to_pb
 
 HELLO, RAISED = "Hello", "Raised"

@@ -25,8 +25,8 @@ from lies_of_signers import LIES, corrupt
 
 from strongroom_signer import daemon
 from strongroom_signer import main as signer_main
+from strongroom_signer.assembly import Signer
 from strongroom_signer.clock import SystemClock
-from strongroom_signer.daemon import Signer
 
 MODULES = (lies_in_agreement, lies_in_ceremonies, lies_in_signing)
 OK, BAD_USAGE = 0, 2

@@ -42,7 +42,7 @@ from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import SIGNER_REQUESTS, hello_of
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.storage.migrating import migrate
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.frames import request_of
 from strongroom_signer.link_session import LinkSession
 from strongroom_signer.logs import open_log

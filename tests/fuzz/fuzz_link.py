@@ -25,7 +25,7 @@ from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.errors import LinkBroken
 from strongroom_coordinator.link import SignerLink
 from strongroom_coordinator.link_frames import ANSWERS, SignerHello, hello_of
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.frames import batches_of, request_of
 
 FRESH_AFTER: Final = 250

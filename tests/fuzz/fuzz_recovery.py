@@ -21,7 +21,7 @@ from strongroom.ledger.replica import Batch
 from strongroom.protocol.restart import judge_restart, with_approval
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader, LogExportWriter
 from strongroom.wire.restart_file import decode_restart_file, encode_restart_file
-from strongroom_signer.restore import _Replay, parse_head
+from strongroom_signer.log_replay import _Replay, parse_head
 from strongroom_signer.store import Store
 
 _FOLDER = scratch("fuzz-recovery-")
@@ -55,8 +55,8 @@ def export_seeds() -> Iterator[bytes]:
 @target(
     "strongroom.wire.log_export:LogExportReader.__init__",
     "strongroom.wire.log_export:LogExportReader.__iter__",
-    "strongroom_signer.restore:_Replay.take_all",
-    "strongroom_signer.restore:_Replay._verified",
+    "strongroom_signer.log_replay:_Replay.take_all",
+    "strongroom_signer.log_replay:_Replay._verified",
     seeds=export_seeds,
     max_bytes=12_000,
 )
@@ -132,7 +132,7 @@ def sheet_seeds() -> Iterator[bytes]:
 @target(
     "strongroom.crypto.seed_words:secret_of",
     "strongroom.crypto.seed_words:unknown_positions",
-    "strongroom_signer.restore:parse_head",
+    "strongroom_signer.log_replay:parse_head",
     seeds=sheet_seeds,
     max_bytes=512,
 )

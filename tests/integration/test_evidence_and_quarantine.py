@@ -25,7 +25,7 @@ from strongroom.protocol.signed import MAX_BODY_BYTES, sign_body
 from strongroom_coordinator import sessions
 from strongroom_coordinator.storage.evidence import EvidenceRow
 from strongroom_signer import requests
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 
 pytestmark = pytest.mark.slow
 

@@ -23,6 +23,7 @@ from strongroom.wire.cards import parse_card
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader, LogExportWriter
 from strongroom_signer.log_export import export
 from strongroom_signer.main import run
+from strongroom_signer.status_answer import status_of
 from strongroom_signer.store import Store
 
 STOLEN = "on paper: backups lie in more places than machines, and are stolen more easily"
@@ -281,14 +282,14 @@ def test_an_export_alone_gives_no_share_to_anybody(person: Person, tmp_path: Pat
 def test_verified_backups_are_noted_until_the_next_epoch(cluster: Cluster, person: Person) -> None:
     signer = cluster.signers["s1"]
     assert [vault.name for vault in signer.backups.unverified()] == [VAULT]
-    assert signer.status(connected=False, last_error="").vaults[0].backup_verified is False
+    assert status_of(signer, connected=False, last_error="").vaults[0].backup_verified is False
     signer.close()
     done = person.type("backup", "verify", folder=cluster.folders["s1"], sheet=words("s1"))
     assert person.code == 0, person.err
     assert done == {"verified": [{"vault": VAULT, "epoch": 1}]}
     signer = cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
     assert not signer.backups.unverified()
-    assert signer.status(connected=False, last_error="").vaults[0].backup_verified is True
+    assert status_of(signer, connected=False, last_error="").vaults[0].backup_verified is True
     assert signer.store.backups() == {VAULT: 1}
 
 

@@ -23,9 +23,10 @@ from strongroom.ledger.charter import encode_charter
 from strongroom.ledger.order_messages import AmendCharter, ReshareVault
 from strongroom.ledger.records import WitnessPhase
 from strongroom_signer import retirement
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.retirement import Retired, has_left
 from strongroom_signer.rotation import begin_rotation
+from strongroom_signer.status_answer import status_of
 from strongroom_signer.store import Store, StoreFailed
 
 VAULT = "customer-1"
@@ -101,7 +102,7 @@ def refuses_all_that_is_signed(gone: Signer) -> None:
     for call in calls:
         with pytest.raises(Retired):
             call()
-    assert isinstance(gone.status(connected=True, last_error=""), operator_pb.GetStatusResponse)
+    assert isinstance(status_of(gone, connected=True, last_error=""), operator_pb.GetStatusResponse)
 
 
 @pytest.mark.parametrize(("point", "side"), sides_of(SIGNER_RETIREMENT))

@@ -54,8 +54,8 @@ from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.storage.migrating import migrate
 from strongroom_coordinator.subjects import subjects_of
 from strongroom_signer import clock as signer_clock
+from strongroom_signer.assembly import Signer, open_signer
 from strongroom_signer.config import SignerConfig
-from strongroom_signer.daemon import Signer, open_signer
 from strongroom_signer.link import Endpoint, Link
 from strongroom_signer.logs import open_log
 

@@ -31,9 +31,9 @@ from strongroom.ledger.signed_messages import Commitments, Refusal
 from strongroom.protocol.certificates import VerifiedVote, verify_vote
 from strongroom.protocol.leader import NewTermCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
+from strongroom_signer.assembly import Signer, open_signer
 from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.config import SignerConfig
-from strongroom_signer.daemon import Signer, open_signer
 from strongroom_signer.frames import recovery_of, request_of, signed_to_pb
 from strongroom_signer.keys import create_keys
 from strongroom_signer.logs import open_log

@@ -98,10 +98,10 @@ EXEMPT: Final = {
     # --- one file, made by a command that says no when it is there ---------------------------------------------------
     "signer.log_export:write_export *": "one new file, whole or not there: the command is given again",
     "signer.enrolment:_unmake unlink": "nothing of a signer is there yet: the next `init` takes the empty folder",
-    "signer.restore:Replayed.stand commit": "before the pin: a kill leaves what is refused, or what `join` discards",
+    "signer.log_replay:Replayed.stand commit": "before the pin: a kill leaves what is refused, or what `join` discards",
     "signer.joining:join create": "a database beside the signer's own, which the next `join` discards",
     "signer.joining:_discard unlink": "what an earlier `join` left, and nobody saw or voted by",
-    "signer.restore:recover unlink": "what a refused `recover` made; a kill before leaves what the next one refuses",
+    "signer.restore:_leaving_nothing unlink": "what a refused `recover` made; the next one refuses what a kill leaves",
     "client.cli.charter*:* write_new": "one new file, whole or not there: the command is given again",
     "client.cli.restart:* write_new": "one new file, whole or not there: the command is given again",
     "client.cli.pki:* write_new": "new files, each whole or not there: the command is given again, for another folder",

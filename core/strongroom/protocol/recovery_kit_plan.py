@@ -175,22 +175,11 @@ def make_plan(
             f"no coin of vault {vault.name} is in the list: scan for this vault, search further, or wait until its "
             "coins may be spent"
         )
-    network = BY_CAIP2[vault.chain]
-    script = script_of(judged.action.destination, network)
-    base, each = _weights(len(script))
-    worth = [coin for coin in coins if coin.coin.amount_sat > policy.fee_for(rate_sat_per_vb, each)]
-    ordered = sorted(worth, key=lambda one: (-one.coin.amount_sat, one.coin.txid, one.coin.vout))
-    # The counts of inputs take a few bytes more from 253 inputs on.
-    taken = ordered[: min(MAX_INPUTS_PER_PLAN, (policy.MAX_WEIGHT - base - 16) // each)]
-    if not taken:
-        raise SweepPlanRefused("no coin is worth the fee of moving it at this rate")
-    fee = policy.fee_for(rate_sat_per_vb, spend_weight(len(taken), [len(script)]))
-    amount = sum(one.coin.amount_sat for one in taken) - fee
-    if amount < min(policy.DUST_SAT.values()):
-        raise SweepPlanRefused(f"after a fee of {fee} sat the coins leave too little to pay")
     unknown = sorted(set(signers) - set(vault.signers))
     if unknown:
         raise SweepPlanRefused(f"no holders of vault {vault.name}: {', '.join(unknown)}")
+    script = script_of(judged.action.destination, BY_CAIP2[vault.chain])
+    taken, amount = _taken(coins, len(script), rate_sat_per_vb)
     plan = SweepPlan(
         log_id=log_id,
         order_hash=judged.hash,
@@ -215,8 +204,24 @@ def make_plan(
     )
     opened = open_plan(codec.encode(plan))
     check_plan(opened, vault, judged, log_id=log_id)
-    left = {(one.coin.txid, one.coin.vout) for one in coins} - {(one.coin.txid, one.coin.vout) for one in taken}
-    return opened, tuple(one for one in coins if (one.coin.txid, one.coin.vout) in left)
+    spent = {(one.coin.txid, one.coin.vout) for one in taken}
+    return opened, tuple(one for one in coins if (one.coin.txid, one.coin.vout) not in spent)
+
+
+def _taken(coins: Sequence[OwnedCoin], script_bytes: int, rate_sat_per_vb: int) -> tuple[list[OwnedCoin], int]:
+    """The coins of one transaction, the largest first, and what they pay to a script of this length."""
+    base, each = _weights(script_bytes)
+    worth = [coin for coin in coins if coin.coin.amount_sat > policy.fee_for(rate_sat_per_vb, each)]
+    ordered = sorted(worth, key=lambda one: (-one.coin.amount_sat, one.coin.txid, one.coin.vout))
+    # The counts of inputs take a few bytes more from 253 inputs on.
+    taken = ordered[: min(MAX_INPUTS_PER_PLAN, (policy.MAX_WEIGHT - base - 16) // each)]
+    if not taken:
+        raise SweepPlanRefused("no coin is worth the fee of moving it at this rate")
+    fee = policy.fee_for(rate_sat_per_vb, spend_weight(len(taken), [script_bytes]))
+    amount = sum(one.coin.amount_sat for one in taken) - fee
+    if amount < min(policy.DUST_SAT.values()):
+        raise SweepPlanRefused(f"after a fee of {fee} sat the coins leave too little to pay")
+    return taken, amount
 
 
 def open_plan(data: bytes) -> OpenedPlan:

@@ -19,6 +19,7 @@ from strongroom_signer import doctor
 from strongroom_signer.config import SignerConfig, render_config
 from strongroom_signer.doctor import Finding, Level
 from strongroom_signer.offline_freeze import freeze_offline
+from strongroom_signer.status_answer import status_of
 from strongroom_signer.store import Store
 
 DAY_MS = 86_400_000
@@ -123,7 +124,7 @@ def test_a_frozen_signer_is_told_that_it_gives_no_share(tmp_path: Path) -> None:
     signer = cluster.signers["s1"]
 
     def running() -> Finding:
-        return doctor._freezes(doctor._told_freezes(signer.status(connected=True, last_error="")))
+        return doctor._freezes(doctor._told_freezes(status_of(signer, connected=True, last_error="")))
 
     assert running().level is Level.OK
     signer.inbox.freeze(VAULT, "odd words")

@@ -26,8 +26,8 @@ from strongroom.model.ids import OrderHash
 from strongroom.protocol import keygen_coordinator as coordinator
 from strongroom.protocol.keygen import KeygenRefused, KeygenTerms
 from strongroom.protocol.signed import SignedBody
+from strongroom_signer.assembly import open_signer
 from strongroom_signer.config import SignerConfig
-from strongroom_signer.daemon import open_signer
 from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
 from strongroom_signer.logs import open_log
 

@@ -17,12 +17,13 @@ from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom_signer import operator_commands
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.enrolment import AlreadyInitialised, initialise
 from strongroom_signer.log_export import ExportExists, write_export
 from strongroom_signer.main import run
 from strongroom_signer.operator import BadRequest
 from strongroom_signer.seed_words import WordsNotConfirmed
+from strongroom_signer.status_answer import status_of
 
 
 class Line:
@@ -32,7 +33,7 @@ class Line:
         self._signer = signer
 
     def GetStatus(self, request: pb.GetStatusRequest, timeout: float) -> pb.GetStatusResponse:
-        return self._signer.status(connected=True, last_error="")
+        return status_of(self._signer, connected=True, last_error="")
 
     def Thaw(self, request: pb.ThawRequest, timeout: float) -> pb.ThawResponse:
         self._signer.inbox.thaw(request.freeze_id)
@@ -58,7 +59,7 @@ def test_status_tells_both_heads_and_the_log_id_as_it_is_read_aloud(cluster: Clu
     cluster.tick()
     signer, log = cluster.signers["s1"], cluster.world.replica
     facts, text = asked(signer, "status")
-    status = signer.status(connected=True, last_error="")
+    status = status_of(signer, connected=True, last_error="")
     assert status.final_size < status.certified_size
     roots = {size: log.root_at(size) for size in (status.certified_size, status.final_size)}
     certified, final = (f"{size}:{(root or b'').hex()}" for size, root in roots.items())

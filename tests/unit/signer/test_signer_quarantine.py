@@ -12,8 +12,9 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger.signed_messages import ReinstateStatement
 from strongroom.protocol.signed import open_body
 from strongroom_signer.frames import BadFrame, notice_of
-from strongroom_signer.operator_commands import _quarantine_lines
 from strongroom_signer.quarantine import Notice, Quarantine
+from strongroom_signer.status_answer import status_of
+from strongroom_signer.status_view import _quarantine_lines
 
 EVIDENCE = bytes(range(32))
 
@@ -80,9 +81,9 @@ def test_a_quarantined_signer_still_votes(cluster: Cluster) -> None:
 
 def test_the_status_shows_what_the_coordinator_says(cluster: Cluster) -> None:
     signer = cluster.signers["s1"]
-    assert not signer.status(connected=True, last_error="").HasField("quarantine")
+    assert not status_of(signer, connected=True, last_error="").HasField("quarantine")
     signer.quarantine.notice = notice(operator_cleared=True)
-    status = signer.status(connected=True, last_error="")
+    status = status_of(signer, connected=True, last_error="")
     first, second = _quarantine_lines(status.quarantine)
     assert "wrong-share, the share is wrong" in first
     assert second.endswith("it waits for an order to reinstate")
