@@ -52,7 +52,7 @@ def _move(cluster: Cluster, found: machine.Hosts) -> None:
     """Let the coordinator listen beyond the loopback device, and each signer run on its host."""
     deployment = cluster.deployment
     tls, data = deployment.root / "coordinator-tls-hosts", deployment.coordinator_folder
-    named = [item for host in ("127.0.0.1", "localhost", machine.COORDINATOR) for item in ("--host", host)]
+    named = [item for host in ("127.0.0.1", "localhost", found.coordinator) for item in ("--host", host)]
     deployment.strongroom("pki", "issue-coordinator", str(deployment.root / "pki"), *named, "--out", str(tls))
     shutil.copy(tls / "cert.pem", data / "cert.pem")
     shutil.copy(tls / "tls.key", data / "key.pem")
@@ -61,7 +61,7 @@ def _move(cluster: Cluster, found: machine.Hosts) -> None:
     config.write_text(config.read_text().replace(near, f"0.0.0.0:{deployment.port}"))
     for name in cluster.signers:
         config = deployment.signer_folder(name) / "signer.toml"
-        config.write_text(config.read_text().replace(near, f"{machine.COORDINATOR}:{deployment.port}"))
+        config.write_text(config.read_text().replace(near, f"{found.coordinator}:{deployment.port}"))
         command = found.command(name, [program("strongroom-signer"), *cluster.signer_arguments(name)])
         log = deployment.root / "logs" / f"signer-{name}.log"
         deployment.signers[name] = Daemon(f"signer {name}", command, log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-NETWORK: Final = "198.18.77"
-"""Of the range for tests of network devices (RFC 2544), so that it meets no real network."""
-COORDINATOR: Final = f"{NETWORK}.1"
+_RANGE: Final = [f"198.{high}.{low}" for high in (18, 19) for low in range(256)]
+"""The networks set aside for tests of network devices (RFC 2544), so that they meet no real one."""
 _NUMBER = itertools.count()
 
 
@@ -53,9 +53,16 @@ class Hosts:
     """Namespaces by host name, all on one bridge with the coordinator's address."""
 
     bridge: str
+    network: str
+    """The first three numbers of its addresses."""
     namespaces: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     nftables: bool = field(default_factory=lambda: shutil.which("nft") is not None)
+
+    @property
+    def coordinator(self) -> str:
+        """The address of this process to all hosts."""
+        return f"{self.network}.1"
 
     def add(self, name: str) -> None:
         """Make a host and plug it in."""
@@ -63,7 +70,7 @@ class Hosts:
         space, inside, outside = f"{self.bridge}-{number}", f"{self.bridge}e{number}", f"{self.bridge}o{number}"
         _run("ip", "netns", "add", space)
         self.namespaces[name] = space
-        self.addresses[name] = f"{NETWORK}.{11 + number}"
+        self.addresses[name] = f"{self.network}.{11 + number}"
         _run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside)
         _run("ip", "link", "set", inside, "netns", space)
         _run("ip", "link", "set", outside, "master", self.bridge)
@@ -86,7 +93,7 @@ class Hosts:
                     self._inside(name, "nft", "add", "chain", "inet", "cut", chain, rule)
             return
         if up:
-            self._inside(name, "ip", "route", "replace", "blackhole", f"{COORDINATOR}/32")
+            self._inside(name, "ip", "route", "replace", "blackhole", f"{self.coordinator}/32")
         if down:
             _run("ip", "route", "replace", "blackhole", f"{self.addresses[name]}/32")
 
@@ -96,7 +103,7 @@ class Hosts:
             self._inside(name, "nft", "flush", "ruleset")
             return
         for command in (
-            self.command(name, ["ip", "route", "del", "blackhole", f"{COORDINATOR}/32"]),
+            self.command(name, ["ip", "route", "del", "blackhole", f"{self.coordinator}/32"]),
             ["ip", "route", "del", "blackhole", f"{self.addresses[name]}/32"],
         ):
             subprocess.run(command, capture_output=True, check=False, timeout=30)
@@ -113,18 +120,27 @@ class Hosts:
         _run(*self.command(name, command))
 
 
+def _free_network() -> str:
+    """A network that no device of this machine is in: another run, or one that was killed, may have taken some."""
+    done = subprocess.run(["ip", "-oneline", "addr"], capture_output=True, text=True, check=False, timeout=30)
+    free = [network for network in _RANGE if f" {network}." not in done.stdout]
+    if done.returncode != 0 or not free:
+        raise CannotBuild("no network is free for hosts: `ip addr` lists what earlier runs left")
+    return random.choice(free)
+
+
 @contextmanager
 def hosts(names: Sequence[str]) -> Iterator[Hosts]:
-    """Hosts of these names, reachable from this process at `Hosts.addresses`; it is itself `COORDINATOR`.
+    """Hosts of these names, reachable from this process at `Hosts.addresses`; it is itself `Hosts.coordinator`.
 
     Raises:
         CannotBuild: the machine cannot make them.
     """
     # The name of an interface has at most 15 letters.
-    found = Hosts(bridge=f"sr{os.getpid() % 100_000}{next(_NUMBER) % 10}")
+    found = Hosts(bridge=f"sr{os.getpid() % 100_000}{next(_NUMBER) % 10}", network=_free_network())
     try:
         _run("ip", "link", "add", found.bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{COORDINATOR}/24", "dev", found.bridge)
+        _run("ip", "addr", "add", f"{found.coordinator}/24", "dev", found.bridge)
         _run("ip", "link", "set", found.bridge, "up")
         for name in names:
             found.add(name)
