@@ -14,7 +14,7 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.electorate import Electorate
-from strongroom.ledger.replica import Batch
+from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, bytes_kept
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, verify_certificate
 from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
@@ -30,7 +30,6 @@ log = structlog.get_logger()
 
 FETCH_TIMEOUT_S: Final = 20.0
 CHUNK_BYTES: Final = 1024 * 1024
-MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
 MAX_INDEX: Final = 2**63 - 1
 """Databases count no further."""
 
@@ -183,9 +182,9 @@ class CatchUp:
         while (size := self._ledger.replica.size) < end:
             reply = await link.request(pb.FetchBatches(first_index=size, end_index=end), timeout_s=FETCH_TIMEOUT_S)
             for batch in reply.batches.batches:
-                uncertified = 0 if self._take(link, batch, end) else uncertified + batch.ByteSize()
-            if uncertified > MAX_UNCERTIFIED_BYTES:
-                raise SignerMisbehaved(f"{link.signer} sends entries without any certificate", signer=link.signer)
+                uncertified = 0 if self._take(link, batch, end) else uncertified + bytes_kept(batch.entries)
+                if uncertified > MAX_UNCERTIFIED_BYTES:
+                    raise SignerMisbehaved(f"{link.signer} sends entries without any certificate", signer=link.signer)
             if self._ledger.replica.size == size and owes:
                 raise SignerMisbehaved(f"{link.signer} sent no batch from {size} on", signer=link.signer)
             if self._ledger.replica.size == size:

@@ -74,7 +74,7 @@ def share_case(ledger: LedgerCopy, plan: Plan, blame: ShareEvidence) -> ShareCas
     if certificate is None or certificate.head.term != shares.term or certificate.head.size <= shares.entry_index:
         raise NotReady(f"no certificate of term {shares.term} covers entry {shares.entry_index} here")
     size = certificate.head.size
-    if size not in replica.batch_borders():
+    if not replica.is_border(size):
         raise NotReady(f"the state at {size} entries is not here any more")
     state = replica.state(size)
     records = [state.order(order_hash) for order_hash in plan.order_hashes]

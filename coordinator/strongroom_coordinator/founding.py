@@ -176,7 +176,7 @@ def _founded(storage: Storage, replica: Replica, made: Founding) -> Preview | No
     _require_nothing_lost(storage, replica, head)
     if replica.size < head.size:
         return None
-    if head.size not in replica.batch_borders() or replica.head(head.size) != (head.root, head.state_digest):
+    if not replica.is_border(head.size) or replica.head(head.size) != (head.root, head.state_digest):
         raise RestartNotTaken(
             f"the first {head.size} entries here are not those of the restart: find out with the operators of the "
             "signers which log is true; to believe theirs, take it with an empty database"

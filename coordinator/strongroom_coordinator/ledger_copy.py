@@ -130,7 +130,7 @@ class LedgerCopy:
 
     def holds(self, head: Head) -> bool:
         """Whether the own replay gave exactly this head."""
-        if head.size not in self.replica.batch_borders():
+        if not self.replica.is_border(head.size):
             return False
         return self.replica.head(head.size) == (head.root, head.state_digest)
 
@@ -181,7 +181,7 @@ class LedgerCopy:
             self.certificate = certificate
         else:
             self._kept = size
-        final = max((b for b in self.replica.batch_borders() if b <= final_size(certificate)), default=0)
+        final = self.replica.border_up_to(final_size(certificate)) or 0
         if is_own and final > self.decided_final_size:
             self.final_certificate = certificate
         encoded = codec.encode(certificate)

@@ -58,7 +58,7 @@ class LogReader:
             NotReady: nothing is certified yet.
         """
         certificate = self.source.certificate
-        if certificate is None or certificate.head.size not in self.source.replica.batch_borders():
+        if certificate is None or not self.source.replica.is_border(certificate.head.size):
             raise NotReady("nothing is certified yet: try again in a moment")
         return self._reading(certificate)
 
@@ -69,9 +69,9 @@ class LogReader:
             NotReady: nothing is certified yet.
         """
         size = self.final_size()
-        border = max((border for border in self.source.replica.batch_borders() if border <= size), default=0)
+        border = self.source.replica.border_up_to(size) or 0
         certificate = await self.source.certificate_at(border) if border else None
-        if certificate is None or border not in self.source.replica.batch_borders():
+        if certificate is None or not self.source.replica.is_border(border):
             return self.certified()
         return self._reading(certificate)
 
@@ -82,7 +82,7 @@ class LogReader:
         """
         certificate = self.source.certificate
         replica = self.source.replica
-        if certificate is not None and certificate.head.size in replica.batch_borders():
+        if certificate is not None and replica.is_border(certificate.head.size):
             return replica.state(certificate.head.size)
         return replica.state(replica.folded_size)
 

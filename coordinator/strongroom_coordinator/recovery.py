@@ -83,9 +83,9 @@ class RecoveryBook:
 
     def drop_stale(self, replica: Replica, final: int) -> tuple[bytes, ...]:
         """Forget what no state from the final one on needs; returns the hashes, to be deleted from the database."""
-        states = [replica.state(size) for size in replica.batch_borders() if size >= final]
-        if len(self._held) <= min(state.count(VAULTS) for state in states):
+        if len(self._held) <= replica.state(final).count(VAULTS):
             return ()
+        states = [replica.state(size) for size in replica.batch_borders() if size >= final]
         needed = {vault.recovery_hash for state in states for vault in state.vaults()}
         self._offered -= needed
         stale = tuple(name for name in self._held if name not in needed | self._offered)

@@ -19,7 +19,7 @@ from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
-from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, Preview, Replica, bytes_kept
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import voter
@@ -33,9 +33,6 @@ from strongroom_signer.store import Writer
 from strongroom_signer.voting import Voting
 
 __all__ = ["CannotCatchUp", "CatchUp", "Source"]
-
-MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
-"""Most that is kept in memory before a certificate covers it."""
 
 MAX_ASKED: Final = 100
 """Recovery data asked for at once."""
@@ -94,17 +91,19 @@ class CatchUp:
     async def _extend(self, wanted: Certificate, begun: VoterState) -> None:
         """Store what follows, up to each certificate that comes with it, and up to the wanted one."""
         waiting: list[LogBatch] = []
+        uncertified = 0
         target = wanted.head.size
         size = self._copy.size
         while size < target:
             for batch in await self._next(size, target, begun):
                 waiting.append(batch)
+                uncertified += bytes_kept(batch.entries)
                 size = batch.size
                 certificate = _certificate_of(batch)
                 if certificate is not None or size == target:
                     self._store(waiting, certificate, wanted)
-                    waiting = []
-                elif sum(len(entry) for one in waiting for entry in one.entries) > MAX_UNCERTIFIED_BYTES:
+                    waiting, uncertified = [], 0
+                elif uncertified > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("the coordinator sends entries without any certificate for them")
 
     def _store(self, waiting: list[LogBatch], certificate: Certificate | None, wanted: Certificate) -> None:
@@ -150,7 +149,7 @@ class CatchUp:
         total = 0
         while replica.size < target.size:
             for batch in await self._next(replica.size, target.size, begun):
-                total += sum(map(len, batch.entries))
+                total += bytes_kept(batch.entries)
                 if total > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("more entries than fit in memory lie between the final and the certified head")
                 preview = judged(replica, Batch(first_index=batch.first_index, entries=batch.entries))

@@ -47,7 +47,7 @@ class View:
         """Own state digest after the batch that ends at `size`."""
         if self.preview is not None and size == self.preview.size:
             return self.preview.state_digest
-        return self.replica.head(size)[1] if size in self.replica.batch_borders() else None
+        return self.replica.head(size)[1] if self.replica.is_border(size) else None
 
 
 class CannotJudge(StrongroomError):
@@ -121,7 +121,8 @@ class LogCopy:
 
     def border_up_to(self, size: int) -> int:
         """The largest batch border at or below `size` that can still be folded to."""
-        return max((border for border in self.replica.batch_borders() if border <= size), default=self.final_size)
+        border = self.replica.border_up_to(size)
+        return self.final_size if border is None else border
 
 
 def judged(replica: Replica, batch: Batch) -> Preview:

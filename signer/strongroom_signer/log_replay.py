@@ -17,7 +17,7 @@ from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.founding import NotFounding, founded_charter, founded_log_id, read_founding
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, Preview, Replica, bytes_kept
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
@@ -118,6 +118,7 @@ class _Replay:
         self._waiting: list[tuple[ExportedBatch, Preview, Certificate | None]] = []
         self._newest: Certificate | None = None
         self._final = 0
+        self._uncertified = 0
 
     def take_all(self, reader: LogExportReader) -> tuple[list[bytes], Certificate | None]:
         """Replay the whole file; returns the recovery data in it, and the certificate of its last head.
@@ -167,6 +168,11 @@ class _Replay:
             raise RecoveryRefused(f"the file does not lead to the log that it names: {error.message}") from error
 
     def _take(self, batch: ExportedBatch) -> None:
+        self._uncertified += bytes_kept(batch.entries)
+        if self._uncertified > MAX_UNCERTIFIED_BYTES:
+            raise RecoveryRefused(
+                f"the entries before {batch.first_index} go on for too long without a certificate: no log does"
+            )
         try:
             if not self.replica.size:
                 # Whatever it began with: only the pinned founding makes it this log.
@@ -181,10 +187,12 @@ class _Replay:
         if founded > self._founded:
             # Every certificate before is of another log id; the compared fingerprint makes this final.
             self._founded, self._newest = founded, None
+            self._uncertified = 0
             self._final = founded
         certificate = self._verified(batch, preview) if batch.certificate else None
         if certificate is not None:
             self._newest = certificate
+            self._uncertified = 0
             self._final = max(self._final, final_size(certificate))
         self._waiting.append((batch, preview, certificate))
         waiting_bytes = sum(len(entry) for one, _, _ in self._waiting for entry in one.entries)
@@ -206,8 +214,8 @@ class _Replay:
 
     def _flush(self) -> None:
         """One commit of what is waiting, folded as far as certificates make it final."""
-        borders = [border for border in self.replica.batch_borders() if border <= self._final]
-        final = max(borders, default=self.replica.folded_size)
+        border = self.replica.border_up_to(self._final)
+        final = self.replica.folded_size if border is None else border
         folded = self.replica.fold(final) if final > self.replica.folded_size else {}
         with self._store.commit() as write:
             for batch, preview, certificate in self._waiting:

@@ -67,8 +67,11 @@ class RecoveryBook:
             self._change(write, self._held | recovery.keys())
 
     def remove_stale(self, write: Writer, states: Sequence[State]) -> None:
-        """Delete, as part of a commit, what none of these states needs: all that this signer may go on from."""
-        if len(self._held) <= min(state.count(VAULTS) for state in states):
+        """Delete, as part of a commit, what none of these states needs: all that this signer may go on from.
+
+        They follow one another: the first has the fewest vaults.
+        """
+        if len(self._held) <= states[0].count(VAULTS):
             return
         needed = {vault.recovery_hash for state in states for vault in state.vaults()}
         stale = self._held - needed

@@ -498,15 +498,14 @@ class Voting:
         """One commit of a voter state with all that goes with it; then the same in memory."""
         replica = self._copy.replica
         before = replica.folded_size
+        end = replica.size if truncate_to is None else truncate_to
         proves = certificate if certificate is not None else proof
         final = before
         if proves is not None:
-            bound = min(final_size(proves), replica.size if truncate_to is None else truncate_to)
+            bound = min(final_size(proves), end)
             final = max(before, self._copy.border_up_to(bound))
         salvaged = () if truncate_to is None else self._salvaged(truncate_to)
         folded = replica.fold(final) if final > before else {}
-        end = replica.size if truncate_to is None else truncate_to
-        kept = [replica.state(border) for border in replica.batch_borders() if final <= border <= end]
         settled = self._inbox.settled(replica.state(final)) if final > before else ()
         with self._store.commit() as write:
             for item in salvaged:
@@ -519,6 +518,7 @@ class Voting:
                 write.put_state(folded)
                 write.remove_inbox(settled)
             if final > before or truncate_to is not None:
+                kept = [replica.state(border) for border in replica.batch_borders() if final <= border <= end]
                 self._copy.recovery.remove_stale(write, kept)
             if state is not self._voter:
                 write.set_voter(codec.encode(state))

@@ -7,6 +7,8 @@ moves all of them at once. The bytes of entries are stored by the owner.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +23,19 @@ from strongroom.ledger.view import KeyValue, Overlay
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
 
-__all__ = ["Batch", "Draft", "Preview", "Replica", "ReplicaRange"]
+__all__ = ["MAX_UNCERTIFIED_BYTES", "Batch", "Draft", "Preview", "Replica", "ReplicaRange", "bytes_kept"]
+
+MAX_UNCERTIFIED_BYTES: Final = 64 * 1024 * 1024
+"""Most that is taken from a stranger, counted by `bytes_kept`, before a certificate covers it."""
+_LAYER_BYTES: Final = 4_096
+
+
+def bytes_kept(entries: Iterable[bytes]) -> int:
+    """About how much memory a batch takes that was replayed and is not final: its entries, and what they changed.
+
+    Even an empty entry changes size, time, tree and digest, so many small batches are no cheaper than one large.
+    """
+    return _LAYER_BYTES + sum(map(len, entries))
 
 
 class ReplicaRange(StrongroomError):
@@ -142,13 +156,24 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One batch on top of what is below it."""
+    """One batch on top of what is below it; layers are numbered one by one upwards."""
 
+    number: int
     size: int
     overlay: Overlay
 
 
 _EMPTY_DIGEST: Final = b""
+_MERGED: Final = 16
+"""A layer whose number is a multiple of this, of its square or cube and so on, answers for as many layers."""
+
+
+def _span(number: int) -> int:
+    """How many layers the one of this number answers for: from each, few steps lead down to the base."""
+    span = 1
+    while number % (span * _MERGED) == 0:
+        span *= _MERGED
+    return span
 
 
 class Replica:
@@ -197,6 +222,17 @@ class Replica:
         """Sizes at which a state can be read: the base's, and that of each batch since."""
         return (self._folded_size, *(layer.size for layer in self._layers))
 
+    def is_border(self, size: int) -> bool:
+        """Whether a state can be read at this size."""
+        return self.border_up_to(size) == size
+
+    def border_up_to(self, size: int) -> int | None:
+        """The largest size up to this one at which a state can be read; None when what is folded is beyond it."""
+        position = bisect_right(self._layers, size, key=lambda layer: layer.size)
+        if position:
+            return self._layers[position - 1].size
+        return self._folded_size if self._folded_size <= size else None
+
     def draft(self) -> Draft:
         """Begin a batch on the newest state."""
         return Draft(self._newest(), self._log_id, genesis_id=self._genesis_id)
@@ -231,8 +267,12 @@ class Replica:
         first_index = preview.batch.first_index
         if first_index != self.size or preview.previous_root != self.root_at(self.size):
             raise ReplicaRange(f"the batch was tried on another head of size {first_index}, the newest has {self.size}")
-        preview.overlay.parent = self._newest()
-        self._layers.append(_Layer(preview.size, preview.overlay))
+        number = self._layers[-1].number + 1 if self._layers else 1
+        span = _span(number)
+        overlay = preview.overlay
+        overlay.parent = self._newest()
+        overlay.merge(self._base if span > len(self._layers) else self._layers[-span].overlay)
+        self._layers.append(_Layer(number, preview.size, overlay))
 
     def truncate(self, size: int) -> None:
         """Drop every batch beyond `size`, the end of a batch.
@@ -241,7 +281,8 @@ class Replica:
             ReplicaRange: the size is below what is folded, or no batch ends there.
         """
         self._check_border(size)
-        self._layers = [layer for layer in self._layers if layer.size <= size]
+        while self._layers and self._layers[-1].size > size:
+            self._layers.pop()
 
     def fold(self, size: int) -> dict[bytes, bytes]:
         """Return the writes that bring the base to `size`, the end of a batch. Store them durably, then call `folded`.
@@ -266,8 +307,11 @@ class Replica:
         if State(self._base, self._log_id).size != size:
             raise ReplicaRange(f"the base does not hold the state at {size}: store what fold returned first")
         self._layers = [layer for layer in self._layers if layer.size > size]
-        if self._layers:
-            self._layers[0].overlay.parent = self._base
+        kept = {id(layer.overlay) for layer in self._layers}
+        for layer in self._layers:
+            # What a merged copy holds of folded layers is what the base holds now, or newer.
+            if id(layer.overlay.parent) not in kept:
+                layer.overlay.parent = self._base
         self._folded_size = size
 
     def state(self, size: int | None = None) -> State:
@@ -324,11 +368,14 @@ class Replica:
         if size is None:
             return self._newest()
         self._check_border(size)
-        return next((layer.overlay for layer in self._layers if layer.size == size), self._base)
+        position = bisect_right(self._layers, size, key=lambda layer: layer.size)
+        return self._layers[position - 1].overlay if position else self._base
 
     def _check_border(self, size: int) -> None:
-        if size not in self.batch_borders():
-            raise ReplicaRange(f"no batch ends at {size}; the borders are {self.batch_borders()}")
+        if not self.is_border(size):
+            raise ReplicaRange(
+                f"no batch ends at {size}; {len(self._layers)} end between {self._folded_size} and {self.size}"
+            )
 
     def _check_size(self, size: int) -> None:
         if not 0 <= size <= self.size:

@@ -132,3 +132,23 @@ async def test_a_signer_is_followed_though_what_is_final_is_still_being_stored(p
     assert place.ledger.final_size < final
     await place.catch_up.follow(link)  # type: ignore[arg-type]
     assert place.ledger.final_size == final == place.ledger.certified_size
+
+
+@pytest.mark.attack(
+    line="holders",
+    title="many small batches without a certificate for a coordinator that catches up",
+    origin="on paper: memory filled by entries that nobody vouches for",
+)
+async def test_attack_many_small_batches_without_a_certificate(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strongroom_coordinator.catch_up.MAX_UNCERTIFIED_BYTES", 5 * 4_096)
+    size = place.ledger.certified_size
+    for _ in range(20):
+        place.world.log(Tick())
+    place.holder("s1")
+    wanted = place.change.certificate(OLD)
+    # Also not from the newest final entry on.
+    assert not await place.catch_up.reach(wanted, ["s1"], [])
+    assert place.ledger.replica.size <= size
+    monkeypatch.setattr("strongroom_coordinator.catch_up.MAX_UNCERTIFIED_BYTES", 40 * 4_096)
+    assert await place.catch_up.reach(wanted, ["s1"], [])
+    assert place.ledger.certified_size == place.world.replica.size

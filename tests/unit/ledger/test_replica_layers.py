@@ -192,6 +192,70 @@ def test_what_is_folded_is_kept_alive_by_no_later_batch(world: World) -> None:
     assert early.overlay.parent is world.base
 
 
+def steps_down(replica: Replica) -> int:
+    """How many copies are looked at for a key that was never written."""
+    view, steps = replica.state()._view, 0
+    while isinstance(view, Overlay):
+        view, steps = view.parent, steps + 1
+    return steps
+
+
+def test_thousands_of_batches_that_are_not_final_are_read_in_few_steps_and_fold_at_once() -> None:
+    world = World.started()
+    order = world.submit(world.creation("new"), "carol")
+    fold(world, world.replica.size)
+    most = 0
+    for _ in range(3_000):
+        world.log(Tick())
+        most = max(most, steps_down(world.replica))
+    # Three powers of sixteen, and the base.
+    assert most <= 3 * 15 + 1
+    assert world.state.order(order) is not None
+    newest = world.replica.head()
+    assert newest == (world.previews[-1].root, world.previews[-1].state_digest)
+    fold(world, world.replica.size)
+    assert (world.replica.head(), world.replica.batch_borders()) == (newest, (world.replica.size,))
+    assert Replica(world.base, log_id=world.log_id).head() == newest
+
+
+def test_merged_layers_are_cut_and_folded_at_every_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("strongroom.ledger.replica._MERGED", 2)
+    origin = World.started()
+    for number in range(11):
+        origin.later(1_000)
+        entry = origin.order_entry(origin.order(origin.creation(f"new-{number}")), "carol")
+        origin.log(entry if number % 3 == 0 else Tick())
+    heads = {preview.size: (preview.root, preview.state_digest) for preview in origin.previews}
+    for cut in range(1, 13):
+        for folded in range(1, cut + 1):
+            base = MemoryStore()
+            replica = Replica(base, log_id=origin.log_id)
+            for batch in origin.batches:
+                replica.push(replica.preview(batch))
+            replica.truncate(cut)
+            base.update(replica.fold(folded))
+            replica.folded(folded)
+            held = {id(layer.overlay) for layer in replica._layers}
+            for size in range(folded, cut + 1):
+                assert replica.head(size) == heads[size]
+                assert replica.state(size).size == size
+                view = replica.state(size)._view
+                while isinstance(view, Overlay):
+                    assert id(view) in held
+                    view = view.parent
+                assert view is base
+            for batch in origin.batches[cut:]:
+                replica.push(replica.preview(batch))
+            assert replica.head() == heads[12]
+
+
+def test_the_border_up_to_a_size_is_the_last_that_can_be_read(world: World) -> None:
+    fold(world, 4)
+    found = {size: world.replica.border_up_to(size) for size in range(3, 12)}
+    assert found == {3: None, 4: 4, 5: 5, 6: 5, 7: 5, 8: 5, 9: 9, 10: 9, 11: 9}
+    assert [size for size in range(12) if world.replica.is_border(size)] == [4, 5, 9]
+
+
 def test_how_entries_are_cut_into_batches_does_not_matter(world: World) -> None:
     entries = [entry for batch in world.batches for entry in batch.entries]
     other = Replica(MemoryStore(), log_id=world.log_id)

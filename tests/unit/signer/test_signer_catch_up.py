@@ -174,3 +174,40 @@ async def test_endless_entries_without_a_certificate_are_cut_off(
     with pytest.raises(CannotCatchUp):
         await cluster.catch_up("s1", bare).run(missing.certificate)
     assert asked < 30
+
+
+async def test_a_certificate_on_the_way_ends_what_is_counted_as_uncertified(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 2 * 4_096)
+    cluster.tick(6, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    await catch_up(cluster, "s1").run(missing.certificate)
+    assert cluster.signers["s1"].copy.size == cluster.world.replica.size
+
+
+@pytest.mark.parametrize("went_another_way", [False, True])
+async def test_many_small_batches_without_a_certificate_count_for_more_than_their_bytes(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, went_another_way: bool
+) -> None:
+    if went_another_way:
+        cluster.deliver()
+        cluster.vote("s1", cluster.world.replica.preview(cluster.world.batch(Tick())))
+        cluster.open_term(("s2", "s3"))
+    cluster.tick(6, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+
+    async def bare(first: int, end: int) -> tuple[LogBatch, ...]:
+        answer = cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end))
+        return tuple(
+            LogBatch(first_index=one.first_index, entries=one.entries, certificate=b"") for one in batches_of(answer)
+        )
+
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 5 * 4_096)
+    with pytest.raises(CannotCatchUp):
+        await cluster.catch_up("s1", bare).run(missing.certificate)
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 10 * 4_096)
+    await cluster.catch_up("s1", bare).run(missing.certificate)
+    assert cluster.signers["s1"].copy.size == cluster.world.replica.size
