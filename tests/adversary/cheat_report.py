@@ -77,9 +77,15 @@ CHEATS: dict[str, NamedCheat] = {}
 
 
 def cheat(name: str, text: str) -> Callable[[Cheat], Cheat]:
-    """Enter a function into the list of cheats."""
+    """Enter a function into the list of cheats.
+
+    Raises:
+        ValueError: another cheat has this name, and would never be run.
+    """
 
     def enter(function: Cheat) -> Cheat:
+        if name in CHEATS:
+            raise ValueError(f"there are two cheats named {name}: {CHEATS[name].text} and: {text}")
         CHEATS[name] = NamedCheat(text, function)
         return function
 

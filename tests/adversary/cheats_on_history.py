@@ -14,7 +14,7 @@ from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, pla
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
-from strongroom.ledger.entry_messages import Endorse, Entry, Tick
+from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.signed_messages import Vote
 from strongroom.protocol.signed import SignedBody
 
@@ -161,21 +161,6 @@ async def junk_entry(rogue: RogueLeader) -> None:
 @cheat("half-an-entry", "Has the signers vote for an entry that breaks off in the middle.")
 async def half_an_entry(rogue: RogueLeader) -> None:
     await rogue.append([rogue.entry(Tick())[:-3]])
-
-
-@cheat("second-genesis", "Logs the founding charter a second time, as if the log began anew.")
-async def second_genesis(rogue: RogueLeader) -> None:
-    await rogue.append([rogue.entry(codec.decode(Entry, rogue.entries[0]).body)])
-
-
-@cheat("repeated-entry", "Logs an approval a second time, to have one person's word count twice.")
-async def repeated_entry(rogue: RogueLeader) -> None:
-    for data in reversed(rogue.entries):
-        body = codec.decode(Entry, data).body
-        if isinstance(body, Endorse):
-            await rogue.append([rogue.entry(body)])
-            return
-    raise NothingToCheatWith("the log holds no approval of its own")
 
 
 @cheat("two-times", "Puts two times into one batch, one for each thing that is to be judged.")

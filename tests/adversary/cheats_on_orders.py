@@ -334,3 +334,5 @@ async def replayed_approval(rogue: RogueLeader) -> None:
     order = withdrawal(rogue)
     entry = ordered(rogue, order, approved=("bob",))
     await forced(rogue, entry, Endorse(endorsement=entry.endorsements[1]), pays(rogue, order))
+    await rogue.append_honestly(entry)
+    await forced(rogue, Endorse(endorsement=entry.endorsements[1]), pays(rogue, order), step="in-a-later-batch")

@@ -94,17 +94,6 @@ CASES = [
     _other_encoding("field-twice", "an entry with one field twice"),
     _other_encoding("two-bodies", "an entry with two bodies"),
     attack(
-        "second-genesis",
-        "the genesis logged a second time",
-        "GENESIS_MISPLACED",
-        step="append",
-        signed=True,
-        origin="on paper: a log restarted under the same keys",
-    ),
-    attack(
-        "repeated-entry", "an approval logged a second time", "ALREADY_KNOWN", step="append", signed=True, origin=REPLAY
-    ),
-    attack(
         "uncertified-plan",
         "a release without a certificate",
         "NOT_CERTIFIED",
@@ -181,7 +170,7 @@ async def test_attack_split_heads_one_each_heal_under_an_honest_coordinator(clus
         order = await alice.pay(VAULT, destination, AMOUNT)
         await bob.approve(order)
         word = await carol.say(Verb.APPROVE, order)
-        outcome = cluster.cheat("split-heads", words=[word])
+        outcome = attacked_together(cluster, ["split-heads"], words=[word])["split-heads"]
         assert [line["voted"] for line in outcome.events if line["event"] == "shown"] == [True] * 3
         cluster.deployment.start_coordinator()
         await paid(cluster, alice, order)
@@ -249,11 +238,7 @@ async def test_attack_withheld_rejection(cluster: Cluster) -> None:
         path.write_text(json.dumps(content))
         for name in cluster.signers[:2]:
             assert cluster.signer_command(name, "hand-in", str(path)).returncode == 0
-        outcome = cluster.cheat("withhold-rejection", words=[approval, other])
-        assert outcome.released == 0
-        assert {name: reason for name, (reason, _) in outcome.refusals("commit").items()} == dict.fromkeys(
-            cluster.signers[:2], "REJECTED"
-        )
+        attacked(cluster, "withhold-rejection", "commit", "REJECTED", by=2, words=[approval, other])
         cluster.deployment.start_coordinator()
         await until(lambda: connected(alice, 3))
         await alice.wait_for_order(order, lambda one: _is_rejected(one.proven.record))

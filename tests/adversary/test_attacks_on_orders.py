@@ -117,6 +117,10 @@ def test_every_signer_refuses_the_words(outcomes: dict[str, Cheated], cheat: str
     refused(outcomes[cheat], "afterwards", "NO_PLAN_AT_INDEX")
 
 
+def test_an_approval_of_an_earlier_batch_counts_once_too(outcomes: dict[str, Cheated]) -> None:
+    refused(outcomes["replayed-approval"], "in-a-later-batch", "ALREADY_KNOWN")
+
+
 @pytest.mark.parametrize("case", RUN_OUT)
 def test_what_has_run_out_stays_so(outcomes: dict[str, Cheated], case: Case) -> None:
     case.check(outcomes)

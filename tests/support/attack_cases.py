@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from cluster import Cheated, Cluster
-from siege import refused
+from siege import endured, refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +57,25 @@ def cheats_of(cases: Iterable[Any], *others: str, floods: Sequence[str] = ()) ->
     return [*sorted(named - set(floods)), *floods]
 
 
-async def helped(cluster: Cluster, cheat: str, help_it: Callable[[], None]) -> Cheated:
-    """Run a cheat that waits in its middle until something was done to the signers, and do it then."""
+async def helped(
+    cluster: Cluster, cheat: str, help_it: Callable[[], None], *, restarted: Collection[str] = ()
+) -> Cheated:
+    """Run a cheat that waits in its middle until something was done to the signers, and do it then.
+
+    Args:
+        cluster: its signers must be running.
+        cheat: one of `cheating_coordinator.py --list` that pauses.
+        help_it: does something to the signers, in a thread of its own.
+        restarted: the signers that `help_it` starts again; what holds after any attack is checked for all.
+    """
     folder = cluster.root / "rogue"
-    run = asyncio.create_task(asyncio.to_thread(cluster.cheats, [cheat]))
-    (folder / "waiting").unlink(missing_ok=True)
-    while not (folder / "waiting").exists() and not run.done():  # noqa: ASYNC110 - another process makes it
-        await asyncio.sleep(0.02)
-    if not run.done():
+    with endured(cluster, restarted=restarted) as outcomes:
+        run = asyncio.create_task(asyncio.to_thread(cluster.cheats, [cheat]))
+        (folder / "waiting").unlink(missing_ok=True)
+        while not (folder / "waiting").exists() and not run.done():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.02)
+        assert not run.done(), f"{cheat} did not wait for help: {run.result()}"
         await asyncio.to_thread(help_it)
         (folder / "go").touch()
-    return (await run)[cheat]
+        outcomes.update(await run)
+    return outcomes[cheat]

@@ -9,7 +9,8 @@ an alarm. Starting the cheater costs a few seconds, so cheats that leave nothing
     outcomes = attacked_together(cluster, ["pay-twice", "burn-fees"])        # one process, a term for each cheat
     refused(outcomes["pay-twice"], "append", "PLAN_CONFLICT")                # each test looks at its own part
 
-Both need running signers; the honest coordinator is stopped, and `heals` starts it again.
+Both need running signers; the honest coordinator is stopped, and `heals` starts it again. What is started in another
+way, or needs help from outside while it runs, is put into the block of `endured`, which checks the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,8 @@ from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.processes import Daemon
 
 LOGGED_WITHIN_S = 60.0
+BLAME = ("evidence.found", "evidence.again", "evidence.not_made", "share.wrong")
+"""What the coordinator logs of a signer that is proven, or seems, to be at fault."""
 
 
 @contextmanager
@@ -79,18 +82,39 @@ def attacked_together(
     cluster: Cluster, cheats: Sequence[str], *, words: Sequence[SignedBody] = (), alarm: str | None = None
 ) -> dict[str, Cheated]:
     """Run cheats one after another in one process; what holds after any attack is checked here, for all of them."""
+    with endured(cluster, alarm=alarm) as outcomes:
+        outcomes.update(cluster.cheats(cheats, words=words))
+    return outcomes
+
+
+@contextmanager
+def endured(
+    cluster: Cluster, *, alarm: str | None = None, restarted: Collection[str] = ()
+) -> Iterator[dict[str, Cheated]]:
+    """What must hold after any attack, checked at the end of the block for every outcome that it enters.
+
+    Args:
+        cluster: its signers must be running when the block begins.
+        alarm: the reason of the alarm that the attack is to raise at each signer; none otherwise.
+        restarted: signers that the block itself starts again; the others must be the same process as before.
+    """
     before = {name: (daemon.pid, len(daemon.events)) for name, daemon in cluster.deployment.signers.items()}
-    outcomes = cluster.cheats(cheats, words=words)
+    outcomes: dict[str, Cheated] = {}
+    yield outcomes
+    assert outcomes, "no attack took place"
+    cheats = ", ".join(outcomes)
     for name, (pid, mark) in before.items():
         daemon = cluster.signer(name)
-        assert daemon.running, f"{name} did not survive {', '.join(cheats)}"
-        assert daemon.pid == pid, f"{name} is another process than before {', '.join(cheats)}"
+        assert daemon.running, f"{name} did not survive {cheats}"
+        if name in restarted:
+            assert daemon.pid != pid, f"{name} was to be started again during {cheats}"
+        else:
+            assert daemon.pid == pid, f"{name} is another process than before {cheats}"
         raised = cluster.signer_status(name)["alarm"]
         assert (raised is not None and alarm in str(raised)) if alarm else raised is None, f"{name}: {raised}"
         for outcome in outcomes.values():
             _logged(daemon, mark, name, outcome)
     assert {name: outcome.released for name, outcome in outcomes.items() if outcome.released} == {}
-    return outcomes
 
 
 def refused(outcome: Cheated, step: str, reason: str, *, signed: bool = True, by: int = 3) -> None:
@@ -117,12 +141,29 @@ def _warnings(lines: Sequence[dict[str, Any]], outcome: Cheated) -> Counter[str]
     """Reasons of the warnings that were logged while the cheat ran."""
     return Counter(
         line["reason"]
-        for line in lines
-        if line.get("level") == "warning"
-        and line.get("message")
-        and "reason" in line
-        and outcome.began_ms <= datetime.fromisoformat(line["time"]).timestamp() * 1000 <= outcome.ended_ms
+        for line in logged_between(lines, outcome.began_ms, outcome.ended_ms)
+        if line.get("level") == "warning" and line.get("message") and "reason" in line
     )
+
+
+def logged_between(lines: Sequence[dict[str, Any]], begin_ms: int, end_ms: int | None = None) -> list[dict[str, Any]]:
+    """The lines of a log between two moments, Unix milliseconds; to its end with None."""
+
+    def time_ms(line: dict[str, Any]) -> float:
+        return datetime.fromisoformat(line["time"]).timestamp() * 1000
+
+    # A line that is no JSON has no time.
+    timed = [line for line in lines if "time" in line]
+    return [line for line in timed if begin_ms <= time_ms(line) and (end_ms is None or time_ms(line) <= end_ms)]
+
+
+def nobody_is_blamed(cluster: Cluster) -> None:
+    """Nothing was found against any signer, none is in quarantine, and none raised an alarm."""
+    assert [line for line in cluster.coordinator.events if line.get("event") in BLAME] == []
+    assert list((cluster.deployment.coordinator_folder / "evidence").glob("*")) == []
+    for name in cluster.signers:
+        status = cluster.signer_status(name)
+        assert (status["quarantine"], status["alarm"]) == (None, None), f"{name}: {status}"
 
 
 async def heals(cluster: Cluster) -> None:
