@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from actor import actors, ready
 from attack_cases import Case, attack, cheats_of
 from cluster import Cheated, Cluster
 from payments import AMOUNT, approved, connected, paid, payee, payments_on_chain
-from siege import LOGGED_WITHIN_S, attacked_together, besieged, heals
+from siege import LOGGED_WITHIN_S, attacked_together, besieged, heals, logged_between
 from trickle import Trickle
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
@@ -52,9 +55,22 @@ CASES = [
 ]
 
 
-def _cut(cheat: str, title: str, said: str, *, reason: str = "LINK_MISUSED", origin: str = INPUT) -> object:
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A cheat for which every signer ends its link, or finds it ended, and what its log says of that."""
+
+    cheat: str
+    said: str
+    reason: str
+    times: int
+    """How many such lines each signer has for it at least."""
+
+
+def _cut(
+    cheat: str, title: str, said: str, *, reason: str = "LINK_MISUSED", origin: str = INPUT, times: int = 1
+) -> object:
     mark = pytest.mark.attack(line="coordinator", title=title, origin=origin)
-    return pytest.param(cheat, reason, said, id=cheat, marks=mark)
+    return pytest.param(Cut(cheat=cheat, said=said, reason=reason, times=times), id=cheat, marks=mark)
 
 
 CUTS = [
@@ -67,7 +83,12 @@ CUTS = [
     _cut("gap-in-numbers", "a frame left out", "has number 3"),
     _cut("repeated-number", "two frames under one number", "has number 2"),
     _cut("answer-to-nothing", "an answer to a frame that was never sent", "never sent"),
-    _cut("malformed-flood", "thousands of malformed frames, to fill the log", "64 malformed frames", origin=FLOOD),
+    _cut(
+        "malformed-flood",
+        "thousands of malformed frames, to fill the log",
+        "64 frames that are malformed",
+        origin=FLOOD,
+    ),
     _cut("never-welcome", "a Hello that is never answered", "no Welcome", reason="LINK_FAILED", origin=STUCK),
     _cut(
         "breaks-off",
@@ -75,6 +96,8 @@ CUTS = [
         "the link ended",
         reason="LINK_FAILED",
         origin=STUCK,
+        # Each of the five begins with the end of the link before it.
+        times=10,
     ),
 ]
 
@@ -95,7 +118,7 @@ def before(siege: Cluster) -> dict[str, int]:
 def outcomes(siege: Cluster, before: dict[str, int]) -> dict[str, Cheated]:
     """Every cheat, each in a term of its own, by one cheater."""
     assert before
-    cuts = [str(case.values[0]) for case in CUTS]  # type: ignore[attr-defined] - pytest hides its type
+    cuts = [case.values[0].cheat for case in CUTS]  # type: ignore[attr-defined] - pytest hides its type
     floods = ["malformed-flood", "heavy-flood", "flood"]
     return attacked_together(siege, cheats_of(CASES, *cuts, floods=floods))
 
@@ -105,18 +128,27 @@ def test_attack_is_refused(outcomes: dict[str, Cheated], case: Case) -> None:
     case.check(outcomes)
 
 
-@pytest.mark.parametrize(("cheat", "reason", "said"), CUTS)
-def test_attack_ends_the_link(siege: Cluster, outcomes: dict[str, Cheated], cheat: str, reason: str, said: str) -> None:
-    """Each signer ends its link and says why in one warning; it dials again by itself."""
+def _ends_of_links(siege: Cluster, name: str, outcomes: dict[str, Cheated], cheat: str) -> list[dict[str, Any]]:
+    """Why a signer's links ended from the beginning of a cheat to that of the next.
+
+    The signer may log the line after the cheater has seen the end, but always before it dials again.
+    """
+    begins = sorted(outcome.began_ms for outcome in outcomes.values())
+    begin = outcomes[cheat].began_ms
+    end = next((other for other in begins if other > begin), None)
+    lines = logged_between(siege.signer(name).events, begin, end)
+    return [line for line in lines if line.get("event") == "link.failed"]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_attack_ends_the_link(siege: Cluster, outcomes: dict[str, Cheated], cut: Cut) -> None:
+    """Each signer ends its link and says why in a warning, while this attack lasts; it dials again by itself."""
     for name in siege.signers:
-        lines = [
-            line
-            for line in siege.signer(name).events
-            if line.get("event") == "link.failed" and line["reason"] == reason and said in line["message"]
-        ]
-        assert lines, f"{name} said nothing of {cheat}"
+        ends = _ends_of_links(siege, name, outcomes, cut.cheat)
+        lines = [line for line in ends if line["reason"] == cut.reason and cut.said in line["message"]]
+        assert len(lines) >= cut.times, f"what {name} said of {cut.cheat}: {ends}"
         assert all(line["level"] == "warning" for line in lines)
-    assert outcomes[cheat].released == 0
+    assert outcomes[cut.cheat].released == 0
 
 
 @pytest.mark.parametrize(
@@ -140,6 +172,10 @@ def test_attack_flood_is_answered_or_cut(siege: Cluster, outcomes: dict[str, Che
     """A signer answers as fast as it reads, with refusals, or ends the link; it stays up and gives nothing."""
     flooded = {line["signer"]: line for line in outcomes[cheat].events if line["event"] == "flooded"}
     assert set(flooded) == set(siege.signers)
+    for name, line in flooded.items():
+        ends = _ends_of_links(siege, name, outcomes, cheat)
+        cut = [end for end in ends if end["reason"] == "LINK_MISUSED" and "without waiting" in end["message"]]
+        assert line["answered"] == line["sent"] or cut, f"{name} answered {line['answered']} of {line['sent']}: {ends}"
     assert outcomes[cheat].released == 0
 
 
@@ -186,13 +222,16 @@ async def test_attack_slow_loris(stopped_cluster: Cluster, rate: int) -> None:
     switch = cluster.switch_signer(victim)
     with Trickle(cluster.deployment.port, bytes_per_second=rate) as slow:
         switch.point(slow.port)
-        cluster.start()
+        cluster.start(signers=[name for name in cluster.signers if name != victim])
+        cluster.start(signers=[victim], coordinator=False, node=False)
         pid, destination = cluster.signer(victim).pid, payee()
         async with actors(cluster.deployment, "alice", "bob", "carol") as people:
             await ready(people[0])
             await paid(cluster, people[0], await approved(people, destination))
             # It may take gRPC's own patience with a connection and ten seconds for a Welcome.
-            failed = cluster.signer(victim).wait_for("link.failed", timeout_s=90)
+            failed = await asyncio.to_thread(cluster.signer(victim).wait_for, "link.failed", timeout_s=90)
+            assert slow.relayed
+            assert not cluster.signer_status(victim)["connected"]
             assert failed["level"] == "warning"
             assert failed["message"]
             switch.point(cluster.deployment.port)

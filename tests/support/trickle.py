@@ -16,6 +16,8 @@ class Trickle:
         self._target = target
         self._rate = bytes_per_second
         self._open: list[socket.socket] = []
+        self.relayed = 0
+        """Connections that reached the target, since the beginning."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -35,8 +37,13 @@ class Trickle:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    near.close()
+                    continue
                 self._open += [near, far]
+                self.relayed += 1
                 threading.Thread(target=self._forth, args=(near, far), daemon=True).start()
                 threading.Thread(target=self._back, args=(far, near), daemon=True).start()
 
