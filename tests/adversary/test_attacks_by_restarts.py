@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
-from ledger_world import DAY_MS, HOUR_MS
+from ledger_world import DAY_MS, HOUR_MS, Coin
 from restart_signers import NAMES, LostDisks
 from restart_world import RestartWorld, approval
 from signer_world import VAULT
@@ -107,6 +107,43 @@ def test_a_planned_order_is_paid_by_no_plan_beside_the_first(world: RestartWorld
     world.found(world.restart())
     thaw(world)
     assert refusal(world, world.world.plan([order], [world.world.coin(300_000)])) == "PLAN_CONFLICT"
+
+
+@attack(
+    "coordinator", "an order paid twice, by a plan that a restart lost and by one of another coin of its first plan"
+)
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("plan", "PLAN_CONFLICT"), ("bump", "BUMP_MISMATCH"), ("cancellation", "PLAN_CONFLICT")]
+)
+def test_no_plan_stands_beside_one_that_was_lost(world: RestartWorld, kind: str, reason: str) -> None:
+    order, a, b = world.world.pay(VAULT, 100_000), world.world.coin(200_000), world.world.coin(200_000)
+    first = world.world.log_plan([order], [a, b])
+    restart, size = world.restart(), world.state.size
+    world.world.log_plan([order], [a])  # signed, kept back, and known to lost disks alone
+    world.lose(size)
+    world.found(restart)
+    thaw(world)
+    about = world.world.cancel(order) if kind == "cancellation" else order
+    bumps = first if kind == "bump" else b""
+    if kind == "bump":
+        world.world.later(20 * DAY_MS)
+    assert refusal(world, world.world.plan([about], [b], fee_sat=2_000, bumps=bumps)) == reason
+    world.world.log(world.world.plan([about], [a, b], fee_sat=2_000, bumps=bumps))
+
+
+@attack("coordinator", "what a cancellation gave back after a restart, spent by a lost plan of the cancelled order")
+def test_a_cancellation_is_no_transaction_that_a_lost_plan_spends(world: RestartWorld) -> None:
+    orders, coin = [world.world.pay(VAULT, 100_000), world.world.pay(VAULT, 100_000)], world.world.coin(500_000)
+    world.world.log_plan(orders, [coin])
+    restart, size = world.restart(), world.state.size
+    between = world.world.planned([world.world.cancel(orders[1])], [coin], fee_sat=2_000)
+    world.world.log_plan([orders[0]], [Coin(between.txid, 0, 498_000, branch=1)])
+    world.lose(size)
+    world.found(restart)
+    thaw(world)
+    excluding = world.world.plan([world.world.cancel(orders[0])], [coin], fee_sat=2_000)
+    assert refusal(world, replace(excluding, locktime=0)) == "PLAN_FORM"
+    assert world.world.planned(excluding.order_hashes, [coin], fee_sat=2_000).txid != between.txid
 
 
 @attack("coordinator", "a vault spent right after a restart, before anybody looked at the chain", ROLLED_BACK)

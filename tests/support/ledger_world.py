@@ -398,6 +398,7 @@ class World:
             "inputs": tuple(coin.as_input() for coin in coins),
             "outputs": (PlanOutput(target=Recovery(amount_sat=amount)),),
             "bumps": b"",
+            "locktime": self.state.foundings,
         }
         return Plan(**{**defaults, **parts})
 
@@ -577,6 +578,7 @@ class World:
             inputs=tuple(coin.as_input() for coin in coins),
             outputs=tuple(outputs),
             bumps=bumps,
+            locktime=self.state.foundings,
         )
 
     def log_plan(self, *args: Any, **parts: Any) -> bytes:

@@ -58,6 +58,11 @@ class PlannerChain:
         self.version += 1
         return coin
 
+    def lose_coin(self, outpoint: Outpoint) -> None:
+        """A transaction that no plan made spends a coin."""
+        del self._coins[outpoint]
+        self.version += 1
+
     def plan(self, *, signed: bool = True) -> list[Plan]:
         """Plan and log, as a batch does.
 

@@ -88,6 +88,11 @@ class RestartWorld(HandoverWorld):
     def founding(self, restart: Restart) -> Batch:
         return Batch(first_index=self.world.replica.size, entries=(codec.encode(restart_entry(restart)),))
 
+    def lose(self, size: int) -> None:
+        """Forget everything beyond these entries, as when only lost disks held it."""
+        self.world.previews = [preview for preview in self.world.previews if preview.size <= size]
+        self.world.replica.truncate(size)
+
     def found(self, restart: Restart) -> None:
         """Go on in the log that this restart founds."""
         replica = self.pinned(restart)

@@ -280,6 +280,7 @@ def _finish(
         ),
         outputs=tuple(outputs),
         bumps=bumps,
+        locktime=round_.state.foundings,
     )
     round_.spend(vault.name, selection.inputs)
     round_.fees[vault.name] = round_.fees.get(vault.name, 0) + selection.fee_sat - bumped_fee_sat

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from strongroom.ledger.conflict import MustSpend, must_spend
 from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.lost_plans import LOST_PAYMENT, lost_exclude
 from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import decode_order
@@ -32,7 +33,8 @@ def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, acti
     if all(chain.plans.get(name) is None for name in target.plans):
         raise CannotPlan("nothing: no plan of the withdrawal is waiting for a block any more")
     needs = (*must_spend(round_.state, target.hash), *must_spend(round_.state, record.hash))
-    required = _cover(round_, chain, vault.name, needs)
+    whole = _whole_plans(round_, chain, vault.name, (target.hash, record.hash))
+    required = _cover(round_, chain, vault.name, needs, whole)
     coins = [coin for point in required if (coin := chain.coin(vault.name, point)) is not None]
     free = [coin for coin in chain.coins(vault.name) if coin.is_confirmed and coin.outpoint not in round_.spent]
     coins += [coin for coin in free if coin.outpoint not in required]
@@ -53,18 +55,39 @@ def requirements_of(round_: Round, chain: ChainView, vault: str, records: Sequen
     for record in records:
         for need in must_spend(round_.state, record.hash):
             wanted[need.plan_hash, need.transactions] = need
-    return _cover(round_, chain, vault, wanted.values())
+    whole = _whole_plans(round_, chain, vault, [record.hash for record in records])
+    return _cover(round_, chain, vault, wanted.values(), whole)
 
 
-def _cover(round_: Round, chain: ChainView, vault: str, needs: Iterable[MustSpend]) -> frozenset[Outpoint]:
+def _whole_plans(round_: Round, chain: ChainView, vault: str, orders: Iterable[bytes]) -> frozenset[Outpoint]:
+    """All coins of one plan of each order from before the log was founded anew, if there are any: the fewest."""
+    chosen: frozenset[Outpoint] = frozenset()
+    for order_hash in orders:
+        kept = lost_exclude(round_.state, order_hash)
+        whole = [
+            points
+            for points in kept
+            if points.isdisjoint(round_.spent) and all(chain.coin(vault, point) is not None for point in points)
+        ]
+        if kept and not whole:
+            raise CannotPlan(
+                f"nothing that anybody can do: a coin of each plan from before is gone, and {LOST_PAYMENT}"
+            )
+        chosen |= min(whole, key=lambda points: (len(points - chosen), sorted(points)), default=frozenset())
+    return chosen
+
+
+def _cover(
+    round_: Round, chain: ChainView, vault: str, needs: Iterable[MustSpend], chosen_before: frozenset[Outpoint]
+) -> frozenset[Outpoint]:
     """Few coins that together meet every requirement: again and again the one that meets the most."""
-    open_needs = list(needs)
+    open_needs = [need for need in needs if not need.met_by(chosen_before)]
     options: dict[Outpoint, Coin] = {}
     for need in open_needs:
         for coin in _options(chain, vault, need):
             if coin.outpoint not in round_.spent:
                 options[coin.outpoint] = coin
-    chosen: set[Outpoint] = set()
+    chosen = set(chosen_before)
     while open_needs:
         best = max(
             options.values(),

@@ -169,4 +169,5 @@ def _plan(
         ),
         outputs=(PlanOutput(target=Recovery(amount_sat=amount)),),
         bumps=b"",
+        locktime=round_.state.foundings,
     )

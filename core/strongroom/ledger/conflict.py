@@ -4,6 +4,9 @@ For every earlier plan p of the order, a new plan spends an outpoint that p spen
 itself spends an outpoint of p and does not pay the order. In the first case both spend one coin; in the second the new
 plan needs a transaction confirmed that keeps p from ever confirming. No rule rests on anybody's word that something
 confirmed or failed. Depth is exactly one: a longer chain of plans would be sound as well, but harder to check by eye.
+
+Of a log that was founded anew that is not enough, because lost plans cannot be asked for their coins: see
+`strongroom.ledger.lost_plans`.
 """
 
 from __future__ import annotations

@@ -176,6 +176,9 @@ class Plan:
     outputs: tuple[PlanOutput, ...] = codec.repeated(4, PlanOutput, minimum=1, maximum=2_000)
     bumps: bytes = codec.fixed(5, 32, optional=True)
     """Plan hash of the plan this one replaces at a higher fee; absent for a plan judged in full."""
+    locktime: int = codec.u64(6)
+    """How often the log was founded anew before. It is the transaction's locktime, a height that every chain passed: so
+    no transaction of the log is one that an entry lost by the last founding holds."""
 
 
 @message

@@ -116,8 +116,10 @@ class MutableState(State):
             charter: the same, decoded.
             witnesses: its signers; `since_size` is the size with the founding entry.
         """
+        self.overlay.put(keys.KEPT_UNTIL_PREFIX + self.log_id, self.time_ms.to_bytes(8, "big"))
         self.change_charter(record, charter)
         self.overlay.put(keys.FOUNDED_KEY, witnesses.since_size.to_bytes(8, "big"))
+        self.overlay.put(keys.FOUNDINGS_KEY, (self.foundings + 1).to_bytes(8, "big"))
         self.overlay.put(keys.ELECTORATES_KEY, (0).to_bytes(8, "big"))
         self.set_witnesses(witnesses, rules_from=0)
         self.keep_next_charter(b"")

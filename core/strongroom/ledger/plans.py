@@ -133,7 +133,7 @@ def transaction_of(
         for item in plan.inputs
     )
     try:
-        return Spend(vault_key=vault_key_of(vault), inputs=inputs, outputs=outputs)
+        return Spend(vault_key=vault_key_of(vault), inputs=inputs, outputs=outputs, locktime=plan.locktime)
     except SpendRefused as error:
         raise refused("PLAN_FORM", error.message, form=error.reason) from error
 

@@ -49,6 +49,8 @@ STANDING_KEY: Final = b"m/standing-freezes"
 ELECTORATES_KEY: Final = b"m/electorates"
 ELECTORATE_PREFIX: Final = b"e/"
 FOUNDED_KEY: Final = b"m/founded"
+FOUNDINGS_KEY: Final = b"m/foundings"
+KEPT_UNTIL_PREFIX: Final = b"k/"
 NEXT_CHARTER_KEY: Final = b"m/next-charter"
 _MEMO_LIMIT: Final = 8_192
 _MEMO_BYTES: Final = 16 * 1024 * 1024
@@ -193,6 +195,15 @@ class State:
         begins here.
         """
         return self._number(FOUNDED_KEY)
+
+    @property
+    def foundings(self) -> int:
+        """How often the log was founded anew: what every plan that is logged from here on has as its locktime."""
+        return self._number(FOUNDINGS_KEY)
+
+    def kept_until_ms(self, log_id: bytes) -> int:
+        """Log time of the last entry that stayed of a log when it was founded anew; 0 for any other log id."""
+        return self._number(KEPT_UNTIL_PREFIX + log_id)
 
     # --- log -------------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,23 @@ def test_the_consensus_engine_accepts_the_finished_transaction() -> None:
     assert str(pbk.Transaction(raw).txid) == spend.txid[::-1].hex()
 
 
+def test_the_locktime_is_signed_and_changes_the_transaction() -> None:
+    plain = _spend()
+    spend = replace(plain, locktime=3)
+    raw = spend.finalise(VAULT.sign(spend))
+    assert _kernel_accepts(raw, spend)
+    assert parse(raw).locktime == 3
+    assert spend.txid != plain.txid
+    assert not set(spend.digests()) & set(plain.digests())
+
+
+@pytest.mark.parametrize("locktime", [-1, 500_000_000, 2**64 - 1])
+def test_a_locktime_is_the_height_of_a_block(locktime: int) -> None:
+    with pytest.raises(spends.MalformedInput):
+        replace(_spend(), locktime=locktime)
+    assert replace(_spend(), locktime=499_999_999).unsigned_transaction().locktime == 499_999_999
+
+
 @pytest.mark.parametrize("count", [1, 2, 252, 253, 300])
 def test_weight_is_known_before_signing(count: int) -> None:
     coins = [replace(_input(1), vout=number) for number in range(count)]

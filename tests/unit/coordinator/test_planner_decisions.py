@@ -5,8 +5,10 @@ from __future__ import annotations
 import charter_builder as builder
 from ledger_world import World
 from planner_chain import PlannerChain
+from restart_world import RestartWorld
 from strongroom.ledger.charter import AssetAmount, Fees, Limit
 from strongroom.ledger.entry_messages import Change, OrderPayment, Plan
+from strongroom.ledger.order_messages import Unfreeze
 from strongroom.ledger.plans import spend_of
 
 VAULT = "customer-1"
@@ -287,3 +289,75 @@ def test_a_stuck_plan_is_bumped_once_and_not_when_its_change_is_spent() -> None:
     chain.fee_rate_sat_per_vb = 20
     chain.stuck_plans = [chain.tracked(parent)]
     assert chain.plan() == []
+
+
+# --- after a restart -------------------------------------------------------------------------------------------------
+
+
+def founded_anew(chain: PlannerChain) -> None:
+    """The log is founded anew where it is, and thawed; what comes after is planned by its rules."""
+    restarted = RestartWorld(chain.world)
+    restarted.found(restarted.restart())
+    chain.world.submit(Unfreeze(freeze=chain.world.log_id), "dave", "alice", "carol")
+    chain.version += 1
+
+
+def with_two_coins() -> tuple[World, PlannerChain, bytes, Plan]:
+    """An order whose plan spends two coins, and was signed by nobody before the restart."""
+    world, chain = started()
+    chain.deposit(VAULT, 900_000)
+    chain.deposit(VAULT, 800_000)
+    order = world.pay(VAULT, 1_500_000)
+    [first] = chain.plan(signed=False)
+    assert len(first.inputs) == 2
+    founded_anew(chain)
+    return world, chain, order, first
+
+
+def spent_by(plan: Plan) -> set[tuple[bytes, int]]:
+    return {(item.txid, item.vout) for item in plan.inputs}
+
+
+def test_after_a_restart_a_plan_again_spends_all_coins_of_an_earlier_one() -> None:
+    world, chain = started()
+    chain.deposit(VAULT, 900_000)
+    chain.deposit(VAULT, 800_000)
+    rejected, other = world.pay(VAULT, 1_000_000), world.pay(VAULT, 500_000)
+    [first] = chain.plan(signed=False)
+    founded_anew(chain)
+    chain.deposit(VAULT, 9_000_000)
+    world.reject(rejected, "carol")
+    [second] = chain.plan()
+    assert second.order_hashes == (other,)
+    assert spent_by(first) <= spent_by(second)
+    assert (first.locktime, second.locktime) == (0, 1)
+
+
+def test_after_a_restart_a_cancellation_spends_all_coins_of_the_plan() -> None:
+    world, chain, order, first = with_two_coins()
+    cancel = world.cancel(order)
+    [excluding] = chain.plan()
+    assert excluding.order_hashes == (cancel,)
+    assert spent_by(first) <= spent_by(excluding)
+
+
+def test_after_a_restart_a_bump_spends_all_coins_of_the_plan() -> None:
+    _, chain, order, first = with_two_coins()
+    tracked = chain.tracked(first)
+    chain.stuck_plans = [tracked]
+    chain.fee_rate_sat_per_vb = 20
+    chain.version += 1
+    [bump] = chain.plan()
+    assert (bump.bumps, bump.order_hashes) == (tracked.hash, (order,))
+    assert spent_by(first) <= spent_by(bump)
+
+
+def test_after_a_restart_an_order_whose_coins_are_gone_is_not_planned_again() -> None:
+    world, chain, order, first = with_two_coins()
+    lost = spent_by(first)
+    chain.lose_coin(sorted(lost)[0])
+    chain.deposit(VAULT, 9_000_000)
+    cancel = world.cancel(order)
+    assert chain.plan() == []
+    assert "the log was founded anew" in chain.planner.reason(cancel)
+    assert "may pay it twice" in chain.planner.reason(cancel)

@@ -420,6 +420,21 @@ def test_an_order_without_a_plan_ends_since_a_lost_plan_may_have_paid_it(world: 
     assert order not in {one.hash for one in world.state.open_orders()}
 
 
+def test_an_order_that_had_expired_before_is_none_that_a_lost_plan_paid(world: RestartWorld) -> None:
+    world.world.make_vault("customer-1")
+    orders = [
+        world.world.submit(
+            world.world.withdrawal("customer-1", 100_000), "shop", expires_ms=world.world.time_ms + HOUR_MS + more
+        )
+        for more in (0, 1)
+    ]
+    world.world.later(HOUR_MS)
+    world.world.log(Tick())
+    world.found(world.restart())
+    records = [world.state.order(order) for order in orders]
+    assert [record.state for record in records if record is not None] == [OrderState.OPEN, OrderState.LAPSED]
+
+
 def test_an_order_with_a_plan_stays_payable_by_plans_that_exclude_it(world: RestartWorld) -> None:
     world.world.make_vault("customer-1")
     order, coin = world.world.pay("customer-1", 100_000), world.world.coin(200_000)

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Final
 
 TRANSACTION_VERSION: Final = 2
-LOCKTIME: Final = 0
+MAX_LOCKTIME: Final = 499_999_999
+"""Highest locktime that is the height of a block; above it, it is a time."""
 SEQUENCE: Final = 0xFFFF_FFFD
 """Signals replaceability (BIP-125) and leaves relative locktime off (BIP-68)."""
 

@@ -35,7 +35,7 @@ class SpendRefused(StrongroomError):
 
 
 class MalformedInput(SpendRefused):
-    """An input or output field is out of its range."""
+    """A field of an input or output, or the locktime, is out of its range."""
 
     reason = "MALFORMED_SPEND"
 
@@ -118,7 +118,7 @@ class SpendOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """Inputs of one vault and outputs, in transaction order. Making one checks its form.
+    """Inputs of one vault and outputs, in transaction order, and the locktime. Making one checks its form.
 
     Raises:
         SpendRefused: a subclass with its own reason for each rule of form.
@@ -127,9 +127,12 @@ class Spend:
     vault_key: VaultKey
     inputs: tuple[SpendInput, ...]
     outputs: tuple[SpendOutput, ...]
+    locktime: int = 0
 
     def __post_init__(self) -> None:
         check_form(self.inputs, self.outputs)
+        if not 0 <= self.locktime <= policy.MAX_LOCKTIME:
+            raise MalformedInput(f"locktime {self.locktime} is none from 0 to {policy.MAX_LOCKTIME}")
 
     @cached_property
     def keys(self) -> tuple[DerivedKey, ...]:
@@ -155,11 +158,11 @@ class Spend:
             version=policy.TRANSACTION_VERSION,
             inputs=tuple(TxInput(txid=item.txid, vout=item.vout, sequence=policy.SEQUENCE) for item in self.inputs),
             outputs=tuple(TxOutput(amount_sat=item.amount_sat, script=item.script) for item in self.outputs),
-            locktime=policy.LOCKTIME,
+            locktime=self.locktime,
         )
 
     def unsigned_transaction(self) -> Transaction:
-        """The transaction without witnesses: version 2, locktime 0, every sequence 0xfffffffd."""
+        """The transaction without witnesses: version 2, its locktime, every sequence 0xfffffffd."""
         return self._transaction
 
     @property

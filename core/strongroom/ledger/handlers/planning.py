@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec
-from strongroom.ledger.conflict import NewPlan, Outpoint
+from strongroom.ledger.conflict import NewPlan, Outpoint, Planned
 from strongroom.ledger.entry_messages import Change, Plan
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order, rejected_by
 from strongroom.ledger.judgement import Judgement
+from strongroom.ledger.lost_plans import excludes_lost, lost_exclude
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.order_messages import MAX_PLANS_PER_ORDER
 from strongroom.ledger.plans import ResolvedPlan, fee_shares, plan_hash, resolve
@@ -31,6 +32,7 @@ def apply_plan(state: MutableState, body: Plan, at: Position) -> None:
     if state.plan(name) is not None:
         raise refused("ALREADY_KNOWN", f"the ledger holds plan {name.hex()} already", plan=name.hex())
     resolved = resolve(state, body)
+    _check_locktime(state, body)
     _check_transaction_new(state, resolved)
     _check_not_frozen(state, resolved, at)
     bumped = _bumped(state, body, resolved)
@@ -46,6 +48,16 @@ def apply_plan(state: MutableState, body: Plan, at: Position) -> None:
 
 def _spent(plan: Plan) -> frozenset[Outpoint]:
     return frozenset((item.txid, item.vout) for item in plan.inputs)
+
+
+def _check_locktime(state: State, plan: Plan) -> None:
+    """Transactions of a log that was founded anew are none of those that were lost by it."""
+    if plan.locktime != state.foundings:
+        raise refused(
+            "PLAN_FORM",
+            f"the plan's locktime is {plan.locktime}, and the log was founded anew {state.foundings} times",
+            form="LOCKTIME",
+        )
 
 
 def _check_transaction_new(state: State, resolved: ResolvedPlan) -> None:
@@ -113,6 +125,8 @@ def _bumped(state: State, plan: Plan, resolved: ResolvedPlan) -> PlanRecord | No
     bumped = state.plan(plan.bumps)
     if bumped is None or bumped.order_hashes != plan.order_hashes:
         raise refused("BUMP_MISMATCH", "the plan bumps one that the ledger does not know, or that has other orders")
+    if not Planned.of(bumped).outpoints <= _spent(plan):
+        raise refused("BUMP_MISMATCH", "the plan leaves out a coin of the one that it bumps", plan=bumped.hash.hex())
     if resolved.spend.fee_sat <= bumped.fee_sat:
         raise refused("BUMP_NOT_HIGHER", f"{resolved.spend.fee_sat} sat is no more than {bumped.fee_sat} sat")
     return bumped
@@ -120,6 +134,9 @@ def _bumped(state: State, plan: Plan, resolved: ResolvedPlan) -> PlanRecord | No
 
 def _check_bump(state: State, plan: Plan, resolved: ResolvedPlan) -> None:
     """A bump shares an input with every earlier plan of every one of its orders, none of which has ended.
+
+    It spends every coin of the plan that it bumps: what excludes that plan excludes the bump, so an order that expired,
+    and all of whose plans a confirmed transaction excludes, is paid by nothing any more.
 
     Expiry, rules and limits are not judged again, because the same payments were accepted before. A rejection or a
     cancellation since then still holds: nobody knows whether a share of the earlier plan was ever released.
@@ -148,11 +165,15 @@ def _check_still_wanted(record: OrderRecord) -> None:
 def _check_at_most_once(state: State, plan: Plan, resolved: ResolvedPlan) -> None:
     """Check the conflict rule for each order with earlier plans, and for the order that a cancellation excludes.
 
+    Plans of the order that were lost when the log was founded anew cannot be asked for their coins; the new one
+    excludes them by all coins of an earlier plan that they had to exclude too.
+
     An order to break the glass asks for no amount that could be paid twice, so its plans need not exclude each other.
     """
     if resolved.recovery is not None:
         return
-    new = NewPlan.of(state, _spent(plan))
+    spent = _spent(plan)
+    new = NewPlan.of(state, spent)
     about = resolved.records if resolved.target is None else (*resolved.records, resolved.target)
     for record in about:
         beside = new.first_not_excluded(record.hash, record.plans)
@@ -162,6 +183,13 @@ def _check_at_most_once(state: State, plan: Plan, resolved: ResolvedPlan) -> Non
                 f"the plan could confirm beside plan {beside.hex()} of order {record.hash.hex()}",
                 order=record.hash.hex(),
                 plan=beside.hex(),
+            )
+        if not excludes_lost(lost_exclude(state, record.hash), spent):
+            raise refused(
+                "PLAN_CONFLICT",
+                f"the plan could confirm beside one of order {record.hash.hex()} that was lost when the log was "
+                "founded anew: it spends all coins of no plan of the order from before",
+                order=record.hash.hex(),
             )
 
 

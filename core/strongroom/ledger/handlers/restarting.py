@@ -2,8 +2,8 @@
 
 This is the one act that the promise of exact history does not span: entries that only lost signers knew are gone. So
 whatever they may have held must not happen a second time. Orders without a plan end, since a lost plan may have paid
-them; orders with one stay payable, because every further plan of theirs excludes the earlier ones. And everything is
-frozen until the unfreeze quorum has looked at the chain.
+them; orders with one stay payable, because every further plan of theirs spends all coins of one that the lost plans had
+to exclude (`strongroom.ledger.conflict`). And everything is frozen until the unfreeze quorum thaws it.
 
 Spec: docs/protocol/restart.md.
 """
@@ -38,7 +38,7 @@ from strongroom.ledger.records import (
 )
 from strongroom.ledger.rules import person_key_known, quorum_members
 from strongroom.ledger.signed_messages import RestartApproval, Signed
-from strongroom.ledger.state import State
+from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import LogId
 
 __all__ = [
@@ -200,9 +200,9 @@ def _end_orders(state: MutableState, at: Position) -> None:
 
 
 def _waiting(state: State) -> Iterator[OrderRecord]:
-    """Orders that are not ended and have no plan; expired ones among them may be left out."""
+    """Orders that are not ended and have no plan; those that had expired by then were planned by no lost entry."""
     for record in state.open_orders():
-        if not record.plans:
+        if not record.plans and decode_order(record.order).expires_ms > state.time_ms:
             yield record
     yield from state.scheduled_orders()
     amendment = state.witnesses.amendment
