@@ -14,7 +14,7 @@ from typing import Final
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.judge import endorsed, quorum_of, rejected_by, withdrawal_of
+from strongroom.ledger.judge import endorsed, lapsed_line, quorum_of, rejected_by, withdrawal_of
 from strongroom.ledger.key_changes import KeyChange
 from strongroom.ledger.order_messages import (
     AddDestination,
@@ -103,8 +103,13 @@ class OrderSheet:
 
     @property
     def is_payable(self) -> bool:
-        """Whether it has a plan that nothing proven excludes: payable until excluded, whatever expires."""
-        return self.kind == "withdraw" and bool(self.status.proven.record.plans)
+        """Whether a plan may pay it that nothing proven excludes, whatever expires: its own, or one that was lost."""
+        return self.kind == "withdraw" and (bool(self.status.proven.record.plans) or self.is_lost)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is a payment that a restart of the log ended: nobody can show that it was not made."""
+        return self.kind == "withdraw" and self.state is OrderState.LAPSED
 
 
 def amount_text(charter: Charter, asset: str, amount: int) -> str:
@@ -243,7 +248,7 @@ def _ended(status: OrderStatus, now_ms: int) -> Judgement | None:
     if record.state is OrderState.DONE and not isinstance(status.order.action, Freeze):  # approvals make it last
         return _no(Code.DONE, "the order has acted")
     if record.state is OrderState.LAPSED:
-        return _no(Code.LAPSED, "it could no longer act when its time came: make a new one")
+        return _no(Code.LAPSED, lapsed_line(status.order))
     if record.state is OrderState.SCHEDULED:
         when = f"at {time_text(record.due_ms)}" if record.due_ms else "when what it began is finished"
         return _no(Code.DELAY_RUNNING, f"it has its quorum and acts by itself {when}")
@@ -386,9 +391,12 @@ def twin_warnings(twins: Iterable[OrderStatus]) -> Iterable[str]:
 
 
 def _may_still_pay(status: OrderStatus, now_ms: int) -> bool:
-    """Whether an order may pay, or has paid, as far as is proven: that a planned one was paid is only a word."""
+    """Whether a withdrawal may pay, or has paid, as far as is proven: that a planned one was paid is only a word.
+
+    One that lapsed was ended by a restart of the log: a plan that was lost may pay it.
+    """
     record = status.proven.record
-    if record.plans:
+    if record.plans or record.state is OrderState.LAPSED:
         return True
     return record.state is OrderState.OPEN and rejected_by(record) is None and status.order.expires_ms > now_ms
 
@@ -403,7 +411,9 @@ def _concerns(freeze: FreezeRecord, order: Order) -> bool:
 def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:
     order = sheet.status.order
     yield from twin_warnings(sheet.twins)
-    if sheet.is_payable:
+    if sheet.is_lost:
+        yield "a transaction that was lost with the log before may pay it: this log cannot exclude that"
+    elif sheet.is_payable:
         yield "it has a plan: it is payable until excluded, and no expiry stops that any more; only a cancellation does"
     if isinstance(order.action, Withdraw) and order.action.asset not in book_of(trust.charter).assets:
         yield "the charter does not know this asset: its amount is shown in smallest units"

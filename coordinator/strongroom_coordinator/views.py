@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from strongroom.chains.bitcoin.policy import fee_rate
 from strongroom.chains.bitcoin.transaction import parse
-from strongroom.ledger.judge import judge_order, rejected_by
+from strongroom.ledger.judge import judge_order, lapsed_line, rejected_by
+from strongroom.ledger.lost_plans import LOST_PAYMENT, lost_may_pay
 from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
@@ -74,6 +75,8 @@ class PlanOverview:
     raw_transaction: bytes
     excluded_depth: int
     """Blocks on top of the transaction that excludes it, the containing one included; 0 while nothing does."""
+    excluded_by: bytes
+    """That transaction's id, 32 bytes; empty while there is none."""
     why_dead: str
     """Why it cannot confirm as the chain is: what it claims about coins is not so. Empty for any other."""
     can_never_confirm: bool
@@ -172,6 +175,9 @@ class Views:
         proven = final if final.state.order(record.hash) == record else reading
         is_final = proven.final_certificate is not None
         status = self._status(record, order, plans, expired=self._has_expired(final, order))
+        deep = [plan.excluded_by for plan in plans if plan.excluded_depth >= self._tracker.confirmations]
+        if status is Status.NEVER_WILL_BE_PAID and lost_may_pay(reading.state, record, deep):
+            status = Status.PAYABLE
         if status is Status.NEVER_WILL_BE_PAID and not is_final:
             # The entry that ends it may vanish with this term, and the order could be paid in the next.
             status = Status.PAYABLE if plans and isinstance(order.action, Withdraw) else Status.OPEN
@@ -218,6 +224,7 @@ class Views:
             refusals=refusals + problem,
             raw_transaction=raw if with_transaction else b"",
             excluded_depth=depth if not is_own else 0,
+            excluded_by=b"" if outcome is None or is_own else outcome.txid,
             why_dead=tracked.why_dead if tracked is not None else "",
             can_never_confirm=tracked is not None and tracked.can_never_confirm,
         )
@@ -260,7 +267,8 @@ class Views:
         if record.state is OrderState.DONE or any(plan.confirmations >= depth for plan in plans):
             return Status.DONE
         if not plans:
-            return Status.NEVER_WILL_BE_PAID if expired else Status.OPEN
+            has_ended = expired or record.state is OrderState.LAPSED
+            return Status.NEVER_WILL_BE_PAID if has_ended else Status.OPEN
         # Another plan can take the place of one with false coins, as long as the order has not expired.
         ended = all(plan.excluded_depth >= depth or (expired and plan.can_never_confirm) for plan in plans)
         return Status.NEVER_WILL_BE_PAID if ended else Status.OPEN
@@ -280,7 +288,7 @@ class Views:
         depth = self._tracker.confirmations
         if any(plan.confirmations >= depth for plan in plans):
             return Status.PAID
-        if record.state in (OrderState.REJECTED, OrderState.CANCELLED):
+        if record.state in (OrderState.REJECTED, OrderState.CANCELLED, OrderState.LAPSED):
             return Status.NEVER_WILL_BE_PAID
         if not plans:
             return Status.NEVER_WILL_BE_PAID if expired else Status.OPEN
@@ -304,6 +312,8 @@ class Views:
         if status is Status.NEVER_WILL_BE_PAID:
             return self._why_never(record, plans)
         live = [plan for plan in plans if plan.stage != "excluded" and not plan.why_dead]
+        if not live and status is Status.PAYABLE and lost_may_pay(state, record, ()):
+            return LOST_PAYMENT
         if not live:
             judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))
             if not judgement.allowed:
@@ -338,7 +348,7 @@ class Views:
         if record.state in (OrderState.CANCELLED, OrderState.EXCLUDING):
             return "nothing: it was cancelled"
         if record.state is OrderState.LAPSED:
-            return "nothing: it could no longer act when its time came"
+            return f"nothing: {lapsed_line(decode_order(record.order))}"
         if not plans:
             return "nothing: it expired"
         false = next((plan.why_dead for plan in plans if plan.can_never_confirm), "")

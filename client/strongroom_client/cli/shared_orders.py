@@ -227,7 +227,7 @@ def reject(
             {"order": sheet.hash.hex(), "verb": "reject", "person": key.name},
             lambda: write_hand_in(out, "reject", sheet.hash, hand_in_text(b"", [signed])),
         )
-        if sheet.is_payable and delivery.is_final:
+        if sheet.is_payable and not sheet.is_lost and delivery.is_final:
             show(
                 [
                     Text(

@@ -88,6 +88,8 @@ def _state_text(sheet: OrderSheet) -> str:
     """The state for people; only a withdrawal ever waits for a plan."""
     if sheet.kind == "withdraw" and sheet.state is OrderState.OPEN:
         return "open: it has no plan"
+    if sheet.is_lost:
+        return "ENDED BY A RESTART OF THE LOG, AND PAYABLE: a transaction that was lost may pay it"
     return _STATES[sheet.state]
 
 

@@ -14,6 +14,7 @@ from strongroom.ledger.charter import Charter, Quorum, decode_charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.judgement import Code, Endorsed, Judgement, Withdrawal, endorsed
 from strongroom.ledger.key_changes import KeyChange, judge_key_change, loosens, vaults_of
+from strongroom.ledger.lost_plans import LOST_PAYMENT
 from strongroom.ledger.order_messages import (
     AddDestination,
     AmendCharter,
@@ -46,6 +47,7 @@ __all__ = [
     "judge_by_both",
     "judge_order",
     "judge_release",
+    "lapsed_line",
     "quorum_of",
     "rejected_by",
     "vault_of",
@@ -249,6 +251,13 @@ def _window_total(state: State, now_ms: int) -> Callable[[tuple[str, ...], str, 
     return lambda globs, asset, window_ms: state.window_total(globs, asset, now_ms - window_ms, now_ms)
 
 
+def lapsed_line(order: Order) -> str:
+    """Why an order lapsed, and what follows, for people. A withdrawal lapses only when the log is founded anew."""
+    if isinstance(order.action, Withdraw):
+        return LOST_PAYMENT
+    return "it could no longer act when its time came, or the log was founded anew before: make a new one"
+
+
 def _ended(record: OrderRecord) -> Judgement | None:
     person = rejected_by(record)
     if person is not None:
@@ -259,7 +268,7 @@ def _ended(record: OrderRecord) -> Judgement | None:
         case OrderState.DONE:
             return _no(Code.DONE, "the order has acted")
         case OrderState.LAPSED:
-            return _no(Code.LAPSED, "the order could no longer act when its time came: make a new one")
+            return _no(Code.LAPSED, lapsed_line(decode_order(record.order)))
         case OrderState.SCHEDULED if record.due_ms:
             return _no(Code.DELAY_RUNNING, f"it acts by itself at {time_text(record.due_ms)}")
         case OrderState.SCHEDULED:

@@ -217,7 +217,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "CANCELLED": Reason(_STATE, "The order was cancelled.", _NEW_ORDER),
         "DONE": Reason(_STATE, "The order has acted.", "Nothing."),
         "LAPSED": Reason(
-            _STATE, "The order could not act when its time came, or the log was founded anew before.", _NEW_ORDER
+            _STATE,
+            "The order could not act when its time came, or the log was founded anew before.",
+            "Make a new order; a payment only once no transaction that a restart lost can pay it.",
         ),
         "FROZEN": Reason(_STATE, "A freeze is in force.", "Wait until it is lifted or lapses."),
         "NO_RULE_MATCHES": Reason(_DENIED, "No rule is about this vault, destination and asset.", "Change the order."),

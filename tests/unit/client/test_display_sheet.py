@@ -131,6 +131,26 @@ def test_twins_are_those_that_can_still_pay(world: World) -> None:
     assert sheet_of(world, status_of(world, mine), others=others, now_ms=late).twins == ()
 
 
+def test_a_payment_that_a_restart_ended_can_still_pay(world: World) -> None:
+    mine, lapsed = ordered(world, 7_000), ordered(world, 7_000)
+    ended = status_of(world, lapsed, status="payable", state=OrderState.LAPSED)
+    sheet = sheet_of(world, status_of(world, mine), others=[ended], now_ms=world.time_ms)
+    assert [twin.hash for twin in sheet.twins] == [lapsed]
+    assert any("both would pay" in warning for warning in sheet.warnings)
+    shown = sheet_of(world, ended, now_ms=world.time_ms + 40 * DAY_MS)
+    assert (shown.is_payable, shown.is_lost, shown.has_ended) == (True, True, True)
+    assert any("lost with the log before may pay it" in warning for warning in shown.warnings)
+    assert not any("it has a plan" in warning for warning in shown.warnings)
+    assert "a transaction that was lost may pay it" in shown.judgement.missing[0]
+
+
+def test_an_order_that_lapsed_and_pays_nobody_is_made_again(world: World) -> None:
+    creation = world.submit(world.creation("customer-9"), "carol")
+    sheet = sheet_of(world, status_of(world, creation, state=OrderState.LAPSED))
+    assert (sheet.is_payable, sheet.is_lost) == (False, False)
+    assert "make a new one" in sheet.judgement.missing[0]
+
+
 def test_a_twin_that_the_coordinator_calls_paid_is_still_named(world: World) -> None:
     first, second = ordered(world, 7_000, "alice", "bob"), ordered(world, 7_000)
     world.log_plan([first], [world.coin(100_000)])

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from certified_world import Certified, Clock
-from ledger_world import HOUR_MS, World
+from ledger_world import DAY_MS, HOUR_MS, World
+from restart_world import RestartWorld
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger.entry_messages import Plan, Tick
+from strongroom.ledger.order_messages import Unfreeze
 from strongroom_coordinator.reading import LogReader
 from strongroom_coordinator.storage import chain as rows
 from strongroom_coordinator.storage import plans as plan_rows
@@ -250,3 +252,88 @@ async def test_an_order_on_a_coin_that_does_not_exist_stays_payable_and_says_why
     assert seen.status is Status.PAYABLE
     assert f"{coin.txid[::-1].hex()}:0 does not exist" in seen.waits_for
     assert "would then be paid as well" in seen.waits_for
+
+
+# --- after a restart -------------------------------------------------------------------------------------------------
+
+
+def founded_anew(desk: Desk) -> None:
+    """The log is founded anew where it is, and thawed."""
+    restarted = RestartWorld(desk.world)
+    restarted.found(restarted.restart())
+    desk.world.submit(Unfreeze(freeze=desk.world.log_id), "dave", "alice", "carol")
+
+
+def long_after(desk: Desk) -> None:
+    desk.world.later(40 * DAY_MS)
+    desk.world.log(Tick())
+
+
+async def test_a_payment_that_lapsed_by_a_restart_is_never_called_one_that_will_not_be_paid(desk: Desk) -> None:
+    """A plan in the lost entries may have been signed; the log that goes on knows nothing of it."""
+    order = desk.world.pay(VAULT, 100_000)
+    founded_anew(desk)
+    for wait in (False, True):
+        if wait:
+            long_after(desk)
+        seen = await desk.see(order)
+        assert seen.status is Status.PAYABLE
+        assert "a transaction that was lost may pay it" in seen.waits_for
+
+
+async def test_a_transaction_that_this_log_does_not_know_ends_no_order_from_before_a_restart(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, _ = desk.plan(order)
+    founded_anew(desk)
+    desk.block(10, plan, by=bytes(32))  # a bump that was lost: it paid the order
+    desk.tip(50)
+    for wait in (False, True):
+        if wait:
+            long_after(desk)
+        seen = await desk.see(order)
+        assert seen.status is Status.PAYABLE
+        assert "a transaction that was lost may pay it" in seen.waits_for
+
+
+async def test_a_cancellation_made_after_a_restart_ends_an_order_from_before_once_it_is_deep(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(order)
+    founded_anew(desk)
+    cancel = desk.world.cancel(order)
+    excluding, _ = desk.plan(cancel, coin=coin, fee_sat=2_000)
+    record = desk.world.state.plan(excluding)
+    assert record is not None
+    desk.block(10, excluding)
+    desk.block(10, plan, by=record.txid)
+    desk.tip(10)
+    assert (await desk.see(order)).status is Status.PAYABLE
+    desk.tip(11)
+    assert (await desk.see(order)).status is Status.NEVER_WILL_BE_PAID
+
+
+async def test_what_had_ended_before_a_restart_stays_ended(desk: Desk) -> None:
+    expired = desk.world.submit(desk.world.withdrawal(VAULT, 100_000), "shop")
+    cancelled = desk.world.pay(VAULT, 100_000)
+    desk.world.cancel(cancelled)
+    excluded = desk.world.pay(VAULT, 100_000)
+    plan, coin = desk.plan(excluded)
+    excluding, _ = desk.plan(desk.world.cancel(excluded), coin=coin, fee_sat=2_000)
+    record = desk.world.state.plan(excluding)
+    assert record is not None
+    desk.block(10, excluding)
+    desk.block(10, plan, by=record.txid)
+    desk.tip(11)
+    long_after(desk)
+    founded_anew(desk)
+    for order in (expired, cancelled, excluded):
+        assert (await desk.see(order)).status is Status.NEVER_WILL_BE_PAID
+
+
+async def test_a_cancellation_that_a_restart_ended_does_not_wait(desk: Desk) -> None:
+    order = desk.world.pay(VAULT, 100_000)
+    desk.plan(order)
+    cancel = desk.world.cancel(order)
+    founded_anew(desk)
+    seen = await desk.see(cancel)
+    assert (seen.status, "make a new one" in seen.waits_for) == (Status.NEVER_WILL_BE_PAID, True)
+    assert (await desk.see(order)).status is Status.PAYABLE
