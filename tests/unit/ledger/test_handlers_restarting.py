@@ -420,6 +420,24 @@ def test_an_order_without_a_plan_ends_since_a_lost_plan_may_have_paid_it(world: 
     assert order not in {one.hash for one in world.state.open_orders()}
 
 
+def test_an_open_glass_is_closed_by_the_founding_whatever_was_swept() -> None:
+    """Its plans pass every freeze, to an address that an amendment among what was lost may have changed."""
+    world = RestartWorld(World.started(**builder.recovery_parts()))
+    world.world.make_vault("customer-1")
+    swept, waiting = world.world.break_glass(), world.world.break_glass()
+    world.world.later(2 * HOUR_MS)
+    world.world.log(world.world.sweep(swept, [world.world.coin(900_000)]))
+    world.found(world.restart())
+    for order in (swept, waiting):
+        record = world.state.order(order)
+        assert record is not None
+        assert record.state is OrderState.LAPSED
+        with pytest.raises(Refused) as caught:
+            world.world.log(world.world.sweep(order, [world.world.coin(800_000)]))
+        assert caught.value.reason == "LAPSED"
+    assert not tuple(world.state.break_glass_orders())
+
+
 def test_an_order_that_had_expired_before_is_none_that_a_lost_plan_paid(world: RestartWorld) -> None:
     world.world.make_vault("customer-1")
     orders = [

@@ -25,7 +25,7 @@ from strongroom.ledger.handlers.amending import check_successor
 from strongroom.ledger.handlers.decoding import decode_inner
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.mutable_state import MutableState
-from strongroom.ledger.order_messages import Scope
+from strongroom.ledger.order_messages import BreakGlass, Scope
 from strongroom.ledger.pae import pae
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import (
@@ -200,10 +200,15 @@ def _end_orders(state: MutableState, at: Position) -> None:
 
 
 def _waiting(state: State) -> Iterator[OrderRecord]:
-    """Orders that are not ended and have no plan; those that had expired by then were planned by no lost entry."""
+    """Orders that are not ended and have no plan, and those that pass a freeze whatever plans they have.
+
+    What had expired by then was planned by no lost entry.
+    """
     for record in state.open_orders():
-        if not record.plans and decode_order(record.order).expires_ms > state.time_ms:
+        order = decode_order(record.order)
+        if not record.plans and order.expires_ms > state.time_ms and not isinstance(order.action, BreakGlass):
             yield record
+    yield from (record for record in state.break_glass_orders() if record.state is OrderState.OPEN)
     yield from state.scheduled_orders()
     amendment = state.witnesses.amendment
     handing_over = state.order(amendment) if amendment else None
