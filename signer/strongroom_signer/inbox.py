@@ -133,7 +133,7 @@ class Inbox:
         if not endorsements:
             raise BadWord("nothing is handed in: the file must hold a signed endorsement")
         said = [self._opened(signed) for signed in endorsements]
-        action = _order_of(order, self._copy.log_id).action if order else None
+        action = self._known_or(order).action if order else None
         if isinstance(action, Freeze):
             item, effect = self._freeze(order, said, endorsements)
         elif isinstance(action, AmendCharter) and any(one.verb is not Verb.REJECT for one in said):
@@ -199,10 +199,10 @@ class Inbox:
         if order and hashlib.sha256(order).digest() != rejection.order_hash:
             raise BadWord("the rejection is of another order than the one beside it")
         record = self._copy.newest().order(rejection.order_hash)
-        known = record.order if record is not None else order
-        if known and not self._may_reject(rejection.person, _order_of(known, self._copy.log_id)):
+        known = decode_order(record.order) if record is not None else self._known_or(order) if order else None
+        if known is not None and not self._may_reject(rejection.person, known):
             raise BadWord(f"no rule names {rejection.person} as an approver of this order")
-        if known and _is_void(rejection, _order_of(known, self._copy.log_id)):
+        if known is not None and _is_void(rejection, known):
             raise BadWord(f"the amendment takes the very key by which {rejection.person} rejects it")
         item = InboxItem(
             id=hashlib.sha256(signed[0].body).digest(),
@@ -214,6 +214,11 @@ class Inbox:
             f"This signer gives no share for order {rejection.order_hash.hex()}. It asks the coordinator to log the "
             "rejection."
         )
+
+    def _known_or(self, order: bytes) -> Order:
+        """The order, of this log; one that the log holds may be of the log before it was founded anew."""
+        record = self._copy.newest().order(hashlib.sha256(order).digest())
+        return decode_order(record.order) if record is not None else _order_of(order, self._copy.log_id)
 
     def _may_reject(self, person: str, order: Order) -> bool:
         state = self._copy.newest()

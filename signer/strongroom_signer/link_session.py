@@ -108,7 +108,8 @@ class LinkSession:
         if frame.welcome.log_id != self._log_id or len(frame.welcome.leader) != 16:
             raise LinkFailed(
                 f"the coordinator leads log {frame.welcome.log_id.hex()}, this signer belongs to another: if its "
-                "administrators founded the log anew, pin that with `strongroom-signer restart`"
+                "administrators founded the log anew, pin that with `strongroom-signer restart`; did this signer do so "
+                "before, its folder was put back: never restart it, but set it up anew from its words"
             )
         self.leader = frame.welcome.leader
         self._welcomed = (frame.welcome.time_ms, asyncio.get_running_loop().time())

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
@@ -16,9 +16,13 @@ from strongroom.protocol.restart import Founding
 from strongroom.wire.restart_file import MAX_FILE_BYTES
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig
-from strongroom_signer.restarting import Restarted, restart
+from strongroom_signer.restarting import Restarted, RestartRefused, restart
 
 __all__ = ["add", "restart_log"]
+
+
+_ASKED: Final = "Did this signer follow this restart before, or was its folder put back from a copy since it last ran?"
+"""Such a folder cannot tell by itself: its vote key would vote twice in the new log."""
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -46,6 +50,12 @@ def restart_log(options: argparse.Namespace, *, clock: Clock, tell: TextIO) -> t
         tell.write(f"{_told(name, founding)}\n")
         if not sys.stdin.isatty():
             raise BadConfig("give --fingerprint: the new log id that you compared with the other operators")
+        answer = input(f"{_ASKED} [yes/no] ").strip().lower()
+        if answer != "no":
+            raise RestartRefused(
+                "nothing changed: a folder that was put back does not know what its vote key signed. If this signer "
+                "followed this restart before, set it up anew from its words (`recover`)"
+            )
         return input("Fingerprint of the restart, as the administrators read it to you: ")
 
     with options.file.open("rb") as file:

@@ -31,7 +31,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
 from strongroom.protocol.restart import Founding, require_complete, require_nothing_lost
-from strongroom.protocol.voter_state import VoterState, initial_state, stored_state
+from strongroom.protocol.voter_state import Alarm, VoterState, initial_state, stored_state
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader
 from strongroom.wire.restart_file import decode_restart_file
 from strongroom_signer.alarms import MAX_BATCH_SKEW_MS
@@ -44,7 +44,7 @@ from strongroom_signer.process import FolderLock
 from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.store import Identity, LocalFreeze, Pin, Store
 
-__all__ = ["LogTooShort", "NotThisLog", "RestartRefused", "Restarted", "restart"]
+__all__ = ["LogTooShort", "NotThisLog", "RestartRefused", "Restarted", "VotesLost", "restart"]
 
 
 class RestartRefused(StrongroomError):
@@ -65,6 +65,13 @@ class LogTooShort(StrongroomError):
     """This signer does not hold the entries that stay: give it a log that another signer exported. Nothing changed."""
 
     reason = "RESTART_LOG_TOO_SHORT"
+    kind = Kind.FAILED_PRECONDITION
+
+
+class VotesLost(StrongroomError):
+    """This signer's vote key must never vote again: its database is not the only one. Nothing changed."""
+
+    reason = "RESTART_VOTES_LOST"
     kind = Kind.FAILED_PRECONDITION
 
 
@@ -127,6 +134,7 @@ def restart(
     Raises:
         RestartFileInvalid: it is no restart file.
         NotThisLog: it is of another log.
+        VotesLost: this signer stopped because its vote key was used elsewhere.
         RestartLosesCertificate: this signer knows a higher certificate, or more is final here.
         LogTooShort: the entries that stay are not here, and no file holds them.
         RestartRefused: the card, the clock, the exported log or the fingerprint does not fit.
@@ -162,6 +170,7 @@ class _Pinning:
                 f"the statement founds log {head.log_id.hex()} anew, and this signer belongs to {pin.log_id.hex()}"
             )
         voter = _voter(store, identity, pin)
+        _require_votes(identity, voter)
         require_nothing_lost(wanted, voter, final_size=State(store, LogId(pin.log_id)).size)
         kept = _kept(store, wanted, exported)
         founding, log_id = require_complete(kept.replica.state(), wanted)
@@ -214,6 +223,18 @@ class _Pinning:
             raise RestartRefused(
                 f"the administrators revoked the key by which {', '.join(persons)} approves: others must approve"
             )
+
+
+def _require_votes(identity: Identity, voter: VoterState) -> None:
+    """Whether this database holds all that the vote key signed: else the key could vote twice in the new log as well.
+
+    The alarm would end with the log before, and with it all that keeps the other holder of the key from being seen.
+    """
+    if voter.alarm in (Alarm.OWN_VOTE_UNKNOWN.name, Alarm.OWN_STATEMENT_UNKNOWN.name):
+        raise VotesLost(
+            f"{identity.name} stopped with {voter.alarm}: its vote key was used where this folder does not know of it. "
+            "Set this machine up anew from its words (`recover`), and give the administrators the new card.json"
+        )
 
 
 def _voter(store: Store, identity: Identity, pin: Pin) -> VoterState:

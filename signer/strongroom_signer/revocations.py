@@ -59,9 +59,12 @@ class HandedRevocation:
         return hashlib.sha256(self.order.order).digest()
 
     def is_held(self, state: State) -> bool:
-        """Whether the log has decided it, or the keys are gone from the charter by another amendment."""
+        """Whether the log has decided it, or the keys are gone from the charter by another amendment.
+
+        One that lapsed, because another amendment came first or the log was founded anew, decides nothing about a key.
+        """
         record = state.order(self.order_hash)
-        decided = record is not None and record.state is not OrderState.OPEN
+        decided = record is not None and record.state in (OrderState.DONE, OrderState.REJECTED)
         book = book_of(state.charter)
         return decided or not any(key in own for own in book.keys.values() for key in self.keys)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,13 +16,14 @@ import charter_builder as builder
 from ledger_world import World
 from restart_signers import LOST, NAMES, LostDisks
 from restart_world import approval
-from signer_world import VAULT, make_folder, refusal_of
+from signer_world import VAULT, Cluster, make_folder, refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.entry_messages import SignerFreeze, Tick
+from strongroom.ledger.entry_messages import Endorse, SignerFreeze, Tick
 from strongroom.ledger.founding import restart_log_id, statement_hash
 from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
+from strongroom.ledger.records import OrderState
 from strongroom.ledger.replica import Batch
 from strongroom.ledger.signed_messages import Verb
 from strongroom.model.fingerprints import Compared, spoken
@@ -28,6 +32,8 @@ from strongroom.protocol.certificates import BadCertificate
 from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.voter_state import Alarm, VoterState
 from strongroom.wire.log_export import ExportedBatch, LogExportReader, LogExportWriter
+from strongroom.wire.restart_file import encode_restart_file
+from strongroom_signer.inbox import BadWord
 from strongroom_signer.log_export import export
 from strongroom_signer.process import FolderLock
 from strongroom_signer.store import Store
@@ -52,6 +58,13 @@ def thaw(lost: LostDisks) -> None:
     lifting = cluster.world.submit(Unfreeze(freeze=cluster.world.log_id), "dave", "alice")
     cluster.world.approve(lifting, "carol")
     cluster.sync()
+
+
+def without(world: World, person: str) -> dict[str, Any]:
+    """What an amendment changes that takes a person's keys away."""
+    old = world.state.charter
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != person)) for one in old.groups)
+    return {"people": tuple(one for one in old.people if one.name != person), "groups": groups}
 
 
 def all_pin(lost: LostDisks) -> None:
@@ -265,10 +278,7 @@ def test_a_leader_that_cut_its_batches_otherwise_is_no_obstacle(lost: LostDisks)
 
 def test_a_key_whose_revocation_was_withheld_founds_no_log(lost: LostDisks) -> None:
     cluster = lost.cluster
-    old = cluster.world.state.charter
-    without = tuple(one for one in old.people if one.name != "bob")
-    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in old.groups)
-    order = cluster.world.order(cluster.world.amendment(people=without, groups=groups))
+    order = cluster.world.order(cluster.world.amendment(**without(cluster.world, "bob")))
     said = [
         cluster.world.endorsement("dave", Verb.INITIATE, order),
         *(cluster.world.endorsement(person, Verb.APPROVE, order) for person in ("alice", "carol")),
@@ -284,6 +294,43 @@ def test_a_key_whose_revocation_was_withheld_founds_no_log(lost: LostDisks) -> N
     (word,) = cluster.signers["s1"].inbox.items
     assert word.kind == "revocation"
     assert not cluster.signers["s1"].inbox.to_raise()
+
+
+def test_a_key_whose_revocation_lapsed_by_a_restart_counts_no_more(tmp_path: Path) -> None:
+    """The log cannot take up an order of the log before: nothing but the key's own removal lets the word go."""
+    cluster = Cluster.started(tmp_path / "signers")
+    world = cluster.world
+    order = world.order(world.amendment(**without(world, "bob")))
+    world.log(world.order_entry(order, "dave"))  # its approvals are withheld
+    cluster.sync()
+    cluster.tick(2)
+    cluster.deliver()
+    lost = LostDisks(cluster, tmp_path)
+    lost.lose()
+    for name in LOST:
+        lost.recover(name)
+    said = [world.endorsement("dave", Verb.INITIATE, order)]
+    said += [world.endorsement(person, Verb.APPROVE, order) for person in ("alice", "carol")]
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(one) for one in said])
+    restart = lost.restart(approvers=("alice", "carol"))
+    for name in NAMES:
+        lost.pin(name, restart)
+    lost.go_on(restart)
+    record = world.state.order(hashlib.sha256(order).digest())
+    assert record is not None
+    assert record.state is OrderState.LAPSED
+    cluster.open_term()
+    cluster.tick(3)
+    inbox = cluster.signers["s1"].inbox
+    assert [word.kind for word in inbox.items] == ["revocation"]
+    judged = inbox.without_revoked(cluster.signers["s1"].copy.newest()).charter
+    assert "bob" not in {one.name for one in judged.people}
+    assert not inbox.to_raise()
+    world.amend("alice", "carol", **without(world, "bob"))
+    cluster.sync()
+    cluster.tick(3)
+    assert not inbox.items
+    lost.close()
 
 
 def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostDisks) -> None:
@@ -361,6 +408,33 @@ def test_words_against_a_payment_that_is_still_possible_stay_in_force(recovered:
     assert not cluster.signers["s1"].inbox.to_raise()
 
 
+@pytest.mark.parametrize("with_order", [False, True])
+def test_a_payment_from_before_can_be_rejected_by_hand_after_a_restart(recovered: LostDisks, with_order: bool) -> None:
+    cluster = recovered.cluster
+    all_pin(recovered)
+    cluster.open_term()
+    thaw(recovered)
+    cluster.tick(1)
+    cluster.deliver()
+    (record,) = [one for one in map(cluster.world.state.order_at, range(cluster.world.state.orders_count)) if one.plans]
+    (plan,) = cluster.world.state.plans_of(record.hash)
+    said = cluster.world.endorsement("dave", Verb.REJECT, record.hash)
+    inbox = cluster.signers["s1"].inbox
+    inbox.hand_in(record.order if with_order else b"", [SignedBody.of(said)])
+    assert refusal_of(cluster.commit("s1", plan.entry_index)).reason in ("REJECTED", "WORD_AGAINST")
+    assert [one.body for one in inbox.to_raise().endorsements] == [said.body]
+    cluster.world.log(Endorse(endorsement=said))
+
+
+def test_an_order_of_the_log_before_that_this_one_does_not_hold_cannot_be_rejected(recovered: LostDisks) -> None:
+    cluster = recovered.cluster
+    old = cluster.world.order(cluster.world.withdrawal(VAULT, 100_000))
+    all_pin(recovered)
+    said = cluster.world.endorsement("dave", Verb.REJECT, old)
+    with pytest.raises(BadWord, match="another log"):
+        cluster.signers["s1"].inbox.hand_in(old, [SignedBody.of(said)])
+
+
 def test_a_rejection_that_only_a_dropped_entry_held_stays_in_force(lost: LostDisks) -> None:
     cluster = lost.cluster
     (record,) = [one for one in map(cluster.world.state.order_at, range(cluster.world.state.orders_count)) if one.plans]
@@ -417,14 +491,57 @@ def test_a_certificate_of_the_log_before_is_worth_nothing(recovered: LostDisks) 
         recovered.cluster.signers["s1"].voting.take(old)
 
 
-def test_a_restart_ends_the_alarm_of_the_log_before(lost: LostDisks) -> None:
+def stopped_by(lost: LostDisks, alarm: Alarm) -> None:
+    """s1 stopped with an alarm."""
     lost.stop("s1")
     store = Store.open(lost.cluster.folders["s1"] / "signer.db")
     state = codec.decode(VoterState, store.voter() or b"")
     with store.commit() as write:
-        write.set_voter(codec.encode(replace(state, alarm=Alarm.CERTIFICATES_CONFLICT.name, alarm_detail="x")))
+        write.set_voter(codec.encode(replace(state, alarm=alarm.name, alarm_detail="x")))
     store.close()
     lost.start("s1")
+
+
+@pytest.mark.parametrize("alarm", [Alarm.OWN_VOTE_UNKNOWN, Alarm.OWN_STATEMENT_UNKNOWN])
+def test_a_signer_that_lost_its_votes_gets_no_voice_back_by_a_restart(lost: LostDisks, alarm: Alarm) -> None:
+    stopped_by(lost, alarm)
+    lost.pin("s1", lost.restart())
+    assert lost.reason == "RESTART_VOTES_LOST"
+    assert "recover" in lost.err
+    lost.start("s1")
+    signer = lost.cluster.signers["s1"]
+    assert (signer.copy.log_id, signer.voting.state.alarm) == (lost.world.genesis_id, alarm.name)
+
+
+def at_a_terminal(lost: LostDisks, monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
+    """What is asked of an operator who gives these answers."""
+    asked: list[str] = []
+    left = iter(answers)
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return next(left)
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    lost.stop("s1")
+    lost.type("restart", str(lost.root / "restart"), folder=lost.cluster.folders["s1"])
+    return asked
+
+
+def test_an_operator_is_asked_whether_the_folder_was_put_back(lost: LostDisks, monkeypatch: pytest.MonkeyPatch) -> None:
+    restart = lost.restart()
+    (lost.root / "restart").write_bytes(encode_restart_file(restart))
+    for answer in ("yes", "", "y"):
+        (asked,) = at_a_terminal(lost, monkeypatch, answer)
+        assert "put back" in asked
+        assert "RESTART_REFUSED" in lost.err
+    assert len(at_a_terminal(lost, monkeypatch, "no", restart_log_id(restart).hex())) == 2
+    assert lost.code == 0, lost.err
+
+
+def test_a_restart_ends_the_alarm_of_the_log_before(lost: LostDisks) -> None:
+    stopped_by(lost, Alarm.CERTIFICATES_CONFLICT)
     restart = lost.restart()
     facts = lost.pin("s1", restart)
     assert facts["alarm"] == "CERTIFICATES_CONFLICT"
