@@ -329,12 +329,14 @@ def test_a_bump_repeats_the_orders_and_pays_more(world: World) -> None:
     )
 
 
-def test_a_bump_shares_an_input_with_every_earlier_plan_of_every_order(world: World) -> None:
+def test_a_bump_spends_all_that_it_bumps_spends_and_may_leave_out_what_another_plan_does(world: World) -> None:
     order, first_coin, second_coin = world.pay(VAULT, 100_000), world.coin(200_000), world.coin(200_000)
     first = world.log_plan([order], [first_coin])
     second = world.log_plan([order], [first_coin, second_coin], fee_sat=2_000)
     only_second = world.plan([order], [second_coin], fee_sat=3_000, bumps=second)
-    assert refusal_of(world, only_second) == "PLAN_CONFLICT"
+    assert refusal_of(world, only_second) == "BUMP_MISMATCH"
+    only_first = world.plan([order], [first_coin], fee_sat=3_000, bumps=second)
+    assert refusal_of(world, only_first) == "BUMP_MISMATCH"
     world.log_plan([order], [first_coin], fee_sat=3_000, bumps=first)
 
 
@@ -412,8 +414,8 @@ def test_a_bump_of_a_cancellation_still_excludes_the_target(world: World) -> Non
     world.log_plan([order], [first])
     cancel = world.cancel(order)
     name = world.log_plan([cancel], [first, second])
-    beside = world.plan([cancel], [second], fee_sat=2_000, bumps=name)
-    assert refusal_of(world, beside) == "PLAN_CONFLICT"
+    assert refusal_of(world, world.plan([cancel], [second], fee_sat=2_000, bumps=name)) == "BUMP_MISMATCH"
+    assert refusal_of(world, world.plan([cancel], [second], fee_sat=2_000)) == "PLAN_CONFLICT"
 
 
 def test_an_expired_cancellation_is_made_again(world: World) -> None:
