@@ -3,118 +3,36 @@
 A check is found in the source, so a new one is taken out too without anybody listing it:
 
 - *guard*: `if ...:` whose block ends with `raise`, `return` or `continue`;
-- *part*: one operand of an `and` or `or` in such a guard, in what a function returns, or in a comprehension's filter;
+- *report*: `if ...:` whose block only yields or collects (`append`, `add`, `extend`);
+- *case*: the condition after a `case ... if`;
+- *part*: one operand of an `and` or `or` in one of these, in what a function returns, or in a comprehension's filter;
+- *filter*: a comprehension's filter that is one condition;
+- *answer*: what a function that tells `bool` returns and that is no `and` or `or`: once always true, once always false;
+- *flag*: what is said to loosen a charter, or not to (`loosens=`), turned round;
 - *call*: a statement that only calls a function named `check_*`, `require_*`, `verify_*` (or with `_` before);
-- *verdict*: a function of the rules engine that tells problems, made to tell none.
+- *verdict*: a function that tells problems, made to tell none (`VERDICTS`).
 
 A mutant keeps evaluating what it takes out, so that only the decision is gone and no name goes missing.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Final
 
+from targets import TARGETS, VERDICTS
+
 ROOT: Final = Path(__file__).parents[2]
 
-TARGETS: Final = {
-    # Points 1 to 5 of the signer's rule, its votes and what was handed in.
-    "signer/strongroom_signer/money_path.py": "strongroom_signer.money_path",
-    "signer/strongroom_signer/nonces.py": "strongroom_signer.nonces",
-    "signer/strongroom_signer/voting.py": "strongroom_signer.voting",
-    "signer/strongroom_signer/alarms.py": "strongroom_signer.alarms",
-    "core/strongroom/protocol/commitments.py": "strongroom.protocol.commitments",
-    "core/strongroom/protocol/release.py": "strongroom.protocol.release",
-    "core/strongroom/protocol/signed.py": "strongroom.protocol.signed",
-    # Votes, terms, certificates.
-    "core/strongroom/protocol/voter.py": "strongroom.protocol.voter",
-    "core/strongroom/protocol/terms.py": "strongroom.protocol.terms",
-    "core/strongroom/protocol/certificates.py": "strongroom.protocol.certificates",
-    # New shares.
-    "core/strongroom/crypto/redistribution.py": "strongroom.crypto.redistribution",
-    "core/strongroom/crypto/redistribution_messages.py": "strongroom.crypto.redistribution_messages",
-    "core/strongroom/protocol/redistribution.py": "strongroom.protocol.redistribution",
-    "core/strongroom/protocol/redistribution_terms.py": "strongroom.protocol.redistribution_terms",
-    "core/strongroom/protocol/redistribution_orders.py": "strongroom.protocol.redistribution_orders",
-    "core/strongroom/protocol/redistribution_coordinator.py": "strongroom.protocol.redistribution_coordinator",
-    "core/strongroom/protocol/redistribution_snapshot.py": "strongroom.protocol.redistribution_snapshot",
-    "core/strongroom/protocol/trials.py": "strongroom.protocol.trials",
-    "core/strongroom/ledger/key_changes.py": "strongroom.ledger.key_changes",
-    "core/strongroom/ledger/handlers/resharing.py": "strongroom.ledger.handlers.resharing",
-    "core/strongroom/ledger/handlers/epochs.py": "strongroom.ledger.handlers.epochs",
-    "core/strongroom/ledger/handlers/holder_proofs.py": "strongroom.ledger.handlers.holder_proofs",
-    "signer/strongroom_signer/redistribution.py": "strongroom_signer.redistribution",
-    "signer/strongroom_signer/recovery.py": "strongroom_signer.recovery",
-    "signer/strongroom_signer/sealing.py": "strongroom_signer.sealing",
-    # Witness sets that change.
-    "core/strongroom/ledger/handlers/witnesses.py": "strongroom.ledger.handlers.witnesses",
-    # The recovery kit.
-    "core/strongroom/protocol/recovery_kit_files.py": "strongroom.protocol.recovery_kit_files",
-    "core/strongroom/protocol/recovery_kit_order.py": "strongroom.protocol.recovery_kit_order",
-    "core/strongroom/protocol/recovery_kit_plan.py": "strongroom.protocol.recovery_kit_plan",
-    "core/strongroom/protocol/recovery_kit_rounds.py": "strongroom.protocol.recovery_kit_rounds",
-    "core/strongroom/protocol/recovery_kit_words.py": "strongroom.protocol.recovery_kit_words",
-    # The rules engine, the conflict rule, and what apply checks.
-    "core/strongroom/ledger/rules.py": "strongroom.ledger.rules",
-    "core/strongroom/ledger/judge.py": "strongroom.ledger.judge",
-    "core/strongroom/ledger/matching.py": "strongroom.ledger.matching",
-    "core/strongroom/ledger/conflict.py": "strongroom.ledger.conflict",
-    "core/strongroom/ledger/apply.py": "strongroom.ledger.apply",
-    "core/strongroom/ledger/plans.py": "strongroom.ledger.plans",
-    "core/strongroom/ledger/handlers/planning.py": "strongroom.ledger.handlers.planning",
-    "core/strongroom/ledger/handlers/orders.py": "strongroom.ledger.handlers.orders",
-    "core/strongroom/ledger/handlers/actions.py": "strongroom.ledger.handlers.actions",
-    "core/strongroom/ledger/handlers/vaults.py": "strongroom.ledger.handlers.vaults",
-    "core/strongroom/ledger/handlers/freezing.py": "strongroom.ledger.handlers.freezing",
-    "core/strongroom/ledger/handlers/acts.py": "strongroom.ledger.handlers.acts",
-    "core/strongroom/ledger/handlers/amending.py": "strongroom.ledger.handlers.amending",
-    "core/strongroom/ledger/vault_fit.py": "strongroom.ledger.vault_fit",
-    "core/strongroom/ledger/charter_changes_parts.py": "strongroom.ledger.charter_changes_parts",
-    "core/strongroom/ledger/charter_changes.py": "strongroom.ledger.charter_changes",
-    "core/strongroom/ledger/charter_changes_rules.py": "strongroom.ledger.charter_changes_rules",
-    "core/strongroom/ledger/handlers/genesis.py": "strongroom.ledger.handlers.genesis",
-    # Founding a log anew.
-    "core/strongroom/ledger/handlers/restarting.py": "strongroom.ledger.handlers.restarting",
-    "core/strongroom/ledger/founding.py": "strongroom.ledger.founding",
-    "core/strongroom/protocol/restart.py": "strongroom.protocol.restart",
-    "core/strongroom/wire/restart_file.py": "strongroom.wire.restart_file",
-    "signer/strongroom_signer/restarting.py": "strongroom_signer.restarting",
-    "signer/strongroom_signer/kept_words.py": "strongroom_signer.kept_words",
-    # The address book and break-glass.
-    "core/strongroom/ledger/break_glass.py": "strongroom.ledger.break_glass",
-    "core/strongroom/ledger/handlers/breaking.py": "strongroom.ledger.handlers.breaking",
-    "core/strongroom/ledger/handlers/destinations.py": "strongroom.ledger.handlers.destinations",
-    "core/strongroom/chains/bitcoin/message_signature.py": "strongroom.chains.bitcoin.message_signature",
-}
-"""Source file and module of what is mutated."""
-
-VERDICTS: Final = {
-    ("strongroom.ledger.rules", "_over_maximum"): "[]",
-    ("strongroom.ledger.rules", "_initiator_problem"): "[]",
-    ("strongroom.ledger.rules", "_over_limits"): "[]",
-    ("strongroom.ledger.rules", "_approvals_missing"): "[]",
-    ("strongroom.ledger.rules", "_wait_ms"): "0",
-    ("strongroom.ledger.rules", "_mismatches"): "('', '', '')",
-    ("strongroom.ledger.rules", "_prohibits"): "False",
-    ("strongroom.ledger.rules", "_cooling_ms"): "0",
-    ("strongroom.ledger.rules", "_is_removed"): "False",
-    ("strongroom.ledger.judge", "_frozen"): "None",
-    ("strongroom.ledger.judge", "_ended"): "None",
-    ("strongroom.ledger.judge", "rejected_by"): "None",
-    ("strongroom.ledger.conflict", "NewPlan.first_not_excluded"): "None",
-    ("strongroom.ledger.conflict", "NewPlan.excludes"): "True",
-    ("strongroom.protocol.certificates", "_problem_of"): "''",
-    ("strongroom.protocol.voter", "inspect_certificate"): "None",
-    ("strongroom_signer.nonces", "NonceBook.is_fresh"): "True",
-}
-"""Functions that give a verdict, and the verdict that finds nothing wrong."""
-
 _CHECKING: Final = ("check_", "require_", "verify_", "_check_", "_require_", "_verify_")
+_COLLECTING: Final = ("append", "add", "extend")
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -161,12 +79,27 @@ def mutants_of(path: str) -> Iterator[Mutant]:
     for function, node in _functions(ast.parse(source)):
         told: Counter[str] = Counter()
         for edit in _edits(node, VERDICTS.get((module, function))):
-            tree = ast.parse(source)
-            _take_out(dict(_functions(tree))[function], edit)
-            code = _code_of(compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec"), function)
+            code = _changed(path, source, function, partial(_take_out, edit=edit))
             told[edit.what] += 1
             again = f" ({told[edit.what]})" if told[edit.what] > 1 else ""
             yield Mutant(module, function, edit.what + again, edit.line, code)
+
+
+def noting_of(path: str, note: str) -> Iterator[tuple[str, CodeType]]:
+    """Every function of one source file, changed so that it first tells a built-in named `note` where it stands."""
+    source = (ROOT / path).read_text()
+    for function, _ in _functions(ast.parse(source)):
+        call = ast.Call(ast.Name(note, ast.Load()), [ast.Constant(path), ast.Constant(function)], [])
+        yield function, _changed(path, source, function, partial(_put_first, statements=[ast.Expr(call)]))
+
+
+def _changed(path: str, source: str, function: str, change: Callable[[Function], None]) -> CodeType:
+    tree = ast.parse(source)
+    change(dict(_functions(tree))[function])
+    # The rest of the module plays no part in the function's code.
+    tree.body = [node for node in tree.body if getattr(node, "name", "") == function.partition(".")[0]]
+    flags = __future__.annotations.compiler_flag
+    return _code_of(compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec", flags=flags), function)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
@@ -180,36 +113,100 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
                     yield f"{node.name}.{item.name}", item
 
 
+def edits_of(source: str) -> Iterator[tuple[str, _Edit]]:
+    """Every place of a source text where a check can be taken out, with the function's name; verdicts left out."""
+    for name, function in _functions(ast.parse(source)):
+        for edit in _edits(function, None):
+            yield name, edit
+
+
+def stale_verdicts() -> set[str]:
+    """Names in `VERDICTS` that no target has."""
+    known = {
+        (module, name)
+        for path, module in TARGETS.items()
+        for name, _ in _functions(ast.parse((ROOT / path).read_text()))
+    }
+    return {f"{module}:{name}" for module, name in set(VERDICTS) - known}
+
+
 def _edits(function: Function, verdict: str | None) -> Iterator[_Edit]:
     if verdict is not None:
         yield _Edit(f"verdict {verdict}", function.lineno, 0, verdict=verdict)
-    deciding = _deciding(function)
+    deciding, answers = _deciding(function), _answers(function)
     for place, node in enumerate(ast.walk(function)):
-        if isinstance(node, ast.If) and _leaves(node):
-            yield _Edit(f"guard {ast.unparse(node.test)}", node.lineno, place)
-        elif isinstance(node, ast.BoolOp) and id(node) in deciding:
+        if isinstance(node, ast.BoolOp) and id(node) in deciding:
+            joined = "and" if isinstance(node.op, ast.And) else "or"
             for operand, value in enumerate(node.values):
-                joined = "and" if isinstance(node.op, ast.And) else "or"
                 yield _Edit(f"part {joined} {ast.unparse(value)}", node.lineno, place, operand)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            called = ast.unparse(node.value.func).rpartition(".")[2]
-            if called.startswith(_CHECKING):
-                yield _Edit(f"call {ast.unparse(node.value)}", node.lineno, place)
+        elif isinstance(node, ast.Return) and id(node) in answers and node.value is not None:
+            for always in (True, False):
+                yield _Edit(f"answer {always} for {ast.unparse(node.value)}", node.lineno, place, int(always))
+        elif isinstance(node, ast.comprehension):
+            for operand, value in enumerate(node.ifs):
+                if not isinstance(value, ast.BoolOp):
+                    yield _Edit(f"filter {ast.unparse(value)}", value.lineno, place, operand)
+        else:
+            yield from (_Edit(what, line, place) for what, line in _single(node))
+
+
+def _single(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """What is taken out as a whole: its kind with its source, and its line."""
+    match node:
+        case ast.If() if _leaves(node):
+            yield f"guard {ast.unparse(node.test)}", node.lineno
+        case ast.If() if _reports(node):
+            yield f"report {ast.unparse(node.test)}", node.lineno
+        case ast.match_case(guard=ast.expr() as guard):
+            yield f"case {ast.unparse(guard)}", guard.lineno
+        case ast.keyword(arg="loosens", value=value):
+            yield f"flag {ast.unparse(value)}", value.lineno
+        case ast.Expr(value=ast.Call(func=func) as call):
+            if ast.unparse(func).rpartition(".")[2].startswith(_CHECKING):
+                yield f"call {ast.unparse(call)}", node.lineno
 
 
 def _leaves(node: ast.If) -> bool:
     return isinstance(node.body[-1], ast.Raise | ast.Return | ast.Continue)
 
 
+def _reports(node: ast.If) -> bool:
+    return all(isinstance(item, ast.Expr) and _tells(item.value) for item in node.body)
+
+
+def _tells(value: ast.expr) -> bool:
+    if isinstance(value, ast.Yield | ast.YieldFrom):
+        return True
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in _COLLECTING
+
+
+def _answers(function: Function) -> set[int]:
+    """What a function that tells `bool` returns that is no constant, and no `and` or `or` (these lose their parts)."""
+    if not isinstance(function.returns, ast.Name) or function.returns.id != "bool":
+        return set()
+    inside = [inner for inner in ast.walk(function) if isinstance(inner, Function) and inner is not function]
+    foreign = {id(node) for inner in inside for node in ast.walk(inner)}
+    return {
+        id(node)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        and id(node) not in foreign
+        and not isinstance(node.value, ast.Constant | ast.BoolOp)
+    }
+
+
 def _deciding(function: Function) -> set[int]:
-    """The `and`s and `or`s that decide: those of guards, of returned values, and of filters."""
+    """The `and`s and `or`s that decide: those of guards, of reports, of cases, of answers, and of filters."""
+    answers = _answers(function)
     found: set[int] = set()
     for node in ast.walk(function):
         places: list[ast.expr] = []
-        if isinstance(node, ast.If) and _leaves(node):
+        if isinstance(node, ast.If) and (_leaves(node) or _reports(node)):
             places = [node.test]
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.BoolOp):
-            places = [node.value]
+        elif isinstance(node, ast.match_case) and node.guard is not None:
+            places = [node.guard]
+        elif isinstance(node, ast.Return) and (isinstance(node.value, ast.BoolOp) or id(node) in answers):
+            places = [] if node.value is None else [node.value]
         elif isinstance(node, ast.comprehension):
             places = node.ifs
         for place in places:
@@ -219,19 +216,34 @@ def _deciding(function: Function) -> set[int]:
 
 def _take_out(function: Function, edit: _Edit) -> None:
     if edit.verdict:
-        value = ast.parse(edit.verdict, mode="eval").body
-        # The rest stays behind it, so that a function with free names or `yield` keeps its shape.
-        function.body.insert(0, ast.If(ast.Constant(True), [ast.Return(value)], []))
+        _put_first(function, [ast.Return(ast.parse(edit.verdict, mode="eval").body)])
         return
     node = list(ast.walk(function))[edit.place]
-    if isinstance(node, ast.If):
-        node.test = ast.BoolOp(ast.And(), [node.test, ast.Constant(False)])
-    elif isinstance(node, ast.BoolOp):
-        neutral = isinstance(node.op, ast.And)
-        join: ast.boolop = ast.Or() if neutral else ast.And()
-        node.values[edit.operand] = ast.BoolOp(join, [node.values[edit.operand], ast.Constant(neutral)])
-    elif isinstance(node, ast.Expr):
-        node.value = ast.BoolOp(ast.And(), [ast.Constant(False), node.value])
+    match node:
+        case ast.If():
+            node.test = _always(node.test, False)
+        case ast.match_case(guard=ast.expr() as guard):
+            node.guard = _always(guard, True)
+        case ast.BoolOp():
+            node.values[edit.operand] = _always(node.values[edit.operand], isinstance(node.op, ast.And))
+        case ast.comprehension():
+            node.ifs[edit.operand] = _always(node.ifs[edit.operand], True)
+        case ast.Return(value=ast.expr() as value):
+            node.value = _always(value, bool(edit.operand))
+        case ast.keyword():
+            node.value = ast.UnaryOp(ast.Not(), node.value)
+        case ast.Expr():
+            node.value = ast.BoolOp(ast.And(), [ast.Constant(False), node.value])
+
+
+def _always(value: ast.expr, forced: bool) -> ast.expr:
+    """The value, which is still asked, and then what was forced."""
+    return ast.BoolOp(ast.Or() if forced else ast.And(), [value, ast.Constant(forced)])
+
+
+def _put_first(function: Function, statements: list[ast.stmt]) -> None:
+    # The rest stays behind it, so that a function with free names or `yield` keeps its shape.
+    function.body.insert(0, ast.If(ast.Constant(True), statements, []))
 
 
 def _code_of(module: CodeType, function: str) -> CodeType:

@@ -1,16 +1,18 @@
 """Takes out single checks, one at a time, and expects a failing test each time; prints the score.
 
-    python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--list]
+    python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--calls FILE] [--list] [TESTS...]
 
 The tests are collected once and run once unchanged, to see that they pass and which of them call which function. Each
 mutant then lives in a forked process of its own: the function's code is exchanged there, and the tests that call it run
-until the first failure. Nothing on disk changes. A mutant that no test notices *survives*, and the run exits with 1;
-those that cannot be noticed, because another check beside them refuses the same, stand in `equivalent.py` with why.
+until the first failure, those named after its module first. Nothing on disk changes. A mutant that no test notices
+*survives*, and the run exits with 1; those that cannot be noticed, because another check beside them refuses the same,
+stand in `equivalent.py` with why.
 """
 
 from __future__ import annotations
 
 import argparse
+import builtins
 import importlib
 import json
 import os
@@ -20,17 +22,19 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 from typing import Any, Final, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 from equivalent import EQUIVALENT
-from finding import ROOT, TARGETS, Mutant, mutants_of
+from finding import ROOT, Mutant, mutants_of, noting_of, stale_verdicts
+from targets import TARGETS
 
 DEADLINE_S: Final = 240.0
 AREAS: Final = (
@@ -43,6 +47,7 @@ AREAS: Final = (
 )
 """Where the tests stand that may notice."""
 KILLED, SURVIVED, BROKEN = 1, 0, 70
+_NOTE: Final = "strongroom_mutants_note"
 
 
 @dataclass
@@ -57,10 +62,33 @@ class Verdict:
 class Calls:
     """Which tests call which functions, and how long each takes."""
 
-    def __init__(self, called: dict[str, list[str]], seconds: dict[str, float]) -> None:
-        self.called = called
+    def __init__(self) -> None:
+        self._called: dict[str, list[str]] = {}
         """Ids of tests by `source file:qualified name` of a function."""
-        self.seconds = seconds
+        self._seconds: dict[str, float] = {}
+
+    def add(self, called: dict[str, list[str]], seconds: dict[str, float]) -> None:
+        """Take what some of the tests called."""
+        for name, tests in called.items():
+            self._called[name] = sorted({*self._called.get(name, ()), *tests})
+        self._seconds.update(seconds)
+
+    def read(self, file: Path, tests: Iterable[str]) -> None:
+        """Take what an earlier run wrote, but for tests whose files have changed since."""
+        if not file.exists():
+            return
+        stored, written = json.loads(file.read_text()), file.stat().st_mtime
+        fresh = {test for test in tests if (ROOT / test.partition("::")[0]).stat().st_mtime < written}
+        seconds = {test: value for test, value in stored["seconds"].items() if test in fresh}
+        self.add({name: [test for test in by if test in seconds] for name, by in stored["called"].items()}, seconds)
+
+    def write(self, file: Path) -> None:
+        """Write what is known for another run."""
+        file.write_text(json.dumps({"called": self._called, "seconds": self._seconds}))
+
+    def knows(self, test: str) -> bool:
+        """Whether this test was run."""
+        return test in self._seconds
 
     def tests_for(self, mutant: Mutant) -> list[str]:
         """Tests that call the function: those of files named after its module first, then the quickest first."""
@@ -68,24 +96,34 @@ class Calls:
         words = set(mutant.module.rpartition(".")[2].split("_"))
 
         def rank(test: str) -> tuple[int, float]:
-            return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self.seconds[test]
+            return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self._seconds[test]
 
-        return sorted(self.called.get(f"{ROOT / path}:{mutant.function}", ()), key=rank)
+        return sorted(self._called.get(f"{path}:{mutant.function}", ()), key=rank)
 
 
 class Session:
     """A pytest plugin that runs mutants instead of the tests: everything is collected, and nothing is run here."""
 
-    def __init__(self, mutants: list[Mutant], jobs: int) -> None:
+    def __init__(self, mutants: list[Mutant], jobs: int, calls: Path | None) -> None:
         self._mutants = mutants
         self._jobs = jobs
+        self._calls_file = calls
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         self._items: dict[str, pytest.Item] = {}
         self._failed = False
-        self._calls = Calls({}, {})
+        self._calls = Calls()
+        self._shared_by = ""
         self._running: dict[int, tuple[Mutant, float]] = {}
         self.sound = False
         self.verdicts: list[Verdict] = []
+
+    def pytest_collection(self) -> None:
+        """One failing example is enough: nobody looks for the smallest."""
+        # Not sooner: pytest wants to rewrite the assertions of plugins before anybody imports them.
+        hypothesis: Any = importlib.import_module("hypothesis")
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        hypothesis.settings.register_profile("mutants", phases=phases, database=None)
+        hypothesis.settings.load_profile("mutants")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -100,18 +138,44 @@ class Session:
         """Note that a test failed, in its setup or end as well."""
         self._failed = self._failed or report.failed
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Whatever a fixture that several tests share calls is called by each test of the file."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before, self._shared_by = self._shared_by, request.node.nodeid.partition("::")[0]
+        try:
+            return (yield)
+        finally:
+            self._shared_by = before
+
     # --- in the parent -----------------------------------------------------------------------------------------------
 
     def _learn(self) -> bool:
-        sys.stdout.write(f"running {len(self._items)} tests with nothing taken out\n")
+        if self._calls_file:
+            self._calls.read(self._calls_file, self._items)
+        wanted = [test for test in self._items if not self._calls.knows(test)]
+        sys.stdout.write(f"running {len(wanted)} tests with nothing taken out\n")
         sys.stdout.flush()
-        notes = self._folder / "calls.json"
-        child = self._forked(lambda: self._note_calls(notes), "unchanged")
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != SURVIVED:
-            sys.stdout.write(f"they fail: {self._folder / 'unchanged.log'}\n")
-            return False
-        self._calls = Calls(**json.loads(notes.read_text()))
-        return True
+        files = list(dict.fromkeys(test.partition("::")[0] for test in wanted))
+        children: dict[int, str] = {}
+        for part in range(self._jobs):
+            mine = set(files[part :: self._jobs])
+            tests = [test for test in wanted if test.partition("::")[0] in mine]
+            name = f"unchanged-{part}"
+            children[self._forked(partial(self._note_calls, tests, self._folder / f"{name}.json"), name)] = name
+        sound = True
+        for child, name in children.items():
+            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != SURVIVED:
+                sys.stdout.write(f"they fail: {self._folder / f'{name}.log'}\n")
+                sound = False
+                continue
+            self._calls.add(**json.loads((self._folder / f"{name}.json").read_text()))
+        if sound and self._calls_file:
+            self._calls.write(self._calls_file)
+        return sound
 
     def _run_all(self) -> None:
         waiting = list(reversed(self._mutants))
@@ -119,7 +183,7 @@ class Session:
             while waiting and len(self._running) < self._jobs:
                 mutant = waiting.pop()
                 tests = self._calls.tests_for(mutant)
-                child = self._forked(lambda: self._try(mutant, tests), f"{len(waiting)}")  # noqa: B023 - runs at once
+                child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
                 self._running[child] = (mutant, time.monotonic())
             self._reap()
             if sys.stderr.isatty():
@@ -177,41 +241,43 @@ class Session:
         return SURVIVED
 
     def _try(self, mutant: Mutant, tests: list[str]) -> int:
-        exchange(mutant)
+        exchange(mutant.module, mutant.function, mutant.code)
         return self._run(tests)
 
-    def _note_calls(self, notes: Path) -> int:
-        """Run everything and write down who calls what."""
-        sources = {str(ROOT / path) for path in TARGETS}
+    def _note_calls(self, tests: list[str], notes: Path) -> int:
+        """Run tests and write down which functions each calls."""
         called: dict[str, set[str]] = {}
         seconds: dict[str, float] = {}
-        for test in self._items:
+        running = ""
 
-            def note(frame: FrameType, event: str, _argument: object, test: str = test) -> None:
-                if event == "call" and frame.f_code.co_filename in sources:
-                    called.setdefault(f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}", set()).add(test)
+        def note(path: str, function: str) -> None:
+            by = called.setdefault(f"{path}:{function}", set())
+            by.update([test for test in tests if test.startswith(self._shared_by)] if self._shared_by else [running])
 
+        vars(builtins)[_NOTE] = note
+        for path, module in TARGETS.items():
+            for function, code in noting_of(path, _NOTE):
+                exchange(module, function, code)
+        for running in tests:
             begun = time.monotonic()
-            sys.setprofile(note)
-            code = self._run([test])
-            sys.setprofile(None)
-            if code != SURVIVED:
-                return code
-            seconds[test] = time.monotonic() - begun
-        found = {name: sorted(tests) for name, tests in called.items()}
+            code_of_test = self._run([running])
+            if code_of_test != SURVIVED:
+                return code_of_test
+            seconds[running] = time.monotonic() - begun
+        found = {name: sorted(by) for name, by in called.items()}
         notes.write_text(json.dumps({"called": found, "seconds": seconds}))
         return SURVIVED
 
 
-def exchange(mutant: Mutant) -> None:
-    """Give the function of the running process the mutant's code."""
-    found: Any = importlib.import_module(mutant.module)
-    for name in mutant.function.split("."):
+def exchange(module: str, function: str, code: CodeType) -> None:
+    """Give a function of the running process other code."""
+    found: Any = importlib.import_module(module)
+    for name in function.split("."):
         found = vars(found)[name]
     if isinstance(found, property):
         found = found.fget
     found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
-    found.__code__ = mutant.code
+    found.__code__ = code
 
 
 def report(verdicts: list[Verdict]) -> None:
@@ -238,10 +304,12 @@ def report(verdicts: list[Verdict]) -> None:
 def chosen(options: argparse.Namespace) -> list[Mutant]:
     """The mutants that the command line asks for."""
     mutants = [mutant for path in TARGETS for mutant in mutants_of(path)]
+    if stale := stale_verdicts():
+        raise SystemExit("targets.py names functions that are gone:\n" + "\n".join(sorted(stale)))
     stale = set(EQUIVALENT) - {mutant.name for mutant in mutants}
     if stale:
         raise SystemExit("equivalent.py names checks that are gone:\n" + "\n".join(sorted(stale)))
-    mutants = [mutant for mutant in mutants if options.only in mutant.name]
+    mutants = [mutant for mutant in mutants if any(text in mutant.name for text in options.only or [""])]
     if options.sample:
         mutants = mutants[:: max(1, len(mutants) // options.sample)]
     return mutants
@@ -251,19 +319,25 @@ def main() -> int:
     """Run from the command line; 0 when every check is noticed, 1 when one is not, 2 when the tests fail unchanged."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only checks whose name holds TEXT")
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="only checks whose name holds TEXT; several may be given"
+    )
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="about N of them, spread evenly")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict to FILE")
+    parser.add_argument(
+        "--calls", type=Path, metavar="FILE", help="keep in FILE which test calls what, for the next run"
+    )
     parser.add_argument("--list", action="store_true", help="print the checks and run nothing")
+    parser.add_argument("tests", nargs="*", default=AREAS, metavar="TESTS", help="where to look for tests")
     options = parser.parse_args()
     os.chdir(ROOT)
     mutants = chosen(options)
     if options.list:
         sys.stdout.writelines(f"{mutant.name}\n" for mutant in mutants)
         return 0
-    session = Session(mutants, options.jobs)
+    session = Session(mutants, options.jobs, options.calls)
     flags = ["-q", "-s", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    pytest.main([*flags, "-m", "not process and not campaign", *AREAS], plugins=[session])
+    pytest.main([*flags, "-m", "not process and not campaign", *options.tests], plugins=[session])
     if not session.sound:
         return 2
     report(session.verdicts)

@@ -277,15 +277,25 @@ def _attempt(case: _Case, rule: Rule) -> _Attempt:
 
 def _mismatches(case: _Case, rule: Rule) -> tuple[str, str, str]:
     """Say why the rule is not about this vault, this destination, this asset; empty where it is."""
+    return _vault_mismatch(case, rule), _destination_mismatch(case, rule), _asset_mismatch(case, rule)
+
+
+def _vault_mismatch(case: _Case, rule: Rule) -> str:
+    if _names_vault(rule, case.payment):
+        return ""
+    return f"vault {case.payment.vault} is not among {', '.join(rule.vaults)}"
+
+
+def _destination_mismatch(case: _Case, rule: Rule) -> str:
     payment = case.payment
-    vault = "" if _names_vault(rule, payment) else f"vault {payment.vault} is not among {', '.join(rule.vaults)}"
-    destination = ""
     if isinstance(rule.to, AddressBook) and (payment.listing is None or _is_removed(rule, payment)):
-        destination = f"{payment.destination} is not in the address book"
-    elif not _names_destination(rule, payment):
-        destination = f"{payment.destination} is not among the rule's destinations"
-    asset = "" if _most(rule, payment.asset) else f"the rule does not allow {case.book.symbol(payment.asset)}"
-    return vault, destination, asset
+        return f"{payment.destination} is not in the address book"
+    return "" if _names_destination(rule, payment) else f"{payment.destination} is not among the rule's destinations"
+
+
+def _asset_mismatch(case: _Case, rule: Rule) -> str:
+    asset = case.payment.asset
+    return "" if _most(rule, asset) else f"the rule does not allow {case.book.symbol(asset)}"
 
 
 def _over_maximum(case: _Case, rule: Rule) -> list[str]:

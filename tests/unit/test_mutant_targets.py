@@ -1,0 +1,66 @@
+"""No module of what decides on votes and shares drops out of `make mutants` unseen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "mutants"))
+
+from finding import ROOT, edits_of, stale_verdicts
+from targets import LEFT_OUT, TARGETS
+
+PLACES: Final = (
+    "core/strongroom/ledger",
+    "core/strongroom/protocol",
+    "signer/strongroom_signer",
+)
+
+
+def test_every_module_with_checks_is_mutated_or_left_out_with_a_reason() -> None:
+    with_checks = {
+        str(path.relative_to(ROOT))
+        for place in PLACES
+        for path in (ROOT / place).rglob("*.py")
+        if any(edits_of(path.read_text()))
+    }
+    assert with_checks - TARGETS.keys() - LEFT_OUT.keys() == set()
+    assert LEFT_OUT.keys() - with_checks == set()
+    assert TARGETS.keys() & LEFT_OUT.keys() == set()
+
+
+def test_every_target_has_checks_and_every_verdict_its_function() -> None:
+    assert [path for path in TARGETS if not any(edits_of((ROOT / path).read_text()))] == []
+    assert stale_verdicts() == set()
+
+
+def test_each_kind_of_check_is_found() -> None:
+    source = """
+def check_all(one, two, kind):
+    if one and two:
+        raise ValueError
+    if kind:
+        yield "a problem"
+    check_it(one)
+    match kind:
+        case 1 if two:
+            yield Change(loosens=True)
+    return [item for item in two if item]
+
+
+def holds(one) -> bool:
+    return one > 2
+"""
+    assert sorted(f"{name}: {edit.what}" for name, edit in edits_of(source)) == [
+        "check_all: call check_it(one)",
+        "check_all: case two",
+        "check_all: filter item",
+        "check_all: flag True",
+        "check_all: guard one and two",
+        "check_all: part and one",
+        "check_all: part and two",
+        "check_all: report kind",
+        "holds: answer False for one > 2",
+        "holds: answer True for one > 2",
+    ]
