@@ -52,7 +52,10 @@ _NOTE: Final = "strongroom_mutants_note"
 
 @dataclass
 class Verdict:
-    """What became of one mutant: `killed`, `survived`, `equivalent`, or `broken` when no test could be run."""
+    """What became of one mutant: `killed`, `survived`, `equivalent`, or `broken` when no test could be run.
+
+    The seconds are of processor time.
+    """
 
     mutant: Mutant
     outcome: str
@@ -190,10 +193,10 @@ class Session:
                 sys.stderr.write(f"\r{len(self.verdicts)} of {len(self._mutants)} ")
 
     def _reap(self) -> None:
-        child, status = os.waitpid(-1, os.WNOHANG)
+        child, status, used = os.wait4(-1, os.WNOHANG)
         if child:
-            mutant, begun = self._running.pop(child)
-            self._judge(mutant, os.waitstatus_to_exitcode(status), time.monotonic() - begun)
+            mutant, _ = self._running.pop(child)
+            self._judge(mutant, os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
             return
         time.sleep(0.005)
         for late, (_, begun) in self._running.items():
@@ -282,15 +285,19 @@ def exchange(module: str, function: str, code: CodeType) -> None:
 
 def report(verdicts: list[Verdict]) -> None:
     """Print the score, module by module."""
-    sys.stdout.write(f"\n{'module':<44}{'checks':>8}{'killed':>8}{'same':>6}{'alive':>7}\n")
+    sys.stdout.write(f"\n{'module':<44}{'checks':>8}{'killed':>8}{'same':>6}{'alive':>7}{'seconds':>9}\n")
     by_module: dict[str, Counter[str]] = {}
+    seconds: dict[str, float] = {}
     for verdict in verdicts:
         by_module.setdefault(verdict.mutant.module, Counter())[verdict.outcome] += 1
+        seconds[verdict.mutant.module] = seconds.get(verdict.mutant.module, 0) + verdict.seconds
     totals: Counter[str] = Counter()
     for module, counts in by_module.items():
         totals += counts
         alive = counts["survived"] + counts["broken"]
-        row = f"{sum(counts.values()):>8}{counts['killed']:>8}{counts['equivalent']:>6}{alive:>7}"
+        row = (
+            f"{sum(counts.values()):>8}{counts['killed']:>8}{counts['equivalent']:>6}{alive:>7}{seconds[module]:>9.0f}"
+        )
         sys.stdout.write(f"{module:<44}{row}\n")
     killed, alive = totals["killed"], totals["survived"] + totals["broken"]
     score = f"{killed / max(killed + alive, 1):.1%}"

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import charter_builder as builder
 from ledger_world import DAY_MS
 from signer_world import VAULT, Cluster, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.entry_messages import Endorse, SignerFreeze
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, SignerFreeze
 from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Signed, Verb, Verdict, View
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
-from strongroom_signer.inbox import BadWord, Inbox
+from strongroom_signer.inbox import BadWord, Inbox, NoSuchFreeze
+from strongroom_signer.offline_freeze import UNSIGNED
+from strongroom_signer.retirement import Retired
+from strongroom_signer.store import InboxItem
 
 
 @pytest.fixture
@@ -48,31 +54,107 @@ def view_of(cluster: Cluster, order: bytes, name: str = "s1") -> View:
 
 
 def test_words_that_are_not_one_are_refused_and_not_kept(cluster: Cluster) -> None:
+    """Each is refused for what is wrong with it alone: everything else about it holds."""
     world = cluster.world
     order = world.pay(VAULT, 100_000)
     cluster.tick(2)
     rejection = world.endorsement("carol", Verb.REJECT, order)
     body = freeze_order(cluster)
+    foreign = codec.encode(replace(decode_order(body), log_id=bytes(32)))
     wrong: dict[str, tuple[bytes, list[Signed]]] = {
-        "nothing": (b"", []),
-        "an approval": (b"", [world.endorsement("carol", Verb.APPROVE, order)]),
-        "two words": (b"", [rejection, rejection]),
-        "another log": (b"", [world.endorsement("carol", Verb.REJECT, order, log_id=bytes(32))]),
-        "an unknown key": (b"", [world.endorsement("carol", Verb.REJECT, order, key=bytes(range(32)))]),
-        "a forged signature": (b"", [replace(rejection, signature=bytes(64))]),
-        "a changed body": (b"", [replace(rejection, body=rejection.body[:-1] + b"\x00")]),
-        "an expired word": (b"", [world.endorsement("carol", Verb.REJECT, order, expires_ms=world.time_ms)]),
-        "somebody no rule names": (b"", [world.endorsement("shop", Verb.REJECT, order)]),
-        "the order of another word": (body, [world.endorsement("carol", Verb.REJECT, bytes(32))]),
-        "a freeze by no officer": (body, [world.endorsement("shop", Verb.INITIATE, body)]),
-        "a freeze nobody initiates": (body, [world.endorsement("dave", Verb.APPROVE, body)]),
-        "another order's endorsement": (body, [world.endorsement("dave", Verb.INITIATE, bytes(32))]),
-        "no order": (b"\xff\xff", [rejection]),
+        "nothing is handed in": (b"", []),
+        "only one rejection": (b"", [world.endorsement("carol", Verb.APPROVE, order)]),
+        "only one rejection, a freeze": (b"", [rejection, rejection]),
+        "endorsement by carol is for another log": (
+            b"",
+            [world.endorsement("carol", Verb.REJECT, order, log_id=bytes(32))],
+        ),
+        "the order is for another log": (foreign, [world.endorsement("dave", Verb.INITIATE, foreign)]),
+        "no such key of carol": (b"", [world.endorsement("carol", Verb.REJECT, order, label="somebody else")]),
+        "does not verify": (b"", [replace(rejection, signature=bytes(64))]),
+        "the endorsement is not canonical": (b"", [replace(rejection, body=rejection.body + b"\xff")]),
+        "has expired": (b"", [world.endorsement("carol", Verb.REJECT, order, expires_ms=world.time_ms)]),
+        "no rule names shop": (b"", [world.endorsement("shop", Verb.REJECT, order)]),
+        "of another order than the one beside it": (
+            world.order(world.withdrawal(VAULT, 200_000)),
+            [world.endorsement("carol", Verb.REJECT, order)],
+        ),
+        "no officer of group": (body, [world.endorsement("shop", Verb.INITIATE, body)]),
+        "no officer of group treasury": (body, [world.endorsement("dave", Verb.APPROVE, body)]),
+        "initiates this freeze": (body, [world.endorsement("dave", Verb.INITIATE, bytes(32))]),
+        "the order is not canonical": (b"\xff\xff", [rejection]),
     }
-    for what, (order_bytes, said) in wrong.items():
-        with pytest.raises(BadWord):
+    for problem, (order_bytes, said) in wrong.items():
+        with pytest.raises(BadWord, match=problem):
             inbox_of(cluster).hand_in(order_bytes, [SignedBody.of(one) for one in said])
-        assert not inbox_of(cluster).items, what
+        assert not inbox_of(cluster).items, problem
+
+
+def refused_by(cluster: Cluster, order: bytes, *people: str) -> list[str]:
+    """Those whose rejection of an order is taken."""
+    taken = []
+    for person in people:
+        said = cluster.world.endorsement(person, Verb.REJECT, order)
+        with suppress(BadWord):
+            inbox_of(cluster).hand_in(order, [SignedBody.of(said)])
+            taken.append(person)
+    return taken
+
+
+def test_who_may_reject_by_hand_follows_the_quorum_of_the_order(tmp_path: Path) -> None:
+    cluster = Cluster.started(tmp_path, **builder.recovery_parts())
+    world = cluster.world
+    people = ("alice", "carol", "dave", "shop")
+    assert refused_by(cluster, world.order(world.addition()), *people) == ["alice", "carol"]
+    assert refused_by(cluster, world.order(world.recovery(VAULT)), *people) == ["alice", "carol", "dave"]
+    assert refused_by(cluster, world.order(world.creation("customer-2")), *people) == ["alice", "carol"]
+    assert refused_by(cluster, world.order(world.removal()), *people) == []
+    cluster.close()
+
+
+def test_nobody_rejects_by_hand_what_the_charter_has_no_quorum_for(cluster: Cluster) -> None:
+    world = cluster.world
+    for action in (world.addition(), world.recovery(VAULT)):
+        assert refused_by(cluster, world.order(action), "alice", "dave") == []
+
+
+def test_thawing_a_freeze_that_is_not_there_is_refused(cluster: Cluster) -> None:
+    freeze = inbox_of(cluster).freeze("", "I saw something")
+    with pytest.raises(NoSuchFreeze):
+        inbox_of(cluster).thaw(bytes(32))
+    assert [one.id for one in inbox_of(cluster).local_freezes] == [freeze]
+
+
+def test_a_signer_without_its_vote_key_signs_no_freeze(cluster: Cluster) -> None:
+    cluster.signers["s1"].keys.vote.wipe()
+    with pytest.raises(Retired):
+        inbox_of(cluster).freeze("", "I saw something")
+    assert not inbox_of(cluster).local_freezes
+
+
+def test_freeze_placed_while_a_retired_signer_stood_still_acts_here_and_is_not_raised(cluster: Cluster) -> None:
+    inbox, store = inbox_of(cluster), cluster.signers["s1"].store
+    other = inbox.freeze("", "I saw something")
+    (freeze,) = inbox.local_freezes
+    with store.commit() as write:
+        write.add_local_freeze(replace(freeze, id=bytes(32), vault=VAULT, signature=UNSIGNED))
+    cluster.signers["s1"].keys.vote.wipe()
+    inbox.thaw(other)
+    assert inbox.local_freeze_of(VAULT) == "I saw something"
+    assert not inbox.to_raise()
+
+
+def test_each_word_alone_is_something_to_raise(cluster: Cluster) -> None:
+    inbox, world = inbox_of(cluster), cluster.world
+    assert not inbox.to_raise()
+    freeze = inbox.freeze("", "I saw something")
+    assert inbox.to_raise()
+    inbox.thaw(freeze)
+    assert not inbox.to_raise()
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, bytes(32)))])
+    assert inbox.to_raise()
+    assert not inbox.to_raise().freezes
+    assert not inbox.to_raise().orders
 
 
 def test_rejection_of_an_order_not_logged_yet_acts_when_the_order_comes(cluster: Cluster) -> None:
@@ -85,6 +167,16 @@ def test_rejection_of_an_order_not_logged_yet_acts_when_the_order_comes(cluster:
     hashed = world.state.order_at(world.state.orders_count - 1).hash
     assert view_of(cluster, hashed).verdict is Verdict.WOULD_REFUSE
     assert view_of(cluster, hashed, "s2").verdict is Verdict.WOULD_SIGN
+
+
+def test_rejection_of_an_order_not_known_yet_acts_only_if_a_rule_names_its_author(cluster: Cluster) -> None:
+    world, inbox = cluster.world, inbox_of(cluster)
+    order = world.order(world.withdrawal(VAULT, 100_000))
+    order_hash = hashlib.sha256(order).digest()
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("shop", Verb.REJECT, order))])
+    assert inbox.rejection_of(order_hash, decode_order(order)) is None
+    inbox.hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, order))])
+    assert inbox.rejection_of(order_hash, decode_order(order)) == "carol"
 
 
 def test_words_survive_a_restart(cluster: Cluster) -> None:
@@ -144,6 +236,21 @@ def test_local_freeze_works_before_anything_is_logged(tmp_path: Path) -> None:
     assert inbox_of(cluster).to_raise().freezes
     with pytest.raises((BadWord, Refused)):
         inbox_of(cluster).hand_in(b"", [SignedBody.of(cluster.world.endorsement("carol", Verb.REJECT, bytes(32)))])
+    cluster.close()
+
+
+def test_freeze_that_was_kept_acts_while_there_is_no_log_to_ask(tmp_path: Path) -> None:
+    cluster = Cluster.empty(tmp_path)
+    order = freeze_order(cluster)
+    body = codec.encode(
+        OrderEntry(order=order, endorsements=(cluster.world.endorsement("dave", Verb.INITIATE, order),))
+    )
+    item = InboxItem(id=bytes(32), kind="freeze", body=body, since_ms=cluster.clock.wall_ms())
+    with cluster.signers["s1"].store.commit() as write:
+        write.add_inbox(item)
+    inbox_of(cluster).reload()
+    cluster.clock.advance(400 * DAY_MS)
+    assert inbox_of(cluster).handed_freeze_of(VAULT) == "looks wrong"
     cluster.close()
 
 
