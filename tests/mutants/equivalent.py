@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom_signer.inbox:Inbox._acts: part or now_ms < freeze.loggable_until_ms": (
+        "saves a look at the state: while the log can take the freeze up it acts whatever the charter says"
+    ),
+    "strongroom_signer.inbox:Inbox._is_over: guard isinstance(said, HandedRevocation)": (
+        "a revocation is never taken out of dropped entries, and only words that were can be over"
+    ),
     "strongroom.ledger.plans:_orders_of_one_vault: part or not isinstance(paid, Withdraw)": (
         "narrows the type: a cancellation is only ever accepted for a withdrawal"
     ),
@@ -38,8 +44,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.sealing:Sealing._erase_all: guard not self._shares.has_any(vault.name)": (
         "saves a commit that erases nothing, and a line that says so"
     ),
-    "strongroom_signer.recovery:RecoveryBook.remove_stale: guard "
-    "len(self._held) <= min((state.count(VAULTS) for state in states))": (
+    "strongroom_signer.recovery:RecoveryBook.remove_stale: guard len(self._held) <= states[0].count(VAULTS)": (
         "saves work: no more is held than every state has vaults, so nothing is stale"
     ),
     "strongroom.ledger.handlers.witnesses:begin_change: guard "

@@ -76,13 +76,25 @@ class _Edit:
 def mutants_of(path: str) -> Iterator[Mutant]:
     """Every mutant of one source file, in the order of the source."""
     source, module = (ROOT / path).read_text(), TARGETS[path]
+    for function, what, edit in _named(source, module):
+        code = _changed(path, source, function, partial(_take_out, edit=edit))
+        yield Mutant(module, function, what, edit.line, code)
+
+
+def names_of(path: str) -> Iterator[str]:
+    """The names of every mutant of one source file, without making them."""
+    module = TARGETS[path]
+    for function, what, _ in _named((ROOT / path).read_text(), module):
+        yield f"{module}:{function}: {what}"
+
+
+def _named(source: str, module: str) -> Iterator[tuple[str, str, _Edit]]:
     for function, node in _functions(ast.parse(source)):
         told: Counter[str] = Counter()
         for edit in _edits(node, VERDICTS.get((module, function))):
-            code = _changed(path, source, function, partial(_take_out, edit=edit))
             told[edit.what] += 1
             again = f" ({told[edit.what]})" if told[edit.what] > 1 else ""
-            yield Mutant(module, function, edit.what + again, edit.line, code)
+            yield function, edit.what + again, edit
 
 
 def noting_of(path: str, note: str) -> Iterator[tuple[str, CodeType]]:

@@ -8,7 +8,8 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mutants"))
 
-from finding import ROOT, edits_of, stale_verdicts
+from equivalent import EQUIVALENT
+from finding import ROOT, edits_of, names_of, stale_verdicts
 from targets import LEFT_OUT, TARGETS
 
 PLACES: Final = (
@@ -33,6 +34,10 @@ def test_every_module_with_checks_is_mutated_or_left_out_with_a_reason() -> None
 def test_every_target_has_checks_and_every_verdict_its_function() -> None:
     assert [path for path in TARGETS if not any(edits_of((ROOT / path).read_text()))] == []
     assert stale_verdicts() == set()
+
+
+def test_what_is_said_to_be_unnoticeable_is_still_there() -> None:
+    assert EQUIVALENT.keys() - {name for path in TARGETS for name in names_of(path)} == set()
 
 
 def test_each_kind_of_check_is_found() -> None:
