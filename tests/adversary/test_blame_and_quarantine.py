@@ -11,7 +11,7 @@ import pytest
 
 from actor import actors, ready, until
 from cluster import Cluster
-from payments import AMOUNT, approved, paid, payee, payments_on_chain
+from payments import AMOUNT, approved, connected, paid, payee, payments_on_chain
 from rogue import turn_rogue
 from strongroom_client.demo.processes import program
 
@@ -67,6 +67,8 @@ async def test_a_signer_that_gives_wrong_shares_is_proven_left_out_and_taken_bac
         mark = len(liar.daemon.events)
         cluster.restart_coordinator()
         liar.daemon.wait_for("link.opened", after=mark)
+        # While one of the others is away, the quarantined one is the last resort.
+        await until(lambda: connected(people[0], 3))
         await ready(people[0])
         assert quarantine_in_view_of(cluster, LIAR)["evidence"] == found["evidence"]
         lies = sum(event["event"] == "lie.told" for event in liar.daemon.events)

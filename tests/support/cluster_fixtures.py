@@ -16,8 +16,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     report: Any = yield
     if report.when in ("setup", "call") and report.failed:
         for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Cluster):
-                report.sections.append(("what the daemons logged", value.logs()))
+            # Some fixtures hold a deployment among other things.
+            deployed = getattr(value, "cluster", value)
+            if isinstance(deployed, Cluster):
+                report.sections.append(("what the daemons logged", deployed.logs()))
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -41,6 +42,11 @@ class RpcServer(ThreadingHTTPServer):
         self._authorization = b"Basic " + b64encode(credentials.encode())
         self._stop = stop
         self._lock = threading.Lock()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let a client go that was killed in the middle of an answer; tell of anything else."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def authorised(self, header: str | None) -> bool:
         """True if the Authorization header carries the cookie."""
