@@ -25,6 +25,7 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 from cheat_report import CHEATS, NothingToCheatWith, Report, listed
 from rogue_leader import RogueLeader
 from rogue_people import People
+from stolen_signers import stolen_signers
 
 from strongroom.protocol.signed import SignedBody
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _cheat(rogue: RogueLeader, names: Sequence[str]) -> int:
     result = OK
+    rogue.accomplices = stolen_signers
     async with rogue.serving():
         for name in names:
             rogue.report = Report(name)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cheat_report import NothingToCheatWith, cheat
-from cheats_with_signers import Mole, stolen_signer
 from rogue_leader import RogueLeader
 from rogue_people import HOT, drafted, ordered, said, withdrawal
+from stolen_signers import Mole, stolen_signer
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.curve import GENERATOR

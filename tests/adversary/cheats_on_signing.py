@@ -10,20 +10,19 @@ from cheat_report import NothingToCheatWith, cheat
 from cheats_on_history import forged_certificate
 from rogue_leader import RogueLeader
 from rogue_plans import acceptable_plan
+from rogue_shares import task_at
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.curve import GENERATOR
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Entry, Plan, Tick
-from strongroom.ledger.plans import plan_hash, resolve
 from strongroom.ledger.signed_messages import Commitments, Vote
 from strongroom.model.ids import SignerName
 from strongroom.protocol.release import ShareEvidence, evidence_holds
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
-from strongroom.protocol.signing_task import SigningTask, task_of
+from strongroom.protocol.signing_task import SigningTask
 from strongroom_coordinator.link_frames import signed_pb
-from strongroom_signer.money_path import group_of
 
 MANY = 300
 
@@ -247,22 +246,6 @@ def _task(rogue: RogueLeader, index: int) -> SigningTask:
     if not isinstance(plan, Plan):
         raise NothingToCheatWith("there is no plan there")
     return task_at(rogue, plan, index)
-
-
-def task_at(rogue: RogueLeader, plan: Plan, index: int) -> SigningTask:
-    """What the signers sign for a plan at an index."""
-    vault = rogue.state.vault(plan.vault)
-    if vault is None:
-        raise NothingToCheatWith("the plan's vault is gone")
-    return task_of(
-        resolve(rogue.state, plan).spend,
-        log_id=rogue.log_id,
-        term=rogue.term,
-        entry_index=index,
-        plan_hash=plan_hash(codec.encode(plan)),
-        vault_epoch=vault.epoch,
-        group=group_of(vault),
-    )
 
 
 @cheat("outvote", "Shows one signer that all others came to another result, to have it sign what it did not compute.")

@@ -7,110 +7,25 @@ beside the cheater's, and its name in a file named `stolen`. The daemon of that 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 
-from cheat_report import NothingToCheatWith, cheat
-from cheats_on_signing import task_at
+from cheat_report import cheat
 from cheats_on_terms import held, open_with, promised
 from rogue_leader import Answer, RogueLeader
+from rogue_people import HOT, ordered, payee_of, pays, withdrawal
 from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, plan_for, words_of
+from rogue_shares import finished, in_vault_order
+from stolen_signers import Mole, stolen_signer
 
 from electorate_of import certificate_by, electorate
-from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.entry_messages import Plan
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.signed_messages import Commitments, Vote
-from strongroom.model.ids import BootId
-from strongroom.protocol.certificates import (
-    NO_CERTIFICATE,
-    Held,
-    held_of,
-    sign_vote,
-    verify_vote,
-)
-from strongroom.protocol.commitments import make_commitments
+from strongroom.protocol.certificates import NO_CERTIFICATE, held_of, verify_vote
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
-from strongroom.protocol.terms import sign_new_term
-from strongroom_signer.enrolment import DATABASE_FILE
-from strongroom_signer.keys import open_keys
-from strongroom_signer.passphrase import read_passphrase
-from strongroom_signer.shares import Shares
-from strongroom_signer.store import Store
-
-VAULT = "customer-hot"
-
-
-class Mole:
-    """A signer in the attacker's hands: its files, opened with its pass phrase."""
-
-    def __init__(self, rogue: RogueLeader) -> None:
-        if len(rogue.stolen) != 1:
-            raise NothingToCheatWith("no signer was stolen")
-        (self.name,) = rogue.stolen
-        deployment = rogue.folder.parent
-        folder = rogue.folder / f"signer-{self.name}"
-        if not folder.exists():
-            ignored = shutil.ignore_patterns("*.sock")
-            shutil.copytree(deployment / "signers" / self.name, folder, ignore=ignored)
-        store = Store.open(folder / DATABASE_FILE)
-        self.keys = open_keys(folder, store, read_passphrase(deployment / "passphrase"))
-        self._shares = Shares(store, self.keys.storage, random=os.urandom)
-        self._rogue = rogue
-
-    def vote(self, head: Head) -> SignedBody:
-        """A vote for any head."""
-        return sign_vote(self.keys.vote, head, held_of(self._rogue.certificate))
-
-    def statement(self, term: int, stated: Held) -> SignedBody:
-        """A statement that names whatever certificate it likes."""
-        return sign_new_term(
-            self.keys.vote,
-            log_id=self._rogue.log_id,
-            signer=self.name,
-            term=term,
-            leader=self._rogue.leader,
-            boot_id=BootId(os.urandom(16)),
-            held=stated,
-        )
-
-    def share(self, vault: str, epoch: int) -> SecretScalar:
-        """Its share of one epoch."""
-        share = self._shares.get(vault, epoch)
-        if share is None:
-            raise NothingToCheatWith(f"{self.name} holds no share of {vault}, epoch {epoch}")
-        return share
-
-    def commitments(self, plan: Plan, index: int) -> SignedBody:
-        """Commitments of its own share, as an honest signer would make them."""
-        vault = self._rogue.state.vault(plan.vault)
-        if vault is None:
-            raise NothingToCheatWith(f"the log has no vault {plan.vault}")
-        return make_commitments(
-            task_at(self._rogue, plan, index),
-            signer=self.name,
-            share=self.share(vault.name, vault.epoch),
-            key=self.keys.vote,
-            boot_id=BootId(os.urandom(16)),
-            random=os.urandom,
-        ).signed
-
-
-@cache
-def stolen_signer(rogue: RogueLeader) -> Mole:
-    """The one signer whose keys the cheater has; its database opens once."""
-    return Mole(rogue)
-
-
-def _in_vault_order(rogue: RogueLeader, plan: Plan, given: Mapping[str, SignedBody]) -> list[SignedBody]:
-    vault = rogue.state.vault(plan.vault)
-    if vault is None:
-        raise NothingToCheatWith(f"the log has no vault {plan.vault}")
-    return [given[name] for name in vault.signers if name in given]
 
 
 def _given(answers: Mapping[str, Answer], index: int) -> dict[str, SignedBody]:
@@ -146,7 +61,7 @@ async def _approved_order(rogue: RogueLeader) -> OrderRecord:
 
 def _paying(rogue: RogueLeader, record: OrderRecord, coin: int) -> Plan:
     """The order, paid from the vault's coin of this number."""
-    return plan_for(rogue, record, as_inputs([fresh_coins(rogue, VAULT, coin + 1)[coin]]))
+    return plan_for(rogue, record, as_inputs([fresh_coins(rogue, HOT, coin + 1)[coin]]))
 
 
 @cheat(
@@ -162,7 +77,7 @@ async def mole_splits_history(rogue: RogueLeader) -> None:
         plan = _paying(rogue, record, coin)
         answers = await rogue.append([rogue.entry(plan)], to=half, commit_for=[index])
         given = _given(answers, index) | {mole.name: mole.commitments(plan, index)}
-        chosen = _in_vault_order(rogue, plan, given)
+        chosen = in_vault_order(rogue, plan, given)
         few = _certified(rogue, answers, mole, quorum=len(half) + 1)
         absent = next(name for name in names if name not in half)
         made_up = replace(few.votes[0], signer=absent, signature=mole.vote(few.head).signature)
@@ -210,7 +125,7 @@ async def mole_breaks_commitments(rogue: RogueLeader) -> None:
         ),
     }
     for step, (name, signed) in tries.items():
-        chosen = _in_vault_order(rogue, plan, {one: commitments[one], two: commitments[two], name: signed})
+        chosen = in_vault_order(rogue, plan, {one: commitments[one], two: commitments[two], name: signed})
         await rogue.release(index, chosen, to=[one, two], certificate=rogue.certificate, step=step)
 
 
@@ -221,7 +136,7 @@ async def mole_hides_payment(rogue: RogueLeader) -> None:
     index, commitments = await rogue.append_honestly(plan, commit=True)
     one, two = sorted(commitments)[:2]
     given = {one: commitments[one], two: commitments[two], mole.name: mole.commitments(plan, index)}
-    chosen = _in_vault_order(rogue, plan, given)
+    chosen = in_vault_order(rogue, plan, given)
     await rogue.release(index, chosen, to=[one, two], certificate=rogue.certificate, honest=True)
     said = await promised(rogue, rogue.term + 1)
     lie = mole.statement(rogue.term, held_of(before))
@@ -241,16 +156,34 @@ async def mole_pays_twice(rogue: RogueLeader) -> None:
     certificate = _certified(rogue, answers, mole, quorum=rogue.electorate.witness_quorum)
     given = _given(answers, size)
     theirs = {names[0]: given[names[0]], names[1]: given[names[1]], mole.name: mole.commitments(first, size)}
-    chosen = _in_vault_order(rogue, first, theirs)
+    chosen = in_vault_order(rogue, first, theirs)
     await rogue.release(size, chosen, to=names[:1], certificate=certificate, honest=True)
     said = await promised(rogue, rogue.term + 1)
     statements = [*(said[name] for name in names[1:]), mole.statement(rogue.term, NO_CERTIFICATE)]
     await open_with(rogue, rogue.term, statements, before, step="dropping-term")
     rogue.certificate = before
     index, commitments = await rogue.append_honestly(second, commit=True)
-    paid = _in_vault_order(rogue, second, {name: commitments[name] for name in names[1:]})
+    paid = in_vault_order(rogue, second, {name: commitments[name] for name in names[1:]})
     await rogue.release(index, paid, to=names[1:], certificate=rogue.certificate, honest=True)
     await rogue.release(size, chosen, to=names[:2], certificate=certificate, step="first-again")
     newest = rogue.certificate
     await rogue.release(size, chosen, to=names[:2], certificate=newest, step="under-the-new-certificate")
     await rogue.append([rogue.entry(_paying(rogue, record, 2))], step="third")
+
+
+@cheat(
+    "mole-pays-on-both-histories",
+    "With one of three signers' keys, shows the two others two histories, and has one order paid on each.",
+)
+async def mole_pays_on_both_histories(rogue: RogueLeader) -> None:
+    """Beyond what 2-of-3 with two witnesses survives: each honest signer is right in the history that it was shown."""
+    mole, order = stolen_signer(rogue), withdrawal(rogue)
+    await rogue.append_honestly(ordered(rogue, order))
+    index, before = len(rogue.entries), held(rogue)
+    for name, coin in zip(rogue.links, as_inputs(fresh_coins(rogue, HOT, len(rogue.links))), strict=True):
+        rogue.certificate = before
+        plan = pays(rogue, order, inputs=[coin])
+        answers = await rogue.append([rogue.entry(plan)], to=[name], commit_for=[index])
+        certificate = _certified(rogue, answers, mole, quorum=rogue.electorate.witness_quorum)
+        raw = await finished(rogue, plan, index, _given(answers, index), certificate, stolen=[mole])
+        rogue.report.say("finished", signer=name, raw=raw.hex(), payee=payee_of(order))

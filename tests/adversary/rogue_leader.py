@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from cheat_report import NothingToCheatWith, Report
@@ -30,6 +30,7 @@ from strongroom.ledger.replica import Batch, Replica
 from strongroom.ledger.signed_messages import Refusal
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
+from strongroom.protocol.certificates import NO_CERTIFICATE, Held
 from strongroom.protocol.leader import NewTermCollection, VoteCollection
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_coordinator.app import server_options
@@ -65,6 +66,18 @@ class Answer:
     commitments: dict[int, SignedBody] = field(default_factory=dict)
 
 
+class Accomplice(Protocol):
+    """A signer whose keys the cheater has: it states and votes what the cheater likes."""
+
+    name: str
+
+    def statement(self, term: int, stated: Held) -> SignedBody:
+        """A statement for a term."""
+
+    def vote(self, head: Head) -> SignedBody:
+        """A vote for a head."""
+
+
 class RogueLeader:
     """One term of a dishonest coordinator."""
 
@@ -90,6 +103,8 @@ class RogueLeader:
         stolen = folder.parent / "stolen"
         self.stolen = frozenset(stolen.read_text().split()) if stolen.exists() else frozenset()
         """Signers whose keys the cheater has; their daemons do not run."""
+        self.accomplices: Callable[[RogueLeader], Sequence[Accomplice]] = lambda _rogue: ()
+        """Opens the stolen keys, for the words without which the log would have no quorum."""
         self.attempt = 0
         """Number of the newest key generation."""
         self.served: Callable[[pb.FetchBatches], Any] | None = None
@@ -153,6 +168,9 @@ class RogueLeader:
             collection = collection.add(
                 signed_of(promised.promised.statement), certificate_of(promised.promised.certificate)
             )
+        if collection.opening(self.electorate.electorate) is None:
+            for mole in self.accomplices(self):
+                collection = collection.add(mole.statement(self.term, NO_CERTIFICATE), None)
         opening = collection.opening(self.electorate.electorate)
         if opening is None:
             raise NothingToCheatWith("too few signers promised a term")
@@ -273,6 +291,9 @@ class RogueLeader:
         for signer, answer in answers.items():
             if answer.vote is not None:
                 votes = votes.add(signer, answer.vote)
+        if votes.certificate() is None:
+            for mole in self.accomplices(self):
+                votes = votes.add(mole.name, mole.vote(head))
         self.certificate = votes.certificate()
         if self.certificate is None:
             raise NothingToCheatWith(f"an honest batch was not certified: {[type(body).__name__ for body in bodies]}")
@@ -316,15 +337,32 @@ class RogueLeader:
         step: str = "release",
     ) -> dict[str, SignedBody]:
         """Round 2 with whatever set and certificate; every share that comes counts."""
-        chosen = pb.SigningSet(entry_index=index, commitments=[signed_pb(item) for item in commitments])
-        frame = pb.Release(certificate=b"" if certificate is None else codec.encode(certificate), sets=[chosen])
-        shares: dict[str, SignedBody] = {}
+        sets = {index: commitments}
+        given = await self.release_many(sets, to=to, certificate=certificate, honest=honest, step=step)
+        return given.get(index, {})
+
+    async def release_many(
+        self,
+        sets: Mapping[int, Iterable[SignedBody]],
+        *,
+        to: Collection[str] | None = None,
+        certificate: Certificate | None = None,
+        honest: bool = False,
+        step: str = "release",
+    ) -> dict[int, dict[str, SignedBody]]:
+        """The same for many plans in one request: by entry index, the shares of each signer."""
+        chosen = [
+            pb.SigningSet(entry_index=index, commitments=[signed_pb(item) for item in commitments])
+            for index, commitments in sets.items()
+        ]
+        frame = pb.Release(certificate=b"" if certificate is None else codec.encode(certificate), sets=chosen)
+        shares: dict[int, dict[str, SignedBody]] = {}
         for signer, reply in (await self._ask_all(frame, step, to=to)).items():
             for result in reply.released.results:
                 if result.WhichOneof("outcome") == "refusal":
                     self._report_refusal(signer, step, result.refusal)
                     continue
-                shares[signer] = signed_of(result.shares)
+                shares.setdefault(result.entry_index, {})[signer] = signed_of(result.shares)
                 if honest:
                     self.report.honest_shares += 1
                 else:

@@ -65,6 +65,14 @@ def payee() -> str:
     return address_of(b"\x00\x14" + os.urandom(12) + next(_PAYEES).to_bytes(8, "big"), REGTEST)
 
 
+def payee_of(order: DraftedOrder) -> str:
+    """Whom an order pays."""
+    action = order.order.action
+    if not isinstance(action, Withdraw):
+        raise NothingToCheatWith("only a withdrawal has a payee")
+    return action.destination
+
+
 # --- orders and words -----------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,8 @@
-"""A dishonest coordinator that has one of five signers too: within the bound, nothing is paid twice or unapproved."""
+"""A dishonest coordinator that has some of five signers too: one within every bound, or two, one share too few.
+
+With one, nothing is paid twice or unapproved. With two, t-1, histories may differ, and still nothing is paid that was
+not approved.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +129,41 @@ ORDERED = (
 )
 """The first ones need an order that waits, which a later one pays."""
 
+BELOW_THRESHOLD = "on paper: t-1 bad signers and the coordinator, one share less than a signature takes"
+TWO_STOLEN = {
+    "moles-pay-unapproved": ("an order that lacks an approval", "APPROVALS_MISSING"),
+    "moles-change-amount": ("another amount than was approved", "ENDORSEMENT_MISMATCH"),
+    "moles-pay-over-limit": ("an order over the limit", "OVER_LIMIT"),
+}
+"""Cheats with two stolen signers, the last of which uses the limit up: what each pays, and why nobody else does."""
+
+
+def _with_two(cheat: str, title: str, reason: str, *, step: str, signed: bool = True) -> object:
+    what, _ = TWO_STOLEN[cheat]
+    return attack(
+        cheat,
+        f"two stolen signers: {what}, {title}",
+        reason,
+        step=step,
+        signed=signed,
+        origin=BELOW_THRESHOLD,
+        line="coordinator+signers",
+    )
+
+
+CASES_OF_TWO = [
+    case
+    for cheat, (_, reason) in TWO_STOLEN.items()
+    for case in (
+        _with_two(cheat, "put to the vote", reason, step="append"),
+        _with_two(cheat, "nonces asked for", "NO_PLAN_AT_INDEX", step="commit"),
+        _with_two(cheat, "certified by stolen votes alone", "CERTIFICATE_INVALID", step="too-few", signed=False),
+        _with_two(cheat, "with honest votes made up", "CERTIFICATE_INVALID", step="forged", signed=False),
+        _with_two(cheat, "under no certificate", "NOT_CERTIFIED", step="release"),
+        _with_two(cheat, "as a set for an approved one", "COMMITMENTS_INVALID", step="under-an-allowed-one"),
+    )
+]
+
 
 @pytest.fixture(scope="module")
 def siege() -> Iterator[Cluster]:
@@ -182,3 +221,40 @@ async def test_the_four_go_on_under_an_honest_coordinator(
     assert payments_on_chain(siege, other) == [AMOUNT]
     assert payments_on_chain(siege, destination) in ([], [AMOUNT])
     assert all(siege.signer_status(name)["alarm"] is None for name in siege.signers[:-1])
+
+
+# --- two of five ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcomes_of_two(siege: Cluster) -> dict[str, Cheated]:
+    """Every cheat with the keys of the last two signers; without their votes the three others are no quorum."""
+    stolen = siege.signers[-2:]
+    for name in stolen:
+        daemon = siege.deployment.signers.pop(name, None)
+        if daemon is not None:
+            daemon.stop()
+    (siege.root / "stolen").write_text(" ".join(stolen))
+    return attacked_together(siege, ["moles-need-one-more", *TWO_STOLEN])
+
+
+def test_two_stolen_shares_and_one_honest_one_make_a_signature(
+    siege: Cluster, outcomes_of_two: dict[str, Cheated]
+) -> None:
+    """So that an attack with two fails for want of that one share, and for nothing else."""
+    outcome = outcomes_of_two["moles-need-one-more"]
+    assert outcome.events[-1]["honest_shares"] == 1
+    raw = next(line["raw"] for line in outcome.events if line["event"] == "finished")
+    (answer,) = siege.deployment.rpc("testmempoolaccept", [raw])
+    assert answer["allowed"], answer
+
+
+@pytest.mark.parametrize("case", CASES_OF_TWO)
+def test_attack_by_two_is_refused_by_each_of_the_three_others(outcomes_of_two: dict[str, Cheated], case: Case) -> None:
+    case.check(outcomes_of_two)
+
+
+def test_the_three_others_gave_no_share(outcomes_of_two: dict[str, Cheated]) -> None:
+    assert {cheat: outcomes_of_two[cheat].events[-1]["honest_shares"] for cheat in TWO_STOLEN} == dict.fromkeys(
+        TWO_STOLEN, 0
+    )
