@@ -77,7 +77,7 @@ async def tried(rogue: RogueLeader, made: Made) -> tuple[Trial, ...]:
     for subset in made.attempt.terms.subsets:
         nonces = [await trial_nonce(rogue, made.attempt, subset, item, "trying") for item in subset]
         shares = [await trial_share(rogue, made.attempt, subset, nonces, item, "trying") for item in subset]
-        session = trial_session(made.key, subset, nonces)
+        session = trial_session(made.attempt.terms, made.key, subset, nonces)
         trials.append(Trial(signers=subset, signature=frost.aggregate(shares, session)))
     return tuple(trials)
 

@@ -342,7 +342,7 @@ async def tried(rogue: RogueLeader, made: Made) -> tuple[Trial, ...]:
     for subset in covering_sets(range(len(terms.signers)), terms.threshold):
         nonces = [await trial_nonce(rogue, made, subset, item, "keygen") for item in subset]
         shares = [await trial_share(rogue, made, subset, nonces, item, "keygen") for item in subset]
-        session = trial_session(made.key, subset, nonces)
+        session = trial_session(terms, made.key, subset, nonces)
         trials.append(Trial(signers=subset, signature=frost.aggregate(shares, session)))
     return tuple(trials)
 

@@ -15,13 +15,16 @@ import strongroom_client.cli.recovery_kit as commands
 from charter_builder import RECOVERY, host_secret
 from kit_office import KitOffice
 from kit_world import VAULT, Kit, changed
+from ledger_world import World, sign
+from refusals import refusal_of
 from strongroom.crypto.errors import NonceAlreadyUsed
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Group
-from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.entry_messages import Epoch, Tick, Vault, VaultSignature
+from strongroom.ledger.key_material import key_hash
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.signed_messages import Verb
+from strongroom.ledger.signed_messages import VaultStatement, Verb
 from strongroom.protocol.backup import ShareNotRecovered
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file
@@ -33,6 +36,7 @@ from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, BadWord,
 from strongroom.protocol.signed import SignedBody
 
 COURIER = "Bybit 2025: what signers saw was not what they signed; here whoever carries the files is in the middle"
+OWN_LOG = "on paper: a genuine vault shown in a log of the attacker's own, under administrators of the attacker's own"
 SWAPPED = "on paper: nonces swapped on the way, to learn a share or to blame an honest holder"
 NONCES = "PlayStation 3 2010 and wallets since: two signatures under one nonce give the key"
 CHEATS = "GG18 and GG20 implementations 2023: a cheat that nobody can name"
@@ -135,6 +139,56 @@ def test_an_old_log_is_told_by_the_compared_head_and_by_the_approvals(office: Ki
     office.approve("alice", name="order-2.json")
     done = office.sign("s1", code=4, log=str(old), head=head, order=office.path("order-2.json"))
     assert "newest exported log" in done.stderr
+
+
+def of_the_couriers_own() -> World:
+    """A log of the same organisation and the same names. Of the signers' keys only the public host keys are the real ones."""
+    signers = (
+        replace(builder.signer(f"courier {name}"), name=name, host_key=host_secret(name).public())
+        for name in ("s1", "s2", "s3")
+    )
+    world = World(charter=builder.charter(signers=tuple(signers), salt=bytes(32)), label="courier")
+    world.log(world.genesis())
+    return world
+
+
+def shown_in(world: World, order: bytes, made: Vault | Epoch) -> Vault:
+    """The entry that shows this key as the vault which an order of this log asks for."""
+
+    def stated(name: str) -> VaultSignature:
+        said = VaultStatement(
+            log_id=world.log_id,
+            order_hash=order,
+            recovery_hash=made.recovery_hash,
+            key_hash=key_hash(made.key),
+            signer=name,
+        )
+        return VaultSignature(signer=name, signature=sign("vault", said, f"courier {name} vote").signature)
+
+    statements = tuple(map(stated, ("s1", "s2", "s3")))
+    return Vault(
+        order_hash=order,
+        key=made.key,
+        recovery_hash=made.recovery_hash,
+        statements=statements,
+        trials=made.trials,
+    )
+
+
+@attack("coordinator", "a log of somebody's own with the real vault in it", OWN_LOG)
+def test_no_log_but_its_own_can_show_a_vault() -> None:
+    """All that an export gives away is copied; the trials, which take t shares, name the log that they were made for."""
+    real, forged = World.started(), of_the_couriers_own()
+    first = real.vault_entry(real.submit(real.creation(VAULT), "carol", "alice", "bob"))
+    real.log(first)
+    second = real.epoch_entry(real.refreshing(VAULT), VAULT)
+    real.log(second)
+    order = forged.submit(forged.creation(VAULT), "carol", "alice", "bob")
+    for made in (first, second):
+        assert refusal_of(forged, shown_in(forged, order, made)) == "BAD_SIGNATURE"
+    # Nothing but the trials stands in the way of it, and only holders can make them.
+    trials = real.generated[VAULT].tried(forged.log_id, order)
+    forged.log(replace(shown_in(forged, order, first), trials=trials))
 
 
 # --- holders ---------------------------------------------------------------------------------------------------------

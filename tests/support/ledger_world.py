@@ -75,6 +75,7 @@ from strongroom.model.ids import LogId
 from strongroom.protocol import redistribution
 from strongroom.protocol.keygen import MadeKey, trial_session
 from strongroom.protocol.redistribution_orders import redistribution_terms
+from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.trials import covering_sets
 
 START_MS = 1_750_000_000_000
@@ -120,20 +121,16 @@ class Generated:
     shares: tuple[SecretScalar, ...]
     output: chilldkg.DKGOutput
 
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """Trial signatures by subsets that cover all holders."""
-        return self.tried(self.made.recovery_hash)
+    def tried(self, log_id: bytes, order_hash: bytes, recovery_hash: bytes = b"") -> tuple[Trial, ...]:
+        """Trial signatures by subsets that cover all holders, for the log and order and over this hash or the own."""
+        named = recovery_hash or self.made.recovery_hash
 
-    def tried(self, recovery_hash: bytes) -> tuple[Trial, ...]:
-        """Trial signatures over this hash of recovery data."""
-        return tuple(
-            Trial(
-                signers=subset,
-                signature=group_sign(self.shares, self.output, subset, trial_message(recovery_hash, subset), ()),
-            )
-            for subset in covering_sets(range(len(self.shares)), self.made.key.threshold)
-        )
+        def signature(subset: tuple[int, ...]) -> bytes:
+            message = trial_message(log_id, order_hash, named, subset)
+            return group_sign(self.shares, self.output, subset, message, ())
+
+        subsets = covering_sets(range(len(self.shares)), self.made.key.threshold)
+        return tuple(Trial(signers=subset, signature=signature(subset)) for subset in subsets)
 
 
 @lru_cache(maxsize=32)
@@ -445,7 +442,7 @@ class World:
             )
             for name in wanted.signers
         )
-        trials = generated.trials if named == made.recovery_hash else generated.tried(named)
+        trials = generated.tried(self.log_id, order_hash, named)
         return Vault(order_hash=order_hash, key=made.key, recovery_hash=named, statements=statements, trials=trials)
 
     def shares_of(self, vault: str) -> dict[str, SecretScalar]:
@@ -498,13 +495,12 @@ class World:
                 VaultSignature(signer=name, signature=stated.signature) for name, (_, stated) in received.items()
             ),
             trials=tuple(
-                Trial(signers=subset, signature=self._tried(made, subset, terms.signers, holdings))
-                for subset in terms.subsets
+                Trial(signers=subset, signature=self._tried(terms, subset, holdings)) for subset in terms.subsets
             ),
         )
 
-    def _tried(self, made: MadeKey, subset: tuple[int, ...], names: Sequence[str], holdings: dict[str, Any]) -> bytes:
-        public = []
+    def _tried(self, terms: RedistributionTerms, subset: tuple[int, ...], holdings: dict[str, Any]) -> bytes:
+        names, made, public = terms.signers, next(iter(holdings.values())).trier.made, []
         for holder in subset:
             name = names[holder]
             random32 = self.fresh(32)
@@ -515,7 +511,7 @@ class World:
             name = names[holder]
             holdings[name], part = redistribution.trial_sign(holdings[name], subset, tuple(public), now_ms=0)
             parts.append(part)
-        return frost.aggregate(parts, trial_session(made, subset, public))
+        return frost.aggregate(parts, trial_session(terms, made, subset, public))
 
     def refreshing(self, *vaults: str, absent: Sequence[str] = ()) -> bytes:
         """Log an approved order to refresh vaults; return its hash."""

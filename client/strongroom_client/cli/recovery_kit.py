@@ -87,7 +87,7 @@ def _compared(command: Command) -> Command:
 @click.option("--search", default=DEFAULT_SEARCH, show_default=True, type=click.IntRange(1, policy.MAX_INDEX))
 @json_option
 def describe(*, log_file: Path, search: int) -> None:
-    """Say what an exported log holds: its fingerprint and heads to compare, its vaults, and how to find their coins."""
+    """Say what an exported log says of itself: fingerprint and heads to compare, vaults, and how to find their coins."""
     log = open_export(log_file)
     vaults = [(vault, _has_recovery(log, vault)) for vault in log.state.vaults()]
     emit(
@@ -103,6 +103,8 @@ def describe(*, log_file: Path, search: int) -> None:
         },
         [
             Text(f"The log of {log.state.charter.organisation}, up to {time_text(log.state.time_ms)}", style="bold"),
+            "This is what the file says of itself; it proves nothing. Hold its fingerprint against your sheet, a print of",
+            "the charter or a status of your own, and its head against what others have in writing.",
             f"  fingerprint     {log.log_id.hex()}",
             f"    read aloud    {spoken(Compared.CHARTER, log.log_id)}",
             f"  certified head  {log.head}",
@@ -323,7 +325,7 @@ def _has_recovery(log: KitLog, vault: VaultRecord) -> bool:
 
 def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
     """The exported log, held against what its person compared."""
-    typed = typed or click.prompt("Log fingerprint, as compared on a second channel", err=True)
+    typed = typed or click.prompt("Log fingerprint, as it stands on your sheet", err=True)
     head = head or click.prompt("Recent head SIZE:ROOT, as others read it to you", err=True)
     return open_export(file, fingerprint=typed, head=parse_head(head))
 

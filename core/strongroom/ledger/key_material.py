@@ -49,14 +49,18 @@ def _value_at(coefficients: list[Point], x: int) -> Point:
     return value
 
 
-def trial_message(recovery_hash: bytes, identifiers: tuple[int, ...]) -> bytes:
+def trial_message(log_id: bytes, order_hash: bytes, recovery_hash: bytes, identifiers: tuple[int, ...]) -> bytes:
     """Return the 32 bytes that a subset of holders signs to try a new key, or the new shares of one.
 
-    They follow from the recovery data and the subset alone, so no holder can be led to sign anything else this way.
+    They follow from the own log, the recovery data and the subset alone, so no holder can be led to sign anything else
+    this way. Of all that a log shows of a vault, only this signature cannot be made without its shares: what it names
+    is what keeps a vault from being shown in a log of somebody else's.
 
     Args:
-        recovery_hash: SHA-256 of the epoch's recovery data.
+        log_id: The log to which the key belongs, 32 bytes.
+        order_hash: The order that asked for it, 32 bytes.
+        recovery_hash: SHA-256 of the epoch's recovery data, 32 bytes.
         identifiers: BIP-445 identifiers of the subset, ascending.
     """
     subset = b"".join(identifier.to_bytes(4, "big") for identifier in identifiers)
-    return bip340.tagged_hash("strongroom/trial", recovery_hash + subset)
+    return bip340.tagged_hash("strongroom/trial", log_id, order_hash, recovery_hash, subset)

@@ -5,8 +5,8 @@ higher number and fresh randomness. Nothing of an attempt is stored. When the va
 computes its share again from its host key and the public recovery data beside the log, so that a kill at any step is
 harmless.
 
-The trial signature is the only signature a holder gives without a plan. Its message follows from the transcript and the
-subset alone, and the signer computes it itself.
+The trial signature is the only signature a holder gives without a plan. Its message follows from the own log, the
+transcript and the subset alone, and the signer computes it itself.
 
 This module holds what both sides share; `keygen_participant` and `keygen_coordinator` are the two machines.
 
@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from strongroom.crypto import frost
 from strongroom.crypto.chilldkg import DKGOutput, SessionParams
@@ -32,11 +32,13 @@ from strongroom.model.ids import LogId, OrderHash
 __all__ = [
     "SILENCE_MS",
     "Fault",
+    "KeyOrder",
     "KeygenRefused",
     "KeygenTerms",
     "MadeKey",
     "proven",
     "session_id",
+    "trial_of",
     "trial_session",
 ]
 
@@ -92,6 +94,18 @@ def proven(fault: Fault, suspects: Sequence[str], found_by: str) -> str:
             )
         case Fault.OWN_MACHINE:
             return f"proven to {found_by} alone: its own machine computes wrongly"
+
+
+class KeyOrder(Protocol):
+    """What a key or an epoch is made for: the terms of a key generation, or those of a redistribution."""
+
+    @property
+    def log_id(self) -> LogId:
+        """The log, 32 bytes."""
+
+    @property
+    def order_hash(self) -> OrderHash:
+        """The order, 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +176,18 @@ def session_id(terms: KeygenTerms) -> bytes:
     return hashlib.sha256(terms.log_id + terms.order_hash + terms.attempt.to_bytes(4, "big")).digest()
 
 
+def trial_of(terms: KeyOrder, made: MadeKey, subset: tuple[int, ...]) -> bytes:
+    """The 32 bytes that a subset signs to try a key that was made under these terms."""
+    return trial_message(terms.log_id, terms.order_hash, made.recovery_hash, subset)
+
+
 def trial_session(
+    terms: KeyOrder,
     made: MadeKey,
     subset: tuple[int, ...],
     nonces: Sequence[bytes],
 ) -> frost.Session:
-    """The signing session of one trial: the untweaked group key, and a message made from the transcript and the subset.
+    """The signing session of one trial: the untweaked group key, and the message of `trial_of`.
 
     Raises:
         InvalidInput: the number of nonces is not that of the subset.
@@ -181,4 +201,4 @@ def trial_session(
         pubshares=tuple(shares[identifier] for identifier in subset),
         thresh_pk=made.key.commitments[0],
     )
-    return frost.Session.from_public_nonces(nonces, context, (), trial_message(made.recovery_hash, subset))
+    return frost.Session.from_public_nonces(nonces, context, (), trial_of(terms, made, subset))

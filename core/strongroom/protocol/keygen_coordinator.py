@@ -227,7 +227,8 @@ def _take_statement(state: KeygenState, event: StatementArrived) -> tuple[Keygen
     if len(state.statements) < len(state.terms.signers):
         return state, ()
     signers = state.terms.signers
-    trials = Trials(made=made, names=signers, subsets=covering_sets(range(len(signers)), state.terms.threshold))
+    subsets = covering_sets(range(len(signers)), state.terms.threshold)
+    trials = Trials(terms=state.terms, made=made, names=signers, subsets=subsets)
     return replace(state, trials=trials, since_ms=event.now_ms), tuple(
         AskTrialNonces(subset=subset, signers=trials.members(subset)) for subset in trials.subsets
     )

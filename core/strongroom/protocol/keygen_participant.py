@@ -224,6 +224,7 @@ def finish(attempt: Attempt, message: bytes, *, vote_key: SigningKey, now_ms: in
         raise SelfCheckFailed("a participant's output has no share: a defect of ours")
     signers = attempt.terms.signers
     trier = Trier(
+        terms=attempt.terms,
         made=made,
         share=output.secshare,
         identifier=signers.index(attempt.signer),
@@ -255,7 +256,8 @@ def trial_sign(
 ) -> tuple[Holding, bytes]:
     """Give the trial signature share of one subset, 32 bytes.
 
-    This is the only signature without a plan: the key is fresh, and the message is made here from the transcript.
+    This is the only signature without a plan: the key is fresh, and the message is made here, from the own log and the
+    transcript.
 
     Raises:
         KeygenRefused: not at this step, the attempt is over, or there is no unused nonce for this subset.

@@ -237,7 +237,7 @@ def receive(
         ) from error
     made = made_of(terms, transcript)
     statement = terms.statement(signer, made)
-    trier = Trier(made=made, share=share, identifier=me, subsets=terms.subsets, session=terms.hash)
+    trier = Trier(terms=terms, made=made, share=share, identifier=me, subsets=terms.subsets, session=terms.hash)
     stated = Stated(
         signature=sign_body("epoch", statement, vote_key).signature,
         recovery_hash=statement.recovery_hash,

@@ -245,7 +245,8 @@ def _begin_trials(state: RedistributionState, made: MadeKey, now_ms: int) -> _Ou
     """
     if len(state.statements) < len(state.terms.required):
         return state, ()
-    trials = state.trials or Trials(made=made, names=state.terms.signers, subsets=state.terms.subsets)
+    terms = state.terms
+    trials = state.trials or Trials(terms=terms, made=made, names=terms.signers, subsets=terms.subsets)
     idle = [subset for subset in trials.subsets if subset not in trials.signatures and subset not in state.under_way]
     wanted = {name for subset in idle for name in trials.members(subset)}
     gone = tuple(name for name in sorted(wanted) if now_ms - state.here.get(name, now_ms) > SILENCE_MS)

@@ -14,10 +14,9 @@ from strongroom.crypto import redistribution as crypto
 from strongroom.ledger import codec
 from strongroom.ledger.codec import message
 from strongroom.ledger.entry_messages import Trial, VaultSignature
-from strongroom.ledger.key_material import trial_message
 from strongroom.ledger.pae import pae
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.protocol.keygen import Fault, MadeKey
+from strongroom.protocol.keygen import Fault, MadeKey, trial_of
 from strongroom.protocol.redistribution import made_of, open_dealing
 from strongroom.protocol.redistribution_coordinator import resumed
 from strongroom.protocol.redistribution_events import Command
@@ -154,6 +153,7 @@ def _restored(
         raise SnapshotUnusable("the snapshot has chosen a dealer that did not deal")
     made = made_of(terms, crypto.combine(terms.params, dict(opened[name] for name in kept.chosen)))
     trials = Trials(
+        terms=terms,
         made=made,
         names=terms.signers,
         subsets=terms.subsets,
@@ -196,6 +196,6 @@ def _verify_statements(state: RedistributionState, made: MadeKey) -> None:
 def _verify_trials(trials: Trials) -> None:
     group_key = trials.made.key.commitments[0]
     for subset, signature in trials.signatures.items():
-        message = trial_message(trials.made.recovery_hash, subset)
+        message = trial_of(trials.terms, trials.made, subset)
         if subset not in trials.subsets or not bip340.verify(group_key[1:], message, signature):
             raise SnapshotUnusable(f"the trial signature of {subset} does not verify")

@@ -1,8 +1,8 @@
 """Trial signatures: what shows that new shares sign, before anything rests on them.
 
 Subsets of exactly as many holders as sign later cover all holders who have to answer. Each signs one message, which
-follows from the recovery data and the subset alone. `Trials` is the coordinator's side, a value that grows; `Trier` is
-a holder's, and lives in memory only.
+follows from the log, the order, the recovery data and the subset alone. `Trials` is the coordinator's side, a value
+that grows; `Trier` is a holder's, and lives in memory only.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from strongroom.crypto.errors import InvalidInput
 from strongroom.crypto.frost import SecretNonce
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.entry_messages import Trial
-from strongroom.ledger.key_material import trial_message
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.protocol.keygen import MadeKey, trial_session
+from strongroom.protocol.keygen import KeyOrder, MadeKey, trial_of, trial_session
 
 __all__ = ["Subset", "TrialFailed", "TrialRefused", "Trials", "Trier", "covering_sets"]
 
@@ -69,6 +68,7 @@ def covering_sets(identifiers: Sequence[int], t: int) -> tuple[Subset, ...]:
 class Trials:
     """All trials of one new key or epoch, as the coordinator carries them."""
 
+    terms: KeyOrder
     made: MadeKey
     names: tuple[str, ...]
     """All holders, in participant order."""
@@ -142,7 +142,7 @@ class Trials:
         if any((subset, member) not in taken.shares for member in members):
             return taken
         try:
-            session = trial_session(self.made, subset, self.nonces_of(subset))
+            session = trial_session(self.terms, self.made, subset, self.nonces_of(subset))
             signature = frost.aggregate([taken.shares[subset, member] for member in members], session)
         except frost.InvalidContribution as error:
             suspect = "" if error.signer_index is None else members[error.signer_index]
@@ -165,12 +165,14 @@ class Trier:
     """A holder's side: a fresh share, and one unused nonce for each subset.
 
     Attributes:
+        terms: What the key is made for, from the own log.
         made: The public side of the key, and the recovery data.
         share: The own share; wiped with the rest.
         subsets: The subsets that this holder tries.
         session: Names the attempt; mixed into the nonces.
     """
 
+    terms: KeyOrder
     made: MadeKey
     share: SecretScalar
     identifier: int
@@ -191,7 +193,7 @@ class Trier:
             secshare=self.share,
             pubshare=self.share.public(),
             thresh_pk_xonly=self.made.key.commitments[0][1:],
-            message=trial_message(self.made.recovery_hash, subset),
+            message=trial_of(self.terms, self.made, subset),
             extra=self.session,
         )
         earlier = self.nonces.get(subset)
@@ -213,7 +215,7 @@ class Trier:
         if nonce is None:
             raise TrialRefused(f"no unused nonce for the trial of {subset}: commit first")
         try:
-            given = frost.sign(nonce, self.share, self.identifier, trial_session(self.made, subset, nonces))
+            given = frost.sign(nonce, self.share, self.identifier, trial_session(self.terms, self.made, subset, nonces))
         finally:
             nonce.wipe()
         left = {key: value for key, value in self.nonces.items() if key != subset}

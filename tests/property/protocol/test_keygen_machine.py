@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from keygen_world import Generation
+from keygen_world import ORDER, Generation
 from protocol_group import host_key
+from protocol_world import LOG_ID
 from strongroom.crypto import bip340, chilldkg
 from strongroom.ledger.key_material import public_shares, trial_message
 from strongroom.model.errors import StrongroomError
@@ -182,7 +183,7 @@ class KeygenMachine(RuleBasedStateMachine):
         for holder, name in enumerate(self.generation.terms.signers):
             assert share_of(host_key(name), generated.recovery).public() == shares[holder]
         for trial in vault.trials:
-            message = trial_message(vault.recovery_hash, trial.signers)
+            message = trial_message(LOG_ID, ORDER, vault.recovery_hash, trial.signers)
             assert bip340.verify(vault.key.commitments[0][1:], message, trial.signature)
 
 

@@ -8,16 +8,16 @@ from typing import cast
 import pytest
 
 import charter_builder as builder
-from ledger_world import DAY_MS, HOUR_MS, World, sign, state_without
+from ledger_world import DAY_MS, HOUR_MS, World, group_sign, sign, state_without
 from refusals import refusal_of
 from strongroom.ledger.charter import Quorum
-from strongroom.ledger.entry_messages import Tick, VaultSignature
+from strongroom.ledger.entry_messages import Tick, Trial, VaultSignature
 from strongroom.ledger.handlers.epochs import apply_epoch
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.handlers.resharing import ChangeShares
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import NewHolders, trusts_all_present
-from strongroom.ledger.key_material import key_hash
+from strongroom.ledger.key_material import key_hash, public_shares, trial_message
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.reasons import Refused
@@ -390,6 +390,24 @@ def test_a_statement_about_anything_else_is_refused(world: World, part: str) -> 
     said = replace(statement, **{part: others.get(part, bytes(32))})  # type: ignore[arg-type]
     last = VaultSignature(signer="s3", signature=sign("epoch", said, "s3 vote").signature)
     assert refusal_of(world, replace(entry, statements=(*entry.statements[:2], last))) == "BAD_SIGNATURE"
+
+
+@pytest.mark.parametrize("part", ["log_id", "order_hash", "recovery_hash"])
+def test_a_trial_for_anything_else_is_refused(world: World, part: str) -> None:
+    entry = world.epoch_entry(world.refreshing())
+    named = {"log_id": world.log_id, "order_hash": entry.order_hash, "recovery_hash": entry.recovery_hash}
+
+    def tried(**place: bytes) -> tuple[Trial, ...]:
+        made = [world.shares["customer-1", 2][name] for name in ("s1", "s2", "s3")]
+        output = replace(world.generated["customer-1"].output, pubshares=public_shares(entry.key))
+
+        def signature(subset: tuple[int, ...]) -> bytes:
+            return group_sign(made, output, subset, trial_message(**place, identifiers=subset), ())
+
+        return tuple(replace(one, signature=signature(one.signers)) for one in entry.trials)
+
+    assert refusal_of(world, replace(entry, trials=tried(**{**named, part: b"\1" * 32}))) == "BAD_SIGNATURE"
+    world.log(replace(entry, trials=tried(**named)))
 
 
 def test_a_holder_that_is_excused_cannot_be_counted(wide: World) -> None:

@@ -146,10 +146,19 @@ def test_a_trial_signature_counts_for_its_own_subset_only(world: World) -> None:
     swapped = (first, replace(second, signature=first.signature))
     assert refusal_of(world, replace(entry, trials=swapped)) == "BAD_SIGNATURE"
     made = world.generated["customer-1"]
-    message = trial_message(entry.recovery_hash, (1, 2))
+    message = trial_message(world.log_id, entry.order_hash, entry.recovery_hash, (1, 2))
     by_others = Trial(signers=(1, 2), signature=group_sign(made.shares, made.output, (0, 2), message, ()))
     # Which subset made a Schnorr signature cannot be seen; that every holder can sign is each holder's own statement.
     world.log(replace(entry, trials=(first, by_others)))
+
+
+@pytest.mark.parametrize("part", ["log_id", "order_hash", "recovery_hash"])
+def test_a_trial_for_anything_else_is_refused(world: World, part: str) -> None:
+    entry = world.vault_entry(approved(world))
+    named = {"log_id": world.log_id, "order_hash": entry.order_hash, "recovery_hash": entry.recovery_hash}
+    tried = world.generated["customer-1"].tried
+    assert refusal_of(world, replace(entry, trials=tried(**{**named, part: b"\1" * 32}))) == "BAD_SIGNATURE"
+    world.log(replace(entry, trials=tried(**named)))
 
 
 def test_a_single_holder_vault_is_born_too(world: World) -> None:

@@ -33,7 +33,7 @@ def test_a_vault_is_generated_whose_parts_verify(n: int, t: int) -> None:
     assert [item.signer for item in vault.statements] == list(generation.terms.signers)
     assert {identifier for trial in vault.trials for identifier in trial.signers} == set(range(n))
     for trial in vault.trials:
-        message = trial_message(vault.recovery_hash, trial.signers)
+        message = trial_message(LOG_ID, ORDER, vault.recovery_hash, trial.signers)
         assert bip340.verify(vault.key.commitments[0][1:], message, trial.signature)
 
 

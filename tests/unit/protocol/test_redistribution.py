@@ -54,7 +54,8 @@ def test_new_holders_get_shares_of_the_same_key(t: int, n: int, new_t: int, sign
     assert public_shares(key) == tuple(slow.encode(slow.times(shares[name])) for name in signers)
     assert [one.signer for one in done.statements] == list(signers)
     for trial in done.trials:
-        message = trial_message(done.made.recovery_hash, trial.signers)
+        place = (ceremony.terms.log_id, ceremony.terms.order_hash)
+        message = trial_message(*place, done.made.recovery_hash, trial.signers)
         assert bip340.verify(key.commitments[0][1:], message, trial.signature)
     assert {identifier for trial in done.trials for identifier in trial.signers} == set(range(len(signers)))
 

@@ -362,7 +362,8 @@ def test_split_views_give_statements_about_different_shares_and_no_epoch() -> No
     committed = [signer.trial_commit(item, (0, 1), random32=ceremony.random(32), now_ms=0) for item in holdings]
     nonces = tuple(public for _, public in committed)
     shares = [signer.trial_sign(item, (0, 1), nonces, now_ms=0)[1] for item, _ in committed]
-    trials = Trials(made=holdings[0].trier.made, names=ceremony.holders, subsets=((0, 1),))
+    made = holdings[0].trier.made
+    trials = Trials(terms=ceremony.terms, made=made, names=ceremony.holders, subsets=((0, 1),))
     for name, nonce in zip(("s1", "s2"), nonces, strict=True):
         trials = trials.with_nonce((0, 1), name, nonce)
     trials = trials.with_share((0, 1), "s1", shares[0])

@@ -12,11 +12,11 @@ from redistribution_groups import signed_with
 from redistribution_world import Ceremony, numbered
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Trial, VaultSignature
-from strongroom.ledger.key_material import key_hash, public_shares, trial_message
+from strongroom.ledger.key_material import key_hash, public_shares
 from strongroom.protocol import redistribution_coordinator as coordinator
 from strongroom.protocol import redistribution_events as events
 from strongroom.protocol import redistribution_snapshot as snapshots
-from strongroom.protocol.keygen import SILENCE_MS
+from strongroom.protocol.keygen import SILENCE_MS, trial_of
 from strongroom.protocol.redistribution_state import Step
 from strongroom.protocol.redistribution_terms import RedistributionRefused
 from strongroom.protocol.signed import sign_body
@@ -166,7 +166,7 @@ def test_a_true_signature_of_a_subset_that_tries_nothing_is_not_taken_from_a_sna
     done = ceremony.completed()
     shares = numbered(ceremony.after(done), ceremony.terms.signers)
     sharing = replace(ceremony.before, shares=shares, public_shares=public_shares(done.made.key))
-    signature = signed_with(sharing, (0, 2), trial_message(done.made.recovery_hash, (0, 2)))
+    signature = signed_with(sharing, (0, 2), trial_of(ceremony.terms, done.made, (0, 2)))
     kept = codec.decode(snapshots.KeptRedistribution, snapshots.snapshot(ceremony.state))
     odd = replace(kept, trials=(Trial(signers=(0, 2), signature=signature),))
     with pytest.raises(snapshots.SnapshotUnusable):

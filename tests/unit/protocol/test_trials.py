@@ -16,7 +16,8 @@ def begun() -> tuple[Ceremony, dict[str, Holding], Trials]:
     ceremony = Ceremony()
     dealings = [ceremony.deal(name) for name in ceremony.holders]
     holdings = {name: ceremony.receive(name, dealings)[0] for name in ceremony.holders}
-    trials = Trials(made=holdings["s1"].trier.made, names=ceremony.holders, subsets=(FIRST, SECOND))
+    made = holdings["s1"].trier.made
+    trials = Trials(terms=ceremony.terms, made=made, names=ceremony.holders, subsets=(FIRST, SECOND))
     return ceremony, holdings, trials
 
 

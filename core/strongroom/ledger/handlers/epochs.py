@@ -15,7 +15,7 @@ from strongroom.ledger.handlers.holder_proofs import check_statements, check_tri
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order
 from strongroom.ledger.key_changes import KeyChange, NewHolders, new_holders, problem_of_wanted, vaults_of
-from strongroom.ledger.key_material import key_hash, public_shares
+from strongroom.ledger.key_material import key_hash, public_shares, trial_message
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.order_messages import RefreshShares, ReshareVault
 from strongroom.ledger.pae import pae
@@ -42,8 +42,8 @@ def apply_epoch(state: MutableState, body: Epoch, at: Position) -> None:
     check_statements(body.statements, present, lambda name: _statement(state, body, vault, name))
     check_trials(
         body.trials,
+        lambda subset: trial_message(state.log_id, body.order_hash, body.recovery_hash, subset),
         group_key=vault.group_key,
-        recovery_hash=body.recovery_hash,
         present=[position for position, name in enumerate(wanted.signers) if name not in wanted.absent],
         threshold=wanted.threshold,
     )

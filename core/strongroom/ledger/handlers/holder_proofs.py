@@ -8,7 +8,6 @@ from itertools import pairwise
 from strongroom.crypto import bip340, ed25519
 from strongroom.ledger.charter import CharterSigner
 from strongroom.ledger.entry_messages import Trial, VaultSignature
-from strongroom.ledger.key_material import trial_message
 from strongroom.ledger.reasons import refused
 
 __all__ = ["check_statements", "check_trials"]
@@ -35,14 +34,19 @@ def check_statements(
 
 
 def check_trials(
-    trials: Sequence[Trial], *, group_key: bytes, recovery_hash: bytes, present: Sequence[int], threshold: int
+    trials: Sequence[Trial],
+    signed: Callable[[tuple[int, ...]], bytes],
+    *,
+    group_key: bytes,
+    present: Sequence[int],
+    threshold: int,
 ) -> None:
     """Check that different subsets of these holders, together all of them, signed with their shares.
 
     Args:
         trials: The trial signatures.
+        signed: Gives, for a subset, the 32 bytes that its signature covers.
         group_key: 33 bytes.
-        recovery_hash: What the signatures are over, with the subset.
         present: Identifiers of the holders that must have tried, and no others may.
         threshold: Size of each subset.
 
@@ -58,7 +62,7 @@ def check_trials(
             raise refused("VAULT_TRIALS", f"{subset} is no new ascending subset of {threshold} of the holders")
         seen.add(subset)
         covered.update(subset)
-        if not bip340.verify(group_key[1:], trial_message(recovery_hash, subset), trial.signature):
+        if not bip340.verify(group_key[1:], signed(subset), trial.signature):
             raise refused("BAD_SIGNATURE", f"the trial signature by holders {subset} does not verify")
     if covered != set(present):
         raise refused("VAULT_TRIALS", f"{len(covered)} of {len(present)} holders have tried the key, all must")

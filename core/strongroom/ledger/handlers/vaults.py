@@ -1,8 +1,9 @@
 """A vault is born: its key generation is certified, all holders state that they hold a share, and subsets have signed.
 
 The transcript of a key generation names neither vault nor log, so one generation could be shown as two vaults: the
-holders' statements bind it to the order, and a group key is taken once. Its recovery data is not looked at here: all
-holders state that it gives them their shares of this very key.
+holders' statements and trial signatures bind it to log and order, and a group key is taken once. The statements alone
+would not do: they are by vote keys, which the charter of anybody's log names as it likes. The recovery data is not
+looked at here: all holders state that it gives them their shares of this very key.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from strongroom.ledger.entry_messages import Vault
 from strongroom.ledger.handlers.holder_proofs import check_statements, check_trials
 from strongroom.ledger.handlers.position import Position
 from strongroom.ledger.judge import judge_order
-from strongroom.ledger.key_material import key_hash, public_shares
+from strongroom.ledger.key_material import key_hash, public_shares, trial_message
 from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.pae import pae
@@ -42,8 +43,8 @@ def apply_vault(state: MutableState, body: Vault, at: Position) -> None:
     check_statements(body.statements, holders, lambda name: _statement(state, body, name))
     check_trials(
         body.trials,
+        lambda subset: trial_message(state.log_id, body.order_hash, body.recovery_hash, subset),
         group_key=group_key,
-        recovery_hash=body.recovery_hash,
         present=range(len(holders)),
         threshold=wanted.threshold,
     )
