@@ -28,8 +28,9 @@ from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
-from strongroom.protocol.certificates import final_size, head_hash, verify_certificate
+from strongroom.protocol.certificates import false_claims, final_size_here, verify_certificate
 from strongroom_client.trust import MAX_CERTIFICATE_BYTES
+from strongroom_client.vote_claims import FalseClaim, FalseClaims
 
 __all__ = ["AuditFailed", "AuditSummary", "Auditor", "PlannedSpend", "Restarted"]
 
@@ -98,6 +99,8 @@ class AuditSummary:
     cosigners: tuple[str, ...]
     """Signers whose cosignature of the published checkpoint was verified; empty when there was none to verify."""
     restarts: tuple[Restarted, ...]
+    false_claims: tuple[FalseClaim, ...]
+    """Signers whose votes name certificates that never were. The log is as good as without them."""
 
     @property
     def certified_head(self) -> str:
@@ -137,6 +140,7 @@ class Auditor:
     _certified: int = 0
     _final: int = 0
     _term: int = 0
+    _claims: FalseClaims = field(default_factory=FalseClaims)
     _digests: dict[int, bytes] = field(default_factory=dict)
     """State digest after each batch, by size: votes name heads that carry them."""
 
@@ -229,6 +233,7 @@ class Auditor:
             freezes=len(state.freezes()),
             cosigners=cosigners,
             restarts=tuple(self.restarts),
+            false_claims=self._claims.all(),
         )
 
     def _require_pinned(self) -> None:
@@ -350,34 +355,34 @@ class Auditor:
             )
         if head.term < self._term:
             raise AuditFailed(f"the certificate of size {at} is of term {head.term}, after term {self._term}", size=at)
-        self._check_held(certificate)
+        self._look_at_claims(certificate)
         self._term = head.term
         self.certificate = certificate
         self._certified = preview.size
         self._certificates += 1
         self._votes += len(certificate.votes)
-        self._final = max(self._final, final_size(certificate))
+        self._final = max(self._final, final_size_here(certificate, self._head_at))
 
-    def _check_held(self, certificate: Certificate) -> None:
-        """Votes name the certificate that their author held; one of the same term must be of this very history."""
-        head = certificate.head
-        for vote in certificate.votes:
-            if vote.held_term != head.term:
-                continue
-            digest = self._digests.get(vote.held_size)
-            root = self._log().root_at(vote.held_size)
-            if digest is None or root is None:
-                wrong = True
-            else:
-                held = Head(log_id=head.log_id, term=head.term, size=vote.held_size, root=root, state_digest=digest)
-                wrong = head_hash(held) != vote.held_head
-            if wrong:
-                raise AuditFailed(
-                    f"the vote of {vote.signer} for size {head.size} names a certificate of size {vote.held_size} in "
-                    "the same term that is not of this history: two histories were certified",
-                    size=str(head.size),
-                    signer=vote.signer,
-                )
+    def _head_at(self, size: int) -> tuple[bytes, bytes] | None:
+        """What the replay gave at a size; None where no batch of it ends."""
+        root, digest = self._log().root_at(size), self._digests.get(size)
+        return None if root is None or digest is None else (root, digest)
+
+    def _look_at_claims(self, certificate: Certificate) -> None:
+        """Votes name the certificate that their author held; one of the same term must be of this very history.
+
+        A single vote that names another proves a lie of its author alone: one signer must not be able to make a log
+        unreadable. That a whole quorum names another history is what honest signers do when there are two.
+        """
+        false = false_claims(certificate, self._head_at)
+        if len(false) == len(certificate.votes):
+            raise AuditFailed(
+                f"all votes for size {certificate.head.size} name certificates in the same term that are not of this "
+                "history: two histories were certified",
+                size=str(certificate.head.size),
+                signer=false[0].signer,
+            )
+        self._claims.add(certificate.head.size, false)
 
     def _check_checkpoint(self, data: bytes) -> tuple[str, ...]:
         """Verify the published checkpoint against the replay.

@@ -15,7 +15,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.signed_messages import Refusal
 from strongroom.model.errors import Kind, StrongroomError
-from strongroom.protocol.certificates import held_of
+from strongroom.protocol.certificates import Held, VerifiedVote, held_of
 from strongroom.protocol.leader import DoubleVote, VoteCollection
 from strongroom_coordinator.cosignatures import Cosignatures
 from strongroom_coordinator.door import TakenBatch
@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 MAX_UNANSWERED: Final = 4
 """A signer that lags by so many batches gets no more until it has answered; it then catches up."""
+REMEMBERED: Final = 4_096
+"""So many certificates are remembered, to hold against them what votes name. A signer votes on a batch when it has
+answered all but `MAX_UNANSWERED` before it, and is given the newest certificate with it."""
 SILENT_MOST_S: Final = 60.0
 """Such a signer that sent nothing at all for so long is dropped: when it dials again, it starts without arrears."""
 
@@ -95,6 +98,8 @@ class VotingRounds:
         self._handovers = handovers
         self._timeout_s = timeout_ms / 1000
         self._round: _Round | None = None
+        self._made: dict[Held, None] = {}
+        """The newest certificates made here, oldest first: no signer can hold another one of their term."""
         self._unanswered: dict[SignerLink, int] = {}
         self._on_both: list[Callable[[], None]] = []
         terms.on_ready(self._signer_ready)
@@ -120,7 +125,9 @@ class VotingRounds:
         )
         current = _Round(
             batch=batch,
-            votes=VoteCollection(head=head, electorate=self._voters.now, both=self._voters.wanted),
+            votes=VoteCollection(
+                head=head, electorate=self._voters.now, both=self._voters.wanted, certified=self._made.__contains__
+            ),
             commit_for=self._sessions.prepare(batch.plans, self._ledger.replica.state()),
             done=asyncio.get_running_loop().create_future(),
         )
@@ -243,16 +250,31 @@ class VotingRounds:
         voted = reply.voted
         current.votes = current.votes.add(signer, signed_of(voted.vote))
         if signer in current.votes.dissent:
-            log.error("vote.other_head", signer=signer, size=current.votes.head.size)
+            self._tell_dissent(current.votes.dissent[signer], current.votes.head)
         # A vote counts here after the round is over too: the wanted set need not be the faster one.
         both = current.votes.handover()
         if both is not None and (self._handovers.both is None or self._handovers.both.head != both.head):
+            self._note_made(held_of(both))
             self._handovers.both = both
             for callback in self._on_both:
                 callback()
         self._sessions.committed(signer, commit_for, voted.commitments)
         # After the certificate, which clients wait for.
         asyncio.get_running_loop().call_soon(self._cosignatures.add, signer, voted.cosignature)
+
+    def _tell_dissent(self, vote: VerifiedVote, head: Head) -> None:
+        """Say what is wrong with a vote that does not count; a signed lie about a certificate, with its proof."""
+        if vote.head != head:
+            log.error("vote.other_head", signer=vote.signer, size=head.size)
+            return
+        log.error(
+            "vote.false_claim",
+            signer=vote.signer,
+            size=head.size,
+            claimed=vote.held.size,
+            evidence=vote.signed.body.hex(),
+            signature=vote.signed.signature.hex(),
+        )
 
     def _note_failure(self, link: SignerLink, current: _Round, error: StrongroomError) -> None:
         link.given = (0, 0)
@@ -273,6 +295,7 @@ class VotingRounds:
             return
         certificate = current.votes.certificate()
         if certificate is not None:
+            self._note_made(held_of(certificate))
             current.done.set_result(certificate)
             return
         lost = current.lost()
@@ -281,6 +304,11 @@ class VotingRounds:
         impossible = not votes.could_certify(lost)
         if impossible or (lost and not votes.electorate.could_be_quorum({*waiting, *votes.votes})):
             current.done.set_exception(self._failure(current, "too few signers vote for the batch"))
+
+    def _note_made(self, made: Held) -> None:
+        self._made[made] = None
+        while len(self._made) > REMEMBERED:
+            del self._made[next(iter(self._made))]
 
     def _failure(self, current: _Round, message: str) -> BatchLost:
         named = [item.entry_index for item in current.refusals.values()]

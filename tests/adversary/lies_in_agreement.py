@@ -74,6 +74,14 @@ def vote_false_certificate(liar: Liar, request: Any, answer: Any) -> Any:
     return _vote(liar, answer, held_term=vote.term, held_size=vote.size, held_head=os.urandom(32))
 
 
+@lie("vote-made-up-certificate", "Append", "Says in its vote that it held a certificate that nobody ever made.")
+def vote_made_up_certificate(liar: Liar, request: Any, answer: Any) -> Any:
+    if not isinstance(answer, pb.Voted):
+        return None
+    vote = liar.opened(Vote, answer.vote)
+    return _vote(liar, answer, held_term=vote.term, held_size=vote.size - 1, held_head=os.urandom(32))
+
+
 @lie("vote-double", "Append", "Votes for another history, hangs up, and votes honestly when asked again.")
 def vote_double(liar: Liar, request: Any, answer: Any) -> Any:
     if not isinstance(answer, pb.Voted) or liar.memory.get("doubled") == request.size:

@@ -287,7 +287,7 @@ class RogueLeader:
             root=preview.root,
             state_digest=preview.state_digest,
         )
-        votes = VoteCollection(head=head, electorate=self.electorate.electorate)
+        votes = VoteCollection(head=head, electorate=self.electorate.electorate, certified=lambda held: True)
         for signer, answer in answers.items():
             if answer.vote is not None:
                 votes = votes.add(signer, answer.vote)

@@ -162,6 +162,7 @@ async def test_lies_about_commitments(site: LyingSite, told: Told) -> None:
     Told("vote-wrong-key", "vote.missing", "a vote signed with a stranger's key", VOTES),
     Told("vote-replayed", "vote.missing", "the vote for an earlier batch, replayed", VOTES, quick=True),
     Told("vote-false-certificate", "vote.missing", "a vote that names a certificate which does not exist", VOTES),
+    Told("vote-made-up-certificate", "vote.false_claim", "a vote that names a certificate which nobody made", VOTES),
     Told("vote-junk", "vote.missing", "junk for a vote, and for a cosignature", VOTES),
     Told("batch-refused-falsely", "batch.refused", "good batches refused with a false reason", VOTES, quick=True),
     Told("batch-refused-in-another-name", "vote.missing", "good batches refused in another signer's name", WORDS),

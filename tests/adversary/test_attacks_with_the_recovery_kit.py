@@ -13,6 +13,7 @@ import pytest
 import charter_builder as builder
 import strongroom_client.cli.recovery_kit as commands
 from charter_builder import RECOVERY, host_secret
+from fake_treasury import CertifiedWorld
 from kit_office import KitOffice
 from kit_world import VAULT, Kit, changed
 from ledger_world import World, sign
@@ -26,6 +27,7 @@ from strongroom.ledger.key_material import key_hash
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.signed_messages import VaultStatement, Verb
 from strongroom.protocol.backup import ShareNotRecovered
+from strongroom.protocol.certificates import held_of
 from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file
 from strongroom.protocol.recovery_kit_order import SweepOrderRefused, judge_sweep
@@ -42,6 +44,7 @@ NONCES = "PlayStation 3 2010 and wallets since: two signatures under one nonce g
 CHEATS = "GG18 and GG20 implementations 2023: a cheat that nobody can name"
 ROGUE = "Drijvers et al. 2019: nonces chosen after the others' were seen"
 OLD = "on paper: holders are shown an old log, in which other people administer and other shares are in force"
+UNREADABLE = "on paper: a lie that is stored makes what honest people rely on unreadable for ever"
 BUYERS = "on paper: sheets of words are bought one by one, over years"
 EMERGENCY = "on paper: an emergency power that passes every brake is the best one to steal"
 LEFTOVERS = "cold-boot and disk forensics: what a tool wrote stays on the machine that ran it once"
@@ -142,9 +145,9 @@ def test_an_old_log_is_told_by_the_compared_head_and_by_the_approvals(office: Ki
 
 
 def of_the_couriers_own() -> World:
-    """A log of the same organisation and the same names. Of the signers' keys only the public host keys are the real ones."""
+    """A log of the same organisation and names; of the signers' keys only the public host keys are the real ones."""
     signers = (
-        replace(builder.signer(f"courier {name}"), name=name, host_key=host_secret(name).public())
+        replace(builder.signer(f"courier-{name}"), name=name, host_key=host_secret(name).public())
         for name in ("s1", "s2", "s3")
     )
     world = World(charter=builder.charter(signers=tuple(signers), salt=bytes(32)), label="courier")
@@ -163,7 +166,7 @@ def shown_in(world: World, order: bytes, made: Vault | Epoch) -> Vault:
             key_hash=key_hash(made.key),
             signer=name,
         )
-        return VaultSignature(signer=name, signature=sign("vault", said, f"courier {name} vote").signature)
+        return VaultSignature(signer=name, signature=sign("vault", said, f"courier-{name} vote").signature)
 
     statements = tuple(map(stated, ("s1", "s2", "s3")))
     return Vault(
@@ -177,7 +180,7 @@ def shown_in(world: World, order: bytes, made: Vault | Epoch) -> Vault:
 
 @attack("coordinator", "a log of somebody's own with the real vault in it", OWN_LOG)
 def test_no_log_but_its_own_can_show_a_vault() -> None:
-    """All that an export gives away is copied; the trials, which take t shares, name the log that they were made for."""
+    """All that an export gives away is copied; the trials, which take t shares, name the log they were made for."""
     real, forged = World.started(), of_the_couriers_own()
     first = real.vault_entry(real.submit(real.creation(VAULT), "carol", "alice", "bob"))
     real.log(first)
@@ -235,6 +238,27 @@ def liar_shares(kit: Kit, opened: Any, words: dict[str, SignedBody]) -> SignedBo
 
 def commitments_of(opened: Any, words: dict[str, SignedBody]) -> bytes:
     return commitments_hash([words[name] for name in opened.names])
+
+
+@attack("holders", "a signer's vote names a certificate that never was, and makes the log unreadable", UNREADABLE)
+def test_one_lying_vote_makes_no_export_unreadable(office: KitOffice) -> None:
+    world = office.world
+    assert isinstance(world, CertifiedWorld)
+    held = held_of(world.newest)
+    size = world.log(Tick()).size
+    head = world.certificates[size].head
+    honest = world.certify(head, held, ("s1", "s3"))
+    lying = world.certify(head, replace(held, head_hash=bytes(32)), ("s1", "s3"))
+    world.certificates[size] = replace(honest, votes=(honest.votes[0], lying.votes[1]))
+    world.settle(Tick())
+    office.export()
+    told = json.loads(office.run("describe", "--log", str(office.log), "--json").stdout)
+    claim = {"signer": "s3", "votes": 1, "size": size, "claimed_size": size - 1}
+    assert (told["certified_head"], told["false_claims"]) == (office.head, [claim])
+    assert "the vote of s3" in office.run("describe", "--log", str(office.log)).stdout
+    done = office.sign("s1", code=4, timeout="1s")
+    assert "did not come in time" in done.stderr
+    assert (office.root / "exchange" / "s1.commitments").exists()
 
 
 @attack("holders", "words of an epoch that is over", BUYERS)

@@ -28,6 +28,7 @@ from strongroom_client.log_files import AUDIT_KIND, held_log_id, replay_file
 from strongroom_client.plain_text import counted
 from strongroom_client.profile import load_profile
 from strongroom_client.typed_log_id import LOG_ID_FORMS
+from strongroom_client.vote_claims import claim_words, claims_data
 
 __all__ = ["audit"]
 
@@ -175,6 +176,7 @@ def _data(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) 
         "plans": summary.plans,
         "freezes": summary.freezes,
         "cosigners": list(summary.cosigners),
+        "false_claims": claims_data(summary.false_claims),
         "restarts": [
             {
                 "entry": one.entry_index,
@@ -213,6 +215,7 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         f"  final head      {summary.final_head or 'none'}",
         f"  state digest    {summary.state_digest.hex()}",
         *map(_restart_words, summary.restarts),
+        *claim_words(summary.false_claims),
     ]
     if chain is None:
         lines.append("The chain was not looked at: add --bitcoin-rpc and --bitcoin-cookie of a node of your own.")

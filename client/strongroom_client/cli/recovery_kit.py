@@ -57,6 +57,7 @@ from strongroom_client.recovery_kit.exported import KitLog, open_export, parse_h
 from strongroom_client.recovery_kit.hardening import harden
 from strongroom_client.recovery_kit.sheet import order_lines, plan_data, plan_lines, vault_data, vault_lines
 from strongroom_client.recovery_kit.words import host_key
+from strongroom_client.vote_claims import claim_words, claims_data
 
 __all__ = ["recovery_kit"]
 
@@ -87,7 +88,7 @@ def _compared(command: Command) -> Command:
 @click.option("--search", default=DEFAULT_SEARCH, show_default=True, type=click.IntRange(1, policy.MAX_INDEX))
 @json_option
 def describe(*, log_file: Path, search: int) -> None:
-    """Say what an exported log says of itself: fingerprint and heads to compare, vaults, and how to find their coins."""
+    """Show what an exported log says of itself: fingerprint, heads, vaults, and how to find their coins."""
     log = open_export(log_file)
     vaults = [(vault, _has_recovery(log, vault)) for vault in log.state.vaults()]
     emit(
@@ -99,16 +100,18 @@ def describe(*, log_file: Path, search: int) -> None:
             "final_head": log.final_head,
             "time_ms": log.state.time_ms,
             "admins_wanted": max(1, log.state.charter.admin.count),
+            "false_claims": claims_data(log.false_claims),
             "vaults": [vault_data(vault, recovery, search) for vault, recovery in vaults],
         },
         [
             Text(f"The log of {log.state.charter.organisation}, up to {time_text(log.state.time_ms)}", style="bold"),
-            "This is what the file says of itself; it proves nothing. Hold its fingerprint against your sheet, a print of",
-            "the charter or a status of your own, and its head against what others have in writing.",
+            "This is what the file says of itself; it proves nothing. Hold its fingerprint against your sheet, a print",
+            "of the charter or a status of your own, and its heads against what others have in writing.",
             f"  fingerprint     {log.log_id.hex()}",
             f"    read aloud    {spoken(Compared.CHARTER, log.log_id)}",
             f"  certified head  {log.head}",
             f"  final head      {log.final_head or 'none'}",
+            *(Text(line, style="bold red") for line in claim_words(log.false_claims)),
             *(line for vault, recovery in vaults for line in vault_lines(vault, recovery)),
         ],
     )

@@ -23,6 +23,7 @@ from strongroom_client.audit import Auditor
 from strongroom_client.files import FileProblem
 from strongroom_client.log_files import AUDIT_FIRST_BYTES
 from strongroom_client.orders import Seen
+from strongroom_client.vote_claims import FalseClaim
 
 __all__ = ["ExportRefused", "KitLog", "PinnedHead", "open_export", "parse_head"]
 
@@ -55,6 +56,7 @@ class KitLog:
         final_head: The newest of its heads that no change of the term takes back, as people compare it, `SIZE:ROOT`;
             empty when it has none.
         recovery: Recovery data in the file, by its SHA-256.
+        false_claims: Signers whose votes name certificates that never were.
     """
 
     log_id: LogId
@@ -62,6 +64,7 @@ class KitLog:
     seen: Seen
     final_head: str
     recovery: Mapping[bytes, bytes]
+    false_claims: tuple[FalseClaim, ...]
 
     @property
     def head(self) -> str:
@@ -151,7 +154,12 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         _require_head(auditor, head)
     seen = Seen(size=summary.entries, root=summary.root)
     return KitLog(
-        log_id=reader.log_id, state=auditor.state, seen=seen, final_head=summary.final_head, recovery=recovery
+        log_id=reader.log_id,
+        state=auditor.state,
+        seen=seen,
+        final_head=summary.final_head,
+        recovery=recovery,
+        false_claims=summary.false_claims,
     )
 
 

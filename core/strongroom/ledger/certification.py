@@ -6,6 +6,7 @@ Spec: design, "The ledger", terms and finality.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,9 @@ __all__ = [
     "NO_CERTIFICATE",
     "BadCertificate",
     "Held",
+    "false_claims",
     "final_size",
+    "final_size_here",
     "head_hash",
     "head_of",
     "held_by",
@@ -164,6 +167,51 @@ def _vote_key(item: CertificateVote, head: Head, electorate: Electorate) -> byte
     if key is None:
         raise BadCertificate(f"the vote of {item.signer} does not verify under its vote key", signer=item.signer)
     return key
+
+
+OwnHead = Callable[[int], tuple[bytes, bytes] | None]
+"""Root and state digest that an own replay gave at a size; None where no batch ends, or where it is not at hand."""
+
+
+def false_claims(certificate: Certificate, own: OwnHead) -> tuple[CertificateVote, ...]:
+    """Votes that name a certificate of the very term of this one which the own history shows never to have been.
+
+    All heads that one term certifies are of one history, and that of a verified certificate whose head is the own is
+    the own history. A quorum of votes proves a history; the claim of a single one proves no more than that its author
+    lies. So nothing may be stopped by it.
+
+    Args:
+        certificate: Verified, of a head that the own replay gave.
+        own: What the own replay gave further down. What it does not show is compared with nothing.
+    """
+    return tuple(item for item in certificate.votes if _is_of(item, certificate.head, own) is False)
+
+
+def final_size_here(certificate: Certificate, own: OwnHead) -> int:
+    """The same as `final_size`, of votes that each name a head which the own replay gave; 0 when one of them does not.
+
+    Args:
+        certificate: Verified, of a head that the own replay gave.
+        own: What the own replay gave further down.
+    """
+    if not all(_is_of(item, certificate.head, own) for item in certificate.votes):
+        return 0
+    return final_size(certificate)
+
+
+def _is_of(item: CertificateVote, head: Head, own: OwnHead) -> bool | None:
+    """Whether the certificate that a vote names is of the own history; None when that cannot be said here.
+
+    One of an earlier term may have vanished since, and says nothing.
+    """
+    if item.held_term != head.term:
+        return None
+    given = own(item.held_size)
+    if given is None:
+        return None
+    root, digest = given
+    held = Head(log_id=head.log_id, term=head.term, size=item.held_size, root=root, state_digest=digest)
+    return head_hash(held) == item.held_head
 
 
 def final_size(certificate: Certificate) -> int:

@@ -6,7 +6,7 @@ statements, the base and the votes itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from strongroom.ledger.certificate_messages import Certificate, Head
@@ -166,18 +166,24 @@ class VoteCollection:
         head: The head that the coordinator itself computed.
         electorate: Whose quorum certifies it.
         both: The set in force and the one that is wanted, whose votes are collected too; None when none is.
+        certified: Whether a certificate of this head's term was made: the coordinator of a term makes all of them.
         votes: Votes for this head, by signer.
-        dissent: Votes of the same term and size for another head, by signer: their replay differs, or they lie.
+        dissent: Votes that do not count, by signer: for another head of the same term and size, because their replay
+            differs or they lie; or for this one, and with a lie about the certificate held.
     """
 
     head: Head
     electorate: Electorate
+    certified: Callable[[Held], bool]
     both: Electorate | None = None
     votes: Mapping[str, VerifiedVote] = field(default_factory=dict)
     dissent: Mapping[str, VerifiedVote] = field(default_factory=dict)
 
     def add(self, signer: str, signed: SignedBody) -> VoteCollection:
         """Take a vote in; the same vote again changes nothing.
+
+        Who votes for the head and names a certificate of this term that was never made is as good as silent. Such a
+        vote makes nothing final, and in a certificate it would be a lie that everybody stores for ever.
 
         Raises:
             BadVote: it is not by this signer, malformed, or for another term or size; the signer is at fault.
@@ -192,9 +198,12 @@ class VoteCollection:
             if earlier.signed.body != signed.body:
                 raise DoubleVote(signer, earlier.signed, signed)
             return self
-        if seen.head != self.head:
+        if seen.head != self.head or self._is_made_up(seen.held):
             return replace(self, dissent={**self.dissent, signer: seen})
         return replace(self, votes={**self.votes, signer: seen})
+
+    def _is_made_up(self, held: Held) -> bool:
+        return held.term == self.head.term and not self.certified(held)
 
     def certificate(self) -> Certificate | None:
         """The certificate, as soon as there is a quorum of votes for the head."""

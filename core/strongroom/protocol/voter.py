@@ -30,7 +30,9 @@ from strongroom.ledger.pae import pae
 from strongroom.ledger.signed_messages import NewTerm
 from strongroom.model.ids import BootId, LogId
 from strongroom.protocol.certificates import (
+    BadCertificate,
     VerifiedVote,
+    false_claims,
     head_hash,
     head_of,
     held_by,
@@ -313,7 +315,8 @@ def take_certificate(
 
     Raises:
         VoterStopped: the signer has an alarm.
-        BadCertificate: the certificate does not hold.
+        BadCertificate: the certificate does not hold, or a vote in it names one that never was; an honest coordinator
+            takes no such vote.
         WitnessesReplaced: it is from before a handover that is final here.
         StaleTerm: it is of a term below the own one.
     """
@@ -346,6 +349,7 @@ def take_certificate(
     problem = _compare(state, head, log)
     if problem is not None:
         return problem
+    _require_true_claims(certificate, log)
     end = max(head.size, log.final_size)
     drop = joined.term > state.term and log.size > end
     return replace(joined, held=certificate), Taken(truncate_to=end if drop else None)
@@ -416,6 +420,21 @@ def _require_electorate(opened: OpenedTerm, electorates: Electorates, size: int)
     if electorates.own(size).digest not in opened.electorates:
         raise BaseElectorate(
             f"other signers decide about the base at {size} than those whose statements opened the term"
+        )
+
+
+def _require_true_claims(certificate: Certificate, log: LogView) -> None:
+    """Refuse a certificate of the own history in which a vote names one that this history shows never to have been."""
+
+    def own(size: int) -> tuple[bytes, bytes] | None:
+        root, digest = log.root_at(size), log.digest_at(size)
+        return None if root is None or digest is None else (root, digest)
+
+    liars = false_claims(certificate, own)
+    if liars:
+        raise BadCertificate(
+            f"the vote of {liars[0].signer} names a certificate of size {liars[0].held_size} that never was",
+            signer=liars[0].signer,
         )
 
 

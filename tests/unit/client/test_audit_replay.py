@@ -170,6 +170,48 @@ def test_votes_that_hold_a_certificate_of_another_history_are_found(world: Certi
         replay(world, spoiled(world, 4, codec.encode(made)))
 
 
+def lied_at(world: CertifiedWorld, number: int, **lie: Any) -> bytes:
+    """The certificate of a batch in which s2 says that it held something else than it did."""
+    head, held = world.certificates[world.batches[number].size].head, held_of(world.certificates[before(world, number)])
+    honest, false = world.certify(head, held), world.certify(head, replace(held, **lie))
+    return codec.encode(replace(honest, votes=(honest.votes[0], false.votes[1])))
+
+
+def before(world: CertifiedWorld, number: int) -> int:
+    return world.batches[number - 1].size
+
+
+def test_one_vote_that_names_a_certificate_which_never_was_is_told_and_stops_nothing(world: CertifiedWorld) -> None:
+    batches = spoiled(world, 4, lied_at(world, 4, head_hash=bytes(32)))
+    batches[5] = (*batches[5][:2], lied_at(world, 5, size=before(world, 4)))
+    summary = replay(world, batches)
+    (claim,) = summary.false_claims
+    assert (claim.signer, claim.votes) == ("s2", 2)
+    assert (claim.size, claim.claimed_size) == (world.batches[4].size, before(world, 4))
+    assert summary.final_size == world.final
+    assert replay(world, logged(world)).false_claims == ()
+
+
+def test_a_vote_that_names_what_never_was_makes_nothing_final(world: CertifiedWorld) -> None:
+    last = len(world.batches) - 1
+    for lie in ({"head_hash": bytes(32)}, {"size": before(world, last) - 1}):
+        summary = replay(world, spoiled(world, last, lied_at(world, last, **lie)))
+        assert summary.final_size == before(world, last - 1)
+
+
+def test_a_vote_that_names_the_end_of_a_batch_which_is_not_shown_as_one_is_no_lie(world: CertifiedWorld) -> None:
+    """Who catches up may be given two batches of one time as one: nothing can be said of the certificate between."""
+    start = world.replica.size
+    world.later(60_000)  # From here on the machine's clock moves it no more: all are of one time.
+    for _ in range(3):
+        world.log(Tick())
+    batches = logged(world)
+    (first, one, _), (_, two, certificate), last = batches[-3:]
+    merged = [*batches[:-3], (first, [*one, *two], certificate), last]
+    summary = replay(world, merged)
+    assert (summary.false_claims, summary.final_size) == ((), start + 2)
+
+
 def test_a_term_that_falls_is_found(world: CertifiedWorld) -> None:
     head = world.certificates[world.batches[4].size].head
     later = world.certify(replace(head, term=5), held_of(None))

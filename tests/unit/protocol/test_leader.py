@@ -9,12 +9,22 @@ import pytest
 import protocol_world as world
 from electorate_of import always, electorate
 from strongroom.ledger.certificate_messages import Certificate
-from strongroom.protocol.certificates import NO_CERTIFICATE, BadVote, held_of, sign_vote, verify_certificate
+from strongroom.protocol.certificates import (
+    NO_CERTIFICATE,
+    BadVote,
+    Held,
+    head_hash,
+    held_of,
+    sign_vote,
+    verify_certificate,
+)
 from strongroom.protocol.leader import DoubleVote, NewTermCollection, VoteCollection, next_term
 from strongroom.protocol.signed import BadSignedBody, SignedBody
 from strongroom.protocol.terms import BadStatements, check_opening, sign_new_term
 
 HEAD = world.head_at([b"a", b"b"], term=2)
+BELOW = world.head_at([b"a"], term=2)
+CERTIFIED = frozenset({Held(term=2, size=1, head_hash=head_hash(BELOW))})
 
 
 def statement(signer: str, held: Certificate | None, term: int = 4) -> SignedBody:
@@ -37,7 +47,7 @@ VOTERS = electorate(world.VOTE_KEYS, 2)
 
 
 def votes() -> VoteCollection:
-    return VoteCollection(head=HEAD, electorate=electorate(world.VOTE_KEYS, 2))
+    return VoteCollection(head=HEAD, electorate=electorate(world.VOTE_KEYS, 2), certified=CERTIFIED.__contains__)
 
 
 def test_the_next_term_is_above_every_term_heard_of() -> None:
@@ -111,6 +121,34 @@ def test_a_vote_for_another_head_is_dissent_and_a_second_one_is_evidence() -> No
     with pytest.raises(DoubleVote) as caught:
         collected.add("s1", mine)
     assert (caught.value.signer, caught.value.first, caught.value.second) == ("s1", other, mine)
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        Held(term=2, size=1, head_hash=bytes(32)),
+        Held(term=2, size=1, head_hash=head_hash(replace(BELOW, term=1))),
+    ],
+)
+def test_a_vote_that_names_a_certificate_which_was_never_made_does_not_count(made_up: Held) -> None:
+    """Above all it does not win against honest ones that name less."""
+    lie = sign_vote(world.KEYS["s3"], HEAD, made_up)
+    collected = votes().add("s3", lie)
+    assert (set(collected.dissent), set(collected.votes)) == ({"s3"}, set())
+    assert collected.add("s3", lie) is collected
+    (true,) = CERTIFIED
+    collected = collected.add("s1", sign_vote(world.KEYS["s1"], HEAD, NO_CERTIFICATE))
+    assert collected.certificate() is None
+    made = collected.add("s2", sign_vote(world.KEYS["s2"], HEAD, true)).certificate()
+    assert made is not None
+    assert [one.signer for one in made.votes] == ["s1", "s2"]
+    with pytest.raises(DoubleVote):
+        collected.add("s3", sign_vote(world.KEYS["s3"], HEAD, true))
+
+
+def test_a_vote_may_name_a_certificate_of_an_earlier_term_that_nobody_else_knows() -> None:
+    earlier = Held(term=1, size=1, head_hash=bytes(32))
+    assert set(votes().add("s3", sign_vote(world.KEYS["s3"], HEAD, earlier)).votes) == {"s3"}
 
 
 def test_a_vote_for_another_size_or_term_is_refused() -> None:

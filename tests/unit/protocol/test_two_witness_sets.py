@@ -136,7 +136,7 @@ def test_finality_needs_a_quorum_of_each_set() -> None:
 
 
 def test_a_wanted_set_is_collected_beside_the_one_in_force() -> None:
-    votes = VoteCollection(head=head(1), electorate=OLD, both=BOTH)
+    votes = VoteCollection(head=head(1), electorate=OLD, both=BOTH, certified=lambda held: False)
     for label in ("s1", "s4"):
         votes = votes.add(named(label), sign_vote(world.signing_key(label), head(1), NO_CERTIFICATE))
     assert votes.certificate() is None

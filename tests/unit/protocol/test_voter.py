@@ -638,3 +638,38 @@ def test_a_state_with_two_certificates_of_two_large_sets_is_read_back() -> None:
     data = codec.encode(state)
     assert len(data) > codec.MAX_SIZE
     assert stored_state(data) == state
+
+
+# --- what votes in a certificate claim -------------------------------------------------------------------------------
+
+
+def certified(votes: dict[str, Held], term: int = 2) -> Certificate:
+    """A certificate of three entries whose authors name these certificates as held."""
+    head = world.head_at([b"a", b"b", b"c"], term=term)
+    cast = tuple(world.certificate(head, [name], held).votes[0] for name, held in votes.items())
+    return Certificate(head=head, votes=cast)
+
+
+TRUE = held_of(world.certificate(world.head_at([b"a", b"b"], term=2), ["s1", "s2"]))
+
+
+def test_a_certificate_with_a_claim_that_the_own_log_refutes_is_not_taken() -> None:
+    state, log = joined(2, None, EMPTY), world.ToyLog((b"a", b"b", b"c"))
+    for lie in (replace(TRUE, head_hash=bytes(32)), replace(TRUE, size=1)):
+        with pytest.raises(BadCertificate, match="the vote of s3 names a certificate of size"):
+            take(state, certified({"s2": TRUE, "s3": lie}), log)
+    _, outcome = take(state, certified({"s2": TRUE, "s3": TRUE}), log)
+    assert isinstance(outcome, Taken)
+
+
+def test_a_claim_that_the_own_log_cannot_judge_keeps_no_certificate_out() -> None:
+    """Of an earlier term, of a batch that is not stored as one here, or below what is final here."""
+    unknown = replace(TRUE, head_hash=bytes(32))
+    earlier = certified({"s2": replace(TRUE, term=1), "s3": replace(unknown, term=1)})
+    for certificate, log in (
+        (earlier, world.ToyLog((b"a", b"b", b"c"))),
+        (certified({"s2": TRUE, "s3": unknown}), OneBatchLog((b"a", b"b", b"c"))),
+        (certified({"s2": TRUE, "s3": unknown}), world.ToyLog((b"a", b"b", b"c"), final_size=3)),
+    ):
+        _, outcome = take(joined(2, None, EMPTY), certificate, log)
+        assert isinstance(outcome, Taken)
