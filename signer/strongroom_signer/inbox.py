@@ -57,6 +57,19 @@ __all__ = ["GRACE_MS", "BadWord", "Inbox", "Raise"]
 
 GRACE_MS: Final = 600_000
 """How long the log may go without a word before the signer stops voting."""
+_WRONG_WORDS: Final = frozenset(
+    {
+        "ALREADY_KNOWN",
+        "ENDORSEMENTS_FULL",
+        "ENDORSEMENT_MISMATCH",
+        "ENTRY_MALFORMED",
+        "INITIATOR_CANNOT_APPROVE",
+        "INITIATOR_NOT_ALLOWED",
+        "NOT_AN_APPROVER",
+        "VERB_NOT_ALLOWED",
+    }
+)
+"""Why the ledger takes no new order with certain words, whatever the time and however far the log has come."""
 
 
 class BadWord(StrongroomError):
@@ -152,8 +165,8 @@ class Inbox:
             raise BadWord(f"the endorsement is not canonical: {error.message}") from None
         if said.log_id != self._copy.log_id:
             raise BadWord(f"the endorsement by {said.person} is for another log")
-        if not person_key_known(self._copy.newest().charter, said.person, said.key):
-            raise BadWord(f"the charter knows no such key of {said.person}")
+        if not person_key_known(self.without_revoked(self._copy.newest()).charter, said.person, said.key):
+            raise BadWord(f"the charter knows no such key of {said.person}, or its revocation was handed in here")
         if not ed25519.verify(said.key, pae("endorsement", signed.body), signed.signature):
             raise BadWord(f"the signature under the endorsement by {said.person} does not verify")
         if said.expires_ms <= self._clock.wall_ms():
@@ -169,8 +182,9 @@ class Inbox:
             raise BadWord(f"no officer of group {charter.officers} initiates this freeze")
         action = _order_of(order, self._copy.log_id).action
         where = action.vault if isinstance(action, Freeze) and action.vault else "all vaults"
-        body = codec.encode(OrderEntry(order=order, endorsements=_stored(signed)))
-        item = InboxItem(id=order_hash, kind="freeze", body=body, since_ms=self._clock.wall_ms())
+        entry = OrderEntry(order=order, endorsements=_stored(signed))
+        self._require_loggable(entry)
+        item = InboxItem(id=order_hash, kind="freeze", body=codec.encode(entry), since_ms=self._clock.wall_ms())
         return item, f"This signer gives no more shares for {where}. It asks the coordinator to log the freeze."
 
     def _revocation(
@@ -179,7 +193,10 @@ class Inbox:
         if sum(item.kind == "revocation" for item in self._items) >= MAX_REVOCATIONS:
             raise BadWord(f"{MAX_REVOCATIONS} revocations wait for the log already")
         wanted, now_ms = _order_of(order, self._copy.log_id), self._clock.wall_ms()
-        made = revocation(self._copy.newest(), wanted, order, said, _stored(signed), now_ms=now_ms)
+        newest = self._copy.newest()
+        counting = self.without_revoked(newest).charter
+        made = revocation(newest, wanted, order, said, _stored(signed), counting=counting, now_ms=now_ms)
+        self._require_loggable(made.order)
         item = InboxItem(id=made.order_hash, kind="revocation", body=codec.encode(made), since_ms=now_ms)
         keys = f"{len(made.keys)} key{'' if len(made.keys) == 1 else 's'}"
         effect = (
@@ -364,13 +381,28 @@ class Inbox:
 
     def _would_be_logged(self, body: Endorse | OrderEntry | SignerFreeze) -> bool:
         """Whether the ledger would take it now. What it would not take (expired, unknown order) is nobody's silence."""
+        return self._problem_in_log(body) is None
+
+    def _problem_in_log(self, body: Endorse | OrderEntry | SignerFreeze) -> Refused | codec.NotCanonical | None:
+        """Why the ledger would not take it now."""
         time_ms = max(self._clock.wall_ms(), self._copy.newest().time_ms)
         entry = codec.encode(Entry(salt=bytes(16), time_ms=time_ms, body=body))
         try:
             self._copy.preview(self._copy.size, (entry,))
-        except Refused:
-            return False
-        return True
+        except (Refused, codec.NotCanonical) as error:
+            return error
+        return None
+
+    def _require_loggable(self, body: OrderEntry) -> None:
+        """Refuse an order with words beside it that the ledger will never take together: whoever carried it added some.
+
+        It would act here, and the coordinator could keep silent about it for ever.
+        """
+        if self._copy.newest().order(hashlib.sha256(body.order).digest()) is not None:
+            return
+        problem = self._problem_in_log(body)
+        if problem is not None and (problem.reason in _WRONG_WORDS or isinstance(problem, codec.NotCanonical)):
+            raise BadWord(f"the log can never take this order with these words: {problem.message}")
 
     def settled(self, final: State) -> tuple[bytes, ...]:
         """Words to be forgotten here in the commit that makes a state final: it holds them, or they are over.
@@ -379,19 +411,21 @@ class Inbox:
         what was forgotten.
         """
         now = min(self._clock.wall_ms(), final.time_ms)
-        return tuple(item.id for item in self._items if self._is_settled(item, final) or self._is_over(item, now))
+        return tuple(
+            item.id for item in self._items if self._is_settled(item, final) or self._is_over(item, now, final)
+        )
 
     def _is_settled(self, item: InboxItem, final: State) -> bool:
         said = self._said[item.id]
         return said.is_held(final) if isinstance(said, HandedRevocation) else holds(final, item)
 
-    def _is_over(self, item: InboxItem, now_ms: int) -> bool:
+    def _is_over(self, item: InboxItem, now_ms: int, final: State) -> bool:
         said = self._said[item.id]
         if isinstance(said, HandedFreeze):
             return not self._acts(said, now_ms)
         if isinstance(said, HandedRevocation):
             # The administrators have said it, and a key that was revoked once never comes back.
-            return False
+            return said.is_overtaken(final)
         kept = item.salvaged and now_ms >= item.since_ms + UNKNOWN_ORDER_KEPT_MS
         return kept and self._copy.newest().order(said.order_hash) is None
 

@@ -26,9 +26,9 @@ from strongroom.ledger.judgement import Endorsed
 from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.rules import judge_quorum, person_key_known
 from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
-from strongroom.ledger.state import State
+from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = ["MAX_REVOCATIONS", "HandedRevocation", "NoRevocation", "Revoked", "revocation"]
@@ -73,8 +73,15 @@ class HandedRevocation:
         record = state.order(self.order_hash)
         if record is None:
             return (self.order,)
-        known = {(one.person, one.verb) for one in record.endorsements}
-        is_initiated = any(one.verb is Verb.INITIATE for one in record.endorsements)
+        charter = state.charter
+        known = {
+            (one.person, one.verb) for one in record.endorsements if person_key_known(charter, one.person, one.key)
+        }
+        is_initiated = any(
+            (one.person, Verb.INITIATE) in known and state.time_ms < one.expires_ms
+            for one in record.endorsements
+            if one.verb is Verb.INITIATE
+        )
         read = [(signed, codec.decode(Endorsement, signed.body)) for signed in self.order.endorsements]
         return tuple(
             Endorse(endorsement=signed)
@@ -82,9 +89,29 @@ class HandedRevocation:
             if (said.person, said.verb) not in known and not (is_initiated and said.verb is Verb.INITIATE)
         )
 
+    def is_overtaken(self, state: State) -> bool:
+        """Whether the log can never take it up any more, and those who approved it are no quorum there by now.
+
+        Expiry does not matter: nobody can give a revoked key back. But who approved it by a key that was revoked
+        itself, perhaps a stolen one, has revoked nothing.
+        """
+        action = decode_order(self.order.order).action
+        if not isinstance(action, AmendCharter) or state.charter.version < decode_charter(action.charter).version:
+            return False
+        read = [codec.decode(Endorsement, signed.body) for signed in self.order.endorsements]
+        said = _all_said(state.order(self.order_hash), read, 0)
+        return not judge_quorum(state.charter, state.charter.admin, said, at_ms=0, is_begun=True).allowed
+
 
 def revocation(
-    state: State, order: Order, data: bytes, said: Sequence[Endorsement], signed: Sequence[Signed], *, now_ms: int
+    state: State,
+    order: Order,
+    data: bytes,
+    said: Sequence[Endorsement],
+    signed: Sequence[Signed],
+    *,
+    counting: Charter,
+    now_ms: int,
 ) -> HandedRevocation:
     """Take an amendment that was handed in, if the admin quorum approved it and it only takes away.
 
@@ -94,6 +121,7 @@ def revocation(
         data: Its bytes.
         said: The endorsements handed in, their signatures verified with keys of the charter in force.
         signed: The same as signed.
+        counting: The charter in force without keys that were revoked here before: they revoke nobody.
         now_ms: The own clock.
 
     Raises:
@@ -120,7 +148,7 @@ def revocation(
     record = state.order(order_hash)
     if record is not None and record.state is not OrderState.OPEN:
         raise NoRevocation(f"the log has decided this amendment: it is {record.state.name}")
-    judgement = judge_quorum(old, old.admin, _all_said(record, said, now_ms), at_ms=now_ms)
+    judgement = judge_quorum(counting, counting.admin, _all_said(record, said, now_ms), at_ms=now_ms)
     if not judgement.allowed:
         raise NoRevocation(f"the administrators have not approved it: {'; '.join(judgement.missing)}")
     return HandedRevocation(order=OrderEntry(order=data, endorsements=tuple(signed)), keys=tuple(sorted(keys)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable
 from functools import partial
 from heapq import heappop, heappush
@@ -145,8 +146,7 @@ def _orders_in(entries: tuple[bytes, ...], start: int, state: State) -> list[byt
         match body:
             case OrderEntry():
                 action = decode_order(body.order).action
-                record = state.order_by_id(decode_order(body.order).id)
-                found = [] if record is None else [record.hash]
+                found = [hashlib.sha256(body.order).digest()]
                 found += [action.order_hash] if isinstance(action, CancelWithdraw) else []
             case Endorse():
                 found = [codec.decode(Endorsement, body.endorsement.body).order_hash]

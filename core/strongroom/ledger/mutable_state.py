@@ -150,7 +150,8 @@ class MutableState(State):
         """Record a new order."""
         sequence = self._append(ORDERS, record)
         self.overlay.put(keys.ORDER_BY_HASH.key(record.hash), sequence.to_bytes(8, "big"))
-        self.overlay.put(keys.ORDER_BY_ID.key(order_id), sequence.to_bytes(8, "big"))
+        if self.order_by_id(order_id) is None:
+            self.overlay.put(keys.ORDER_BY_ID.key(order_id), sequence.to_bytes(8, "big"))
         if record.state is OrderState.OPEN:
             self._drop_expired(now_ms)
             open_orders.add(self.overlay, sequence)

@@ -296,7 +296,7 @@ class State:
         return self._find(ORDER_BY_HASH, order_hash, ORDERS, OrderRecord)
 
     def order_by_id(self, order_id: bytes) -> OrderRecord | None:
-        """Return the order with this 16-byte id."""
+        """Return the first order with this 16-byte id; only freezes and amendments can share one."""
         return self._find(ORDER_BY_ID, order_id, ORDERS, OrderRecord)
 
     @property

@@ -59,6 +59,60 @@ def test_the_same_order_again_is_known_and_its_id_is_taken(world: World) -> None
     assert refusal_of(world, world.order_entry(other, "shop")) == "ORDER_ID_TAKEN"
 
 
+def test_a_freeze_or_an_amendment_is_taken_whoever_took_its_id(world: World) -> None:
+    """They are what people hand to signers past the coordinator, which then may not stop them with an order's id."""
+    first = world.submit(world.withdrawal(VAULT, 100_000), "shop", id=bytes(16))
+    freeze = world.order(Freeze(scope=Scope.ALL, vault="", why="stolen keys"), id=bytes(16))
+    amendment = world.order(world.amendment(loosening_delay_ms=world.charter.loosening_delay_ms + 1), id=bytes(16))
+    world.log(world.order_entry(freeze, "dave"))
+    world.log(world.order_entry(amendment, "dave", "alice", "carol"))
+    assert world.state.freeze(hashlib.sha256(freeze).digest()) is not None
+    assert world.state.charter.version == 2
+    found = world.state.order_by_id(bytes(16))
+    assert found is not None
+    assert found.hash == first
+    for taken in (freeze, amendment):
+        assert refusal_of(world, world.order_entry(taken, "dave")) == "ALREADY_KNOWN"
+    for action in (world.withdrawal(VAULT, 1_000), world.creation("new")):
+        other = world.order(action, id=bytes(16))
+        assert refusal_of(world, world.order_entry(other, "alice")) == "ORDER_ID_TAKEN"
+
+
+def test_the_id_of_a_freeze_is_taken_for_what_pays(world: World) -> None:
+    freeze = world.submit(Freeze(scope=Scope.VAULT, vault=VAULT, why="look"), "dave", id=bytes(16))
+    payment = world.order(world.withdrawal(VAULT, 100_000), id=bytes(16))
+    assert refusal_of(world, world.order_entry(payment, "shop")) == "ORDER_ID_TAKEN"
+    found = world.state.order_by_id(bytes(16))
+    assert found is not None
+    assert found.hash == freeze
+
+
+def test_who_initiated_an_order_is_replaced_only_when_that_word_counts_no_more(world: World) -> None:
+    order = world.order(world.amendment(loosening_delay_ms=world.charter.loosening_delay_ms + 1))
+    short = world.endorsement("bob", Verb.INITIATE, order, expires_ms=world.time_ms + 60_000)
+    world.log(OrderEntry(order=order, endorsements=(short,)))
+    world.later(59_999)
+    assert refusal_of(world, world.endorse("dave", Verb.INITIATE, order)) == "VERB_NOT_ALLOWED"
+    world.later(1)
+    for person in ("alice", "carol"):
+        world.log(world.endorse(person, Verb.APPROVE, order))
+    # The same person does not speak twice, and who approved does not initiate.
+    assert refusal_of(world, world.endorse("bob", Verb.INITIATE, order)) == "ALREADY_KNOWN"
+    assert refusal_of(world, world.endorse("alice", Verb.INITIATE, order)) == "INITIATOR_CANNOT_APPROVE"
+    assert world.state.charter.version == 1
+    world.log(world.endorse("dave", Verb.INITIATE, order))
+    assert world.state.charter.version == 2
+
+
+def test_who_initiated_an_order_once_never_counts_among_those_who_approve_it(world: World) -> None:
+    order = world.order(world.amendment(loosening_delay_ms=world.charter.loosening_delay_ms + 1))
+    short = world.endorsement("bob", Verb.INITIATE, order, expires_ms=world.time_ms + 60_000)
+    world.log(OrderEntry(order=order, endorsements=(short,)))
+    world.later(60_000)
+    world.log(world.endorse("dave", Verb.INITIATE, order))
+    assert refusal_of(world, world.endorse("bob", Verb.APPROVE, order)) == "INITIATOR_CANNOT_APPROVE"
+
+
 @pytest.mark.parametrize(
     ("parts", "code"),
     [
@@ -280,6 +334,8 @@ def test_an_order_full_of_approvals_has_room_for_a_rejection() -> None:
     order_hash = world.submit(world.withdrawal(VAULT, 100_000), "shop")
     world.approve(order_hash, *crowd[:126])
     assert refusal_of(world, world.endorse(crowd[126], Verb.APPROVE, order_hash)) == "ENDORSEMENTS_FULL"
+    world.later(2 * DAY_MS)
+    assert refusal_of(world, world.endorse("dave", Verb.INITIATE, order_hash)) == "ENDORSEMENTS_FULL"
     world.reject(order_hash, crowd[127])
     assert state_of(world, order_hash) is OrderState.REJECTED
 

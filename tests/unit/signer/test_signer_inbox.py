@@ -16,13 +16,13 @@ from signer_world import VAULT, Cluster, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
-from strongroom.ledger.entry_messages import Endorse, OrderEntry, SignerFreeze
+from strongroom.ledger.entry_messages import Endorse, OrderEntry, SignerFreeze, Tick
 from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Signed, Verb, Verdict, View
+from strongroom.ledger.signed_messages import Endorsement, FreezeStatement, Refusal, Signed, Verb, Verdict, View
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
-from strongroom_signer.inbox import BadWord, Inbox, NoSuchFreeze
+from strongroom_signer.inbox import GRACE_MS, BadWord, Inbox, NoSuchFreeze
 from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.retirement import Retired
 from strongroom_signer.store import InboxItem
@@ -83,6 +83,14 @@ def test_words_that_are_not_one_are_refused_and_not_kept(cluster: Cluster) -> No
         "no officer of group treasury": (body, [world.endorsement("dave", Verb.APPROVE, body)]),
         "initiates this freeze": (body, [world.endorsement("dave", Verb.INITIATE, bytes(32))]),
         "the order is not canonical": (b"\xff\xff", [rejection]),
+        "initiated the order already": (
+            body,
+            [world.endorsement("dave", Verb.INITIATE, body), world.endorsement("carol", Verb.INITIATE, body)],
+        ),
+        "by dave is of another order": (
+            body,
+            [world.endorsement("dave", Verb.INITIATE, body), world.endorsement("dave", Verb.INITIATE, bytes(32))],
+        ),
     }
     for problem, (order_bytes, said) in wrong.items():
         with pytest.raises(BadWord, match=problem):
@@ -201,6 +209,30 @@ def test_freeze_handed_in_is_raised_until_the_log_holds_it(cluster: Cluster) -> 
     assert cluster.signers["s1"].service.raised() is None
     assert inbox_of(cluster).items
     cluster.tick(2)
+    assert not inbox_of(cluster).items
+
+
+@pytest.mark.attack(
+    line="person",
+    title="the id of a freeze that was handed in is taken, so that no log could ever hold it",
+    origin="on paper: what signers ask to be logged is seen by the coordinator, which has a machine's key",
+)
+def test_attack_the_id_of_a_freeze_is_taken(cluster: Cluster) -> None:
+    world, order = cluster.world, freeze_order(cluster)
+    inbox_of(cluster).hand_in(order, [SignedBody.of(world.endorsement("dave", Verb.INITIATE, order))])
+    taken = world.order(world.withdrawal(VAULT, 100_000), id=decode_order(order).id)
+    world.log(world.order_entry(taken, "shop"))
+    cluster.sync()
+    cluster.wait(GRACE_MS)
+    world.log(Tick())
+    answer = cluster.ask("s1", cluster.append(world.previews[-1]))
+    assert isinstance(answer, pb.BatchRefused)
+    assert codec.decode(Refusal, answer.refusal.body).reason == "WORDS_WITHHELD"
+    world.replica.truncate(world.replica.size - 1)
+    del world.previews[-1]
+    world.log(*inbox_of(cluster).to_raise().orders)
+    cluster.tick(2)
+    assert world.state.freeze(hashlib.sha256(order).digest()) is not None
     assert not inbox_of(cluster).items
 
 

@@ -16,15 +16,17 @@ from signer_world import VAULT, Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Endorse, OrderEntry, Tick
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.records import OrderState
-from strongroom.ledger.signed_messages import Refusal, Signed, Verb, Verdict, View
+from strongroom.ledger.signed_messages import Endorsement, Refusal, Signed, Verb, Verdict, View
+from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_signer import inbox as inbox_module
 from strongroom_signer.inbox import GRACE_MS, BadWord, Inbox
 from strongroom_signer.keygen import NotOrdered
 from strongroom_signer.redistribution import NewSharesNotOrdered
 from strongroom_signer.requests import Deal, KeygenRound1
-from strongroom_signer.revocations import NoRevocation
+from strongroom_signer.revocations import HandedRevocation, NoRevocation
 
 
 @pytest.fixture
@@ -179,6 +181,143 @@ def test_a_revocation_that_another_amendment_overtook_still_acts_and_holds_up_no
     assert not inbox_of(cluster).items
 
 
+def is_withheld(cluster: Cluster, name: str = "s1") -> bool:
+    """Whether a signer votes for nothing any more because the log lacks a word."""
+    world = cluster.world
+    world.log(Tick())
+    answer = cluster.ask(name, cluster.append(world.previews[-1]))
+    world.replica.truncate(world.replica.size - 1)
+    del world.previews[-1]
+    if isinstance(answer, pb.BatchRefused):
+        assert codec.decode(Refusal, answer.refusal.body).reason == "WORDS_WITHHELD"
+        return True
+    return False
+
+
+def people_raised(cluster: Cluster) -> list[str]:
+    """Whose words about a logged order the coordinator is asked to log."""
+    raised = inbox_of(cluster).to_raise().endorsements
+    return [codec.decode(Endorsement, one.body).person for one in raised]
+
+
+OWN = "on paper: the order that takes a stolen key is seen by all as soon as signers ask for it to be logged"
+
+
+@pytest.mark.attack(
+    line="person", title="the id of a revocation that was handed in is taken by the key that it revokes", origin=OWN
+)
+def test_attack_the_id_of_a_revocation_is_taken_by_the_thief(cluster: Cluster) -> None:
+    world, order = cluster.world, revoke_bob(cluster)
+    taken = world.order(world.withdrawal(VAULT, 1_000), id=decode_order(order).id)
+    world.log(world.order_entry(taken, "bob"))
+    cluster.sync()
+    cluster.wait(GRACE_MS)
+    assert is_withheld(cluster)
+    world.log(*inbox_of(cluster).to_raise().orders)
+    cluster.sync()
+    assert "bob" not in {one.name for one in world.state.charter.people}
+
+
+@pytest.mark.attack(
+    line="person",
+    title="a revocation brought into the log by the key that it revokes, with a word that lives for a minute",
+    origin=OWN,
+)
+def test_attack_the_thief_initiates_the_revocation_by_a_word_that_soon_expires(cluster: Cluster) -> None:
+    world, order = cluster.world, revoke_bob(cluster)
+    short = world.endorsement("bob", Verb.INITIATE, order, expires_ms=world.time_ms + 60_000)
+    world.log(OrderEntry(order=order, endorsements=(short,)))
+    cluster.sync()
+    # While the thief's word lives, only the approvals are lacking.
+    assert people_raised(cluster) == ["alice", "carol"]
+    cluster.wait(60_000)
+    for endorsement in inbox_of(cluster).to_raise().endorsements:
+        world.log(Endorse(endorsement=endorsement))
+    cluster.sync()
+    assert "bob" in {one.name for one in world.state.charter.people}
+    assert people_raised(cluster) == ["dave"]
+    cluster.wait(GRACE_MS)
+    assert is_withheld(cluster)
+    for endorsement in inbox_of(cluster).to_raise().endorsements:
+        world.log(Endorse(endorsement=endorsement))
+    cluster.sync()
+    assert "bob" not in {one.name for one in world.state.charter.people}
+
+
+# --- what revoked keys do --------------------------------------------------------------------------------------------
+
+
+def without(cluster: Cluster, name: str) -> dict[str, Any]:
+    """The parts of a charter without somebody."""
+    now = cluster.world.state.charter
+    groups = tuple(replace(one, members=tuple(who for who in one.members if who != name)) for one in now.groups)
+    return {"people": tuple(one for one in now.people if one.name != name), "groups": groups}
+
+
+@pytest.mark.attack(line="person", title="a revoked key revokes others by hand, or freezes and rejects", origin=OWN)
+def test_attack_a_revoked_key_speaks_by_hand(cluster: Cluster) -> None:
+    world, order = cluster.world, revoke_bob(cluster)
+    revenge = world.order(world.amendment(**without(cluster, "alice")))
+    payment = world.submit(world.withdrawal(VAULT, 100_000), "shop")
+    freeze = world.order(Freeze(scope=Scope.ALL, vault="", why="mine"))
+    cluster.sync()
+    tried: tuple[tuple[bytes, list[Signed]], ...] = (
+        (revenge, words(cluster, revenge, "bob", "carol")),
+        (freeze, [world.endorsement("bob", Verb.INITIATE, freeze)]),
+        (b"", [world.endorsement("bob", Verb.REJECT, payment)]),
+    )
+    for data, said in tried:
+        with pytest.raises(BadWord, match="revocation was handed in here"):
+            hand_in(cluster, data, said)
+    assert [item.id for item in inbox_of(cluster).items] == [hashlib.sha256(order).digest()]
+    # Others still may.
+    hand_in(cluster, b"", [world.endorsement("carol", Verb.REJECT, payment)])
+
+
+def test_logged_approvals_by_a_revoked_key_revoke_nobody(cluster: Cluster) -> None:
+    world = cluster.world
+    revoke_bob(cluster)
+    revenge = world.order(world.amendment(**without(cluster, "alice")))
+    initiation, by_bob, by_carol = words(cluster, revenge, "bob", "carol")
+    world.log(OrderEntry(order=revenge, endorsements=(initiation, by_bob)))
+    cluster.sync()
+    with pytest.raises(NoRevocation, match="have not approved it"):
+        hand_in(cluster, revenge, [by_carol])
+
+
+def test_a_revocation_by_a_key_that_the_log_revoked_ends_with_it(cluster: Cluster) -> None:
+    """The thief of bob's key, with carol's word, came first: alice's counts again once the log has taken bob's away."""
+    world = cluster.world
+    revenge = world.order(world.amendment(**without(cluster, "alice")))
+    hand_in(cluster, revenge, words(cluster, revenge, "bob", "carol"))
+    order = world.pay(VAULT, 100_000, "alice", "carol")
+    cluster.sync()
+    assert verdict(cluster, order) is Verdict.WAITING
+    world.amend("alice", "carol", **without_bob(cluster))
+    cluster.tick(1)
+    assert inbox_of(cluster).items
+    cluster.tick(2)
+    assert not inbox_of(cluster).items
+    assert verdict(cluster, order) is Verdict.WOULD_SIGN
+
+
+def test_a_revocation_that_can_still_be_logged_or_that_still_stands_does_not_end(cluster: Cluster) -> None:
+    world = cluster.world
+    revoke_bob(cluster)
+    (item,) = inbox_of(cluster).items
+    held = codec.decode(HandedRevocation, item.body)
+    assert not held.is_overtaken(world.state)
+    world.amend("alice", "carol", loosening_delay_ms=world.charter.loosening_delay_ms + 1)
+    # Long after every word of it has expired, those who said it are still the administrators.
+    world.later(40 * DAY_MS)
+    world.log(Tick())
+    assert world.state.charter.version == 2
+    assert not held.is_overtaken(world.state)
+    # Who initiated it has done what there was to do.
+    world.amend("alice", "carol", initiator="shop", **without(cluster, "dave"))
+    assert not held.is_overtaken(world.state)
+
+
 # --- what is none ----------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +348,13 @@ def test_what_is_no_approved_revocation_is_refused_and_not_kept(
         "no key goes": (tighter, words(cluster, tighter, "alice", "carol")),
         "the witness set changes": (handing, words(cluster, handing, "alice", "carol")),
         "a payment": (payment, words(cluster, payment, "alice", "carol")),
+        "a word twice": (good, words(cluster, good, "alice", "carol", "carol")),
+        "a second initiator": (
+            good,
+            [*words(cluster, good, "alice", "carol"), world.endorsement("shop", Verb.INITIATE, good)],
+        ),
+        "the approval of a machine beside it": (good, words(cluster, good, "alice", "carol", "shop")),
+        "the initiator's own approval": (good, words(cluster, good, "alice", "carol", "dave")),
     }
     for what, (order, said) in wrong.items():
         with pytest.raises((NoRevocation, BadWord)):
@@ -217,6 +363,20 @@ def test_what_is_no_approved_revocation_is_refused_and_not_kept(
     monkeypatch.setattr(inbox_module, "MAX_REVOCATIONS", 0)
     with pytest.raises(BadWord, match="wait for the log already"):
         hand_in(cluster, good, words(cluster, good, "alice", "carol"))
+
+
+def test_what_fits_no_entry_is_refused_and_holds_up_no_vote(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = amendment(cluster)
+    said = words(cluster, order, "alice", "carol")
+    size = len(cluster.world.entry(OrderEntry(order=order, endorsements=tuple(said))))
+    monkeypatch.setattr("strongroom.ledger.replica.MAX_ENTRY_BYTES", size - 1)
+    with pytest.raises(BadWord, match="can never take this order"):
+        hand_in(cluster, order, said)
+    monkeypatch.setattr("strongroom.ledger.replica.MAX_ENTRY_BYTES", size)
+    hand_in(cluster, order, said)
+    monkeypatch.setattr("strongroom.ledger.replica.MAX_ENTRY_BYTES", size - 1)
+    cluster.wait(GRACE_MS)
+    cluster.tick(1)
 
 
 def test_an_amendment_that_is_over_cannot_be_handed_in(cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ from strongroom.ledger.handlers.decoding import decode_new_order
 from strongroom.ledger.handlers.endorsing import read_endorsement, record_of
 from strongroom.ledger.handlers.position import Author, Position
 from strongroom.ledger.mutable_state import MutableState
-from strongroom.ledger.order_messages import MAX_ORDER_LIFE_MS, Freeze, Order
+from strongroom.ledger.order_messages import MAX_ORDER_LIFE_MS, AmendCharter, Freeze, Order
 from strongroom.ledger.reasons import refused
 from strongroom.ledger.records import EndorsementRecord, OrderRecord, OrderState
 from strongroom.ledger.rules import person_key_known
@@ -36,7 +36,7 @@ def apply_order(state: MutableState, body: OrderEntry, at: Position) -> Author |
     act.check(state, at)
     said: list[EndorsementRecord] = []
     for endorsement in endorsements:
-        _check_said(state, act, said, endorsement)
+        _check_said(state, act, said, endorsement, at)
         said.append(record_of(endorsement, at))
     initiators = [one for one in said if one.verb is Verb.INITIATE]
     if not initiators:
@@ -62,7 +62,7 @@ def apply_endorse(state: MutableState, body: Endorse, at: Position) -> Author | 
     if record is None:
         raise refused("ORDER_UNKNOWN", f"the ledger has no order {endorsement.order_hash.hex()}")
     act = act_of(decode_order(record.order))
-    _check_said(state, act, record.endorsements, endorsement)
+    _check_said(state, act, record.endorsements, endorsement, at)
     _check_open(state, act, record, endorsement, at)
     act.check_word(state, endorsement, at)
     changed = replace(record, endorsements=(*record.endorsements, record_of(endorsement, at)))
@@ -88,7 +88,7 @@ def _check_new(state: MutableState, order: Order, order_hash: bytes, at: Positio
         raise refused("WRONG_LOG", "the order is for another log")
     if state.order(order_hash) is not None:
         raise refused("ALREADY_KNOWN", f"the ledger holds order {order_hash.hex()} already", order=order_hash.hex())
-    if state.order_by_id(order.id) is not None:
+    if not _acts_once(order) and state.order_by_id(order.id) is not None:
         raise refused("ORDER_ID_TAKEN", f"another order has the id {order.id.hex()}", id=order.id.hex())
     if order.expires_ms <= at.time_ms:
         raise refused("ORDER_EXPIRED", "the order has expired")
@@ -96,29 +96,49 @@ def _check_new(state: MutableState, order: Order, order_hash: bytes, at: Positio
         raise refused("ORDER_LIFE_TOO_LONG", "the order is to live for more than 30 days")
 
 
+def _acts_once(order: Order) -> bool:
+    """Whether nothing is lost when two such orders have one id.
+
+    What people hand to signers past the coordinator must find a way into the log. If its id had to be free, anybody
+    whose key a thief has could take it first. An amendment names the version that it follows, and a freeze adds
+    nothing to a freeze; both are known again by their bytes.
+    """
+    return isinstance(order.action, Freeze | AmendCharter)
+
+
 def _check_said(
-    state: MutableState, act: Act, before: tuple[EndorsementRecord, ...] | list[EndorsementRecord], new: Endorsement
+    state: MutableState,
+    act: Act,
+    before: tuple[EndorsementRecord, ...] | list[EndorsementRecord],
+    new: Endorsement,
+    at: Position,
 ) -> None:
     """Check who may say what, given what was said before."""
     # A word by a key that was revoked counts no more: whoever has another key now may say it again.
     same = (one for one in before if one.person == new.person and one.verb is new.verb)
     if any(person_key_known(state.charter, one.person, one.key) for one in same):
         raise refused("ALREADY_KNOWN", f"the ledger holds this word of {new.person} already", person=new.person)
-    initiators = {one.person for one in before if one.verb is Verb.INITIATE}
+    if new.verb is not Verb.REJECT and len(before) >= MAX_ENDORSEMENTS:
+        raise refused("ENDORSEMENTS_FULL", f"the order has {len(before)} endorsements")
+    initiations = [one for one in before if one.verb is Verb.INITIATE]
     if new.verb is Verb.INITIATE:
-        if initiators:
-            raise refused("VERB_NOT_ALLOWED", f"{min(initiators)} initiated the order already")
+        # A thief may put the order into the log first, by a word that lives for a minute: then others may initiate it.
+        living = [one.person for one in initiations if _counts(state, one, at)]
+        if living:
+            raise refused("VERB_NOT_ALLOWED", f"{min(living)} initiated the order already")
         if any(one.person == new.person for one in before):
             raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiates the order and cannot approve it")
         if not act.may_initiate(state, new.person):
             raise act.not_initiated(state, new.person)
         return
-    if new.verb is Verb.APPROVE and new.person in initiators:
+    if new.verb is Verb.APPROVE and any(one.person == new.person for one in initiations):
         raise refused("INITIATOR_CANNOT_APPROVE", f"{new.person} initiated the order and cannot approve it")
     if not act.is_approver(state, new.person):
         raise refused("NOT_AN_APPROVER", f"no rule names {new.person} as approver of this order", person=new.person)
-    if new.verb is Verb.APPROVE and len(before) >= MAX_ENDORSEMENTS:
-        raise refused("ENDORSEMENTS_FULL", f"the order has {len(before)} endorsements")
+
+
+def _counts(state: MutableState, said: EndorsementRecord, at: Position) -> bool:
+    return at.time_ms < said.expires_ms and person_key_known(state.charter, said.person, said.key)
 
 
 def _check_open(state: MutableState, act: Act, record: OrderRecord, new: Endorsement, at: Position) -> None:
