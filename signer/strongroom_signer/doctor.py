@@ -31,6 +31,7 @@ from strongroom_signer.config import SealKind, SignerConfig, load_config, load_s
 from strongroom_signer.enrolment import CONFIG_FILE, DATABASE_FILE
 from strongroom_signer.keys import SEALED_FILE
 from strongroom_signer.operator_commands import DaemonNotRunning, DaemonRefused, operator_stub
+from strongroom_signer.plain_text import plain
 from strongroom_signer.process import FolderInUse, FolderLock
 from strongroom_signer.retirement import Retired, has_left
 from strongroom_signer.store import Store
@@ -101,7 +102,7 @@ def text_of(findings: Sequence[Finding]) -> str:
         lines.append(f"{one.level.value.upper():8} {one.check:14} {one.detail}")
         if one.do:
             lines.append(f"{'':23} -> {one.do}")
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def examine(

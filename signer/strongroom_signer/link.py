@@ -22,6 +22,7 @@ from strongroom_signer.coordinator_check import CoordinatorCheck, CoordinatorRef
 from strongroom_signer.frames import BadFrame
 from strongroom_signer.link_session import LinkFailed, LinkMisused, LinkSession, ended
 from strongroom_signer.logs import Log
+from strongroom_signer.refusals import printable
 from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
 
@@ -118,7 +119,8 @@ class Link:
                 # ended: who breaks rules is not dialled at once, again and again.
                 if self._was_welcomed and not isinstance(error, LinkMisused | BadFrame):
                     pause = FIRST_PAUSE_S
-                self.last_error = error.message
+                # Perhaps the coordinator's own words, and shown to the operator as long as they are the last.
+                self.last_error = printable(error.message)
                 self._log.warning("link.failed", reason=error.reason, message=error.message, pause_s=round(pause, 2))
             # Between half and one and a half times the pause, so that signers do not come back in step.
             await asyncio.sleep(pause * (0.5 + int.from_bytes(self._random(2), "big") / 0xFFFF))

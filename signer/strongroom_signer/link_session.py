@@ -22,6 +22,7 @@ from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.coordinator_check import CoordinatorRefused
 from strongroom_signer.frames import BadFrame, batches_of, notice_of, recovery_of, request_of, steps_of
 from strongroom_signer.logs import Log
+from strongroom_signer.refusals import printable
 from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
 from strongroom_signer.voting import EntriesMissing
@@ -412,5 +413,5 @@ _FIELD_OF: Final = {
 
 
 def ended(details: str | None) -> str:
-    """Why a call ended, in a line."""
-    return f"the link ended: {details or 'without a reason'}"
+    """Why a call ended, in a line. The details are the coordinator's own words."""
+    return f"the link ended: {printable(details or 'without a reason')}"

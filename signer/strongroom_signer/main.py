@@ -28,6 +28,7 @@ from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
 from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.passphrase import NoPassphrase
+from strongroom_signer.plain_text import plain_lines
 from strongroom_signer.process import FolderLock, harden
 from strongroom_signer.rotation import begin_rotation
 from strongroom_signer.seed_words import show_words
@@ -141,7 +142,7 @@ class _Command:
             content = {"reason": error.reason, "message": error.message, "facts": error.facts}
             self._err.write(json.dumps({"error": content}, indent=2, ensure_ascii=False) + "\n")
             return
-        self._err.write(f"strongroom-signer: {error.reason}: {error.message}\n")
+        self._err.write(plain_lines(f"strongroom-signer: {error.reason}: {error.message}") + "\n")
 
     def _init(self) -> int:
         with self._passphrase(new=True) as passphrase:
@@ -341,7 +342,7 @@ class _Command:
         return seal_of(self._options) if new else load_seal(self._folder)
 
     def _show(self, facts: dict[str, Any], text: str) -> None:
-        self._out.write((json.dumps(facts, indent=2) if self._options.json else text) + "\n")
+        self._out.write((json.dumps(facts, indent=2) if self._options.json else plain_lines(text)) + "\n")
         self._out.flush()
 
 

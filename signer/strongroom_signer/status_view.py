@@ -7,6 +7,7 @@ from typing import Any
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.quantities import time_text
+from strongroom_signer.plain_text import plain
 from strongroom_signer.retirement import Retired
 
 __all__ = ["status_facts", "status_text"]
@@ -146,7 +147,7 @@ def status_text(status: pb.GetStatusResponse) -> str:
         )
     if status.HasField("quarantine"):
         lines += _quarantine_lines(status.quarantine)
-    return "\n".join(lines + _alarm_lines(status))
+    return "\n".join(map(plain, lines + _alarm_lines(status)))
 
 
 def _alarm_lines(status: pb.GetStatusResponse) -> list[str]:

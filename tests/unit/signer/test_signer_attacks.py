@@ -19,6 +19,7 @@ from electorate_of import certificate_by, electorate
 from handover_world import HandoverWorld
 from ledger_world import BTC, World
 from signer_world import Cluster, refusal_of
+from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.ledger import codec
@@ -34,11 +35,12 @@ from strongroom.protocol.certificates import (
 )
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom.protocol.voter_state import VoterStopped
-from strongroom_signer import link_session, money_path
+from strongroom_signer import doctor, link_session, money_path
 from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.config import BadConfig, Limit, SignerConfig
 from strongroom_signer.logs import open_log
 from strongroom_signer.requests import LogBatch
+from strongroom_signer.status_view import status_text
 from strongroom_signer.store import StoreFailed
 from strongroom_signer.voting import EntriesMissing
 
@@ -258,6 +260,36 @@ async def session_with(cluster: Cluster, coordinator: Any) -> AsyncIterator[tupl
             yield call, link_session.LinkSession(call, signer.service, signer.catch_up, open_log(stream=io.StringIO()))
     finally:
         await server.stop(None)
+
+
+OVER_THE_SCREEN = "gone)\x1b[1;1H\x1b[2Jcertified head 1204:aaaa\nterm 9\x9b8m\u202e"
+
+
+async def cover(requests: object, context: Any) -> None:
+    """A coordinator that ends the stream with what a terminal would obey."""
+    await context.abort(grpc.StatusCode.UNAVAILABLE, OVER_THE_SCREEN)
+
+
+@pytest.mark.attack(
+    line="coordinator",
+    title="a link ended with text that covers what `status` and `doctor` show",
+    origin="CVE-2021-42574 and terminal escapes before it: what is printed is not what is there",
+)
+async def test_words_of_the_coordinator_stay_words_on_the_operators_screen(cluster: Cluster) -> None:
+    async with session_with(cluster, cover) as (call, session):
+        await call.code()
+        with pytest.raises((link_session.LinkFailed, grpc.aio.AioRpcError)) as caught:
+            await session.serve()
+        kept = link_session.ended(await call.details())
+    assert isinstance(caught.value, grpc.aio.AioRpcError) or caught.value.message == kept
+    assert kept.isprintable()
+    assert "certified head 1204:aaaa" in kept
+    # However it should get there: nothing but the programs' own lines reach the screen.
+    for last_error in (kept, OVER_THE_SCREEN):
+        status = operator_pb.GetStatusResponse(signer="s1", last_error=last_error)
+        shown = status_text(status), doctor.text_of([doctor._reach(status)])
+        assert all(line.isprintable() for text in shown for line in text.split("\n"))
+        assert [len(text.split("\n")) for text in shown] == [10, 2]
 
 
 async def test_stream_that_ended_before_an_answer_is_a_failed_link(cluster: Cluster) -> None:
