@@ -56,7 +56,6 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.operator_commands:_hash_of": "an operator's own command line, 64 hex digits",
     "strongroom_signer.operator_commands:_freeze_named": "an operator's own command line",
     "strongroom_signer.money_path:MoneyPath.load_plan": "an entry of the own log",
-    "strongroom_signer.money_path:MoneyPath.own_commitments": "commitments that it made itself",
     "strongroom_signer.money_path:MoneyPath._refusal": "a refusal that it made itself",
     "strongroom_signer.nonces:NonceBook.make": "commitments that it made itself",
     "strongroom_signer.service:Service._refused": "a refusal that it made itself",

@@ -17,9 +17,10 @@ from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec, pae
-from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.entry_messages import Entry, Plan, Tick
+from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.replica import Batch
-from strongroom.ledger.signed_messages import Endorsement, Verb
+from strongroom.ledger.signed_messages import Commitments, Endorsement, Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.signed import SignedBody
 from strongroom_coordinator.errors import LinkBroken
@@ -28,6 +29,8 @@ from strongroom_coordinator.link_frames import ANSWERS, SignerHello, hello_of
 from strongroom_signer.assembly import Signer
 from strongroom_signer.frames import batches_of, request_of
 
+ASKED_FOR: Final = b"own"
+"""Stands for commitments that the signer makes when it is asked: nobody can write their session down before."""
 FRESH_AFTER: Final = 250
 """Requests that one copy of a signer meets; it is made anew earlier when it leaves the term."""
 
@@ -108,9 +111,42 @@ def request_seeds() -> Iterator[bytes]:
         pb.Explain(order_hash=order),
         pb.FetchBatches(first_index=0, end_index=size),
     ]
+    bodies += [
+        pb.Release(certificate=certificate, sets=[pb.SigningSet(entry_index=plan_index, commitments=chosen)])
+        for chosen in sets_of_commitments(plan_index)
+    ]
     for body in bodies:
         yield b"\0" + frame_of(body)
         yield b"\1" + frame_of(body)
+
+
+def sets_of_commitments(index: int) -> Iterator[list[types_pb2.SignedBody]]:
+    """Sets for one plan: foreign commitments, claimed ones, bytes that are none, and own ones that `put_right` adds."""
+    plan = codec.decode(Entry, world_entry(index)).body
+    assert isinstance(plan, Plan)
+    own, other, third = (
+        Commitments(
+            log_id=cluster().world.log_id,
+            term=cluster().term,
+            entry_index=index,
+            plan_hash=plan_hash(codec.encode(plan)),
+            vault_epoch=1,
+            boot_id=bytes(16),
+            session=bytes(16),
+            nonces=(builder.host_secret(name).public() * 2,),
+            signer=name,
+        )
+        for name in ("s1", "s2", "s3")
+    )
+    whole = [types_pb2.SignedBody(body=codec.encode(item), signature=bytes(64)) for item in (own, other, third)]
+    asked = types_pb2.SignedBody(body=ASKED_FOR, signature=bytes(64))
+    longer = types_pb2.SignedBody(body=whole[1].body + b"\0", signature=bytes(64))
+    yield whole[:2]
+    yield whole[1:]
+    yield [asked, whole[1]]
+    yield [asked, asked]
+    yield [asked, longer]
+    yield [whole[1], asked]
 
 
 def world_entry(index: int) -> bytes:
@@ -122,6 +158,9 @@ def world_entry(index: int) -> bytes:
     "strongroom_signer.frames:open_signed",
     "strongroom_signer.frames:decode_certificate",
     "strongroom_signer.service:Service.answer",
+    "strongroom_signer.money_path:MoneyPath.own_commitments",
+    "strongroom_signer.money_path:MoneyPath.check_commitments",
+    "strongroom_signer.money_path:MoneyPath._sign",
     seeds=request_seeds,
     max_bytes=4_096,
 )
@@ -158,9 +197,23 @@ def put_right(frame: pb.LinkResponse) -> None:
         if frame.HasField(kind):
             for name, word in zip(("s2", "s3"), words, strict=False):
                 word.signature = builder.signing_key(f"{name} vote").sign(pae.pae(label, word.body))
-    for sets in frame.release.sets if frame.HasField("release") else ():
+    if frame.HasField("release"):
+        # As many as may be open at once, for every input.
+        copy().signer().money_path.forget_nonces()
+    for sets in frame.release.sets:
         for name, word in zip(("s1", "s2"), sets.commitments, strict=False):
-            word.signature = builder.signing_key(f"{name} vote").sign(pae.pae("commitments", word.body))
+            if word.body == ASKED_FOR:
+                ask_for(word, sets.entry_index)
+            else:
+                word.signature = builder.signing_key(f"{name} vote").sign(pae.pae("commitments", word.body))
+
+
+def ask_for(word: types_pb2.SignedBody, entry_index: int) -> None:
+    """Put commitments of the signer's own in this place, if it makes any for this entry."""
+    path = copy().signer().money_path
+    made = path.commit(entry_index).commitments
+    if made is not None:
+        word.body, word.signature = made.body, made.signature
 
 
 def batches_seeds() -> Iterator[bytes]:
