@@ -109,6 +109,9 @@ def _cases() -> tuple[Case, ...]:
         found += [
             Case(n, w, f, (ONE_BATCH,) * 2, amnesia=amnesia, quick=(n, w) != slow) for n, w in sizes for f in twice
         ]
+    for amnesia in (Amnesia.SILENT, Amnesia.RETURNS):
+        found += [Case(3, w, f, FORK, Release.ON_FINAL, amnesia, quick=w == 3) for w in (2, 3) for f in twice]
+    found.append(Case(4, 3, 0, FORK, Release.ON_FINAL, Amnesia.SILENT, quick=False))
     return tuple(found)
 
 
