@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Entry, OrderEntry
 from strongroom.ledger.state import State, decode_order
+from strongroom_signer.dropped import Dropped
 from strongroom_signer.revocations import HandedRevocation
 from strongroom_signer.rows import InboxItem
-from strongroom_signer.words import rejection_in, said_in, salvaged_from
+from strongroom_signer.word_life import MAX_OF_PERSON
+from strongroom_signer.words import person_in, rejection_in, said_in, salvaged_from
 
 __all__ = ["KeptWords", "kept_words", "log_id_of_word", "revoked_in"]
 
@@ -28,18 +31,31 @@ class KeptWords:
     forgotten: tuple[bytes, ...]
 
 
-def kept_words(inbox: Iterable[InboxItem], dropped: Iterable[bytes], state: State, *, now_ms: int) -> KeptWords:
+def kept_words(inbox: Sequence[InboxItem], dropped: Dropped, state: State, *, now_ms: int) -> KeptWords:
     """Keep freezes, revocations, and rejections of what can still be paid.
+
+    Of one person as many as there is room for, as for a term that drops entries.
 
     Args:
         inbox: What was handed in before.
-        dropped: Entries that end with the log before.
+        dropped: What ends with the log before.
         state: Of the log that begins.
         now_ms: The own clock.
     """
-    found = (salvaged_from(codec.decode(Entry, data).body, now_ms) for data in dropped)
+    held = Counter(person_in(item) for item in inbox if item.kind != "revocation")
+    found: dict[bytes, InboxItem] = {}
+    for data in dropped.entries:
+        item = salvaged_from(codec.decode(Entry, data).body, now_ms)
+        if item is not None and item.id not in found and _still_acts(item, state):
+            person = person_in(item)
+            if held[person] < MAX_OF_PERSON:
+                held[person] += 1
+                found[item.id] = item
+    if dropped.revocation is not None:
+        found[dropped.revocation.id] = dropped.revocation
+    known = {item.id for item in inbox}
     return KeptWords(
-        salvaged=tuple(item for item in found if item is not None and _still_acts(item, state)),
+        salvaged=tuple(item for item in found.values() if item.id not in known),
         forgotten=tuple(item.id for item in inbox if not _still_acts(item, state)),
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from strongroom.ledger.records import PlanRecord
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
 from strongroom.model.quantities import time_text
@@ -16,6 +17,7 @@ from strongroom.protocol.restart import Founding
 from strongroom.wire.restart_file import MAX_FILE_BYTES
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import BadConfig
+from strongroom_signer.kept_words import revoked_in
 from strongroom_signer.restarting import Restarted, RestartRefused, restart
 
 __all__ = ["add", "restart_log"]
@@ -81,6 +83,36 @@ def _told(name: str, founding: Founding) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _plan_facts(plan: PlanRecord) -> dict[str, Any]:
+    return {
+        "txid": plan.txid[::-1].hex(),
+        "vault": plan.vault,
+        "orders": [name.hex() for name in plan.order_hashes],
+        "inputs": [f"{one.txid[::-1].hex()}:{one.vout}" for one in plan.outpoints],
+    }
+
+
+def _revoked(done: Restarted) -> tuple[str, ...]:
+    """The keys that a dropped amendment took, and that count no more at this signer."""
+    word = None if done.dropped is None else done.dropped.revocation
+    return () if word is None else tuple(sorted(key.hex() for key in revoked_in([word])))
+
+
+def _lost(done: Restarted) -> Iterator[str]:
+    """What the administrators must hear of before anything is ordered again."""
+    plans = () if done.dropped is None else done.dropped.plans
+    if plans:
+        yield "Plans among them, each of which may have been signed elsewhere. Tell the administrators:"
+    for plan in plans:
+        facts = _plan_facts(plan)
+        yield f"  {facts['txid']} of vault {plan.vault}"
+        yield from (f"    order {order}" for order in facts["orders"])
+        yield from (f"    spends {point}" for point in facts["inputs"])
+    if _revoked(done):
+        yield "An amendment among them took keys of people. They count no more here; amend the new charter alike:"
+    yield from (f"  {key}" for key in _revoked(done))
+
+
 def _facts(done: Restarted) -> dict[str, Any]:
     founding = done.founding
     facts: dict[str, Any] = {
@@ -88,7 +120,9 @@ def _facts(done: Restarted) -> dict[str, Any]:
         "log_id": done.log_id.hex(),
         "read_aloud": spoken(Compared.CHARTER, done.log_id),
         "size": done.size,
-        "dropped": done.dropped,
+        "dropped": 0 if done.dropped is None else len(done.dropped.entries),
+        "dropped_plans": [] if done.dropped is None else [_plan_facts(plan) for plan in done.dropped.plans],
+        "revoked_keys": list(_revoked(done)),
         "is_new": founding is not None,
     }
     if founding is not None:
@@ -114,8 +148,9 @@ def _text(done: Restarted) -> str:
         f"    read aloud    {spoken(Compared.CHARTER, done.log_id)}",
         f"  entries         {done.size}",
     ]
-    if done.dropped:
-        lines.append(f"{done.dropped} entries that only this signer and lost ones knew are gone.")
+    if done.dropped is not None and done.dropped.entries:
+        lines.append(f"{len(done.dropped.entries)} entries that only this signer and lost ones knew are gone.")
+    lines += _lost(done)
     if done.alarm:
         lines.append(f"The alarm {done.alarm} ended with the log before: make sure that this machine runs once only.")
     lines.append("Run the daemon when the coordinator leads the new log. Keep the restart file: `enrol` takes it.")

@@ -16,15 +16,17 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final, Self
 
 from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import Batch, Preview, Replica
+from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.signed_messages import FreezeStatement, RestartApproval
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
@@ -35,6 +37,7 @@ from strongroom.protocol.voter_state import Alarm, VoterState, initial_state, st
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader
 from strongroom.wire.restart_file import decode_restart_file
 from strongroom_signer.alarms import MAX_BATCH_SKEW_MS
+from strongroom_signer.dropped import Dropped, dropped_by
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.kept_words import kept_words, revoked_in
 from strongroom_signer.keys import public_host_keys
@@ -45,6 +48,9 @@ from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.store import Identity, LocalFreeze, Pin, Store
 
 __all__ = ["LogTooShort", "NotThisLog", "RestartRefused", "Restarted", "VotesLost", "restart"]
+
+_BATCHES_AT_ONCE: Final = 64
+"""Batches of an exported log that are held as changes, before they are folded into one."""
 
 
 class RestartRefused(StrongroomError):
@@ -84,7 +90,7 @@ class Restarted:
         founding: What the statement says; None when this restart was pinned here before.
         log_id: The log id in force from here on, 32 bytes.
         size: Entries of the log, the founding one included.
-        dropped: Entries that this signer held beyond those that stay.
+        dropped: What this signer held beyond the entries that stay; None when there is no founding.
         alarm: Why the signer had stopped, which ends here; empty when it had not.
     """
 
@@ -92,7 +98,7 @@ class Restarted:
     founding: Founding | None
     log_id: LogId
     size: int
-    dropped: int
+    dropped: Dropped | None
     alarm: str
 
 
@@ -103,14 +109,47 @@ class _Kept:
     Attributes:
         replica: Up to the named head; it has pinned the restart.
         border: Up to here the stored batches stay as they are.
-        previews: What is stored anew from there on.
+        batches: What is stored anew from there on.
+        folded: Writes that the replica's base holds and the store does not.
         recovery: Recovery data that came with them.
     """
 
     replica: Replica
     border: int
-    previews: tuple[Preview, ...]
+    batches: tuple[_Batch, ...]
+    folded: dict[bytes, bytes]
     recovery: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is stored of a batch that was replayed; not its changes, of which a long log has many."""
+
+    first_index: int
+    entries: tuple[bytes, ...]
+    root: bytes
+    state_digest: bytes
+
+    @classmethod
+    def of(cls, preview: Preview) -> Self:
+        return cls(preview.batch.first_index, preview.batch.entries, preview.root, preview.state_digest)
+
+
+class _Ahead:
+    """The store with what was folded since. The root that was signed vouches for all of it, so none is ever undone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.writes: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes, /) -> bytes | None:
+        value = self.writes.get(key)
+        return self._store.get(key) if value is None else value
+
+    def fold(self, replica: Replica) -> None:
+        """Take up everything that the replica holds."""
+        self.writes.update(replica.fold(replica.size))
+        replica.folded(replica.size)
 
 
 def restart(
@@ -163,7 +202,7 @@ class _Pinning:
             raise RestartRefused("this signer belongs to no log yet: `enrol`, `recover` or `join` it first")
         if pin.log_id == restart_log_id(wanted):
             return Restarted(
-                name=identity.name, founding=None, log_id=LogId(pin.log_id), size=store.size(), dropped=0, alarm=""
+                name=identity.name, founding=None, log_id=LogId(pin.log_id), size=store.size(), dropped=None, alarm=""
             )
         if pin.log_id != head.log_id:
             raise NotThisLog(
@@ -176,14 +215,14 @@ class _Pinning:
         founding, log_id = require_complete(kept.replica.state(), wanted)
         self._require_card(identity, founding)
         self._require_time(founding)
-        self._require_no_revoked_key()
+        dropped = dropped_by(store, LogId(pin.log_id), kept.replica.state(), now_ms=self.now_ms)
+        self._require_no_revoked_key(dropped.charter)
         if not is_fingerprint(typed(identity.name, founding, log_id), Compared.CHARTER, log_id):
             raise RestartRefused(
                 f"the restart's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the "
                 "administrators and the other operators before you go on"
             )
-        dropped = max(0, store.size() - head.size)
-        _take_over(store, identity, wanted, kept, self.now_ms)
+        _take_over(store, identity, wanted, kept, dropped=dropped, now_ms=self.now_ms)
         return Restarted(
             name=identity.name,
             founding=founding,
@@ -214,11 +253,13 @@ class _Pinning:
                 "a time server; if the statement's was wrong, it must be made again"
             )
 
-    def _require_no_revoked_key(self) -> None:
-        """Whether nobody approved by a key of which its revocation was handed in here, and withheld from the log."""
+    def _require_no_revoked_key(self, newest: Charter) -> None:
+        """Whether nobody approved by a key that the administrators took, in a word handed in or in a dropped entry."""
         revoked = revoked_in(self.store.inbox())
-        said = (codec.decode(RestartApproval, one.body) for one in self.wanted.approvals)
-        persons = sorted(one.person for one in said if one.key in revoked)
+        said = [codec.decode(RestartApproval, one.body) for one in self.wanted.approvals]
+        persons = sorted(
+            one.person for one in said if one.key in revoked or not person_key_known(newest, one.person, one.key)
+        )
         if persons:
             raise RestartRefused(
                 f"the administrators revoked the key by which {', '.join(persons)} approves: others must approve"
@@ -260,13 +301,13 @@ def _kept(store: Store, wanted: Restart, exported: BinaryIO | None) -> _Kept:
     border = replica.size
     # The leader of a lost term may have cut its batches otherwise.
     cut = store.entries(border, head.size)
-    previews = (_pushed(replica, border, cut),) if cut else ()
+    batches = (_Batch.of(_pushed(replica, border, cut)),) if cut else ()
     if replica.root_at(head.size) != head.root:
         raise LogTooShort(
             f"this signer went another way than the {head.size} entries that the statement keeps: give --log a log "
             "that another signer exported"
         )
-    return _Kept(replica=replica, border=border, previews=previews, recovery=())
+    return _Kept(replica=replica, border=border, batches=batches, folded={}, recovery=())
 
 
 def _from_export(store: Store, wanted: Restart, reader: LogExportReader) -> _Kept:
@@ -275,15 +316,18 @@ def _from_export(store: Store, wanted: Restart, reader: LogExportReader) -> _Kep
     if reader.log_id not in (head.log_id, log_id):
         raise RestartRefused(f"the exported log is of {reader.log_id.hex()}, not of {head.log_id.hex()}")
     # Where nothing is final yet, the log id so far is that of the genesis.
-    replica = Replica(store, log_id=log_id, genesis_id=LogId(head.log_id))
+    ahead = _Ahead(store)
+    replica = Replica(ahead, log_id=log_id, genesis_id=LogId(head.log_id))
     border = replica.size
-    previews: list[Preview] = []
+    batches: list[_Batch] = []
     bodies: list[bytes] = []
     for part in reader:
         if isinstance(part, ExportedRecovery):
             bodies.append(part.data)
         elif replica.size < head.size and part.size > replica.size:
-            previews.append(_continued(replica, part, head.size))
+            batches.append(_Batch.of(_continued(replica, part, head.size)))
+            if len(batches) % _BATCHES_AT_ONCE == 0:
+                ahead.fold(replica)
     if replica.size < head.size:
         raise LogTooShort(f"the exported log ends after {replica.size} entries, and the statement keeps {head.size}")
     if replica.root_at(head.size) != head.root:
@@ -291,7 +335,7 @@ def _from_export(store: Store, wanted: Restart, reader: LogExportReader) -> _Kep
             "what is final here and the exported log together give another history than the statement names: compare "
             "the head with the other operators"
         )
-    return _Kept(replica=replica, border=border, previews=tuple(previews), recovery=tuple(bodies))
+    return _Kept(replica=replica, border=border, batches=tuple(batches), folded=ahead.writes, recovery=tuple(bodies))
 
 
 def _continued(replica: Replica, part: ExportedBatch, end: int) -> Preview:
@@ -313,12 +357,13 @@ def _pushed(replica: Replica, first: int, entries: tuple[bytes, ...]) -> Preview
 # --- the commit ------------------------------------------------------------------------------------------------------
 
 
-def _take_over(store: Store, identity: Identity, wanted: Restart, kept: _Kept, now_ms: int) -> None:
+def _take_over(
+    store: Store, identity: Identity, wanted: Restart, kept: _Kept, *, dropped: Dropped, now_ms: int
+) -> None:
     statement, log_id, replica = statement_of(wanted), restart_log_id(wanted), kept.replica
     size = statement.head.size
     founding = _pushed(replica, size, (codec.encode(restart_entry(wanted)),))
     state = replica.state()
-    dropped = store.entries(size, store.size()) if store.size() > size else ()
     words = kept_words(store.inbox(), dropped, state, now_ms=now_ms)
     freezes = store.local_freezes()
     book = RecoveryBook(store)
@@ -327,11 +372,11 @@ def _take_over(store: Store, identity: Identity, wanted: Restart, kept: _Kept, n
     voter = initial_state(log_id, identity.name, identity.vote_key, founded_size=founding.size)
     with store.commit() as write:
         write.truncate(kept.border)
-        for preview in (*kept.previews, founding):
-            write.add_batch(preview.batch.first_index, preview.batch.entries, preview.root, preview.state_digest)
+        for batch in (*kept.batches, _Batch.of(founding)):
+            write.add_batch(batch.first_index, batch.entries, batch.root, batch.state_digest)
         if wanted.certificate is not None:
             write.put_certificate(size, statement.head.term, codec.encode(wanted.certificate))
-        write.put_state(replica.fold(founding.size))
+        write.put_state({**kept.folded, **replica.fold(founding.size)})
         book.add(write, recovery)
         write.remove_inbox(words.forgotten)
         for word in words.salvaged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import charter_builder as builder
 from ledger_world import World
 from restart_signers import LOST, NAMES, LostDisks
 from restart_world import approval
-from signer_world import VAULT, Cluster, make_folder, refusal_of
+from signer_world import CHEAP, VAULT, Cluster, make_folder, refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
@@ -35,6 +36,7 @@ from strongroom.wire.log_export import ExportedBatch, LogExportReader, LogExport
 from strongroom.wire.restart_file import encode_restart_file
 from strongroom_signer.inbox import BadWord
 from strongroom_signer.log_export import export
+from strongroom_signer.main import run
 from strongroom_signer.process import FolderLock
 from strongroom_signer.store import Store
 
@@ -106,6 +108,8 @@ def test_what_is_shown_after_a_restart(lost: LostDisks) -> None:
         "read_aloud": spoken(Compared.CHARTER, log_id),
         "size": kept + 1,
         "dropped": 0,
+        "dropped_plans": [],
+        "revoked_keys": [],
         "is_new": True,
         "previous_log_id": lost.world.genesis_id.hex(),
         "kept": kept,
@@ -331,6 +335,86 @@ def test_a_key_whose_revocation_lapsed_by_a_restart_counts_no_more(tmp_path: Pat
     cluster.tick(3)
     assert not inbox.items
     lost.close()
+
+
+def test_what_is_dropped_is_told_and_the_keys_that_it_took_count_no_more(lost: LostDisks) -> None:
+    """s1 voted for batches that the lost ones may have certified with it: their plans may be signed."""
+    cluster, world = lost.cluster, lost.cluster.world
+    by_bob, without_bob = lost.restart(), lost.restart(approvers=("alice", "carol"))
+    key = builder.signing_key("bob").public
+    world.amend("alice", "carol", **without(world, "bob"))
+    cluster.vote("s1", world.previews[-1])
+    order, coin = world.pay(VAULT, 50_000, "alice", "carol"), world.coin(90_000)
+    cluster.vote("s1", world.previews[-1])
+    plan = world.planned([order], [coin])
+    cluster.vote("s1", world.previews[-1])
+    lost.pin("s1", by_bob)
+    assert (lost.reason, "bob" in lost.err) == ("RESTART_REFUSED", True)
+    facts = lost.pin("s1", without_bob)
+    assert lost.code == 0, lost.err
+    assert (facts["dropped"], facts["revoked_keys"]) == (3, [key.hex()])
+    assert facts["dropped_plans"] == [
+        {
+            "txid": plan.txid[::-1].hex(),
+            "vault": VAULT,
+            "orders": [order.hex()],
+            "inputs": [f"{coin.txid[::-1].hex()}:{coin.vout}"],
+        }
+    ]
+    lost.start("s1")
+    signer = cluster.signers["s1"]
+    assert "bob" in {one.name for one in signer.copy.newest().charter.people}
+    assert "bob" not in {one.name for one in signer.inbox.without_revoked(signer.copy.newest()).charter.people}
+    assert not signer.inbox.to_raise()
+
+
+def test_people_read_what_was_dropped(lost: LostDisks) -> None:
+    cluster, world = lost.cluster, lost.cluster.world
+    restart = lost.restart(approvers=("alice", "carol"))
+    world.amend("alice", "carol", **without(world, "bob"))
+    order, coin = world.pay(VAULT, 50_000, "alice", "carol"), world.coin(90_000)
+    plan = world.planned([order], [coin])
+    for preview in world.previews[-3:]:
+        cluster.vote("s1", preview)
+    (lost.root / "restart").write_bytes(encode_restart_file(restart))
+    lost.stop("s1")
+    out = io.StringIO()
+    command = ["restart", str(lost.root / "restart"), "--fingerprint", restart_log_id(restart).hex()]
+    command += ["--data", str(cluster.folders["s1"])]
+    assert run(command, clock=cluster.clock, random=os.urandom, cost=CHEAP, out=out, err=out) == 0
+    for text in (plan.txid[::-1].hex(), order.hex(), f"{coin.txid[::-1].hex()}:0", "took keys of people"):
+        assert text in out.getvalue()
+
+
+def test_dropped_entries_fill_the_inbox_with_no_more_words_of_a_person_than_there_is_room_for(
+    lost: LostDisks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, world = lost.cluster, lost.cluster.world
+    monkeypatch.setattr("strongroom_signer.kept_words.MAX_OF_PERSON", 2)
+    restart = lost.restart()
+    for _ in range(3):
+        world.freeze("dave")
+        cluster.vote("s1", world.previews[-1])
+    lost.pin("s1", restart)
+    lost.start("s1")
+    assert len(cluster.signers["s1"].inbox.items) == 2
+
+
+def test_a_long_log_that_was_never_final_is_taken_from_an_exported_one(lost: LostDisks) -> None:
+    cluster, world = lost.cluster, lost.cluster.world
+    for _ in range(1_200):
+        world.later(1)
+        world.log(Tick())
+    certificate = lost.world.certificate(("s1", "s2"))
+    cluster.clock.advance(1_200)
+    restart = lost.restart(certificate=certificate)
+    lost.stop("s1")
+    cluster.folders["s1"] = make_folder(lost.root / "empty", world, "s1")
+    batches = [ExportedBatch(first_index=one.first_index, entries=one.entries) for one in world.batches]
+    (lost.root / "long").write_bytes(exported(batches, lost.world.genesis_id))
+    facts = lost.pin("s1", restart, log=lost.root / "long")
+    assert not lost.err
+    assert (lost.code, facts["kept"]) == (0, certificate.head.size)
 
 
 def test_a_signer_that_lacks_entries_takes_them_from_an_exported_log(lost: LostDisks) -> None:

@@ -1,0 +1,114 @@
+"""What a signer knows beyond the head that a restart names: it is dropped, but may have been signed elsewhere.
+
+The newest batch is certified by whoever got all its votes, so the others hold it without a certificate. When the log is
+founded anew below it, its plans may have transactions, and the keys that its amendments took are taken all the same.
+
+Spec: docs/protocol/restart.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from strongroom.ledger import codec
+from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_changes import revoked_keys
+from strongroom.ledger.entry_messages import Entry, OrderEntry, Plan
+from strongroom.ledger.order_messages import AmendCharter
+from strongroom.ledger.plans import plan_hash
+from strongroom.ledger.records import OrderState, PlanRecord
+from strongroom.ledger.state import State, decode_order
+from strongroom.model.ids import LogId
+from strongroom_signer.log_copy import rebuild
+from strongroom_signer.revocations import HandedRevocation
+from strongroom_signer.rows import InboxItem
+from strongroom_signer.store import Store
+
+__all__ = ["Dropped", "dropped_by"]
+
+_ENTRIES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """What ends with the log before.
+
+    Attributes:
+        entries: Those that this signer held and that do not stay, in log order.
+        plans: Plans among them: somebody may have signed each.
+        charter: The newest that this signer knew.
+        revocation: The keys of people that it lacks and the charter that stays has; None when there are none.
+    """
+
+    entries: tuple[bytes, ...]
+    plans: tuple[PlanRecord, ...]
+    charter: Charter
+    revocation: InboxItem | None
+
+
+def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Dropped:
+    """Read what this signer holds and the log that begins does not.
+
+    Args:
+        store: The signer's database, as it was before the restart.
+        log_id: The pinned log id so far.
+        kept: The state at the head that the restart names.
+        now_ms: The own clock.
+
+    Raises:
+        StoreFailed: the stored log is damaged.
+    """
+    if not store.size():
+        return Dropped(entries=(), plans=(), charter=kept.charter, revocation=None)
+    entries = tuple(data for index, data in _unfinal(store, log_id) if index >= kept.size)
+    own = rebuild(store, store, log_id, store.size()).state()
+    plans = tuple(
+        record
+        for _, data in _unfinal(store, log_id)
+        if isinstance(body := codec.decode(Entry, data).body, Plan)
+        and (record := own.plan(plan_hash(codec.encode(body)))) is not None
+        and kept.plan(record.hash) is None
+    )
+    keys = revoked_keys(kept.charter, own.charter)
+    revocation = _revocation(store, own, keys, now_ms) if keys else None
+    return Dropped(entries=entries, plans=plans, charter=own.charter, revocation=revocation)
+
+
+def _unfinal(store: Store, log_id: LogId) -> Iterator[tuple[int, bytes]]:
+    """Stored entries that are not final here, with their indexes; what is final always stays."""
+    final, size = State(store, log_id).size, store.size()
+    return enumerate(store.entries(final, size) if size > final else (), final)
+
+
+def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem | None:
+    """The keys as a word that was handed in, under the order that put the newest charter in force."""
+    order = _amendment(own)
+    entry = None if order is None else _entry_of(store, order)
+    if entry is None:
+        return None
+    word = HandedRevocation(order=entry, keys=tuple(sorted(keys)))
+    return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms, salvaged=True)
+
+
+def _amendment(own: State) -> bytes | None:
+    """Hash of the amendment that put the charter in force."""
+    record = own.charter_record
+    for sequence in reversed(range(own.orders_count)):
+        order = own.order_at(sequence)
+        action = decode_order(order.order).action
+        if isinstance(action, AmendCharter) and order.state is OrderState.DONE and record is not None:
+            if action.charter == record.charter:
+                return order.hash
+    return None
+
+
+def _entry_of(store: Store, order_hash: bytes) -> OrderEntry | None:
+    """The entry that brought an order into the stored log."""
+    for end in range(store.size(), 0, -_ENTRIES_AT_ONCE):
+        for data in store.entries(max(0, end - _ENTRIES_AT_ONCE), end):
+            body = codec.decode(Entry, data).body
+            if isinstance(body, OrderEntry) and hashlib.sha256(body.order).digest() == order_hash:
+                return body
+    return None
