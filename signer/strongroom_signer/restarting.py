@@ -40,7 +40,6 @@ from strongroom_signer.alarms import MAX_BATCH_SKEW_MS
 from strongroom_signer.dropped import Dropped, dropped_by
 from strongroom_signer.enrolment import DATABASE_FILE
 from strongroom_signer.kept_words import kept_words, revoked_in
-from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import rebuild
 from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.process import FolderLock
@@ -242,8 +241,6 @@ class _Pinning:
                 f"the statement's charter has other keys for {identity.name}: give the administrators this signer's "
                 "card.json, and let them make the statement again"
             )
-        if mine.host_key not in public_host_keys(self.folder, self.store):
-            raise RestartRefused(f"the statement's charter has a host key for {identity.name} that is not of its words")
 
     def _require_time(self, founding: Founding) -> None:
         """Whether the log would begin in the future, where delays end early."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
-from ledger_world import DAY_MS, HOUR_MS, Coin
+from ledger_world import DAY_MS, HOUR_MS, Coin, World
 from restart_signers import NAMES, LostDisks
 from restart_world import RestartWorld, approval
 from signer_world import VAULT
@@ -323,6 +323,18 @@ def test_one_log_id_is_one_founding_entry(world: RestartWorld) -> None:
     with pytest.raises(Refused) as caught:
         replica.require_founded()
     assert caught.value.reason == "WRONG_LOG"
+
+
+@attack("admin-quorum", "one head founded anew twice, each time with other signers that suffice")
+@pytest.mark.parametrize("places", [(0, 1), (3, 4)])
+def test_no_restart_leaves_out_the_signers_of_another(places: tuple[int, int]) -> None:
+    signers = tuple(builder.signer(f"s{number}") for number in range(1, 6))
+    world = RestartWorld(World.started(signers=signers, witness_quorum=4))
+    chosen = tuple(signers[place] for place in places)
+    charter = world.new_charter(lost=(), signers=chosen, witness_quorum=2)
+    restart = world.restart(charter, voters=("s1", "s2", "s3", "s4"))
+    assert not_founded(world, restart) == "RESTART_CHARTER"
+    assert world.tried(world.restart(world.new_charter(lost=("s5",)), voters=("s1", "s2", "s3", "s4")))
 
 
 @attack("coordinator", "a log founded anew from entries that no quorum ever certified")

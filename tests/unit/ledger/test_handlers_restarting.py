@@ -267,6 +267,19 @@ def test_a_restart_changes_signers_and_nothing_else(
     assert refusal(world, world.restart(charter)) == "RESTART_CHARTER"
 
 
+def test_a_restart_leaves_no_signer_out_and_brings_no_host_key(world: RestartWorld) -> None:
+    first, second, third = world.new_charter().signers
+    foreign = builder.signer("s4")
+    for signers, quorum in (
+        ((first, second), 2),
+        ((first, second, third, foreign), 3),
+        ((first, second, foreign), 2),
+        ((first, second, replace(third, host_key=foreign.host_key)), 2),
+    ):
+        charter = world.new_charter(signers=signers, witness_quorum=quorum)
+        assert refusal(world, world.restart(charter)) == "RESTART_CHARTER"
+
+
 def test_a_restart_may_change_the_witness_quorum(world: RestartWorld) -> None:
     world.found(world.restart(world.new_charter(witness_quorum=3)))
     assert world.state.witnesses.current.quorum == 3

@@ -197,15 +197,17 @@ def test_a_signer_whose_keys_are_not_in_the_new_charter_stays_where_it_is(lost: 
     charter = lost.charter()
     first, second, third = charter.signers
     foreign = builder.signer("other")
-    others = (
-        replace(first, vote_key=foreign.vote_key),
-        replace(first, witness_key=foreign.witness_key),
-        replace(first, host_key=foreign.host_key),
-        foreign,
-    )
+    others = (replace(first, vote_key=foreign.vote_key), replace(first, witness_key=foreign.witness_key))
     for restart in [lost.restart(replace(charter, signers=(other, second, third))) for other in others]:
         lost.pin("s1", restart)
         assert lost.reason == "RESTART_REFUSED"
+
+
+def test_a_signer_that_is_not_in_the_charter_follows_no_restart(lost: LostDisks) -> None:
+    restart = lost.restart()
+    lost.cluster.folders["s4"] = make_folder(lost.root / "left", lost.cluster.world, "s4")
+    lost.pin("s4", restart, log=lost.root / "log")
+    assert (lost.reason, "has no signer s4" in lost.err) == ("RESTART_REFUSED", True)
 
 
 def test_a_statement_from_the_future_is_refused_since_delays_would_end_early(lost: LostDisks) -> None:

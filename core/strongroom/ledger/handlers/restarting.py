@@ -136,9 +136,10 @@ def check_head(state: State, statement: RestartStatement, certificate: Certifica
 
 
 def check_restart_charter(state: State, statement: RestartStatement) -> Charter:
-    """Check that a statement's charter can follow, and that it brings new signers and nothing else.
+    """Check that a statement's charter can follow, and that it changes vote and witness keys, w, and nothing else.
 
-    Everything else has its own way into the charter, with its delay: a disaster must not be a way around that.
+    Everything else has its own way into the charter, with its delay: a disaster must not be a way around that. The
+    names stay because w of them are more than half: no two restarts of one head are each followed by enough of them.
 
     Raises:
         Refused: RESTART_CHARTER, or as an amendment is refused.
@@ -149,6 +150,8 @@ def check_restart_charter(state: State, statement: RestartStatement) -> Charter:
     kept = replace(charter, version=old.version, signers=old.signers, witness_quorum=old.witness_quorum)
     if kept != old:
         raise refused("RESTART_CHARTER", "the statement's charter changes more than signers and the witness quorum")
+    if [(one.name, one.host_key) for one in charter.signers] != [(one.name, one.host_key) for one in old.signers]:
+        raise refused("RESTART_CHARTER", "the statement's charter changes a signer's name or host key: amend it later")
     return charter
 
 
