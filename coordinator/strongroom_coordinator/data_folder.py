@@ -16,7 +16,7 @@ from strongroom.ledger.charter import Charter, decode_charter, log_id_of
 from strongroom.ledger.entry_messages import Genesis, Restart
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
-from strongroom.wire.restart_file import decode_restart_file
+from strongroom.wire.restart_file import MAX_FILE_BYTES, decode_restart_file
 from strongroom.wire.x509_faults import MALFORMED
 from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.errors import BadConfig, DataFolderBusy
@@ -79,7 +79,8 @@ def load_restart(path: Path) -> Restart:
         BadConfig: missing, or no restart file.
     """
     try:
-        return decode_restart_file(path.read_bytes())
+        with path.open("rb") as file:
+            return decode_restart_file(file.read(MAX_FILE_BYTES + 1))
     except OSError as error:
         raise BadConfig(str(path), [f"cannot be read: {error.strerror}"]) from None
     except StrongroomError as error:

@@ -66,8 +66,9 @@ def accept(*, file: Path | None, fingerprint: str, despite_lost_entries: bool, p
         },
         f"{skipped}Pinned the log that goes on from {head.size} entries, restarted at {time_text(statement.made_ms)}:\n"
         f"{fingerprint_text(served)}\n"
-        "Orders without a plan have ended, and every vault is frozen until the unfreeze quorum lifts it. Look at the "
-        "chain before anybody orders a payment again.",
+        "Orders without a plan have ended, and every vault is frozen until the unfreeze quorum lifts it. A transaction "
+        "that was lost may pay what ended, and the chain need not show it yet: nobody orders such a payment again "
+        "before every coin of before is spent.",
     )
 
 

@@ -18,7 +18,8 @@ from strongroom.ledger.founding import restart_entry, restart_log_id
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.view import MemoryStore
-from strongroom_coordinator.data_folder import GenesisFile
+from strongroom_coordinator.data_folder import GenesisFile, load_restart
+from strongroom_coordinator.errors import BadConfig
 from strongroom_coordinator.founding import RestartNotTaken, Taken, load_founding, take_restart
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.storage import events, plans
@@ -300,3 +301,8 @@ def test_plans_beyond_the_head_go_with_their_entries(desk: Desk) -> None:
     desk.take(restart)
     kept = desk.storage.run_sync(lambda connection: [plans.by_hash(connection, one.plan_hash) for one in made])
     assert [one is not None for one in kept] == [True, False]
+
+
+def test_a_file_without_an_end_is_no_restart_file() -> None:
+    with pytest.raises(BadConfig):
+        load_restart(Path("/dev/zero"))
