@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.chains.bitcoin.spend:Spend.check_signature: part or len(signature) != policy.SIGNATURE_BYTES": (
+        "the verification itself refuses every other length"
+    ),
+    "strongroom.ledger.electorate:_electorate: part and record.next is not None": (
+        "narrows the type: while one set takes over from another there is another"
+    ),
     "strongroom_signer.inbox:Inbox._acts: part or now_ms < freeze.loggable_until_ms": (
         "saves a look at the state: while the log can take the freeze up it acts whatever the charter says"
     ),

@@ -221,6 +221,11 @@ def test_a_spend_out_of_form_is_refused_by_name(
     assert type(caught.value) is refusal
 
 
+def test_the_output_that_is_spent_twice_is_named() -> None:
+    with pytest.raises(spends.DuplicateInput, match=f"{'02' * 32}:2$"):
+        VAULT.spend([_input(1), _input(2), _input(2)], [SpendOutput(amount_sat=1_000, script=SCRIPTS["p2tr"])])
+
+
 @pytest.mark.parametrize("kind", list(SCRIPTS))
 def test_dust_is_refused_one_satoshi_below_the_limit(kind: str) -> None:
     found = script_type(SCRIPTS[kind])

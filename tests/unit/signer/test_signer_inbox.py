@@ -390,6 +390,15 @@ def test_attack_dropping_many_words_of_a_person_fills_no_disk_and_keeps_no_word_
     assert len(inbox.items) == 5
 
 
+def test_a_word_that_was_dropped_several_times_counts_once_toward_the_room_for_its_author(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strongroom_signer.inbox.MAX_OF_PERSON", 2)
+    world = cluster.world
+    first, second = (world.entry(world.endorse("carol", Verb.REJECT, bytes([number]) * 32)) for number in (1, 2))
+    assert len(inbox_of(cluster).salvaged([first, first, second])) == 2
+
+
 # --- what people are shown ---
 
 

@@ -116,6 +116,22 @@ def test_neither_new_keys_nor_new_shares_are_made_on_the_word_of_a_revoked_key(c
         signer.redistribution.deal(Deal(order_hash=shares, vault=VAULT, attempt=1))
 
 
+def test_a_rejection_of_the_revocation_by_the_very_key_that_it_takes_is_no_word(cluster: Cluster) -> None:
+    order = amendment(cluster)
+    with pytest.raises(BadWord, match="takes the very key by which bob rejects it"):
+        hand_in(cluster, order, [cluster.world.endorsement("bob", Verb.REJECT, order)])
+    assert not inbox_of(cluster).items
+    hand_in(cluster, order, [cluster.world.endorsement("carol", Verb.REJECT, order)])
+    assert [item.kind for item in inbox_of(cluster).items] == ["rejection"]
+
+
+def test_dropped_words_are_kept_beside_a_revocation(cluster: Cluster) -> None:
+    revoke_bob(cluster)
+    world = cluster.world
+    dropped = world.entry(world.endorse("carol", Verb.REJECT, bytes(32)))
+    assert [item.kind for item in inbox_of(cluster).salvaged([dropped])] == ["rejection"]
+
+
 # --- how it gets into the log ----------------------------------------------------------------------------------------
 
 
