@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.protocol.electorates:Electorates.judge: part and problem is not None": (
+        "narrows the type: somebody is always possible, so where nobody's votes hold there is a problem"
+    ),
     "strongroom.chains.bitcoin.spend:Spend.check_signature: part or len(signature) != policy.SIGNATURE_BYTES": (
         "the verification itself refuses every other length"
     ),

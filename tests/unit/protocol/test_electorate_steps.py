@@ -9,7 +9,7 @@ import pytest
 
 import charter_builder as builder
 from handover_world import HandoverWorld
-from strongroom.ledger.electorate import Electorate
+from strongroom.ledger.electorate import Electorate, witness_set_of
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import ElectorateStep, WitnessPhase
 from strongroom.protocol.certificates import held_of
@@ -117,6 +117,29 @@ def test_a_step_that_is_not_proven_is_refused_with_all_others(world: HandoverWor
     first, step = known(world), completed(world)
     with pytest.raises(BadStep):
         follow_steps(first, [WRONG[wrong](world, step)], log_id=world.world.log_id)
+
+
+def test_a_wish_that_both_sets_certified_is_no_handover(world: HandoverWorld) -> None:
+    first = known(world)
+    world.want(world.next_charter(*(builder.signer(name) for name in ("s1", "s2", "s4", "s5")), quorum=3))
+    wanted = ElectorateStep(certificate=world.certificate(BOTH), record=world.state.witnesses, summary=world.summary())
+    assert wanted.record.phase is WitnessPhase.WANTED
+    with pytest.raises(BadStep, match="not one with both witness sets"):
+        follow_steps(first, [wanted], log_id=world.world.log_id)
+
+
+def test_a_handover_to_nobody_is_none(world: HandoverWorld) -> None:
+    first, step = known(world), completed(world)
+    with pytest.raises(BadStep, match="not one with both witness sets"):
+        follow_steps(first, [replace(step, record=replace(step.record, next=None))], log_id=world.world.log_id)
+
+
+def test_a_proven_step_leads_on_from_its_own_set_alone(world: HandoverWorld) -> None:
+    first, step = known(world), completed(world)
+    others = KnownSet.first(witness_set_of(builder.charter(witness_quorum=3)))
+    for elsewhere in (replace(first, number=0), others):
+        with pytest.raises(BadStep, match="does not begin with witness set"):
+            follow_steps(elsewhere, [step], log_id=world.world.log_id)
 
 
 def test_votes_of_another_term_make_a_handover_only_begun(world: HandoverWorld) -> None:
