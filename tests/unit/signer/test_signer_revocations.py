@@ -16,7 +16,7 @@ from signer_world import VAULT, Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Endorse, OrderEntry, Tick
-from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.order_messages import AmendCharter, Freeze, Scope
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.signed_messages import Endorsement, Refusal, Signed, Verb, Verdict, View
 from strongroom.ledger.state import decode_order
@@ -350,32 +350,36 @@ def test_what_is_no_approved_revocation_is_refused_and_not_kept(
     tighter = amendment(cluster, loosening_delay_ms=now.loosening_delay_ms + 1)
     handing = amendment(cluster, **without_bob(cluster), witness_quorum=3)
     payment = world.order(world.withdrawal(VAULT, 100_000))
-    wrong = {
-        "one approval": (good, words(cluster, good, "alice")),
-        "no initiation": (good, words(cluster, good, "alice", "carol")[1:]),
-        "approved by nobody who may": (good, words(cluster, good, "alice", "shop")),
-        "a rejection beside it": (
+    garbled = world.order(AmendCharter(charter=b"\xff", handover_expires_ms=0))
+    wrong = [
+        ("not approved it: 1 more approval", good, words(cluster, good, "alice")),
+        ("not approved it: the initiator", good, words(cluster, good, "alice", "carol")[1:]),
+        ("not approved it: 1 more approval", good, words(cluster, good, "alice", "shop")),
+        (
+            "lies something else",
             good,
             [*words(cluster, good, "alice", "carol"), world.endorsement("bob", Verb.REJECT, good)],
         ),
-        "another order's words": (good, words(cluster, later, "alice", "carol")),
-        "it loosens too": (looser, words(cluster, looser, "alice", "carol")),
-        "it follows nothing": (later, words(cluster, later, "alice", "carol")),
-        "no key goes": (tighter, words(cluster, tighter, "alice", "carol")),
-        "the witness set changes": (handing, words(cluster, handing, "alice", "carol")),
-        "a payment": (payment, words(cluster, payment, "alice", "carol")),
-        "a word twice": (good, words(cluster, good, "alice", "carol", "carol")),
-        "a second initiator": (
+        ("lies something else", good, words(cluster, later, "alice", "carol")),
+        ("does more than to tighten", looser, words(cluster, looser, "alice", "carol")),
+        ("cannot follow the charter in force", later, words(cluster, later, "alice", "carol")),
+        ("takes no key away", tighter, words(cluster, tighter, "alice", "carol")),
+        ("does more than to tighten", handing, words(cluster, handing, "alice", "carol")),
+        ("is not canonical", garbled, words(cluster, garbled, "alice", "carol")),
+        ("can never take this order with these words", good, words(cluster, good, "alice", "carol", "carol")),
+        (
+            "can never take this order with these words",
             good,
             [*words(cluster, good, "alice", "carol"), world.endorsement("shop", Verb.INITIATE, good)],
         ),
-        "the approval of a machine beside it": (good, words(cluster, good, "alice", "carol", "shop")),
-        "the initiator's own approval": (good, words(cluster, good, "alice", "carol", "dave")),
-    }
-    for what, (order, said) in wrong.items():
-        with pytest.raises((NoRevocation, BadWord)):
+        ("can never take this order with these words", good, words(cluster, good, "alice", "carol", "shop")),
+        ("can never take this order with these words", good, words(cluster, good, "alice", "carol", "dave")),
+        ("only one rejection", payment, words(cluster, payment, "alice", "carol")),
+    ]
+    for problem, order, said in wrong:
+        with pytest.raises((NoRevocation, BadWord), match=problem):
             hand_in(cluster, order, said)
-        assert not inbox_of(cluster).items, what
+        assert not inbox_of(cluster).items, problem
     monkeypatch.setattr(inbox_module, "MAX_REVOCATIONS", 0)
     with pytest.raises(BadWord, match="wait for the log already"):
         hand_in(cluster, good, words(cluster, good, "alice", "carol"))
