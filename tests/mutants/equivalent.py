@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.ledger.judge:breaks_glass: part and record is not None": (
+        "narrows the type: the log has the orders of every plan that it took"
+    ),
     "strongroom.protocol.electorates:Electorates.judge: part and problem is not None": (
         "narrows the type: somebody is always possible, so where nobody's votes hold there is a problem"
     ),
