@@ -98,11 +98,11 @@ def _named(source: str, module: str) -> Iterator[tuple[str, str, _Edit]]:
 
 
 def noting_of(path: str, note: str) -> Iterator[tuple[str, CodeType]]:
-    """Every function of one source file, changed so that it first tells a built-in named `note` where it stands."""
+    """Every function of one source file, and each made inside it, changed to tell a built-in `note` where it stands."""
     source = (ROOT / path).read_text()
     for function, _ in _functions(ast.parse(source)):
         call = ast.Call(ast.Name(note, ast.Load()), [ast.Constant(path), ast.Constant(function)], [])
-        yield function, _changed(path, source, function, partial(_put_first, statements=[ast.Expr(call)]))
+        yield function, _changed(path, source, function, partial(_put_into_all, statement=ast.Expr(call)))
 
 
 def _changed(path: str, source: str, function: str, change: Callable[[Function], None]) -> CodeType:
@@ -256,6 +256,11 @@ def _always(value: ast.expr, forced: bool) -> ast.expr:
 def _put_first(function: Function, statements: list[ast.stmt]) -> None:
     # The rest stays behind it, so that a function with free names or `yield` keeps its shape.
     function.body.insert(0, ast.If(ast.Constant(True), statements, []))
+
+
+def _put_into_all(function: Function, statement: ast.stmt) -> None:
+    for node in [node for node in ast.walk(function) if isinstance(node, Function)]:
+        _put_first(node, [statement])
 
 
 def _code_of(module: CodeType, function: str) -> CodeType:

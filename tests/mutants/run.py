@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import gc
 import importlib
 import json
 import os
@@ -22,11 +23,11 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -244,7 +245,7 @@ class Session:
         return SURVIVED
 
     def _try(self, mutant: Mutant, tests: list[str]) -> int:
-        exchange(mutant.module, mutant.function, mutant.code)
+        exchange([(mutant.module, mutant.function, mutant.code)])
         return self._run(tests)
 
     def _note_calls(self, tests: list[str], notes: Path) -> int:
@@ -258,9 +259,9 @@ class Session:
             by.update([test for test in tests if test.startswith(self._shared_by)] if self._shared_by else [running])
 
         vars(builtins)[_NOTE] = note
-        for path, module in TARGETS.items():
-            for function, code in noting_of(path, _NOTE):
-                exchange(module, function, code)
+        exchange(
+            (module, function, code) for path, module in TARGETS.items() for function, code in noting_of(path, _NOTE)
+        )
         for running in tests:
             begun = time.monotonic()
             code_of_test = self._run([running])
@@ -272,15 +273,30 @@ class Session:
         return SURVIVED
 
 
-def exchange(module: str, function: str, code: CodeType) -> None:
-    """Give a function of the running process other code."""
-    found: Any = importlib.import_module(module)
-    for name in function.split("."):
-        found = vars(found)[name]
-    if isinstance(found, property):
-        found = found.fget
-    found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
-    found.__code__ = code
+def exchange(changed: Iterable[tuple[str, str, CodeType]]) -> None:
+    """Give functions of the running process other code, by module and name; also what was made inside them before."""
+    inner: dict[CodeType, CodeType] = {}
+    for module, function, code in changed:
+        found: Any = importlib.import_module(module)
+        for name in function.split("."):
+            found = vars(found)[name]
+        if isinstance(found, property):
+            found = found.fget
+        found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
+        inner.update(zip(_inside(found.__code__), _inside(code), strict=True))
+        found.__code__ = code
+    for closure in gc.get_referrers(*inner) if inner else ():
+        if isinstance(closure, FunctionType) and closure.__code__ in inner:
+            closure.__code__ = inner[closure.__code__]
+
+
+def _inside(code: CodeType) -> Iterator[CodeType]:
+    """The named functions that this one makes; comprehensions and the like live no longer than a call."""
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            if not item.co_name.startswith("<"):
+                yield item
+            yield from _inside(item)
 
 
 def report(verdicts: list[Verdict]) -> None:

@@ -74,6 +74,7 @@ TARGETS: Final = {
     "core/strongroom/ledger/conflict.py": "strongroom.ledger.conflict",
     "core/strongroom/ledger/apply.py": "strongroom.ledger.apply",
     "core/strongroom/ledger/plans.py": "strongroom.ledger.plans",
+    "core/strongroom/ledger/lost_plans.py": "strongroom.ledger.lost_plans",
     "core/strongroom/ledger/handlers/planning.py": "strongroom.ledger.handlers.planning",
     "core/strongroom/ledger/handlers/orders.py": "strongroom.ledger.handlers.orders",
     "core/strongroom/ledger/handlers/actions.py": "strongroom.ledger.handlers.actions",
