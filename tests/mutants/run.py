@@ -25,7 +25,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final, NoReturn
@@ -280,8 +280,8 @@ def exchange(changed: Iterable[tuple[str, str, CodeType]]) -> None:
         found: Any = importlib.import_module(module)
         for name in function.split("."):
             found = vars(found)[name]
-        if isinstance(found, property):
-            found = found.fget
+        if isinstance(found, property | cached_property):
+            found = found.fget if isinstance(found, property) else found.func
         found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
         inner.update(zip(_inside(found.__code__), _inside(code), strict=True))
         found.__code__ = code
