@@ -379,6 +379,8 @@ class Voting:
             self._voter, certificate, self._copy.view(), electorates=self.electorates
         )
         taken = isinstance(outcome, Taken)
+        if taken:
+            voter.require_true_claims(certificate, self._copy.view())
         truncate_to = outcome.truncate_to if isinstance(outcome, Taken) else None
         if taken and self._copy.lacking(truncate_to):
             raise EntriesMissing(certificate)

@@ -82,6 +82,7 @@ __all__ = [
     "promise",
     "raise_alarm",
     "releasable",
+    "require_true_claims",
     "take_certificate",
     "vote",
 ]
@@ -315,8 +316,7 @@ def take_certificate(
 
     Raises:
         VoterStopped: the signer has an alarm.
-        BadCertificate: the certificate does not hold, or a vote in it names one that never was; an honest coordinator
-            takes no such vote.
+        BadCertificate: the certificate does not hold.
         WitnessesReplaced: it is from before a handover that is final here.
         StaleTerm: it is of a term below the own one.
     """
@@ -349,10 +349,35 @@ def take_certificate(
     problem = _compare(state, head, log)
     if problem is not None:
         return problem
-    _require_true_claims(certificate, log)
     end = max(head.size, log.final_size)
     drop = joined.term > state.term and log.size > end
     return replace(joined, held=certificate), Taken(truncate_to=end if drop else None)
+
+
+def require_true_claims(certificate: Certificate, log: LogView) -> None:
+    """Refuse a certificate of the own history in which a vote names one that this history shows never to have been.
+
+    For certificates that a coordinator makes: an honest one counts no such vote. Where a log is taken over, they are
+    taken as they are: a lie that is in it already touches nothing else of it.
+
+    Args:
+        certificate: Verified, of a head that the own log holds.
+        log: The own log.
+
+    Raises:
+        BadCertificate: names the first such vote; the coordinator is at fault, and so is its author.
+    """
+
+    def own(size: int) -> tuple[bytes, bytes] | None:
+        root, digest = log.root_at(size), log.digest_at(size)
+        return None if root is None or digest is None else (root, digest)
+
+    liars = false_claims(certificate, own)
+    if liars:
+        raise BadCertificate(
+            f"the vote of {liars[0].signer} names a certificate of size {liars[0].held_size} that never was",
+            signer=liars[0].signer,
+        )
 
 
 def releasable(state: VoterState, size: int) -> bool:
@@ -420,21 +445,6 @@ def _require_electorate(opened: OpenedTerm, electorates: Electorates, size: int)
     if electorates.own(size).digest not in opened.electorates:
         raise BaseElectorate(
             f"other signers decide about the base at {size} than those whose statements opened the term"
-        )
-
-
-def _require_true_claims(certificate: Certificate, log: LogView) -> None:
-    """Refuse a certificate of the own history in which a vote names one that this history shows never to have been."""
-
-    def own(size: int) -> tuple[bytes, bytes] | None:
-        root, digest = log.root_at(size), log.digest_at(size)
-        return None if root is None or digest is None else (root, digest)
-
-    liars = false_claims(certificate, own)
-    if liars:
-        raise BadCertificate(
-            f"the vote of {liars[0].signer} names a certificate of size {liars[0].held_size} that never was",
-            signer=liars[0].signer,
         )
 
 

@@ -530,3 +530,23 @@ def test_own_statement_is_signed_by_the_vote_key(cluster: Cluster) -> None:
         statement, log_id=cluster.world.log_id, term=3, leader=bytes(16), electorates=always(cluster.vote_keys)
     )
     assert verified.signer == "s1"
+
+
+def test_certificate_in_which_a_vote_names_one_that_never_was_is_not_taken(cluster: Cluster) -> None:
+    """Everybody who stores it would store the lie for ever; an honest coordinator makes none."""
+    cluster.tick()
+    cluster.world.log(Tick())
+    preview = cluster.world.previews[-1]
+    first, second = (cluster.vote(name, preview) for name in ("s1", "s2"))
+    lie = verify_vote(
+        "s3",
+        sign_vote(signing_key("s3 vote"), first.head, replace(first.held, head_hash=bytes(32))),
+        log_id=cluster.world.log_id,
+        electorate=electorate(cluster.vote_keys),
+    )
+    made = certificate_by([first, lie], 2)
+    with pytest.raises(BadCertificate, match="the vote of s3"):
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(made)))
+    assert cluster.signers["s1"].store.certificate(preview.size) is None
+    cluster.ask("s1", pb.Certify(certificate=codec.encode(certificate_by([first, second], 2))))
+    assert cluster.signers["s1"].store.certificate(preview.size) is not None
