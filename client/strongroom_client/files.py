@@ -72,6 +72,7 @@ def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)  # Whatever mask the process has for what it makes without saying so.
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -98,6 +99,7 @@ def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

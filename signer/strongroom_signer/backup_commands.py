@@ -17,6 +17,7 @@ from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.crypto.errors import InvalidScalar
 from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
+from strongroom.crypto.seed_words import WordsInvalid
 from strongroom.ledger import codec
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
@@ -178,11 +179,11 @@ def recover_signer(
 ) -> tuple[dict[str, Any], str]:
     """Make a signer again."""
     fingerprint, head = _compared(options)
-    with log_source(options) as exported, _host_key(options.words_fd) as host:
+    with log_source(options) as exported:
         found = recover(
             options.data,
             options.name,
-            host=host,
+            ask_host=lambda: _host_key(options.words_fd, again=True),
             exported=exported,
             fingerprint=fingerprint,
             head=head,
@@ -274,14 +275,31 @@ def _socket(folder: Path) -> Path:
 
 
 @contextmanager
-def _host_key(descriptor: int | None) -> Iterator[SecretScalar]:
-    with ask_words(descriptor=descriptor) as secret:
+def _host_key(descriptor: int | None, *, again: bool = False) -> Iterator[SecretScalar]:
+    """The host secret key of the words; wiped at the end.
+
+    Args:
+        descriptor: A pipe that gives them in place of a person.
+        again: Whether a person who made a slip is asked again: before it lies a replay that took minutes.
+    """
+    while True:
         try:
-            host = SecretScalar.from_bytes(secret.view())
-        except InvalidScalar:
-            raise BackupNotGood("no signer was ever made with these words") from None
+            host = _host_of_words(descriptor)
+            break
+        except (WordsInvalid, BackupNotGood) as error:
+            if not again or descriptor is not None:
+                raise
+            sys.stderr.write(f"{error.message}: once more\n")
     with host:
         yield host
+
+
+def _host_of_words(descriptor: int | None) -> SecretScalar:
+    with ask_words(descriptor=descriptor) as secret:
+        try:
+            return SecretScalar.from_bytes(secret.view())
+        except InvalidScalar:
+            raise BackupNotGood("no signer was ever made with these words") from None
 
 
 def _compared(options: argparse.Namespace) -> tuple[str, PinnedHead]:

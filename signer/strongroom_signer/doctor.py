@@ -141,9 +141,9 @@ def _failed(check: str, error: StrongroomError, do: str) -> Finding:
 
 def _permissions(folder: Path) -> Iterator[Finding]:
     open_to_others = []
-    for path in (folder, *(folder / name for name in (SEALED_FILE, DATABASE_FILE, KEY_FILE))):
+    for path in (folder, *(folder / name for name in (SEALED_FILE, DATABASE_FILE, KEY_FILE)), *_key_file(folder)):
         try:
-            mode = stat.S_IMODE(path.stat().st_mode)
+            found = path.stat()
         except OSError as error:
             yield Finding(
                 check="permissions",
@@ -152,8 +152,11 @@ def _permissions(folder: Path) -> Iterator[Finding]:
                 do="put the file back as `init` made it; never an old copy of the database",
             )
             return
+        mode = stat.S_IMODE(found.st_mode)
         if mode & 0o077:
             open_to_others.append(f"{path} ({mode:03o})")
+        elif found.st_uid not in (os.geteuid(), 0):
+            open_to_others.append(f"{path} (it belongs to user {found.st_uid})")
     if open_to_others:
         yield Finding(
             check="permissions",
@@ -163,6 +166,13 @@ def _permissions(folder: Path) -> Iterator[Finding]:
         )
     else:
         yield _ok("permissions", "only this user can enter the folder and read its secrets")
+
+
+def _key_file(folder: Path) -> tuple[Path, ...]:
+    """The file that opens the seal, if one does: who can read it has the share."""
+    seal = load_seal(folder)
+    path = folder / seal.key_file
+    return (path,) if seal.kind is SealKind.KEY_FILE and path.exists() else ()
 
 
 def _seal(folder: Path, passphrase_file: Path | None, random: Callable[[int], bytes]) -> Finding:

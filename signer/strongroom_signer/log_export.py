@@ -44,9 +44,10 @@ def export(store: Store, log_id: LogId) -> Iterator[bytes]:
 
     Raises:
         NothingToExport: there is no certified entry.
-        ExportBroken: a change of the term took entries back meanwhile.
+        ExportBroken: a change of the term took entries back meanwhile, or shares that the file ends with were replaced.
         StoreFailed: the database is damaged.
     """
+    before = store.recovery_hashes()
     end = max(store.certified_size(), State(store, log_id).founded_size)
     if end == 0:
         raise NothingToExport("no entry is certified here yet: there is no log to export")
@@ -62,7 +63,11 @@ def export(store: Store, log_id: LogId) -> Iterator[bytes]:
         yield writer.batch(border[0], store.entries(*border), store.certificate(size) or b"")
     if store.certificate(end) != certificate:
         raise ExportBroken("the newest certificate changed while the log was exported: export it again")
-    bodies = (store.recovery(one) for one in store.recovery_hashes())
+    names = store.recovery_hashes()
+    if not before <= names:
+        # The file ends in shares whose data is deleted by now: as a backup it would move nothing.
+        raise ExportBroken("a vault got new shares while the log was exported: export it again")
+    bodies = (store.recovery(one) for one in names)
     yield from writer.recovery([one for one in bodies if one is not None])
     yield writer.end()
 

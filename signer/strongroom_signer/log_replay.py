@@ -17,6 +17,7 @@ from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.founding import NotFounding, founded_charter, founded_log_id, read_founding
 from strongroom.ledger.reasons import Refused
+from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, Preview, Replica, bytes_kept
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
@@ -129,10 +130,16 @@ class _Replay:
             LogExportInvalid, RecoveryRefused: it is not a whole log that certificates vouch for.
         """
         bodies: list[bytes] = []
+        wanted: frozenset[bytes] | None = None
         for part in reader:
             if isinstance(part, ExportedBatch):
                 self._take(part)
-            else:
+                continue
+            if wanted is None:
+                # It stands after all batches, so by now the state says what there has to be. Whatever else a stream
+                # holds, which may have no end, is not kept.
+                wanted = frozenset(RecoveryBook(self._store).lacking(self.replica.state()))
+            if recovery_hash(part.data) in wanted:
                 bodies.append(part.data)
         self._flush()
         self._require_founded()

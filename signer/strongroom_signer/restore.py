@@ -11,7 +11,7 @@ Order of the files: whatever an interrupted `recover` leaves behind is refused, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -60,7 +60,7 @@ def recover(
     folder: Path,
     name: str,
     *,
-    host: SecretScalar,
+    ask_host: Callable[[], AbstractContextManager[SecretScalar]],
     exported: BinaryIO,
     fingerprint: str,
     head: PinnedHead,
@@ -75,7 +75,8 @@ def recover(
     Args:
         folder: The new data folder.
         name: The signer's name.
-        host: The host secret from the words; wiped at the end.
+        ask_host: Gives the host secret from the words, and wipes it. It is called when the log has been replayed and
+            holds what the operator compared, so that no secret waits for a stranger's stream.
         exported: The exported log, opened for reading.
         fingerprint: The charter's, as the operator compared and typed it.
         head: A recent head as the operator compared it.
@@ -93,7 +94,7 @@ def recover(
     """
     require_name(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FolderLock(folder), host:
+    with FolderLock(folder):
         require_empty(folder)
         reader = LogExportReader(exported.read)
         if not is_fingerprint(fingerprint, Compared.CHARTER, reader.log_id):
@@ -101,7 +102,7 @@ def recover(
                 f"the file holds the log {reader.log_id.hex()}, not the one whose fingerprint you typed: compare again"
             )
 
-        def make_keys(store: Store) -> SignerKeys:
+        def make_keys(store: Store, host: SecretScalar) -> SignerKeys:
             return create_keys(folder, store, name, passphrase, host=host, cost=cost, random=random)
 
         with _leaving_nothing(folder):
@@ -109,7 +110,7 @@ def recover(
             return _made(
                 folder,
                 name,
-                host=host,
+                ask_host=ask_host,
                 reader=reader,
                 head=head,
                 make_keys=make_keys,
@@ -134,10 +135,10 @@ def _made(
     folder: Path,
     name: str,
     *,
-    host: SecretScalar,
+    ask_host: Callable[[], AbstractContextManager[SecretScalar]],
     reader: LogExportReader,
     head: PinnedHead,
-    make_keys: Callable[[Store], SignerKeys],
+    make_keys: Callable[[Store, SecretScalar], SignerKeys],
     now_ms: int,
     random: Callable[[int], bytes],
 ) -> Recovered:
@@ -145,22 +146,23 @@ def _made(
     try:
         replayed = replay_export(store, reader, head)
         replica = replayed.replica
-        _require_own_words(replica.state(), name, host)
-        request = create_tls_key(folder, name)
-        keys = make_keys(store)
-        try:
-            replayed.stand(store, name, keys.vote.public)
-            shares, without = _put_shares(store, keys, replica.state(replica.folded_size), name, random)
-            card = cards.make_signer_card(
-                name,
-                host=keys.host,
-                vote=keys.vote,
-                witness=keys.witness,
-                certificate_request=request,
-                aux32=random(32),
-            )
-        finally:
-            keys.wipe()
+        with ask_host() as host:
+            _require_own_words(replica.state(), name, host)
+            request = create_tls_key(folder, name)
+            keys = make_keys(store, host)
+            try:
+                replayed.stand(store, name, keys.vote.public)
+                shares, without = _put_shares(store, keys, replica.state(replica.folded_size), name, random)
+                card = cards.make_signer_card(
+                    name,
+                    host=keys.host,
+                    vote=keys.vote,
+                    witness=keys.witness,
+                    certificate_request=request,
+                    aux32=random(32),
+                )
+            finally:
+                keys.wipe()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)
         _pin(store, Pin(log_id=reader.log_id, charter=replayed.charter, since_ms=now_ms))
     finally:

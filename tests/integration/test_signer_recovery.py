@@ -17,11 +17,12 @@ from signer_world import CHEAP, PASSPHRASE, VAULT, Cluster, open_folder
 from strongroom.crypto import frost
 from strongroom.crypto.chilldkg_errors import HostSeckeyError
 from strongroom.crypto.secret import SecretBytes, SecretScalar
-from strongroom.crypto.seed_words import words_of
+from strongroom.crypto.seed_words import WordsInvalid, secret_of, words_of
 from strongroom.protocol.share_recovery import share_of
 from strongroom.wire.cards import parse_card
 from strongroom.wire.log_export import ExportedBatch, ExportedRecovery, LogExportReader, LogExportWriter
-from strongroom_signer.log_export import export
+from strongroom_signer import backup_commands
+from strongroom_signer.log_export import ExportBroken, export
 from strongroom_signer.main import run
 from strongroom_signer.status_answer import status_of
 from strongroom_signer.store import Store
@@ -94,6 +95,42 @@ def export_from(cluster: Cluster, name: str, file: Path) -> None:
 
 
 # --- recover ---
+
+
+def test_no_word_is_asked_for_before_the_log_is_the_one_that_was_compared(cluster: Cluster, person: Person) -> None:
+    """While a stranger's stream is read and judged, no secret is in this process."""
+    size = cluster.signers["s2"].copy.final_size
+    refused = {"fingerprint": "0" * 64, "head": f"{size}:{'0' * 64}"}
+    for option, value in refused.items():
+        reader, writer = os.pipe()
+        os.write(writer, " ".join(words("s1")).encode())
+        os.close(writer)
+        fields = {"log": person.root / "log", "fingerprint": cluster.world.log_id.hex(), "head": person.head()}
+        command = [
+            "recover",
+            "--name",
+            "s1",
+            "--passphrase-file",
+            str(person.root / "phrase"),
+            "--words-fd",
+            str(reader),
+        ]
+        for name, given in {**fields, option: value}.items():
+            command += [f"--{name}", str(given)]
+        person.type(*command, folder=person.root / "again")
+        assert person.code == 4, person.err
+        assert os.read(reader, 1_024).split()[0].decode() == words("s1")[0]
+        os.close(reader)
+
+
+def test_an_export_is_broken_off_when_its_shares_are_replaced_meanwhile(cluster: Cluster) -> None:
+    store = cluster.signers["s2"].store
+    pieces = export(store, cluster.world.log_id)
+    next(pieces)
+    with store.commit() as write:
+        write.remove_recovery(store.recovery_hashes())
+    with pytest.raises(ExportBroken, match="got new shares"):
+        list(pieces)
 
 
 def test_the_same_share_comes_back_from_another_signers_log(cluster: Cluster, person: Person) -> None:
@@ -169,14 +206,30 @@ def test_what_does_not_belong_together_leaves_nothing(person: Person, parts: dic
     assert person.code == 0, person.err
 
 
-def test_words_with_a_slip_are_refused_before_anything_is_read(person: Person) -> None:
+def test_words_with_a_slip_leave_nothing(person: Person) -> None:
     sheet = words("s1")
     sheet[6] = "xylophonist"
     person.recover(sheet=sheet)
     assert person.code == 2
     assert "number 7" in person.err
     assert "xylophonist" not in person.err + person.out
-    assert not (person.root / "again").exists()
+    assert [path.name for path in (person.root / "again").iterdir()] == ["signer.lock"]
+
+
+def test_a_person_who_made_a_slip_is_asked_again_and_a_pipe_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the words lies a replay that took minutes."""
+    sheets = [words("s1")[::-1], words("s1")]
+
+    def asked(*, descriptor: int | None) -> SecretBytes:
+        return secret_of(sheets.pop(0))
+
+    monkeypatch.setattr(backup_commands, "ask_words", asked)
+    with pytest.raises(WordsInvalid), backup_commands._host_key(7, again=True):
+        pass
+    sheets.insert(0, words("s1")[::-1])
+    with backup_commands._host_key(None, again=True) as host:
+        assert host.public() == builder.host_secret("s1").public()
+    assert not sheets
 
 
 def test_a_cut_file_is_refused_at_every_length(cluster: Cluster, person: Person, tmp_path: Path) -> None:

@@ -294,6 +294,8 @@ def sign(
         with SweepHolder(opened, signer, host=host, share=share, random=secrets.token_bytes) as holder:
             written = folder.write(COMMITMENTS, signer, holder.commitments)
             _await(folder, written, opened.names, wait=wait, timeout_s=parse_duration(timeout) / 1000)
+            # Days may have passed: what has expired meanwhile is not signed.
+            require_quorum(judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms()))
             shares = holder.shares(folder.read(COMMITMENTS, opened.names), aux32=secrets.token_bytes(32))
     written = folder.write(SHARES, signer, shares)
     emit(

@@ -6,6 +6,8 @@ nothing in it is ever written over, so that whoever begins again does so in an e
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.recovery_kit_files import MAX_FILE_BYTES, SweepFileInvalid, read_word_file, write_word_file
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom.protocol.signed import SignedBody
-from strongroom_client.files import FileExists, FileProblem, read_bytes, write_new
+from strongroom_client.files import FileExists, FileProblem, write_new
 
 __all__ = ["Exchange", "ExchangeIncomplete", "ExchangeUsed"]
 
@@ -55,15 +57,26 @@ class Exchange:
         return self._folder / f"{name}{_ENDINGS[kind]}"
 
     def missing(self, kind: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Whose files are not there yet, or are there in part: a stick or a network may show them while they grow."""
-        return tuple(name for name in names if not self._is_whole(kind, name))
+        """Whose files are not there yet, or are there in part: a stick or a network may show them while they grow.
 
-    def _is_whole(self, kind: str, name: str) -> bool:
+        Behind the name stands what else keeps a file from being read, which its owner can mend while the others wait.
+        """
+        states = ((name, self._state(kind, name)) for name in names)
+        return tuple(f"{name} ({why})" if why else name for name, why in states if why is not None)
+
+    def _state(self, kind: str, name: str) -> str | None:
+        """None for a whole file; empty for one that is not there yet, or in part; else why it cannot be read."""
         try:
-            read_word_file(kind, read_bytes(self.path(kind, name), max_bytes=MAX_FILE_BYTES))
-        except (FileProblem, SweepFileInvalid):
-            return False
-        return True
+            read_word_file(kind, _content(self.path(kind, name)))
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return f"its file is there and cannot be read: {error.strerror or type(error).__name__}"
+        except FileProblem as error:
+            return error.message
+        except SweepFileInvalid:
+            return ""
+        return None
 
     def require_unused(self, name: str) -> None:
         """Check that this holder has written nothing here.
@@ -99,6 +112,7 @@ class Exchange:
 
         Raises:
             ExchangeIncomplete: one is missing.
+            FileProblem: one cannot be read.
             SweepFileInvalid: one is no such file.
         """
         missing = [name for name in names if not self.path(kind, name).exists()]
@@ -106,9 +120,13 @@ class Exchange:
             raise ExchangeIncomplete(
                 f"the {_ENDINGS[kind][1:]} of {', '.join(missing)} are not in {self._folder}", missing=",".join(missing)
             )
-        return {
-            name: read_word_file(kind, read_bytes(self.path(kind, name), max_bytes=MAX_FILE_BYTES)) for name in names
-        }
+        return {name: read_word_file(kind, self._read(self.path(kind, name))) for name in names}
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return _content(path)
+        except OSError as error:
+            raise FileProblem(f"cannot read {path}: {error.strerror or error}", path=str(path)) from error
 
     def wait(
         self, kind: str, names: Sequence[str], *, timeout_s: float, told: Callable[[tuple[str, ...]], None]
@@ -137,3 +155,20 @@ class Exchange:
                     missing=",".join(missing),
                 )
             time.sleep(_POLL_S)
+
+
+def _content(path: Path) -> bytes:
+    """Content of a plain file. Whoever else writes into the folder can make no read of it wait, or go elsewhere.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+        FileProblem: it is no plain file, or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileProblem(f"{path.name} is no plain file", path=str(path))
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise FileProblem(f"{path.name} is larger than {MAX_FILE_BYTES} bytes", path=str(path))
+    return data

@@ -6,7 +6,6 @@ compared with others, never for itself.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
@@ -55,7 +55,7 @@ class KitLog:
         seen: Its last head, which is certified.
         final_head: The newest of its heads that no change of the term takes back, as people compare it, `SIZE:ROOT`;
             empty when it has none.
-        recovery: Recovery data in the file, by its SHA-256.
+        recovery: Recovery data of current epochs in the file, by its SHA-256.
         false_claims: Signers whose votes name certificates that never were.
     """
 
@@ -144,11 +144,17 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         )
     auditor = Auditor(reader.log_id)
     recovery: dict[bytes, bytes] = {}
+    wanted: frozenset[bytes] | None = None
     for part in reader:
         if isinstance(part, ExportedBatch):
             auditor.take(part.first_index, part.entries, part.certificate)
-        else:
-            recovery[hashlib.sha256(part.data).digest()] = part.data
+            continue
+        if wanted is None:
+            # It stands after all batches: nothing is kept but what the state at their end names.
+            wanted = frozenset(vault.recovery_hash for vault in auditor.state.vaults())
+        name = recovery_hash(part.data)
+        if name in wanted:
+            recovery[name] = part.data
     summary = auditor.finish()
     if head is not None:
         _require_head(auditor, head)

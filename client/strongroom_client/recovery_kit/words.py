@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import stat
+import termios
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from strongroom.model.errors import Kind, StrongroomError
 
 __all__ = ["NoTerminalForWords", "host_key"]
 
+TERMINAL: Final = "/dev/tty"
+"""The terminal of the person at this program."""
 _MAX_BYTES: Final = 1_024
 
 
@@ -41,14 +44,17 @@ def host_key(descriptor: int | None, name: str) -> Iterator[SecretScalar]:
         NoTerminalForWords: no terminal, or the descriptor is no pipe.
         WordsInvalid: they are not a sheet's words.
     """
-    words = _typed(name) if descriptor is None else _from_pipe(descriptor)
-    with secret_of(words) as secret:
+    with _host_key(descriptor, name) as host:
+        yield host
+
+
+def _host_key(descriptor: int | None, name: str) -> SecretScalar:
+    """The same, to be wiped by who calls. Here end the words: the block above may wait for others for hours."""
+    with secret_of(_typed(name) if descriptor is None else _from_pipe(descriptor)) as secret:
         try:
-            host = SecretScalar.from_bytes(secret.view())
+            return SecretScalar.from_bytes(secret.view())
         except InvalidScalar:
             raise WordsInvalid("no signer was ever made with these words") from None
-    with host:
-        yield host
 
 
 def _typed(name: str) -> list[str]:
@@ -57,6 +63,11 @@ def _typed(name: str) -> list[str]:
         "enough, and you may type several on one line.",
         err=True,
     )
+    with _silent_terminal():
+        return _typed_words()
+
+
+def _typed_words() -> list[str]:
     words: list[str] = []
     while len(words) < WORDS:
         typed = _line(f"Word {len(words) + 1} of {WORDS}: ").split()
@@ -67,6 +78,29 @@ def _typed(name: str) -> list[str]:
             typed = typed[: unknown[0] - 1]
         words += typed
     return words
+
+
+@contextmanager
+def _silent_terminal() -> Iterator[None]:
+    """Echo off from the first word to the last: between two lines, too, what is typed or pasted ahead is not shown."""
+    try:
+        descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        # Without one `getpass` refuses, or takes the terminal that standard input is.
+        yield
+        return
+    try:
+        try:
+            before = termios.tcgetattr(descriptor)
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, [*before[:3], before[3] & ~termios.ECHO, *before[4:]])
+        except termios.error:
+            raise NoTerminalForWords("this terminal cannot hide what is typed: use another one") from None
+        try:
+            yield
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+    finally:
+        os.close(descriptor)
 
 
 def _line(prompt: str) -> str:

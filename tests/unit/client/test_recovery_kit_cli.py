@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import termios
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +20,7 @@ import strongroom_client.cli.recovery_kit as commands
 from charter_builder import RECOVERY, host_secret
 from kit_office import KitOffice
 from kit_world import SAFE, VAULT
+from paper import typed
 from restart_world import RestartWorld
 from strongroom.chains.bitcoin.transaction import parse, txid_text
 from strongroom.crypto.seed_words import words_of
@@ -31,6 +33,8 @@ from strongroom.protocol.recovery_kit_records import SweepShares
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, holder_share
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, sign_word
 from strongroom_client.cli import main
+from strongroom_client.files import FileProblem
+from strongroom_client.recovery_kit import words as words_module
 from strongroom_client.recovery_kit.exchange import Exchange, ExchangeIncomplete
 from strongroom_client.recovery_kit.words import NoTerminalForWords, host_key
 
@@ -331,6 +335,37 @@ def test_a_cheating_holder_is_named_and_nothing_is_sent(ready: KitOffice) -> Non
     assert "the shares of s3 are not in" in ready.run("combine", *given, code=4).stderr
 
 
+def test_a_file_that_cannot_be_read_makes_nobody_wait_without_a_word(ready: KitOffice) -> None:
+    folder = Exchange(ready.root / "exchange")
+    path = folder.path(COMMITMENTS, "s3")
+    assert folder.missing(COMMITMENTS, ("s3",)) == ("s3",)
+    os.mkfifo(path)
+    assert folder.missing(COMMITMENTS, ("s3",)) == ("s3 (s3.commitments is no plain file)",)
+    with pytest.raises(FileProblem, match="no plain file"):
+        folder.read(COMMITMENTS, ("s3",))
+    path.unlink()
+    path.symlink_to(ready.root / "order.json")
+    (told,) = folder.missing(COMMITMENTS, ("s3",))
+    assert told.startswith("s3 (its file is there and cannot be read: ")
+    with pytest.raises(FileProblem, match="cannot read"):
+        folder.read(COMMITMENTS, ("s3",))
+
+
+def test_what_expired_while_the_others_were_waited_for_is_not_signed(
+    ready: KitOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_holder(ready)
+    wait, later = Exchange.wait, commands.now_ms() + 8 * 24 * 3_600_000
+
+    def days(self: Exchange, *given: Any, **options: Any) -> None:
+        wait(self, *given, **options)
+        monkeypatch.setattr(commands, "now_ms", lambda: later)
+
+    monkeypatch.setattr(Exchange, "wait", days)
+    assert "expired" in ready.sign("s1", code=4).stderr
+    assert not (ready.root / "exchange" / "s1.shares").exists()
+
+
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +382,35 @@ def test_words_come_from_a_terminal_or_a_pipe_and_from_nowhere_else(tmp_path: Pa
     with pytest.raises(NoTerminalForWords, match="more than 1024 bytes"), host_key(reader, "s1"):
         pass
     os.close(reader)
+
+
+def test_no_words_are_held_while_the_others_are_waited_for() -> None:
+    words = words_of(host_secret("s1"))
+    with typed(list(words)) as pipe:
+        opened = host_key(pipe, "s1")
+        opened.__enter__()
+    try:
+        held = opened.gen.gi_frame.f_locals  # type: ignore[attr-defined]
+        assert set(held) == {"descriptor", "name", "host"}
+    finally:
+        opened.__exit__(None, None, None)
+
+
+def test_a_terminal_shows_nothing_from_the_first_word_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two lines as well, when somebody pastes them all."""
+    _, terminal = os.openpty()
+    monkeypatch.setattr(words_module, "TERMINAL", os.ttyname(terminal))
+    words = words_of(host_secret("s1"))
+    lines, echoes = iter([" ".join(words[:12]), " ".join(words[12:])]), []
+
+    def line(prompt: str) -> str:
+        echoes.append(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        return next(lines)
+
+    monkeypatch.setattr(getpass, "getpass", line)
+    with host_key(None, "s1"):
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
+    assert echoes == [0, 0]
 
 
 def test_typed_words_are_asked_for_again_when_they_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

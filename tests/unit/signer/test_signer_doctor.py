@@ -16,7 +16,7 @@ from signer_world import PASSPHRASE, VAULT, Cluster, FakeClock
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
 from strongroom.ledger.state import State
 from strongroom_signer import doctor
-from strongroom_signer.config import SignerConfig, render_config
+from strongroom_signer.config import Seal, SealKind, SignerConfig, render_config
 from strongroom_signer.doctor import Finding, Level
 from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.status_answer import status_of
@@ -146,6 +146,20 @@ def test_files_that_others_may_read_fail(machine: Machine) -> None:
     assert doctor.exit_code(tuple(found.values())) == 1
     (machine.folder / "tls.key").unlink()
     assert "tls.key" in machine.examined()["permissions"].detail
+
+
+def test_a_key_file_that_others_may_read_fails(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who can read it has the share."""
+    seal = Seal(kind=SealKind.KEY_FILE, key_file="stick/seal.key")
+    monkeypatch.setattr(doctor, "load_seal", lambda folder: seal)
+    (found,) = doctor._permissions(machine.folder)
+    assert found.level is Level.OK
+    key = machine.folder / "stick" / "seal.key"
+    key.parent.mkdir()
+    key.write_bytes(bytes(32))
+    key.chmod(0o644)
+    (found,) = doctor._permissions(machine.folder)
+    assert (found.level, "seal.key (644)" in found.detail) == (Level.FAILED, True)
 
 
 def test_a_seal_is_tried_when_what_opens_it_is_given(machine: Machine, tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import charter_builder as builder
 from fake_treasury import CertifiedWorld
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.entry_messages import Tick
-from strongroom.protocol.certificates import NO_CERTIFICATE
+from strongroom.protocol.certificates import NO_CERTIFICATE, held_of
+from strongroom.protocol.voter_state import stored_state
 from strongroom.wire.log_export import LogExportReader, LogExportWriter
-from strongroom_signer.log_replay import PinnedHead, RecoveryRefused, Replayed, replay_export
+from strongroom_signer.log_replay import PinnedHead, RecoveryRefused, Replayed, _Replay, replay_export
 from strongroom_signer.store import Store
 
 PER_BATCH = 4_096
@@ -99,6 +102,46 @@ def test_certificates_on_the_way_let_a_log_be_as_long_as_it_likes(
     monkeypatch.setattr("strongroom_signer.log_replay.MAX_UNCERTIFIED_BYTES", 20 * PER_BATCH)
     replayed = Exported(60).replay(tmp_path, {1, *range(12, 61, 12)})
     assert replayed.replica.folded_size == 0
+
+
+def test_attack_recovery_data_without_end_is_not_kept(tmp_path: Path) -> None:
+    """What no vault of the log names takes no room, however much of it a stream brings."""
+    world = CertifiedWorld.started()
+    world.make_vault("customer-1")
+    world.log(Tick())
+    (good,) = world.recovery_data.values()
+    writer = LogExportWriter(world.log_id)
+    pieces = [writer.begin()]
+    for first, entries, certificate in world.logged():
+        pieces.append(writer.batch(first, entries, certificate))
+    junk = [bytes([number]) * 1_000 for number in range(100)]
+    pieces += [*writer.recovery([good, *junk]), writer.end()]
+    store = Store.create(tmp_path / "signer.db")
+    try:
+        reader = LogExportReader(io.BytesIO(b"".join(pieces)).read)
+        bodies, _ = _Replay(store, reader.log_id).take_all(reader)
+    finally:
+        store.close()
+    assert bodies == [good]
+
+
+def test_a_lie_in_a_vote_keeps_no_log_from_being_taken_over(tmp_path: Path) -> None:
+    world = CertifiedWorld.started()
+    held = held_of(world.newest)
+    size = world.log(Tick()).size
+    head = world.certificates[size].head
+    honest, lying = world.certify(head, held), world.certify(head, replace(held, head_hash=bytes(32)))
+    world.certificates[size] = replace(honest, votes=(honest.votes[0], lying.votes[1]))
+    store = Store.create(tmp_path / "signer.db")
+    try:
+        reader = LogExportReader(io.BytesIO(world.exported()).read)
+        replayed = replay_export(store, reader, PinnedHead(size=size, root=head.root))
+        replayed.stand(store, "s1", builder.signing_key("s1 vote 2").public)
+        state = stored_state(store.voter() or b"")
+    finally:
+        store.close()
+    assert state.held is not None
+    assert state.held.head == head
 
 
 def test_thousands_of_batches_of_which_none_is_final_are_replayed(tmp_path: Path) -> None:
