@@ -4,12 +4,14 @@
 
 While the file holds one of these words, the signer misbehaves; the daemon itself knows nothing of this. `vote`: no
 answer to a batch. `commitments`: a vote without the nonce commitments asked for with it. `share`: no answer when shares
-are asked for. `leaves`: the link breaks then.
+are asked for. `leaves`: the link breaks then. Each time is a line `fell.silent` in the log, so that a test knows that
+the signer was really met in that step.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ from strongroom_signer.clock import SystemClock
 from strongroom_signer.service import Service
 
 STEPS = ("vote", "commitments", "share", "leaves")
+SILENT = "fell.silent"
 
 
 def fall_silent(step_file: Path) -> None:
@@ -29,22 +32,27 @@ def fall_silent(step_file: Path) -> None:
     session: Any = link_session.LinkSession
     honest_answer, honest_append = session._answer, Service._append
 
-    def step() -> str:
-        return step_file.read_text() if step_file.exists() else ""
+    def is_now(step: str) -> bool:
+        """Whether this is the step that the file names; then it is said."""
+        if not step_file.exists() or step_file.read_text() != step:
+            return False
+        sys.stderr.write(json.dumps({"event": SILENT, "level": "info", "step": step}) + "\n")
+        sys.stderr.flush()
+        return True
 
     async def answer(self: Any, item: Any) -> None:
-        now = step()
-        if now == "vote" and isinstance(item.request, requests.Append):
+        if isinstance(item.request, requests.Append) and is_now("vote"):
             return
-        if now == "share" and isinstance(item.request, requests.Release):
-            return
-        if now == "leaves" and isinstance(item.request, requests.Release):
-            raise link_session.LinkFailed("this signer leaves when shares are asked for")
+        if isinstance(item.request, requests.Release):
+            if is_now("share"):
+                return
+            if is_now("leaves"):
+                raise link_session.LinkFailed("this signer leaves when shares are asked for")
         await honest_answer(self, item)
 
     def append(self: Any, request: requests.Append) -> Any:
         answered = honest_append(self, request)
-        if step() == "commitments" and isinstance(answered, pb.Voted):
+        if isinstance(answered, pb.Voted) and answered.commitments and is_now("commitments"):
             del answered.commitments[:]
         return answered
 
