@@ -28,6 +28,12 @@ from strongroom_client.trust import Trust
 
 Lie = Callable[[Office, Any], None]
 
+BYBIT = "Bybit 2025: approvers were shown a harmless payment and signed another one"
+ROLLED_BACK = "on paper: an approver is shown the log as it was before a freeze or a rejection"
+RECEIPTS = "on paper: a word is said to be delivered and never reaches the log"
+VIEWS = "on paper: what signers would say of an order, made up or left out by who passes it on"
+TERMINAL = "on paper: text of the coordinator that rewrites what the terminal shows"
+
 
 def ordered(office: Office) -> str:
     """A withdrawal that carol initiated, final in the log."""
@@ -115,21 +121,30 @@ def forge(office: Office, proof: Any, record: bytes) -> None:
     proof.certificate = codec.encode(world.certify(head, held_of(None)))
 
 
-ORDER_LIES: tuple[Lie, ...] = (
-    order_swapped_below_its_hash,
-    altered_amount,
-    missing_rejection,
-    certificate_of_one,
-    certificate_with_a_forged_vote,
-    certificate_by_strangers,
-    no_certificate,
-    certificate_of_another_head,
-    another_table,
-    another_order,
+def attack(title: str, origin: str = BYBIT) -> pytest.MarkDecorator:
+    """What a dishonest coordinator does to people who approve, or look."""
+    return pytest.mark.attack(line="coordinator", title=title, origin=origin)
+
+
+def told(lie: Lie, title: str) -> Any:
+    return pytest.param(lie, id=lie.__name__, marks=attack(title))
+
+
+ORDER_LIES = (
+    told(order_swapped_below_its_hash, "other bytes shown under an order's hash, certified by a quorum"),
+    told(altered_amount, "another amount shown to an approver than the order's"),
+    told(missing_rejection, "another state of an order shown to an approver"),
+    told(certificate_of_one, "an order shown to an approver under one signer's vote"),
+    told(certificate_with_a_forged_vote, "an order shown to an approver under a forged vote"),
+    told(certificate_by_strangers, "an order shown to an approver under a stranger's vote"),
+    told(no_certificate, "an order shown to an approver without a certificate"),
+    told(certificate_of_another_head, "an order shown to an approver under the certificate of another head"),
+    told(another_table, "an order proven to an approver out of another table"),
+    told(another_order, "another order shown to an approver than the one asked for"),
 )
 
 
-@pytest.mark.parametrize("lie", ORDER_LIES, ids=lambda lie: lie.__name__)
+@pytest.mark.parametrize("lie", ORDER_LIES)
 def test_an_order_that_is_not_proven_is_not_shown_and_not_signed(office: Office, lie: Lie) -> None:
     order = ordered(office)
     office.treasury.lies["GetOrder"] = lambda response: lie(office, response)
@@ -140,6 +155,7 @@ def test_an_order_that_is_not_proven_is_not_shown_and_not_signed(office: Office,
     assert "EndorseOrder" not in office.treasury.calls
 
 
+@attack("an order of another log listed among this one's")
 def test_an_order_of_another_log_is_not_listed_even_if_certified(office: Office) -> None:
     ordered(office)
 
@@ -163,6 +179,7 @@ def test_an_order_that_cannot_be_looked_at_can_still_be_rejected_by_file(office:
     assert sign(office, "alice", "withdraw", "reject", order, "--offline")["delivered"] is False
 
 
+@attack("an approver led to another log")
 def test_another_log_is_refused_by_the_pin(office: Office) -> None:
     order = ordered(office)
     other = CertifiedWorld.started(organisation="evil")
@@ -178,6 +195,7 @@ def test_another_log_is_refused_by_the_pin(office: Office) -> None:
     assert "EndorseOrder" not in office.treasury.calls
 
 
+@attack("a freeze left out of what an approver is shown", ROLLED_BACK)
 def test_a_freeze_left_out_of_the_table_is_noticed(office: Office) -> None:
     order = ordered(office)
     office.world.freeze("dave")
@@ -201,6 +219,7 @@ def test_a_freeze_of_the_vault_is_shown_to_approvers(office: Office) -> None:
     assert shown["judgement"]["rule"] == "daily customer withdrawals"
 
 
+@attack("a receipt for another entry than a person's word", RECEIPTS)
 def test_a_receipt_for_another_entry_does_not_count_as_delivered(office: Office) -> None:
     order = ordered(office)
 
@@ -214,6 +233,7 @@ def test_a_receipt_for_another_entry_does_not_count_as_delivered(office: Office)
     assert "NOT_PROVEN" in answer["problem"]
 
 
+@attack("a rejection answered with the receipt of an approval", RECEIPTS)
 def test_already_known_is_believed_only_for_the_same_word_of_the_same_person(office: Office) -> None:
     """A rejection is answered with the proven entry of an approval by the same person."""
     order = ordered(office)
@@ -229,6 +249,7 @@ def test_already_known_is_believed_only_for_the_same_word_of_the_same_person(off
     assert (answer["delivered"], answer["already_known"]) == (False, False)
 
 
+@attack("a receipt without its certificate", RECEIPTS)
 def test_a_receipt_without_its_certificate_is_no_receipt(office: Office) -> None:
     order = ordered(office)
 
@@ -241,6 +262,7 @@ def test_a_receipt_without_its_certificate_is_no_receipt(office: Office) -> None
     ).output  # fmt: skip
 
 
+@attack("an older log shown to an approver than before", ROLLED_BACK)
 def test_a_head_older_than_one_proven_before_is_refused(office: Office) -> None:
     order = ordered(office)
     act(office, "alice", "withdraw", "show", order)
@@ -257,6 +279,7 @@ def test_a_head_older_than_one_proven_before_is_refused(office: Office) -> None:
     assert "has proven" in result.output
 
 
+@attack("an approver's word bound to a head that is not final", ROLLED_BACK)
 def test_a_head_that_votes_do_not_make_final_is_not_named_in_an_endorsement(office: Office) -> None:
     order = ordered(office)
 
@@ -268,6 +291,7 @@ def test_a_head_that_votes_do_not_make_final_is_not_named_in_an_endorsement(offi
     assert "NOT_PROVEN" in act(office, "alice", "withdraw", "show", order, code=4).output
 
 
+@attack("a signer's judgement forged by the coordinator, or taken from another order", VIEWS)
 def test_a_view_under_a_wrong_key_or_of_another_order_is_refused(office: Office) -> None:
     order = ordered(office)
 
@@ -287,6 +311,7 @@ def test_a_view_under_a_wrong_key_or_of_another_order_is_refused(office: Office)
         assert "NOT_PROVEN" in act(office, "alice", "withdraw", "show", order, code=4).output
 
 
+@attack("signers' judgements left out by the coordinator", VIEWS)
 def test_views_that_are_left_out_are_named(office: Office) -> None:
     order = ordered(office)
 
@@ -298,6 +323,7 @@ def test_views_that_are_left_out_are_named(office: Office) -> None:
     assert "no signed view came from s2, s3" in shown["warnings"]
 
 
+@attack("an old state shown while a signer is known to be ahead of it", ROLLED_BACK)
 def test_a_signer_that_is_ahead_of_what_is_shown_is_named(office: Office) -> None:
     """The coordinator shows an old state, and cannot change what a signer says of the log it holds."""
     order = ordered(office)
@@ -315,6 +341,7 @@ def test_a_signer_that_is_ahead_of_what_is_shown_is_named(office: Office) -> Non
     assert [warning for warning in shown["warnings"] if "the coordinator shows" in warning]
 
 
+@attack("text that moves an approver's cursor", TERMINAL)
 def test_words_of_the_coordinator_cannot_move_the_cursor(office: Office) -> None:
     order = ordered(office)
 
@@ -353,6 +380,7 @@ def test_an_address_is_derived_from_a_proven_vault_only(office: Office) -> None:
     assert "NOT_PROVEN" in act(office, "alice", "vault", "address", "customer-1", "--index", "3", code=4).output
 
 
+@attack("a deposit address of a vault that is not final", "mpcium: a forged result of key generation")
 def test_an_address_of_a_vault_that_is_not_final_is_not_shown(office: Office) -> None:
     def lie(response: Any) -> None:
         response.vaults[0].record.final_certificate = b""
@@ -361,6 +389,7 @@ def test_an_address_of_a_vault_that_is_not_final_is_not_shown(office: Office) ->
     assert "not final" in act(office, "alice", "vault", "address", "customer-1", "--index", "0", code=4).output
 
 
+@attack("a record of a dropped term shown as final", ROLLED_BACK)
 def test_votes_of_another_term_do_not_make_a_record_final(office: Office) -> None:
     """A certificate that a new term dropped must not look final because the new term went beyond its size."""
     world = office.world
