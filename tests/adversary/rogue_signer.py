@@ -23,7 +23,7 @@ import lies_in_ceremonies
 import lies_in_signing
 from lies_of_signers import LIES, corrupt
 
-from strongroom_signer import daemon
+from strongroom_signer import assembly
 from strongroom_signer import main as signer_main
 from strongroom_signer.assembly import Signer
 from strongroom_signer.clock import SystemClock
@@ -58,12 +58,12 @@ def _read(path: Path) -> str:
 
 def _corrupt_daemon(chosen: Callable[[], str]) -> None:
     """Put the liar between the daemon's parts and its link."""
-    honest = daemon.open_signer
+    honest = assembly.open_signer
 
     def open_signer(*arguments: Any, **parts: Any) -> Signer:
         return corrupt(honest(*arguments, **parts), chosen)
 
-    daemon.open_signer = open_signer
+    assembly.open_signer = open_signer
 
 
 def _parser() -> argparse.ArgumentParser:
