@@ -32,7 +32,7 @@ from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
 from strongroom.protocol import evidence_records
-from strongroom.protocol.evidence import Proven, verify_evidence
+from strongroom.protocol.evidence import Proven, evidence_log_id, verify_evidence
 from strongroom.protocol.redistribution_terms import RedistributionTerms
 from strongroom.protocol.release import ShareEvidence
 from strongroom.protocol.signed import SignedBody
@@ -102,7 +102,7 @@ class EvidenceBook:
         """Read what is unsettled, and bring database and files to the same: either may have been lost."""
         for data in self._files.read_all():
             try:
-                proven = verify_evidence(data, log_id=self._voters.log_id)
+                proven = self._stored(data)
             except StrongroomError as error:
                 log.warning("evidence.file_ignored", reason=error.reason, message=error.message)
                 continue
@@ -114,9 +114,18 @@ class EvidenceBook:
             if found is None:
                 continue
             with suppress(StrongroomError):
-                self._keys[row.hash] = verify_evidence(found, log_id=self._voters.log_id).vote_key
+                self._keys[row.hash] = self._stored(found).vote_key
             if not self._files.has(row.hash):
                 self._files.write(row.hash, found)
+
+    def _stored(self, data: bytes) -> Proven:
+        """What a record proves that may be of the log before it was founded anew: that key is guilty all the same.
+
+        The log itself proves which ids it had.
+        """
+        of = evidence_log_id(data)
+        was_in_force = self._ledger.replica.state().kept_until_ms(of) > 0
+        return verify_evidence(data, log_id=of if was_in_force else self._voters.log_id)
 
     # --- what others see -------------------------------------------------------------------------------------------
 
