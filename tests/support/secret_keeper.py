@@ -20,7 +20,7 @@ from typing import Any
 
 from strongroom.crypto import frost
 from strongroom.crypto.secret import SecretScalar
-from strongroom_signer import daemon
+from strongroom_signer import assembly
 
 __all__ = ["keep_secrets", "kept_secrets"]
 
@@ -72,7 +72,7 @@ def _watch_signing(keeper: _Keeper) -> None:
 
 
 def _watch_keys(keeper: _Keeper) -> None:
-    open_keys = vars(daemon)["open_keys"]
+    open_keys = vars(assembly)["open_keys"]
 
     def watched(*arguments: Any) -> Any:
         keys = open_keys(*arguments)
@@ -84,7 +84,7 @@ def _watch_keys(keeper: _Keeper) -> None:
             keeper.note(kind, buffer)
         return keys
 
-    _replace(daemon, "open_keys", watched)
+    _replace(assembly, "open_keys", watched)
 
 
 def _watch_arithmetic(keeper: _Keeper, name: str) -> None:

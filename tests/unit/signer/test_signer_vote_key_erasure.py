@@ -19,7 +19,7 @@ from strongroom.ledger.records import WitnessPhase
 from strongroom.ledger.replica import Replica
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
-from strongroom_signer.daemon import Signer
+from strongroom_signer.assembly import Signer
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.logs import open_log
 from strongroom_signer.retirement import Retired, Retirement, has_left, require_vote_key
