@@ -55,7 +55,7 @@ from strongroom_client.person_key import PersonKey
 from strongroom_client.recovery_kit.exchange import Exchange
 from strongroom_client.recovery_kit.exported import KitLog, open_export, parse_head
 from strongroom_client.recovery_kit.hardening import harden
-from strongroom_client.recovery_kit.sheet import order_lines, plan_data, plan_lines, vault_data, vault_lines
+from strongroom_client.recovery_kit.sheet import log_lines, order_lines, plan_data, plan_lines, vault_data, vault_lines
 from strongroom_client.recovery_kit.words import host_key
 from strongroom_client.vote_claims import claim_words, claims_data
 
@@ -177,7 +177,7 @@ def approve(
     """Look at an order and add your approval to its file."""
     log = _opened(log_file, fingerprint, head)
     file = read_order_file(read_bytes(order_file, max_bytes=MAX_FILE_BYTES))
-    _show_order(judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms()))
+    _show_order(log, judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms()))
     confirm("Approve exactly this?", yes=yes)
     with read_passphrase(passphrase_file, what="your key") as passphrase:
         key = PersonKey.open(folder, passphrase)
@@ -286,7 +286,7 @@ def sign(
     recovery = log.recovery_of(judged.vault)
     folder = Exchange(exchange)
     folder.require_unused(signer)
-    _show_order(judged)
+    _show_order(log, judged)
     show(map(_line, plan_lines(opened)))
     confirm("Sign exactly this?", yes=yes)
     with host_key(words_fd, signer) as host:
@@ -335,8 +335,8 @@ def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
     return open_export(file, fingerprint=typed, head=parse_head(head))
 
 
-def _show_order(judged: JudgedSweep) -> None:
-    show(map(_line, order_lines(judged)))
+def _show_order(log: KitLog, judged: JudgedSweep) -> None:
+    show(map(_line, [*log_lines(log, now_ms=now_ms()), *order_lines(judged)]))
 
 
 def _line(line: RenderableType) -> RenderableType:

@@ -57,6 +57,7 @@ class KitLog:
             empty when it has none.
         recovery: Recovery data of current epochs in the file, by its SHA-256.
         false_claims: Signers whose votes name certificates that never were.
+        compared_size: Size of the head that people compared; 0 where none was.
     """
 
     log_id: LogId
@@ -65,6 +66,7 @@ class KitLog:
     final_head: str
     recovery: Mapping[bytes, bytes]
     false_claims: tuple[FalseClaim, ...]
+    compared_size: int
 
     @property
     def head(self) -> str:
@@ -166,6 +168,7 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         final_head=summary.final_head,
         recovery=recovery,
         false_claims=summary.false_claims,
+        compared_size=0 if head is None else head.size,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -10,6 +10,7 @@ from rich.text import Text
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.policy import BRANCHES, CHANGE_BRANCH, DEPOSIT_BRANCH
 from strongroom.chains.bitcoin.transaction import txid_text
+from strongroom.ledger.charter import Charter
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.quantities import time_text
@@ -17,8 +18,14 @@ from strongroom.protocol.recovery_kit_order import JudgedSweep
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
 from strongroom_client.orders import fingerprint
 from strongroom_client.plain_text import counted
+from strongroom_client.recovery_kit.exported import KitLog
+from strongroom_client.vote_claims import claim_words
 
-__all__ = ["order_lines", "plan_data", "plan_lines", "vault_data", "vault_lines"]
+__all__ = ["log_lines", "order_lines", "plan_data", "plan_lines", "vault_data", "vault_lines"]
+
+_DAY_MS: Final = 86_400_000
+_OLD_MS: Final = 7 * _DAY_MS
+"""A log that goes on has an entry every few minutes: one that ended longer ago is old, or its signers are gone."""
 
 
 def vault_data(vault: VaultRecord, recoverable: bool, search: int) -> dict[str, Any]:
@@ -51,6 +58,39 @@ def vault_lines(vault: VaultRecord, recoverable: bool) -> list[RenderableType]:
     if not recoverable:
         lines.append(Text("  This file has no recovery data of it: it cannot be moved with it.", style="bold red"))
     return lines
+
+
+def log_lines(log: KitLog, *, now_ms: int) -> list[RenderableType]:
+    """By which log an order is judged: how old it is, who administers by it, and what is said against moving anything.
+
+    All who sign may have been given one old log, and then agree with each other about everything in it.
+    """
+    charter, age_ms = log.state.charter, max(0, now_ms - log.state.time_ms)
+    lines: list[RenderableType] = [
+        Text(f"By the log of {charter.organisation}, {counted(log.seen.size, 'entry')}", style="bold"),
+        Text(
+            f"  it ends      {time_text(log.state.time_ms)}, {_age(age_ms)} before now",
+            style="bold red" if age_ms > _OLD_MS else "",
+        ),
+        f"  compared     up to entry {log.compared_size}, {counted(log.seen.size - log.compared_size, 'entry')} "
+        "before its end",
+        f"  administers  {max(1, charter.admin.count)} of {', '.join(_administrators(charter)) or 'nobody'}",
+    ]
+    for freeze in log.state.standing_freezes(max(now_ms, log.state.time_ms)):
+        who = freeze.person or (f"signer {freeze.signer}" if freeze.signer else "the restart of the log")
+        lines.append(Text(f"  FROZEN       {freeze.vault or 'all vaults'} by {who}: {freeze.why}", style="bold red"))
+    return [*lines, *(Text(f"  {line}", style="bold red") for line in claim_words(log.false_claims))]
+
+
+def _age(milliseconds: int) -> str:
+    days = milliseconds // _DAY_MS
+    return f"{days} day{'' if days == 1 else 's'}" if days else "less than a day"
+
+
+def _administrators(charter: Charter) -> list[str]:
+    machines = {person.name for person in charter.people if person.machine}
+    named = (group.members for group in charter.groups if group.name == charter.admin.group)
+    return [name for members in named for name in members if name not in machines]
 
 
 def order_lines(judged: JudgedSweep) -> list[RenderableType]:

@@ -130,6 +130,26 @@ def test_describe_says_what_to_compare_and_how_to_look_for_coins(office: KitOffi
     assert "cannot be moved with it" in office.run("describe", "--log", str(empty)).stdout
 
 
+def test_what_is_signed_stands_below_the_log_it_is_judged_by(ready: KitOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All may have one old log, of which those who hold it agree: its age and its people tell."""
+    pins = {"head": ready.head}
+    ready.world.freeze("dave", why="the order is not ours")
+    ready.world.log(Tick())
+    ready.export()
+    shown = ready.sign("s1", code=4, timeout="1s", **pins).stdout
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    size = ready.world.replica.size
+    assert lines[0] == f"By the log of {ready.world.charter.organisation}, {size} entries"
+    assert lines[1].endswith("less than a day before now")
+    assert lines[2] == f"compared up to entry {size - 2}, 2 entries before its end"
+    assert lines[3] == "administers 2 of alice, bob, carol"
+    assert lines[4] == "FROZEN all vaults by dave: the order is not ours"
+    assert lines[5].startswith(f"Move everything of vault {VAULT}")
+    monkeypatch.setattr(commands, "now_ms", lambda: ready.world.time_ms + 5 * 86_400_000)
+    (ready.root / "exchange" / "s1.commitments").unlink()
+    assert "5 days before now" in ready.sign("s1", code=4, timeout="1s").stdout
+
+
 # --- the export ------------------------------------------------------------------------------------------------------
 
 
