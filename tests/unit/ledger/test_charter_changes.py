@@ -268,6 +268,11 @@ TIGHTER: list[tuple[str, Charter, Charter]] = [
         ruled(to=paying_only(OTHER, ADDRESS)),
     ),
     ("allows 2.4 BTC in one order instead of 2.5 BTC", charter(), ruled(maximum=amount(24))),
+    (
+        "lists its maxima in another order",
+        ruled(maximum=(*amount(25), AssetAmount(asset="x", amount=1))),
+        ruled(maximum=(AssetAmount(asset="x", amount=1), *amount(25))),
+    ),
     ("limits become 39 BTC in 24h", charter(), ruled(limits=(limit(24, 39),))),
     ("limits become 40 BTC in 25h", charter(), ruled(limits=(limit(25, 40),))),
     ("limits become 40 BTC in 24h, 80 BTC in 7d", charter(), ruled(limits=(limit(24, 40), limit(168, 80)))),

@@ -236,6 +236,10 @@ WARNINGS: list[tuple[str, Charter]] = [
     ("meets no rule", charter(denies=(deny(vaults=("treasury",)),))),
     (
         "meets no rule",
+        charter(rules=(rule(to=paying_only(ADDRESS)),), denies=(deny(vaults=("treasury",), to=paying_only(ADDRESS)),)),
+    ),
+    (
+        "meets no rule",
         charter(
             rules=(rule(to=paying_only(ADDRESS)),),
             denies=(deny(to=paying_only("2N3oefVeg6stiTb5Kh3ozCSkaqmx91FDbsm")),),
@@ -272,7 +276,17 @@ def test_what_a_charter_may_just_contain_is_no_error() -> None:
 
 
 def test_a_prohibition_that_narrows_a_rule_is_no_finding() -> None:
-    assert check_charter(charter(denies=(deny(vaults=("*-1",)),))).findings == ()
+    for narrowing in (deny(vaults=("*-1",)), deny(vaults=("*-1",), to=AnyDestination())):
+        for to in (AnyDestination(), paying_only(ADDRESS)):
+            assert check_charter(charter(rules=(rule(to=to),), denies=(narrowing,))).findings == ()
+
+
+def test_a_prohibition_of_an_asset_that_no_rule_allows_is_warned_of() -> None:
+    book = charter(
+        assets=(*charter().assets, Asset(symbol="SBTC", id=SIGNET.asset_id, decimals=8)),
+        denies=(deny(assets=(SIGNET.asset_id,)),),
+    )
+    assert any('deny "no": is about assets that no rule allows' in warning for warning in warnings_of(book))
 
 
 def test_machines_may_approve_a_rule_marked_so() -> None:
