@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom_signer.catch_up:_certificate_of: guard certificate.head.size != batch.size": (
+        "the size that was replayed is held against the certificate's before anything is stored"
+    ),
+    "strongroom_signer.catch_up:CatchUp._replace: part or replica.folded_size != self._copy.final_size": (
+        "while a branch is fetched nothing becomes final but by a certificate that is taken, which changes the state"
+    ),
     "strongroom.ledger.judge:breaks_glass: part and record is not None": (
         "narrows the type: the log has the orders of every plan that it took"
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -141,11 +141,22 @@ async def test_lies_change_nothing_that_is_stored(cluster: Cluster) -> None:
     async def elsewhere(first: int, end: int) -> tuple[LogBatch, ...]:
         return (LogBatch(first_index=first + 1, entries=(b"x",), certificate=b""),)
 
+    async def more(first: int, end: int) -> tuple[LogBatch, ...]:
+        entries = tuple(cluster.world.entry(Tick()) for _ in range(end - first + 1))
+        return (LogBatch(first_index=first, entries=entries, certificate=b""),)
+
     async def garbage(first: int, end: int) -> tuple[LogBatch, ...]:
         return (LogBatch(first_index=first, entries=(cluster.world.entry(cluster.world.genesis()),), certificate=b""),)
 
-    for fetch in (lie, nothing, elsewhere, garbage):
-        with pytest.raises((CannotCatchUp, Refused)):
+    lies: dict[Callable[[int, int], Awaitable[tuple[LogBatch, ...]]], str] = {
+        lie: "do not give the certified root",
+        nothing: "did not send the entries",
+        elsewhere: "did not send the entries",
+        more: "did not send the entries",
+        garbage: "genesis",
+    }
+    for fetch, problem in lies.items():
+        with pytest.raises((CannotCatchUp, Refused), match=problem):
             await cluster.catch_up(signer.name, fetch).run(missing.certificate)
         assert (signer.copy.size, signer.store.size(), signer.copy.replica.head()) == before
     await catch_up(cluster, "s1").run(missing.certificate)
@@ -171,7 +182,7 @@ async def test_endless_entries_without_a_certificate_are_cut_off(
             for one in batches_of(answer)[:1]
         )
 
-    with pytest.raises(CannotCatchUp):
+    with pytest.raises(CannotCatchUp, match=r"without any certificate|more entries than fit"):
         await cluster.catch_up("s1", bare).run(missing.certificate)
     assert asked < 30
 
@@ -206,7 +217,7 @@ async def test_many_small_batches_without_a_certificate_count_for_more_than_thei
         )
 
     monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 5 * 4_096)
-    with pytest.raises(CannotCatchUp):
+    with pytest.raises(CannotCatchUp, match=r"without any certificate|more entries than fit"):
         await cluster.catch_up("s1", bare).run(missing.certificate)
     monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 10 * 4_096)
     await cluster.catch_up("s1", bare).run(missing.certificate)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from electorate_of import certificate_by
-from signer_world import VAULT, Cluster
+from signer_world import VAULT, Cluster, Donor
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Batch, Preview
-from strongroom_signer.catch_up import CannotCatchUp
+from strongroom_signer.catch_up import CannotCatchUp, CatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.requests import LogBatch
 from strongroom_signer.voting import EntriesMissing
@@ -52,7 +53,10 @@ async def test_attack_branch_of_an_earlier_term_that_arrives_after_a_later_certi
     with pytest.raises(EntriesMissing) as missing:
         cluster.ask("s1", pb.Certify(certificate=codec.encode(vanished)))
 
+    asked: list[int] = []
+
     async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        asked.append(first)
         if cluster.term == 1:
             cluster.open_term(("s2", "s3", "s1"))
             world.log_plan([order], [world.coin(170_000)])
@@ -67,6 +71,7 @@ async def test_attack_branch_of_an_earlier_term_that_arrives_after_a_later_certi
     signer = cluster.signers["s1"]
     with pytest.raises(CannotCatchUp):
         await cluster.catch_up(signer.name, fetch).run(missing.value.certificate)
+    assert len(asked) == 1, "what is not wanted any more is asked for no second time"
     assert signer.voting.state.held == cluster.certificate
     assert signer.copy.replica.root_at(fork + 1) == world.replica.root_at(fork + 1)
     assert signer.store.entry(fork) == world.previews[-1].batch.entries[0]
@@ -74,6 +79,40 @@ async def test_attack_branch_of_an_earlier_term_that_arrives_after_a_later_certi
     assert {one.WhichOneof("outcome") for one in (first, second)} == {"commitments"}
     cluster.restart("s1")
     cluster.tick()
+
+
+class GoesOn(Donor):
+    """Gives everything, but lets the signer promise another term before the last answer comes."""
+
+    async def recovery(self, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
+        with suppress(EntriesMissing):
+            self.cluster.open_term(("s2", "s3", "s1"))
+        return await super().recovery(hashes)
+
+
+async def test_another_branch_takes_no_place_once_the_signer_went_on_while_its_recovery_data_came(
+    cluster: Cluster,
+) -> None:
+    world = cluster.world
+    cluster.sync()
+    cluster.deliver()
+    cluster.vote("s1", world.replica.preview(world.batch(Tick())))
+    cluster.open_term(("s2", "s3"))
+    world.make_vault("customer-2")
+    cluster.sync(("s2", "s3"))
+    cluster.tick(2, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return batches_of(cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end)))
+
+    signer = cluster.signers["s1"]
+    before = signer.copy.replica.head(signer.copy.size)
+    with pytest.raises(CannotCatchUp, match="went on from the place"):
+        await CatchUp(signer.copy, signer.voting, GoesOn(cluster, fetch)).run(missing.value.certificate)
+    assert signer.copy.replica.head(signer.copy.size) == before
 
 
 async def test_target_of_an_earlier_term_is_not_fetched_at_all(cluster: Cluster) -> None:
