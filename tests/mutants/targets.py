@@ -22,6 +22,7 @@ TARGETS: Final = {
     "signer/strongroom_signer/retirement.py": "strongroom_signer.retirement",
     # What an operator hands in.
     "signer/strongroom_signer/inbox.py": "strongroom_signer.inbox",
+    "signer/strongroom_signer/dropped.py": "strongroom_signer.dropped",
     "signer/strongroom_signer/revocations.py": "strongroom_signer.revocations",
     "signer/strongroom_signer/word_life.py": "strongroom_signer.word_life",
     "signer/strongroom_signer/words.py": "strongroom_signer.words",

@@ -131,6 +131,22 @@ async def test_target_of_an_earlier_term_is_not_fetched_at_all(cluster: Cluster)
         await cluster.catch_up(signer.name, fetch).run(missing.value.certificate)
 
 
+async def test_what_a_signer_holds_already_is_not_fetched_at_all(cluster: Cluster) -> None:
+    cluster.sync()
+    cluster.deliver()
+    held = cluster.certificate
+    cluster.tick()
+    cluster.deliver()
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        raise AssertionError("nothing is asked for")
+
+    for certificate in (held, cluster.certificate):
+        assert certificate is not None
+        with pytest.raises(CannotCatchUp, match="no longer what this signer lacks"):
+            await cluster.catch_up("s1", fetch).run(certificate)
+
+
 async def test_attack_same_entries_in_other_batches_keep_no_signer_out_of_a_term(cluster: Cluster) -> None:
     """One signer is shown two entries as one batch, the others the first alone; then the leader is replaced."""
     world = cluster.world
