@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from strongroom.ledger.reasons import Refused
 from strongroom.ledger.signed_messages import VaultStatement, Verb
 from strongroom.protocol.backup import ShareNotRecovered
 from strongroom.protocol.certificates import held_of
-from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file
 from strongroom.protocol.recovery_kit_order import SweepOrderRefused, judge_sweep
 from strongroom.protocol.recovery_kit_plan import SweepPlanRefused, check_plan
@@ -126,7 +126,7 @@ def test_swapped_commitments_give_no_share_and_blame_nobody(kit: Kit) -> None:
     with kit.holder(opened, "s1") as first, kit.holder(opened, "s3") as third:
         tricked = first.shares({"s1": first.commitments, "s3": earlier["s3"]}, aux32=bytes(32))
         words = {"s1": first.commitments, "s3": third.commitments}
-        with pytest.raises(SweepSetMismatch, match="s1 made its shares over other commitments"):
+        with pytest.raises(SweepSetMismatch, match="s1 made its shares over other commitments of s3"):
             combine(opened, words, {"s1": tricked, "s3": third.shares(words, aux32=bytes(32))})
 
 
@@ -231,13 +231,30 @@ def liar_shares(kit: Kit, opened: Any, words: dict[str, SignedBody]) -> SignedBo
     """Any shares, over the very commitments: the liar does not know the nonces behind its own."""
     word = codec.decode(SweepCommitments, words["s3"].body)
     honest = kit.signed(opened)[1]["s3"]
-    set_hash = commitments_of(opened, words)
-    made = replace(codec.decode(SweepShares, honest.body), session=word.session, commitments_hash=set_hash)
+    hashes = tuple(sha256(words[name].body).digest() for name in opened.names)
+    made = replace(codec.decode(SweepShares, honest.body), session=word.session, commitments_hashes=hashes)
     return sign_word(SHARES, made, host_secret("s3"), bytes(32))
 
 
-def commitments_of(opened: Any, words: dict[str, SignedBody]) -> bytes:
-    return commitments_hash([words[name] for name in opened.names])
+@attack("holders", "a holder shows each of the others other commitments, so that one of them looks guilty", CHEATS)
+def test_two_sets_of_commitments_are_told_as_those_of_their_author() -> None:
+    world = World.started(witness_quorum=3)
+    world.make_vault(VAULT, threshold=3)
+    kit = Kit(world)
+    opened = kit.plan(signers=("s1", "s2", "s3"))
+    first, second, shown, other = (kit.holder(opened, name) for name in ("s1", "s2", "s3", "s3"))
+    to_first = {"s1": first.commitments, "s2": second.commitments, "s3": shown.commitments}
+    to_second = {**to_first, "s3": other.commitments}
+    words = {
+        "s1": first.shares(to_first, aux32=bytes(32)),
+        "s2": second.shares(to_second, aux32=bytes(32)),
+        "s3": other.shares(to_second, aux32=bytes(32)),
+    }
+    shown.wipe()
+    for beside in (to_first, to_second):
+        with pytest.raises(SweepSetMismatch) as caught:
+            combine(opened, beside, words)
+        assert caught.value.facts["whose"] == "s3"
 
 
 @attack("holders", "a signer's vote names a certificate that never was, and makes the log unreadable", UNREADABLE)

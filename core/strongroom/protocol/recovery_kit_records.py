@@ -68,8 +68,9 @@ class SweepShares:
     plan_hash: bytes = codec.fixed(2, 32)
     session: bytes = codec.fixed(3, 16)
     """Of the own commitments."""
-    commitments_hash: bytes = codec.fixed(4, 32)
-    """SHA-256 over the commitment bodies of all who sign, in participant order, each after its length in 8 bytes."""
+    commitments_hashes: tuple[bytes, ...] = codec.repeated_fixed(4, 32, minimum=1, maximum=MAX_HOLDERS)
+    """SHA-256 of the commitments' body of each who signs, in participant order: all that the shares are bound to, and
+    one by one, so that words of two holders who were shown different ones say whose were different."""
     shares: tuple[bytes, ...] = codec.repeated_fixed(5, 32, minimum=1, maximum=MAX_INPUTS_PER_PLAN)
     signer: str = codec.name(6)
 

@@ -13,6 +13,7 @@ Spec: BIP-445; docs/protocol/recovery-kit.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Final, NoReturn, Self, TypeVar
 
 from strongroom.chains.bitcoin.spend import BadSignature
@@ -23,7 +24,6 @@ from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol.backup import recovered_share
-from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
 from strongroom.protocol.recovery_kit_records import SweepCommitments, SweepShares
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, BadWord, open_word, sign_word
@@ -163,7 +163,7 @@ class SweepHolder:
             log_id=self._opened.plan.log_id,
             plan_hash=self._opened.hash,
             session=opened[self.name].session,
-            commitments_hash=_set_hash(self._opened, words),
+            commitments_hashes=_hashes(self._opened, words),
             shares=made,
             signer=self.name,
         )
@@ -227,7 +227,7 @@ def combine(opened: OpenedPlan, commitments: Mapping[str, SignedBody], shares: M
     """
     committed = _opened_commitments(opened, commitments)
     sessions = _sessions(opened, committed)
-    given = _opened_shares(opened, committed, shares, _set_hash(opened, commitments))
+    given = _opened_shares(opened, committed, shares, _hashes(opened, commitments))
     liars = frozenset(
         name
         for position, name in enumerate(opened.names)
@@ -269,18 +269,39 @@ def _opened_commitments(opened: OpenedPlan, words: Mapping[str, SignedBody]) -> 
 
 
 def _opened_shares(
-    opened: OpenedPlan, committed: Mapping[str, SweepCommitments], words: Mapping[str, SignedBody], set_hash: bytes
+    opened: OpenedPlan,
+    committed: Mapping[str, SweepCommitments],
+    words: Mapping[str, SignedBody],
+    hashes: tuple[bytes, ...],
 ) -> dict[str, SweepShares]:
     _require_set(opened, words, "shares")
     found = {name: _opened_word(SHARES, SweepShares, opened, name, words[name]) for name in opened.names}
     for name, word in found.items():
-        if word.session != committed[name].session or word.commitments_hash != set_hash:
-            raise SweepSetMismatch(
-                f"{name} made its shares over other commitments than those beside them: begin again, all of you, in an "
-                "empty folder"
-            )
+        _require_same(opened, name, word, committed[name].session, hashes)
         _require_count(opened, name, len(word.shares), "shares")
     return found
+
+
+def _require_same(opened: OpenedPlan, name: str, word: SweepShares, session: bytes, hashes: tuple[bytes, ...]) -> None:
+    """Check that shares are over the commitments that lie beside them.
+
+    Raises:
+        SweepSetMismatch: says whose differ. Their author signed two sets, or whoever carries the files mixed two
+            attempts: the commitments that this holder was given tell which.
+    """
+    given = word.commitments_hashes
+    if len(given) != len(hashes):
+        raise SweepSetMismatch(f"{name} made its shares over {len(given)} commitments, where {len(hashes)} sign")
+    differ = [who for who, one, other in zip(opened.names, given, hashes, strict=True) if one != other]
+    if differ or word.session != session:
+        whose = ", ".join(differ) or name
+        raise SweepSetMismatch(
+            f"{name} made its shares over other commitments of {whose} than those beside them. If these are not of an "
+            f"earlier attempt, {whose} signed two sets: compare the file that {name} was given. Begin again, all of "
+            "you, in an empty folder",
+            name=name,
+            whose=whose,
+        )
 
 
 def _opened_word(kind: str, cls: type[W], opened: OpenedPlan, name: str, signed: SignedBody) -> W:
@@ -322,5 +343,6 @@ def _sessions(opened: OpenedPlan, committed: Mapping[str, SweepCommitments]) -> 
     return tuple(sessions)
 
 
-def _set_hash(opened: OpenedPlan, words: Mapping[str, SignedBody]) -> bytes:
-    return commitments_hash([words[name] for name in opened.names])
+def _hashes(opened: OpenedPlan, words: Mapping[str, SignedBody]) -> tuple[bytes, ...]:
+    """SHA-256 of the commitments' body of each who signs, in participant order."""
+    return tuple(sha256(words[name].body).digest() for name in opened.names)

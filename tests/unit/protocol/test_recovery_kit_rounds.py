@@ -205,7 +205,7 @@ def test_a_signed_body_that_is_not_canonical_is_refused(kit: Kit, opened: Opened
         log_id=word.log_id,
         plan_hash=word.plan_hash,
         session=word.session,
-        commitments_hash=bytes(32),
+        commitments_hashes=(bytes(32),),
         shares=(bytes(32),),
         signer="s3",
     )
@@ -261,8 +261,12 @@ def test_shares_of_another_attempt_fit_nothing(kit: Kit, opened: OpenedPlan, sig
     ):
         with pytest.raises(SweepSetMismatch, match="over other commitments"):
             combine(opened, commitments, shares)
-    for parts in ({"session": bytes(16)}, {"commitments_hash": bytes(32)}):
+    for parts in ({"session": bytes(16)}, {"commitments_hashes": (bytes(32), bytes(32))}):
         with pytest.raises(SweepSetMismatch, match="s3 made its shares over other commitments"):
+            combine(opened, signed[0], resigned(signed[1], "s3", SHARES, SweepShares, **parts))
+    for hashes in ((bytes(32),), (bytes(32),) * 3):
+        parts = {"commitments_hashes": hashes}
+        with pytest.raises(SweepSetMismatch, match=f"over {len(hashes)} commitments, where 2 sign"):
             combine(opened, signed[0], resigned(signed[1], "s3", SHARES, SweepShares, **parts))
 
 
