@@ -6,26 +6,34 @@ They follow one another in one log: the first leave the charter alone, `tightene
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
 from rogue_people import COIN, drafted, more, ordered, pays, people_of, said, withdrawal
-from rogue_plans import forced
+from rogue_plans import forced, now_ms
 
+import charter_builder
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger.charter import AssetAmount, Person, encode_charter
-from strongroom.ledger.entry_messages import OrderEntry
-from strongroom.ledger.order_messages import AmendCharter
+from strongroom.ledger.entry_messages import OrderEntry, SignerFreeze, Tick
+from strongroom.ledger.order_messages import AmendCharter, Unfreeze
 from strongroom.ledger.signed_messages import Verb
+from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
+from strongroom_coordinator.link_frames import signed_of
 
 HOUR_MS = 3_600_000
 OVER = 3 * COIN
 """More than the charter's rule pays in one order, less than the loosened one."""
 THIEF = "mallory"
+AHEAD_MS = 48 * HOUR_MS + 60_000
+"""How far the clocks of the signers of `spend-the-loosened` are ahead: over the delay of the proposed charter."""
+RAISED_WITHIN_S = 30.0
 
 
 def amendment(rogue: RogueLeader, *, version: int | None = None, **parts: Any) -> DraftedOrder:
@@ -103,6 +111,60 @@ async def jump_over_amendment_delay(rogue: RogueLeader) -> None:
     await forced(rogue, ordered(rogue, order), pays(rogue, order), time_ms=due_ms + 1)
 
 
+# --- after the delay
+
+
+@cheat("loosen-and-thaw", "Has the whole admin quorum loosen the rules, and lift what operators freeze meanwhile.")
+async def loosen_and_thaw(rogue: RogueLeader) -> None:
+    """Two operators freeze everything while the delay runs; the log says afterwards that nothing is frozen."""
+    await rogue.append_honestly(ordered(rogue, looser(rogue)))
+    if rogue.state.next_due_ms is None:
+        raise NothingToCheatWith("no amendment is scheduled")
+    await rogue.pause("freeze")
+    freezes = await _raised_freezes(rogue, 2)
+    lifts = [drafted(rogue, Unfreeze(freeze=sha256(freeze.body).digest())) for freeze in freezes]
+    logged = [SignerFreeze(statement=freeze.stored()) for freeze in freezes]
+    await rogue.append_honestly(*logged, *(ordered(rogue, lift) for lift in lifts))
+    # Signers keep what is certified through a change of terms, and hear of it with the next batch.
+    await rogue.tick()
+    standing = list(rogue.state.standing_freezes(rogue.state.time_ms))
+    if standing:
+        raise NothingToCheatWith(f"{len(standing)} freezes still stand in the log")
+
+
+async def _raised_freezes(rogue: RogueLeader, count: int) -> list[SignedBody]:
+    """The operators' freezes, once so many signers have asked for them to be logged."""
+    async with asyncio.timeout(RAISED_WITHIN_S):
+        while True:
+            found = [signed_of(freeze) for raised in rogue.raised.values() for freeze in raised.freezes]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def _spends_the_loosened(rogue: RogueLeader, *, honest: bool) -> None:
+    """Two days later: pay what only the charter pays that came into force since."""
+    await rogue.append_honestly(Tick(), time_ms=now_ms() + AHEAD_MS)
+    order = withdrawal(rogue, amount=OVER)
+    index, given = await rogue.append_honestly(ordered(rogue, order), pays(rogue, order), commit=True)
+    rogue.report.say("committed", signers=sorted(given))
+    chosen = [given[name] for name in sorted(given)]
+    to = sorted(given)[:2] if honest else None
+    await rogue.release(index, [*chosen, *chosen][:2], to=to, certificate=rogue.certificate, honest=honest)
+
+
+@cheat("spend-the-loosened", "Pays by the loosened rules after their delay, though operators froze their signers.")
+async def spend_the_loosened(rogue: RogueLeader) -> None:
+    """Needs what `loosen-and-thaw` left behind, and clocks of all signers that are ahead."""
+    await _spends_the_loosened(rogue, honest=False)
+
+
+@cheat("spend-what-nobody-froze", "Pays by the loosened rules after their delay, which nobody used to object.")
+async def spend_what_nobody_froze(rogue: RogueLeader) -> None:
+    """The same once the operators have thawed what they froze: the promise ends here."""
+    await _spends_the_loosened(rogue, honest=True)
+
+
 # --- by too few, or by nobody
 
 
@@ -150,6 +212,15 @@ async def amend_once_more(rogue: RogueLeader) -> None:
 @cheat("other-organisation", "Amends the charter into that of another organisation.")
 async def other_organisation(rogue: RogueLeader) -> None:
     await forced(rogue, ordered(rogue, tighter(rogue, organisation="another")))
+
+
+# --- signers
+
+
+@cheat("amend-freezers-out", "Puts own signers into the charter in place of those whose operators froze them.")
+async def amend_freezers_out(rogue: RogueLeader) -> None:
+    own = [charter_builder.signer(f"{THIEF}-{number}") for number in (1, 2)]
+    await forced(rogue, ordered(rogue, amendment(rogue, signers=(*own, rogue.state.charter.signers[-1]))))
 
 
 # --- keys

@@ -107,6 +107,8 @@ class RogueLeader:
         """Opens the stolen keys, for the words without which the log would have no quorum."""
         self.attempt = 0
         """Number of the newest key generation."""
+        self.raised: dict[str, pb.Raised] = {}
+        """What each signer last asked it to log, which it does not do."""
         self.served: Callable[[pb.FetchBatches], Any] | None = None
         """Answers a signer that asks for entries, in place of the honest answer."""
         names = frozenset(self.electorate.vote_keys)
@@ -216,6 +218,8 @@ class RogueLeader:
         """Give batches and recovery data to signers that lack them; keep what they raise to itself."""
         if frame.WhichOneof("body") == "fetch_recovery":
             return pb.RecoveryData(recovery_data=self.recovery)
+        if frame.WhichOneof("body") == "raised":
+            self.raised[link.signer] = frame.raised
         if frame.WhichOneof("body") != "fetch_batches":
             return None
         wanted = frame.fetch_batches
@@ -269,14 +273,20 @@ class RogueLeader:
         return answers
 
     async def append_honestly(
-        self, *bodies: Any, commit: bool = False, to: Collection[str] | None = None
+        self, *bodies: Any, commit: bool = False, to: Collection[str] | None = None, time_ms: int | None = None
     ) -> tuple[int, dict[str, SignedBody]]:
         """Log bodies that every signer must accept, with the votes of all or of those named.
+
+        Args:
+            bodies: bodies of entries.
+            commit: whether to ask for commitments for the last of them.
+            to: whom to ask; everybody by default.
+            time_ms: log time of the batch; now by default.
 
         Returns:
             Index of the last entry, and the commitments for it where `commit` asks for them.
         """
-        entries = self.entries_of(bodies)
+        entries = self.entries_of(bodies, time_ms=time_ms)
         preview = self.replica.preview(Batch(first_index=len(self.entries), entries=entries))
         last = preview.size - 1
         answers = await self.append(entries, to=to, commit_for=[last] if commit else [])

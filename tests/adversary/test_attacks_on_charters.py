@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from actor import actors, ready
-from cluster import VAULT, Cheated, Cluster
+from attack_cases import helped
+from cluster import VAULT, Cheated, Cluster, funded, running
 from payments import AMOUNT, payee
-from siege import attacked_together, besieged, refused
+from siege import attacked, attacked_together, besieged, refused
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
@@ -21,6 +23,8 @@ ROLLBACK = "ATTACKS.md: an old charter, or one of another branch, put in force a
 REVOKED = "WazirX and Liminal 2024: approvals that should no longer count were used again"
 FOR_EVER = "on paper: one key that belongs to two people, or comes back from the dead"
 VETO = "on paper: one stolen key as a veto over everything"
+AHEAD_MS = 48 * 3_600_000 + 60_000
+"""As in the cheat `spend-the-loosened`."""
 
 
 def attack(cheat: str, reason: str, title: str, origin: str) -> Any:
@@ -39,6 +43,7 @@ ATTACKS = (
     attack("amend-by-initiator", "INITIATOR_CANNOT_APPROVE", "the proposer's own word for an amendment", BYPASS),
     attack("skip-a-version", "AMENDMENT_VERSION", "a version of the charter left out", ROLLBACK),
     attack("other-organisation", "AMENDMENT_IDENTITY", "a charter of another organisation", ROLLBACK),
+    attack("amend-freezers-out", "AMENDMENT_VAULTS", "operators who may freeze amended out of the charter", HURRY),
     attack("key-of-another", "AMENDMENT_KEY_USED", "an administrator's key given to another person", FOR_EVER),
     attack("veto-own-revocation", "REJECTION_VOID", "a stolen key vetoes its own revocation", VETO),
     attack("loosen-then-pay", "OVER_MAXIMUM", "rules loosened and used in the next batch", HURRY),
@@ -86,3 +91,35 @@ async def test_an_honest_coordinator_goes_on_with_the_charter_in_force(
         order = await alice.pay(VAULT, payee(), AMOUNT)
         await bob.approve(order)
     assert all(siege.signer_status(name)["alarm"] is None for name in siege.signers)
+
+
+@pytest.mark.attack(line="admin-quorum", title="rules loosened after their delay, two operators frozen", origin=HURRY)
+def test_what_n_minus_t_plus_1_operators_froze_stays_though_the_quorum_waited_and_lifted_it() -> None:
+    """The freeze in the log is the quorum's to lift, and an operator's own is not. Without it the loosening acts."""
+    with running(funded(), "waited") as cluster:
+        cluster.start(coordinator=False, node=False)
+        told, third = cluster.signers[:2], cluster.signers[2]
+        asyncio.run(helped(cluster, "loosen-and-thaw", lambda: _freeze(cluster, told)))
+        for name in cluster.signers:
+            cluster.signer(name).stop()
+            cluster.launch_signer(name, "--shift-ms", str(AHEAD_MS))
+        outcome = attacked(cluster, "spend-the-loosened", "commit", "LOCAL_FREEZE", by=2)
+        assert _committed(outcome) == [third]
+        for name in told:
+            for freeze in cluster.signer_status(name)["local_freezes"]:
+                assert cluster.signer_command(name, "thaw", freeze["id"]).returncode == 0
+        outcome = attacked_together(cluster, ["spend-what-nobody-froze"])["spend-what-nobody-froze"]
+        assert _committed(outcome) == sorted(cluster.signers)
+        assert outcome.events[-1]["honest_shares"] == 2
+        assert not outcome.all_refusals()
+
+
+def _freeze(cluster: Cluster, names: Sequence[str]) -> None:
+    for name in names:
+        done = cluster.signer_command(name, "freeze", "--why", "the amendment looks wrong")
+        assert done.returncode == 0, done.stderr
+
+
+def _committed(outcome: Cheated) -> list[str]:
+    signers: list[str] = next(line["signers"] for line in outcome.events if line["event"] == "committed")
+    return signers
