@@ -93,7 +93,9 @@ async def test_an_honest_coordinator_goes_on_with_the_charter_in_force(
     assert all(siege.signer_status(name)["alarm"] is None for name in siege.signers)
 
 
-@pytest.mark.attack(line="admin-quorum", title="rules loosened after their delay, two operators frozen", origin=HURRY)
+@pytest.mark.attack(
+    line="admin-quorum", title="loosened rules used after their delay, though two operators froze", origin=HURRY
+)
 def test_what_n_minus_t_plus_1_operators_froze_stays_though_the_quorum_waited_and_lifted_it() -> None:
     """The freeze in the log is the quorum's to lift, and an operator's own is not. Without it the loosening acts."""
     with running(funded(), "waited") as cluster:
