@@ -8,6 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.chains.bitcoin.address:_base58_script: guard len(address) > _BASE58_MAX_LETTERS": (
+        "saves the work of reading long letters: what they spell is never as short as an address"
+    ),
+    "strongroom.chains.bitcoin.address:_segwit_script: guard address not in (address.lower(), address.upper())": (
+        "the decoding refuses mixed case as well"
+    ),
+    "strongroom.chains.bitcoin.keys:taproot_output_key: guard number >= ORDER": (
+        "nobody can make a hash that is not below the group order"
+    ),
+    "strongroom_signer.money_path:MoneyPath.payments_of: filter order is not None": (
+        "narrows the type: the log has the orders of every plan that it took"
+    ),
     "strongroom_signer.catch_up:_certificate_of: guard certificate.head.size != batch.size": (
         "the size that was replayed is held against the certificate's before anything is stored"
     ),

@@ -77,14 +77,15 @@ class Calls:
             self._called[name] = sorted({*self._called.get(name, ()), *tests})
         self._seconds.update(seconds)
 
-    def read(self, file: Path, tests: Iterable[str]) -> None:
+    def read(self, file: Path) -> None:
         """Take what an earlier run wrote, but for tests whose files have changed since."""
         if not file.exists():
             return
         stored, written = json.loads(file.read_text()), file.stat().st_mtime
-        fresh = {test for test in tests if (ROOT / test.partition("::")[0]).stat().st_mtime < written}
+        paths = {test: ROOT / test.partition("::")[0] for test in stored["seconds"]}
+        fresh = {test for test, path in paths.items() if path.exists() and path.stat().st_mtime < written}
         seconds = {test: value for test, value in stored["seconds"].items() if test in fresh}
-        self.add({name: [test for test in by if test in seconds] for name, by in stored["called"].items()}, seconds)
+        self.add({name: [test for test in by if test in fresh] for name, by in stored["called"].items()}, seconds)
 
     def write(self, file: Path) -> None:
         """Write what is known for another run."""
@@ -159,7 +160,7 @@ class Session:
 
     def _learn(self) -> bool:
         if self._calls_file:
-            self._calls.read(self._calls_file, self._items)
+            self._calls.read(self._calls_file)
         wanted = [test for test in self._items if not self._calls.knows(test)]
         sys.stdout.write(f"running {len(wanted)} tests with nothing taken out\n")
         sys.stdout.flush()
@@ -186,7 +187,7 @@ class Session:
         while waiting or self._running:
             while waiting and len(self._running) < self._jobs:
                 mutant = waiting.pop()
-                tests = self._calls.tests_for(mutant)
+                tests = [test for test in self._calls.tests_for(mutant) if test in self._items]
                 child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
                 self._running[child] = (mutant, time.monotonic())
             self._reap()

@@ -15,7 +15,7 @@ from pbk.script import PrecomputedTransactionData, ScriptVerifyException
 from bitcoin_wallet import PlainVault
 from strongroom.chains.bitcoin import spend as spends
 from strongroom.chains.bitcoin.address import script_of
-from strongroom.chains.bitcoin.keys import VaultKey
+from strongroom.chains.bitcoin.keys import VaultKey, with_checksum
 from strongroom.chains.bitcoin.networks import MAINNET, REGTEST
 from strongroom.chains.bitcoin.policy import DUST_SAT, MAX_MONEY_SAT, fee_for, fee_rate, script_type
 from strongroom.chains.bitcoin.psbt import psbt_of
@@ -239,6 +239,19 @@ def test_dust_is_refused_one_satoshi_below_the_limit(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(SCRIPTS))
+def test_a_script_of_the_right_length_that_is_of_no_kind_is_none(kind: str) -> None:
+    script = SCRIPTS[kind]
+    assert script_type(bytes([script[0] ^ 0x80]) + script[1:]) is None
+    if kind in ("p2pkh", "p2sh"):
+        assert script_type(script[:-1] + bytes([script[-1] ^ 0x80])) is None
+
+
+def test_a_letter_outside_the_descriptor_set_has_no_checksum() -> None:
+    with pytest.raises(ValueError, match="does not belong in a descriptor"):
+        with_checksum("tr(\u00e4)")
+
+
+@pytest.mark.parametrize("kind", list(SCRIPTS))
 def test_dust_limits_follow_from_the_sizes_of_output_and_spend(kind: str) -> None:
     script = SCRIPTS[kind]
     is_witness_program = kind in ("p2wpkh", "p2wsh", "p2tr")
@@ -279,6 +292,8 @@ def test_keys_outside_the_two_branches_do_not_exist(branch: int, index: int) -> 
 def test_a_vault_key_has_fixed_lengths() -> None:
     with pytest.raises(ValueError, match="33-byte"):
         VaultKey(group_key=bytes(32), chain_code=bytes(32))
+    with pytest.raises(ValueError, match="33-byte"):
+        VaultKey(group_key=VAULT.key.group_key, chain_code=bytes(31))
     with pytest.raises(ValueError, match="no branch"):
         VAULT.key.descriptor(2, MAINNET)
 

@@ -31,7 +31,8 @@ from strongroom_signer.alarms import ClockDrift
 from strongroom_signer.config import Limit, SignerConfig
 from strongroom_signer.frames import BadFrame, request_of, signed_to_pb
 from strongroom_signer.money_path import group_of
-from strongroom_signer.refusals import NonceElsewhere, PlanNotAccepted, WrongEpoch
+from strongroom_signer.nonces import MAX_AGE_MS
+from strongroom_signer.refusals import NonceElsewhere, OverLocalLimit, PlanNotAccepted, WrongEpoch
 from strongroom_signer.store import StoreFailed
 
 
@@ -302,6 +303,32 @@ def test_cancellation_pays_nobody_and_meets_no_local_maximum(cluster: Cluster) -
     cluster.world.log_plan([cluster.world.cancel(order)], [coin], fee_sat=2_000)
     cluster.sync()
     assert cluster.commit("s1", cluster.world.replica.size - 1).WhichOneof("outcome") == "commitments"
+
+
+def test_local_maxima_of_an_asset_are_about_that_asset_alone(cluster: Cluster) -> None:
+    cluster.restart("s1", limited(per_order=100_000, per_day=150_000))
+    path = cluster.signers["s1"].money_path
+    action = cluster.world.withdrawal(VAULT, 100_000)
+    other = replace(action, asset="another asset", amount=500_000)
+    path.check_local_limits(((bytes(32), other),), {})
+    path.check_local_limits(((bytes(32), action),), {bytes([1]) * 32: other})
+    with pytest.raises(OverLocalLimit):
+        path.check_local_limits(((bytes(32), action),), {bytes([1]) * 32: action})
+
+
+def test_stale_nonces_are_destroyed_and_fresh_ones_kept(cluster: Cluster) -> None:
+    book = cluster.signers["s1"].nonces
+    first = session_of(cluster.commitments(cluster.plan(), "s1")[0])
+    stale = book.find(first)
+    cluster.clock.advance(MAX_AGE_MS)
+    second = session_of(cluster.commitments(cluster.plan(), "s1")[0])
+    book.drop_stale()
+    assert book.find(first) is stale
+    cluster.clock.advance(1)
+    book.drop_stale()
+    assert book.find(first) is None
+    assert book.find(second) is not None
+    assert len(book) == 1
 
 
 def test_local_maximum_per_day_counts_each_order_once_and_forgets_after_a_day(cluster: Cluster) -> None:
