@@ -53,6 +53,14 @@ def test_shared_hashes_of_the_example_transaction() -> None:
     assert hashes.sequences.hex() == expected["hashSequences"]
 
 
+def test_an_input_or_a_spent_output_that_is_not_there_has_no_message() -> None:
+    with pytest.raises(ValueError, match="need as many spent outputs"):
+        shared_hashes(_unsigned(), _spent()[:-1])
+    for index in (-1, len(_spent())):
+        with pytest.raises(ValueError, match=f"has no input {index}"):
+            signature_message(_unsigned(), _spent(), index, 0)
+
+
 @pytest.mark.parametrize("case", KEY_PATH["inputSpending"], ids=lambda case: f"hash-type-{case['given']['hashType']}")
 def test_message_and_digest_of_a_key_path_input(case: dict[str, Any]) -> None:
     given, intermediary = case["given"], case["intermediary"]

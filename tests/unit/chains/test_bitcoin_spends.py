@@ -283,6 +283,14 @@ def test_fee_and_rate_are_inverse_up_to_one_whole_satoshi(weight: int, rate: int
     assert rate <= fee_rate(fee, weight) <= rate + 1
 
 
+@pytest.mark.parametrize(("amount", "weight"), [(1, 0), (1, -4), (-1, 400)])
+def test_no_fee_and_no_rate_is_of_nothing_or_negative(amount: int, weight: int) -> None:
+    with pytest.raises(ValueError, match="positive weight"):
+        fee_for(amount, weight)
+    with pytest.raises(ValueError, match="positive weight"):
+        fee_rate(amount, weight)
+
+
 @pytest.mark.parametrize(("branch", "index"), [(2, 0), (-1, 0), (0, -1), (0, 2**31)])
 def test_keys_outside_the_two_branches_do_not_exist(branch: int, index: int) -> None:
     with pytest.raises(ValueError, match="no key"):
