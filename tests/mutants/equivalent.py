@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.ledger.state:State.next_charter: part or b''": (
+        "no condition: what is taken out is empty bytes, and empty bytes come out"
+    ),
     "strongroom.chains.bitcoin.address:_base58_script: guard len(address) > _BASE58_MAX_LETTERS": (
         "saves the work of reading long letters: what they spell is never as short as an address"
     ),

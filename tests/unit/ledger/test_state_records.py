@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledger_world import World
+from ledger_world import BTC, World
 from strongroom.ledger import codec, reasons
 from strongroom.ledger import state as state_module
 from strongroom.ledger.merkle import ProofInvalid
 from strongroom.ledger.reasons import REASONS, Refused, StateDamaged, refused
 from strongroom.ledger.record_proof import state_digest, verify_record_proof
 from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, PlanRecord, VaultRecord
+from strongroom.ledger.replica import Replica
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore
 
@@ -113,3 +114,36 @@ def test_attack_large_records_do_not_fill_the_memory_of_decoded_ones() -> None:
         kept = sum(map(len, memo._known[OrderRecord]))
         assert len(data) <= kept <= state_module._MEMO_BYTES
     assert memo.decode(OrderRecord, large[-1]) is memo._known[OrderRecord][large[-1]]
+
+
+def test_an_empty_log_has_neither_witnesses_nor_records_to_prove(world: World) -> None:
+    empty = Replica(MemoryStore(), log_id=world.log_id).state()
+    with pytest.raises(Refused, match="no genesis"):
+        _ = empty.witnesses
+    with pytest.raises(StateDamaged, match="has no record"):
+        empty.record_proof(b"charter", b"")
+
+
+def test_a_plan_that_a_record_names_and_that_is_not_there_is_damage(world: World) -> None:
+    with pytest.raises(StateDamaged, match="has no record"):
+        world.state.known_plan(bytes(32))
+
+
+def test_an_electorate_that_is_counted_and_not_there_is_damage(world: World) -> None:
+    class Holed:
+        """The state's own keys and values, without any electorate."""
+
+        def get(self, key: bytes) -> bytes | None:
+            return None if key.startswith(state_module.ELECTORATE_PREFIX) else world.state._view.get(key)
+
+    with pytest.raises(StateDamaged, match="electorate 0 is missing"):
+        State(Holed(), world.log_id).electorates()
+
+
+def test_a_window_holds_the_payments_of_the_vaults_that_the_rule_names(world: World) -> None:
+    totals = {
+        globs: world.state.window_total(globs, BTC, 0, world.time_ms)
+        for globs in (("*",), (VAULT,), ("customer-2", VAULT), ("customer-2",), ("treasury-*",), ())
+    }
+    paid = 100_000
+    assert list(totals.values()) == [paid, paid, paid, 0, 0, 0]
