@@ -8,6 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.ledger.windows:total: part or count == 0": (
+        "saves work: up to any time a series of nothing adds up to nothing"
+    ),
+    "strongroom.ledger.windows:_sum_until: guard last_ms <= time_ms": (
+        "saves work: the bisection finds the last sum as well"
+    ),
     "strongroom.ledger.state:State.next_charter: part or b''": (
         "no condition: what is taken out is empty bytes, and empty bytes come out"
     ),

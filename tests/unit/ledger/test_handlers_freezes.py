@@ -10,7 +10,7 @@ import pytest
 from ledger_world import HOUR_MS, World, sign
 from refusals import refusal_of
 from strongroom.ledger import codec
-from strongroom.ledger.entry_messages import SignerFreeze, Tick
+from strongroom.ledger.entry_messages import OrderEntry, SignerFreeze, Tick
 from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.signed_messages import FreezeStatement, Verb
@@ -68,6 +68,19 @@ def test_a_freeze_that_the_quorum_approves_does_not_lapse(world: World) -> None:
     world.later(LAPSE_MS)
     assert frozen(world)
     assert refusal_of(world, world.endorse("carol", Verb.APPROVE, freeze_id)) == "ORDER_ENDED"
+
+
+def test_who_is_not_of_the_unfreeze_quorum_makes_no_freeze_last(world: World) -> None:
+    freeze_id = world.freeze("alice")
+    assert refusal_of(world, world.endorse("dave", Verb.APPROVE, freeze_id)) == "NOT_AN_APPROVER"
+
+
+def test_a_freeze_is_by_whoever_initiated_it_wherever_that_word_stands(world: World) -> None:
+    order = world.order(Freeze(scope=Scope.ALL, vault="", why="x"))
+    said = (world.endorsement("alice", Verb.APPROVE, order), world.endorsement("dave", Verb.INITIATE, order))
+    world.log(OrderEntry(order=order, endorsements=said))
+    (freeze,) = world.state.freezes()
+    assert freeze.person == "dave"
 
 
 def test_a_lapsed_freeze_is_not_revived(world: World) -> None:

@@ -431,3 +431,16 @@ def test_a_rejection_or_freeze_finds_its_way_past_a_quota_that_is_used_up() -> N
     assert refusal_of(world, another) == "LOG_QUOTA"
     world.reject(order_hash, "bob")
     world.freeze("bob")
+
+
+def test_an_order_that_ended_takes_no_more_words(world: World) -> None:
+    cancelled = world.pay("customer-1", 100_000)
+    world.cancel(cancelled)
+    excluding = world.pay("customer-1", 100_000)
+    world.log_plan([excluding], [world.coin(200_000)])
+    world.cancel(excluding)
+    made = world.submit(world.creation("customer-7"), "dave", "alice", "bob")
+    world.log(world.vault_entry(made))
+    for order in (cancelled, excluding, made):
+        for verb in (Verb.APPROVE, Verb.REJECT):
+            assert refusal_of(world, world.endorse("carol", verb, order)) == "ORDER_ENDED"
