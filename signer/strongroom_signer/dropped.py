@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_changes import revoked_keys
 from strongroom.ledger.entry_messages import Entry, OrderEntry, Plan
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.plans import plan_hash
-from strongroom.ledger.records import OrderState, PlanRecord
+from strongroom.ledger.records import PlanRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import LogId
 from strongroom_signer.log_copy import rebuild
@@ -64,13 +64,9 @@ def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Drop
         return Dropped(entries=(), plans=(), charter=kept.charter, revocation=None)
     entries = tuple(data for index, data in _unfinal(store, log_id) if index >= kept.size)
     own = rebuild(store, store, log_id, store.size()).state()
-    plans = tuple(
-        record
-        for _, data in _unfinal(store, log_id)
-        if isinstance(body := codec.decode(Entry, data).body, Plan)
-        and (record := own.plan(plan_hash(codec.encode(body)))) is not None
-        and kept.plan(record.hash) is None
-    )
+    bodies = (codec.decode(Entry, data).body for _, data in _unfinal(store, log_id))
+    names = (plan_hash(codec.encode(body)) for body in bodies if isinstance(body, Plan))
+    plans = tuple(own.known_plan(name) for name in names if kept.plan(name) is None)
     keys = revoked_keys(kept.charter, own.charter)
     revocation = _revocation(store, own, keys, now_ms) if keys else None
     return Dropped(entries=entries, plans=plans, charter=own.charter, revocation=revocation)
@@ -82,33 +78,25 @@ def _unfinal(store: Store, log_id: LogId) -> Iterator[tuple[int, bytes]]:
     return enumerate(store.entries(final, size) if size > final else (), final)
 
 
-def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem | None:
-    """The keys as a word that was handed in, under the order that put the newest charter in force."""
-    order = _amendment(own)
-    entry = None if order is None else _entry_of(store, order)
-    if entry is None:
-        return None
-    word = HandedRevocation(order=entry, keys=tuple(sorted(keys)))
-    return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms, salvaged=True)
+def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem:
+    """The keys as a word that was handed in, under the order that asked for the newest charter."""
+    word = HandedRevocation(order=_entry_of(store, _amendment(own)), keys=tuple(sorted(keys)))
+    return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms)
 
 
-def _amendment(own: State) -> bytes | None:
-    """Hash of the amendment that put the charter in force."""
-    record = own.charter_record
-    for sequence in reversed(range(own.orders_count)):
-        order = own.order_at(sequence)
-        action = decode_order(order.order).action
-        if isinstance(action, AmendCharter) and order.state is OrderState.DONE and record is not None:
-            if action.charter == record.charter:
-                return order.hash
-    return None
+def _amendment(own: State) -> bytes:
+    """Hash of the newest order that asked for the charter in force: only an amendment takes keys of people."""
+    charter = encode_charter(own.charter)
+    orders = map(own.order_at, reversed(range(own.orders_count)))
+    asked = ((order.hash, decode_order(order.order).action) for order in orders)
+    amendments = ((name, action.charter) for name, action in asked if isinstance(action, AmendCharter))
+    return next(name for name, wanted in amendments if wanted == charter)
 
 
-def _entry_of(store: Store, order_hash: bytes) -> OrderEntry | None:
+def _entry_of(store: Store, order_hash: bytes) -> OrderEntry:
     """The entry that brought an order into the stored log."""
-    for end in range(store.size(), 0, -_ENTRIES_AT_ONCE):
-        for data in store.entries(max(0, end - _ENTRIES_AT_ONCE), end):
-            body = codec.decode(Entry, data).body
-            if isinstance(body, OrderEntry) and hashlib.sha256(body.order).digest() == order_hash:
-                return body
-    return None
+    ends = range(store.size(), 0, -_ENTRIES_AT_ONCE)
+    stored = (data for end in ends for data in store.entries(max(0, end - _ENTRIES_AT_ONCE), end))
+    bodies = (codec.decode(Entry, data).body for data in stored)
+    orders = (body for body in bodies if isinstance(body, OrderEntry))
+    return next(body for body in orders if hashlib.sha256(body.order).digest() == order_hash)

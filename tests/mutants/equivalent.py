@@ -51,7 +51,7 @@ EQUIVALENT: Final[dict[str, str]] = {
         "saves a look at the state: while the log can take the freeze up it acts whatever the charter says"
     ),
     "strongroom_signer.inbox:Inbox._is_over: guard isinstance(said, HandedRevocation)": (
-        "a revocation is never taken out of dropped entries, and only words that were can be over"
+        "a revocation is never marked as one out of dropped entries, and only words that were can be over"
     ),
     "strongroom.ledger.plans:_orders_of_one_vault: part or not isinstance(paid, Withdraw)": (
         "narrows the type: a cancellation is only ever accepted for a withdrawal"

@@ -62,8 +62,7 @@ def lost_may_pay(state: State, record: OrderRecord, confirmed: Iterable[bytes]) 
         record: the order.
         confirmed: ids of transactions, deep enough in the chain, that exclude plans of the order.
     """
-    order = decode_order(record.order)
-    if not isinstance(order.action, Withdraw) or order.log_id == state.log_id:
+    if not isinstance(decode_order(record.order).action, Withdraw):
         return False
     if record.state is OrderState.LAPSED:
         return True

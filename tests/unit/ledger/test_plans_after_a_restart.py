@@ -221,10 +221,20 @@ def test_what_took_no_plan_any_more_before_the_founding_is_paid_by_no_lost_one(
 
     if before:
         end()
+    else:
+        world.world.later(1)
+        world.world.log(Tick())
     founded(world)
     if not before:
         end()
     assert may_pay(world, order) is not before
+
+
+def test_an_order_that_was_rejected_without_a_plan_is_paid_by_nothing(world: RestartWorld) -> None:
+    order = world.world.pay(VAULT, 100_000)
+    world.world.reject(order, "carol")
+    founded(world)
+    assert not may_pay(world, order)
 
 
 def test_an_order_that_ended_between_two_foundings_may_be_paid_by_what_the_first_lost(world: RestartWorld) -> None:

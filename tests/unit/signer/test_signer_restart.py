@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
-from ledger_world import World
+from ledger_world import DAY_MS, World
 from restart_signers import LOST, NAMES, LostDisks
 from restart_world import approval
 from signer_world import CHEAP, VAULT, Cluster, make_folder, refusal_of
@@ -344,7 +344,9 @@ def test_what_is_dropped_is_told_and_the_keys_that_it_took_count_no_more(lost: L
     cluster, world = lost.cluster, lost.cluster.world
     by_bob, without_bob = lost.restart(), lost.restart(approvers=("alice", "carol"))
     key = builder.signing_key("bob").public
-    world.amend("alice", "carol", **without(world, "bob"))
+    amendment = world.amend("alice", "carol", **without(world, "bob"))
+    cluster.vote("s1", world.previews[-1])
+    world.submit(world.amendment(loosening_delay_ms=DAY_MS), "dave")  # nobody approves it
     cluster.vote("s1", world.previews[-1])
     order, coin = world.pay(VAULT, 50_000, "alice", "carol"), world.coin(90_000)
     cluster.vote("s1", world.previews[-1])
@@ -354,7 +356,7 @@ def test_what_is_dropped_is_told_and_the_keys_that_it_took_count_no_more(lost: L
     assert (lost.reason, "bob" in lost.err) == ("RESTART_REFUSED", True)
     facts = lost.pin("s1", without_bob)
     assert lost.code == 0, lost.err
-    assert (facts["dropped"], facts["revoked_keys"]) == (3, [key.hex()])
+    assert (facts["dropped"], facts["revoked_keys"]) == (4, [key.hex()])
     assert facts["dropped_plans"] == [
         {
             "txid": plan.txid[::-1].hex(),
@@ -365,9 +367,36 @@ def test_what_is_dropped_is_told_and_the_keys_that_it_took_count_no_more(lost: L
     ]
     lost.start("s1")
     signer = cluster.signers["s1"]
+    assert [word.id for word in signer.inbox.items] == [amendment]
     assert "bob" in {one.name for one in signer.copy.newest().charter.people}
     assert "bob" not in {one.name for one in signer.inbox.without_revoked(signer.copy.newest()).charter.people}
     assert not signer.inbox.to_raise()
+
+
+def test_what_is_not_final_here_and_stays_is_not_dropped(lost: LostDisks) -> None:
+    cluster, world = lost.cluster, lost.cluster.world
+    order = world.pay(VAULT, 50_000)
+    plan = world.planned([order], [world.coin(90_000)])
+    for preview in world.previews[-2:]:
+        cluster.vote("s1", preview)
+    assert cluster.signers["s1"].copy.final_size <= plan.entry_index
+    restart = lost.restart(certificate=lost.world.certificate(("s1", "s2")))
+    facts = lost.pin("s1", restart)
+    assert (lost.code, facts["dropped"], facts["dropped_plans"]) == (0, 0, [])
+
+
+def test_a_word_that_was_handed_in_stays_what_it_was_though_a_dropped_entry_has_it(lost: LostDisks) -> None:
+    cluster, world = lost.cluster, lost.cluster.world
+    restart = lost.restart()
+    order = world.order(Freeze(scope=Scope.VAULT, vault=VAULT, why="looks wrong"))
+    entry = world.order_entry(order, "dave")
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(one) for one in entry.endorsements])
+    world.log(entry)
+    cluster.vote("s1", world.previews[-1])
+    lost.pin("s1", restart)
+    lost.start("s1")
+    (word,) = cluster.signers["s1"].inbox.items
+    assert not word.salvaged
 
 
 def test_people_read_what_was_dropped(lost: LostDisks) -> None:

@@ -209,9 +209,9 @@ def _waiting(state: State) -> Iterator[OrderRecord]:
     """
     for record in state.open_orders():
         order = decode_order(record.order)
-        if not record.plans and order.expires_ms > state.time_ms and not isinstance(order.action, BreakGlass):
+        is_open = not record.plans or isinstance(order.action, BreakGlass)
+        if is_open and order.expires_ms > state.time_ms:
             yield record
-    yield from (record for record in state.break_glass_orders() if record.state is OrderState.OPEN)
     yield from state.scheduled_orders()
     amendment = state.witnesses.amendment
     handing_over = state.order(amendment) if amendment else None
