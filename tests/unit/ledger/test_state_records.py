@@ -7,16 +7,20 @@ from dataclasses import replace
 
 import pytest
 
+import charter_builder as builder
 from ledger_world import BTC, World
 from strongroom.ledger import codec, reasons
 from strongroom.ledger import state as state_module
+from strongroom.ledger.key_material import public_shares
 from strongroom.ledger.merkle import ProofInvalid
+from strongroom.ledger.mutable_state import MutableState
 from strongroom.ledger.reasons import REASONS, Refused, StateDamaged, refused
 from strongroom.ledger.record_proof import state_digest, verify_record_proof
 from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, PlanRecord, VaultRecord
 from strongroom.ledger.replica import Replica
+from strongroom.ledger.signed_messages import KeyMaterial
 from strongroom.ledger.state import State
-from strongroom.ledger.view import MemoryStore
+from strongroom.ledger.view import MemoryStore, Overlay
 
 VAULT = "customer-1"
 
@@ -147,3 +151,19 @@ def test_a_window_holds_the_payments_of_the_vaults_that_the_rule_names(world: Wo
     }
     paid = 100_000
     assert list(totals.values()) == [paid, paid, paid, 0, 0, 0]
+
+
+def test_a_record_that_is_not_there_cannot_be_changed(world: World) -> None:
+    order = world.state.order_at(0)
+    empty = MutableState(Overlay(MemoryStore()), world.log_id)
+    with pytest.raises(StateDamaged, match="not indexed"):
+        empty.change_order(order)
+
+
+def test_key_material_has_as_many_commitments_as_its_threshold_and_no_fewer_holders() -> None:
+    hosts = tuple(builder.signer(name).host_key for name in ("s1", "s2", "s3"))
+    key = KeyMaterial(threshold=2, commitments=hosts[:2], host_keys=hosts, chain_code=bytes(32))
+    assert len(public_shares(key)) == 3
+    for wrong in (replace(key, threshold=3), replace(key, commitments=hosts), replace(key, host_keys=hosts[:1])):
+        with pytest.raises(Refused, match="do not fit a threshold"):
+            public_shares(wrong)
