@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom.ledger.handlers.destinations:TakeOutOfBook.begin: filter one.verb is Verb.INITIATE": (
+        "nobody approves such an order, and a new one takes no rejection: its only word initiates it"
+    ),
     "strongroom.ledger.windows:total: part or count == 0": (
         "saves work: up to any time a series of nothing adds up to nothing"
     ),
