@@ -114,7 +114,8 @@ def endured(
         assert (raised is not None and alarm in str(raised)) if alarm else raised is None, f"{name}: {raised}"
         for outcome in outcomes.values():
             _logged(daemon, mark, name, outcome)
-    assert {name: outcome.released for name, outcome in outcomes.items() if outcome.released} == {}
+    released = {name: outcome.released for name, outcome in outcomes.items() if outcome.released}
+    assert not released, f"shares were given for {released}"
 
 
 def refused(outcome: Cheated, step: str, reason: str, *, signed: bool = True, by: int = 3) -> None:
