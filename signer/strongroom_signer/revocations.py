@@ -26,7 +26,7 @@ from strongroom.ledger.judgement import Endorsed
 from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderRecord, OrderState
-from strongroom.ledger.rules import judge_quorum, person_key_known
+from strongroom.ledger.rules import judge_quorum
 from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
@@ -73,15 +73,9 @@ class HandedRevocation:
         record = state.order(self.order_hash)
         if record is None:
             return (self.order,)
-        charter = state.charter
-        known = {
-            (one.person, one.verb) for one in record.endorsements if person_key_known(charter, one.person, one.key)
-        }
-        is_initiated = any(
-            (one.person, Verb.INITIATE) in known and state.time_ms < one.expires_ms
-            for one in record.endorsements
-            if one.verb is Verb.INITIATE
-        )
+        known = {(one.person, one.verb) for one in record.endorsements}
+        # Where the word that brought the order in has expired, another may take its place, and must for it to act.
+        is_initiated = any(one.verb is Verb.INITIATE and state.time_ms < one.expires_ms for one in record.endorsements)
         read = [(signed, codec.decode(Endorsement, signed.body)) for signed in self.order.endorsements]
         return tuple(
             Endorse(endorsement=signed)
@@ -95,9 +89,11 @@ class HandedRevocation:
         Expiry does not matter: nobody can give a revoked key back. But who approved it by a key that was revoked
         itself, perhaps a stolen one, has revoked nothing.
         """
-        action = decode_order(self.order.order).action
-        if not isinstance(action, AmendCharter) or state.charter.version < decode_charter(action.charter).version:
-            return False
+        match decode_order(self.order.order).action:
+            case AmendCharter(charter=wanted) if decode_charter(wanted).version <= state.charter.version:
+                pass
+            case _:
+                return False
         read = [codec.decode(Endorsement, signed.body) for signed in self.order.endorsements]
         said = _all_said(state.order(self.order_hash), read, 0)
         return not judge_quorum(state.charter, state.charter.admin, said, at_ms=0, is_begun=True).allowed

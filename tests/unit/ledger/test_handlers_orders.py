@@ -104,6 +104,16 @@ def test_who_initiated_an_order_is_replaced_only_when_that_word_counts_no_more(w
     assert world.state.charter.version == 2
 
 
+def test_an_order_whose_initiator_lost_the_key_is_initiated_by_another(world: World) -> None:
+    order = world.order(world.creation("new"))
+    world.log(world.order_entry(order, "bob"))
+    now = world.state.charter
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in now.groups)
+    world.amend("alice", "carol", people=tuple(one for one in now.people if one.name != "bob"), groups=groups)
+    world.log(world.endorse("dave", Verb.INITIATE, order))
+    assert refusal_of(world, world.endorse("shop", Verb.INITIATE, order)) == "VERB_NOT_ALLOWED"
+
+
 def test_who_initiated_an_order_once_never_counts_among_those_who_approve_it(world: World) -> None:
     order = world.order(world.amendment(loosening_delay_ms=world.charter.loosening_delay_ms + 1))
     short = world.endorsement("bob", Verb.INITIATE, order, expires_ms=world.time_ms + 60_000)

@@ -334,6 +334,26 @@ def test_a_revocation_that_can_still_be_logged_or_that_still_stands_does_not_end
     assert not held.is_overtaken(world.state)
 
 
+def test_a_revocation_does_not_end_by_a_charter_from_before_the_one_that_it_follows(cluster: Cluster) -> None:
+    """What is final lags behind: who approved it may have become an administrator since."""
+    world = cluster.world
+    before = world.replica.size
+    now = world.state.charter
+    groups = tuple(replace(one, members=tuple(sorted((*one.members, "eve")))) for one in now.groups)
+    world.amend(
+        "alice", "carol", people=tuple(sorted((*now.people, person("eve")), key=lambda one: one.name)), groups=groups
+    )
+    cluster.sync()
+    cluster.wait(now.loosening_delay_ms)
+    cluster.tick(1)
+    assert world.state.charter.version == 2
+    order = amendment(cluster)
+    hand_in(cluster, order, words(cluster, order, "alice", "eve"))
+    (item,) = inbox_of(cluster).items
+    held = codec.decode(HandedRevocation, item.body)
+    assert not held.is_overtaken(world.replica.state(before))
+
+
 # --- what is none ----------------------------------------------------------------------------------------------------
 
 
