@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.chains.bitcoin.transaction import txid_text
 from strongroom.crypto import bip340
 from strongroom.ledger import codec
+from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.recovery_kit_files import (
     SweepOrderFile,
     read_coins,
     read_order_file,
     read_plan_file,
+    read_revocation_file,
     read_word_file,
     write_order_file,
     write_plan_file,
@@ -29,6 +32,7 @@ from strongroom.protocol.recovery_kit_files import (
 from strongroom.protocol.recovery_kit_order import JudgedSweep, judge_sweep, require_quorum
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, check_plan, open_plan, own_coins
 from strongroom.protocol.recovery_kit_records import SweepPlan
+from strongroom.protocol.recovery_kit_revoked import revoked_by_hand
 from strongroom.protocol.recovery_kit_rounds import combine
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, word_hash
 from strongroom.protocol.signed import SignedBody
@@ -76,6 +80,35 @@ def kit_order(data: bytes) -> None:
     judged = total(judge_sweep, kit().world.state, file.order, file.approvals, now_ms=now)
     if judged is not None:
         total(require_quorum, judged)
+
+
+# --- revocations ---
+
+
+def revocation_seeds() -> Iterator[bytes]:
+    world = kit().world
+    people = tuple(
+        replace(person, keys=(replace(person.keys[0], public=bytes([9]) * 32),)) if person.name == "bob" else person
+        for person in world.state.charter.people
+    )
+    order = world.order(world.amendment(people=people))
+    said = [world.endorsement("dave", Verb.INITIATE, order)]
+    said += [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "carol")]
+    signed = [{"body": one.body.hex(), "signature": one.signature.hex()} for one in said]
+    yield json.dumps({"v": 1, "order": order.hex(), "endorsements": signed}).encode()
+
+
+@target(
+    "strongroom.protocol.recovery_kit_files:read_revocation_file",
+    "strongroom.protocol.recovery_kit_revoked:revoked_by_hand",
+    seeds=revocation_seeds,
+)
+def kit_revocation(data: bytes) -> None:
+    """Files of revocations, as a holder judges them; and any bytes as the order in one."""
+    total(revoked_by_hand, kit().world.state, data, ())
+    file = total(read_revocation_file, data)
+    if file is not None:
+        total(revoked_by_hand, kit().world.state, file.order, file.approvals)
 
 
 # --- plans ---

@@ -66,6 +66,7 @@ TARGETS: Final = {
     "core/strongroom/protocol/recovery_kit_files.py": "strongroom.protocol.recovery_kit_files",
     "core/strongroom/protocol/recovery_kit_order.py": "strongroom.protocol.recovery_kit_order",
     "core/strongroom/protocol/recovery_kit_plan.py": "strongroom.protocol.recovery_kit_plan",
+    "core/strongroom/protocol/recovery_kit_revoked.py": "strongroom.protocol.recovery_kit_revoked",
     "core/strongroom/protocol/recovery_kit_rounds.py": "strongroom.protocol.recovery_kit_rounds",
     "core/strongroom/protocol/recovery_kit_words.py": "strongroom.protocol.recovery_kit_words",
     # The rules engine, the conflict rule, and what apply checks.

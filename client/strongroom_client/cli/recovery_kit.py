@@ -31,6 +31,7 @@ from strongroom.protocol.recovery_kit_files import (
     read_coins,
     read_order_file,
     read_plan_file,
+    read_revocation_file,
     write_order_file,
     write_plan_file,
 )
@@ -43,6 +44,7 @@ from strongroom.protocol.recovery_kit_order import (
     require_quorum,
 )
 from strongroom.protocol.recovery_kit_plan import DEFAULT_SEARCH, check_plan, key_in_force, make_plan, own_coins
+from strongroom.protocol.recovery_kit_revoked import revoked_by_hand
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, combine, holder_share
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom_client.cli.output import PathArgument, emit, group, json_option, passphrase_option, read_passphrase
@@ -72,6 +74,13 @@ _log = click.option("--log", "log_file", required=True, type=PathArgument, help=
 _order = click.option("--order", "order_file", required=True, type=PathArgument, help="The order with its approvals.")
 _plan = click.option("--plan", "plan_file", required=True, type=PathArgument, help="What `plan` wrote.")
 _exchange = click.option("--exchange", required=True, type=PathArgument, help="The folder of this attempt.")
+_revoked = click.option(
+    "--revoked",
+    "revoked_files",
+    multiple=True,
+    type=PathArgument,
+    help="A revocation that was handed to signers: its keys count no more. As often as there are some.",
+)
 _yes = click.option("--yes", "-y", is_flag=True, help="Sign without asking whether to.")
 
 
@@ -160,6 +169,7 @@ def make_order(*, log_file: Path, vault: str, address: str, max_fee: int, expire
 @click.argument("order_file", metavar="FILE", type=PathArgument)
 @_log
 @click.option("--key", "folder", required=True, type=PathArgument, help="The folder of your key.")
+@_revoked
 @_compared
 @_yes
 @passphrase_option
@@ -169,6 +179,7 @@ def approve(
     order_file: Path,
     log_file: Path,
     folder: Path,
+    revoked_files: tuple[Path, ...],
     fingerprint: str | None,
     head: str | None,
     yes: bool,
@@ -177,7 +188,8 @@ def approve(
     """Look at an order and add your approval to its file."""
     log = _opened(log_file, fingerprint, head)
     file = read_order_file(read_bytes(order_file, max_bytes=MAX_FILE_BYTES))
-    _show_order(log, judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms()))
+    revoked = _revoked_by(log, revoked_files)
+    _show_order(log, judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms(), revoked=revoked))
     confirm("Approve exactly this?", yes=yes)
     with read_passphrase(passphrase_file, what="your key") as passphrase:
         key = PersonKey.open(folder, passphrase)
@@ -195,7 +207,7 @@ def approve(
             key=key.public,
         )
         approvals = (*file.approvals, key.sign_endorsement(body))
-    judged = judge_sweep(log.state, file.order, approvals, now_ms=now_ms())
+    judged = judge_sweep(log.state, file.order, approvals, now_ms=now_ms(), revoked=revoked)
     replace_file(order_file, write_order_file(SweepOrderFile(order=file.order, approvals=approvals)), mode=0o644)
     emit(
         {"order": judged.hash.hex(), "approved_by": list(judged.approved), "wanted": judged.wanted},
@@ -252,6 +264,7 @@ def make_the_plan(
 @_plan
 @click.option("--signer", required=True, help="Whose words you will type.")
 @_exchange
+@_revoked
 @_compared
 @click.option("--words-fd", type=int, metavar="FD", help="An open pipe that gives the words, not the terminal.")
 @click.option("--wait", is_flag=True, help="Look for the others' files until they are there, without asking.")
@@ -265,6 +278,7 @@ def sign(
     plan_file: Path,
     signer: str,
     exchange: Path,
+    revoked_files: tuple[Path, ...],
     fingerprint: str | None,
     head: str | None,
     words_fd: int | None,
@@ -279,7 +293,8 @@ def sign(
     harden()
     log = _opened(log_file, fingerprint, head)
     file = read_order_file(read_bytes(order_file, max_bytes=MAX_FILE_BYTES))
-    judged = judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms())
+    revoked = _revoked_by(log, revoked_files)
+    judged = judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms(), revoked=revoked)
     require_quorum(judged)
     opened = read_plan_file(read_bytes(plan_file, max_bytes=MAX_FILE_BYTES))
     check_plan(opened, judged.vault, judged, log_id=log.log_id)
@@ -295,7 +310,7 @@ def sign(
             written = folder.write(COMMITMENTS, signer, holder.commitments)
             _await(folder, written, opened.names, wait=wait, timeout_s=parse_duration(timeout) / 1000)
             # Days may have passed: what has expired meanwhile is not signed.
-            require_quorum(judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms()))
+            require_quorum(judge_sweep(log.state, file.order, file.approvals, now_ms=now_ms(), revoked=revoked))
             shares = holder.shares(folder.read(COMMITMENTS, opened.names), aux32=secrets.token_bytes(32))
     written = folder.write(SHARES, signer, shares)
     emit(
@@ -333,6 +348,12 @@ def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
     typed = typed or click.prompt("Log fingerprint, as it stands on your sheet", err=True)
     head = head or click.prompt("Recent head SIZE:ROOT, as others read it to you", err=True)
     return open_export(file, fingerprint=typed, head=parse_head(head))
+
+
+def _revoked_by(log: KitLog, files: tuple[Path, ...]) -> frozenset[bytes]:
+    """Keys that were revoked by hand."""
+    read = [read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES)) for file in files]
+    return frozenset().union(*(revoked_by_hand(log.state, one.order, one.approvals) for one in read))
 
 
 def _show_order(log: KitLog, judged: JudgedSweep) -> None:

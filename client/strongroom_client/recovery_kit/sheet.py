@@ -10,9 +10,9 @@ from rich.text import Text
 from strongroom.chains.bitcoin.networks import BY_CAIP2
 from strongroom.chains.bitcoin.policy import BRANCHES, CHANGE_BRANCH, DEPOSIT_BRANCH
 from strongroom.chains.bitcoin.transaction import txid_text
-from strongroom.ledger.charter import Charter
 from strongroom.ledger.plans import vault_key_of
 from strongroom.ledger.records import VaultRecord
+from strongroom.ledger.rules import quorum_members
 from strongroom.model.quantities import time_text
 from strongroom.protocol.recovery_kit_order import JudgedSweep
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
@@ -66,6 +66,7 @@ def log_lines(log: KitLog, *, now_ms: int) -> list[RenderableType]:
     All who sign may have been given one old log, and then agree with each other about everything in it.
     """
     charter, age_ms = log.state.charter, max(0, now_ms - log.state.time_ms)
+    people = ", ".join(sorted(quorum_members(charter, charter.admin)))
     lines: list[RenderableType] = [
         Text(f"By the log of {charter.organisation}, {counted(log.seen.size, 'entry')}", style="bold"),
         Text(
@@ -74,7 +75,7 @@ def log_lines(log: KitLog, *, now_ms: int) -> list[RenderableType]:
         ),
         f"  compared     up to entry {log.compared_size}, {counted(log.seen.size - log.compared_size, 'entry')} "
         "before its end",
-        f"  administers  {max(1, charter.admin.count)} of {', '.join(_administrators(charter)) or 'nobody'}",
+        f"  administers  {max(1, charter.admin.count)} of {people or 'nobody'}",
     ]
     for freeze in log.state.standing_freezes(max(now_ms, log.state.time_ms)):
         who = freeze.person or (f"signer {freeze.signer}" if freeze.signer else "the restart of the log")
@@ -85,12 +86,6 @@ def log_lines(log: KitLog, *, now_ms: int) -> list[RenderableType]:
 def _age(milliseconds: int) -> str:
     days = milliseconds // _DAY_MS
     return f"{days} day{'' if days == 1 else 's'}" if days else "less than a day"
-
-
-def _administrators(charter: Charter) -> list[str]:
-    machines = {person.name for person in charter.people if person.machine}
-    named = (group.members for group in charter.groups if group.name == charter.admin.group)
-    return [name for members in named for name in members if name not in machines]
 
 
 def order_lines(judged: JudgedSweep) -> list[RenderableType]:

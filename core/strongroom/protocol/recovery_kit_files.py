@@ -47,6 +47,7 @@ __all__ = [
     "read_coins",
     "read_order_file",
     "read_plan_file",
+    "read_revocation_file",
     "read_word_file",
     "write_order_file",
     "write_plan_file",
@@ -111,6 +112,23 @@ def read_order_file(content: bytes) -> SweepOrderFile:
     if len(order) > MAX_ORDER_BYTES:
         raise SweepFileInvalid(f"order: {len(order)} bytes are more than {MAX_ORDER_BYTES}")
     return SweepOrderFile(order=order, approvals=tuple(_approval(one) for one in approvals))
+
+
+def read_revocation_file(content: bytes) -> SweepOrderFile:
+    """The file that administrators hand to signers, with an amendment and its approvals; nothing of it judged yet.
+
+    Raises:
+        SweepFileInvalid: it is no such file.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise SweepFileInvalid(f"a file has at most {MAX_FILE_BYTES} bytes")
+    parts = _object(_json(content), {"v", "order", "endorsements"}, "what is handed to signers")
+    said = parts["endorsements"]
+    if type(parts["v"]) is not int or parts["v"] != 1:
+        raise SweepFileInvalid("v: must be 1")
+    if type(said) is not list or len(said) > MAX_APPROVALS:
+        raise SweepFileInvalid(f"endorsements: must be a list of at most {MAX_APPROVALS}")
+    return SweepOrderFile(order=_bytes(parts["order"], "order"), approvals=tuple(_approval(one) for one in said))
 
 
 def _approval(value: object) -> Signed:

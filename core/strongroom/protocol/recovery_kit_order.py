@@ -9,7 +9,7 @@ Spec: docs/protocol/recovery-kit.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,7 +112,9 @@ def read_sweep(state: State, data: bytes, *, now_ms: int) -> JudgedSweep:
     return JudgedSweep(order=order, action=action, hash=order_hash, vault=vault, wanted=wanted)
 
 
-def judge_sweep(state: State, data: bytes, approvals: Sequence[Signed], *, now_ms: int) -> JudgedSweep:
+def judge_sweep(
+    state: State, data: bytes, approvals: Sequence[Signed], *, now_ms: int, revoked: Collection[bytes] = ()
+) -> JudgedSweep:
     """Judge an order and every approval with it; whether they are enough says `require_quorum`.
 
     Args:
@@ -120,6 +122,7 @@ def judge_sweep(state: State, data: bytes, approvals: Sequence[Signed], *, now_m
         data: Canonical bytes of the order.
         approvals: Signed endorsements.
         now_ms: The time of this machine, Unix milliseconds.
+        revoked: Public keys that were revoked by hand, which the log does not know.
 
     Raises:
         SweepOrderRefused: the order cannot be carried out, or one of the approvals does not hold: it has expired, is of
@@ -136,6 +139,8 @@ def judge_sweep(state: State, data: bytes, approvals: Sequence[Signed], *, now_m
             raise SweepOrderRefused(f"the approval by {said.person} is of another order")
         if said.verb is not Verb.APPROVE:
             raise SweepOrderRefused(f"{said.person} does not approve the order: it is void")
+        if said.key in revoked:
+            raise SweepOrderRefused(f"{said.person} approves with a key that was revoked by hand: the order is void")
         if said.person not in members:
             group = state.charter.admin.group
             raise SweepOrderRefused(f"{said.person} is not of group {group}, whose approval the charter asks for")

@@ -26,6 +26,7 @@ from strongroom.chains.bitcoin.transaction import parse, txid_text
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_plan_file, write_word_file
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, open_plan
@@ -148,6 +149,32 @@ def test_what_is_signed_stands_below_the_log_it_is_judged_by(ready: KitOffice, m
     monkeypatch.setattr(commands, "now_ms", lambda: ready.world.time_ms + 5 * 86_400_000)
     (ready.root / "exchange" / "s1.commitments").unlink()
     assert "5 days before now" in ready.sign("s1", code=4, timeout="1s").stdout
+
+
+def test_a_key_that_was_revoked_by_hand_approves_nothing(ready: KitOffice) -> None:
+    """A coordinator kept the revocation out of the log; who has its file need not believe the log."""
+    world = ready.world
+    charter = world.state.charter
+    people = tuple(
+        replace(person, keys=(replace(person.keys[0], public=bytes([9]) * 32),)) if person.name == "bob" else person
+        for person in charter.people
+    )
+    order = world.order(world.amendment(people=people))
+
+    def written(*names: str, name: str = "revocation.json") -> str:
+        said = [world.endorsement(names[0], Verb.INITIATE, order)]
+        said += [world.endorsement(person, Verb.APPROVE, order) for person in names[1:]]
+        signed = [{"body": one.body.hex(), "signature": one.signature.hex()} for one in said]
+        Path(ready.path(name)).write_text(json.dumps({"v": 1, "order": order.hex(), "endorsements": signed}))
+        return ready.path(name)
+
+    done = ready.sign("s1", code=4, revoked=written("dave", "alice", "carol"))
+    assert "bob approves with a key that was revoked by hand" in done.stderr
+    alone = written("dave", "alice", name="alone.json")
+    assert "the administrators have not approved it" in ready.sign("s1", code=4, revoked=alone).stderr
+    Path(alone).write_text("{}")
+    assert "what is handed to signers" in ready.sign("s1", code=1, revoked=alone).stderr
+    assert not list((ready.root / "exchange").iterdir())
 
 
 # --- the export ------------------------------------------------------------------------------------------------------
