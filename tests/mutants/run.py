@@ -78,10 +78,11 @@ class Calls:
         self._seconds.update(seconds)
 
     def read(self, file: Path) -> None:
-        """Take what an earlier run wrote, but for tests whose files have changed since."""
-        if not file.exists():
+        """Take what an earlier run wrote, but for tests whose files have changed since; nothing if a target has."""
+        written = file.stat().st_mtime if file.exists() else 0.0
+        if any((ROOT / path).stat().st_mtime >= written for path in TARGETS):
             return
-        stored, written = json.loads(file.read_text()), file.stat().st_mtime
+        stored = json.loads(file.read_text())
         paths = {test: ROOT / test.partition("::")[0] for test in stored["seconds"]}
         fresh = {test for test, path in paths.items() if path.exists() and path.stat().st_mtime < written}
         seconds = {test: value for test, value in stored["seconds"].items() if test in fresh}

@@ -149,6 +149,15 @@ def test_it_is_raised_until_the_log_has_it_and_forgotten_when_that_is_final(clus
     assert not inbox_of(cluster).items
 
 
+def test_one_that_the_log_rejected_is_forgotten(cluster: Cluster) -> None:
+    world, order = cluster.world, revoke_bob(cluster)
+    world.log(OrderEntry(order=order, endorsements=(world.endorsement("dave", Verb.INITIATE, order),)))
+    world.reject(hashlib.sha256(order).digest(), "alice")
+    cluster.tick(3)
+    assert "bob" in {one.name for one in world.state.charter.people}
+    assert not inbox_of(cluster).items
+
+
 def test_of_an_order_that_the_log_has_only_the_missing_words_are_raised(cluster: Cluster) -> None:
     world = cluster.world
     order = amendment(cluster)
