@@ -1,25 +1,33 @@
 """Bad networks between five signers, the coordinator, people and the chain: every accepted order is paid exactly once.
 
-Each test makes one kind of trouble, orders a payment in it, and mends the network; the last one looks at everything
-that was ever ordered.
+Each test makes one kind of trouble, orders a payment in it, sees that the trouble was felt, and mends the network; the
+last one looks at everything that was ever ordered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from actor import Actor, actors, until
-from bad_network import BadNetwork, bad_network
+from bad_network import PATIENCE_S, BadNetwork, bad_network
 from fault_proxy import Direction, FaultyLink, Weather
+from payments import connected
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 LATENCY = "on paper: a signer across an ocean"
 PARTITION = "session stuck: a party that accepts and never answers"
 RESET = "stacks-sbtc: approvals and sessions replayed"
+
+ROUND_TRIP_S = 0.2
+"""With 100 ms each way."""
+RATE = 2_000
+LEAST_OF_AN_ORDER = 2_000
+"""Bytes to a signer for an order and its two approvals: three batches, each with the certificate before it."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,11 @@ async def test_attack_200_ms_and_jitter_on_every_link(network: BadNetwork) -> No
         link.set(Weather(delay_ms=100, jitter_ms=100))
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         for _ in range(2):
-            await network.paid(people, await network.order(people))
+            begun = time.monotonic()
+            destination = await network.order(people)
+            # An order and two approvals, one after another, each for a batch and the votes for it.
+            assert time.monotonic() - begun > 3 * ROUND_TRIP_S
+            await network.paid(people, destination)
 
 
 @pytest.mark.attack(
@@ -49,9 +61,16 @@ async def test_attack_200_ms_and_jitter_on_every_link(network: BadNetwork) -> No
 async def test_attack_half_open_link_delays_nobody(network: BadNetwork) -> None:
     """Four of five witness; the stalled one still looks connected to the coordinator."""
     async with actors(network.deployment, "alice", "bob", "carol") as people:
-        network.signers["south"].stall()
+        south = network.signers["south"]
+        held = south.held["down"]
+        await until(lambda: connected(people[0], 5))
+        south.stall()
+        passed = dict(south.passed)
         for _ in range(2):
             await network.paid(people, await network.order(people))
+        assert south.held["down"] > held
+        assert south.passed == passed
+        assert await connected(people[0], 5)
         network.heal()
         await network.holds(people)
 
@@ -108,10 +127,22 @@ async def _seen_refused(links: list[FaultyLink]) -> None:
 )
 async def test_attack_asymmetric_cut(network: BadNetwork, direction: Direction) -> None:
     async with actors(network.deployment, "alice", "bob", "carol") as people:
-        for name in ("north", "middle"):
-            network.signers[name].stall(direction)
+        cut = [network.signers[name] for name in ("north", "middle")]
+        held = [link.held[direction] for link in cut]
+        for link in cut:
+            link.stall(direction)
+        heard = [link.passed["down"] for link in cut]
         waiting = asyncio.create_task(network.order(people))
+
+        async def felt() -> bool:
+            is_held = all(link.held[direction] > count for link, count in zip(cut, held, strict=True))
+            still_hear = all(link.passed["down"] > count for link, count in zip(cut, heard, strict=True))
+            return is_held and still_hear == (direction == "up")
+
+        await until(felt)
         await asyncio.wait([waiting], timeout=2)
+        # Three votes are no quorum of five.
+        assert not waiting.done()
         network.heal()
         await network.paid(people, await waiting)
         await network.holds(people)
@@ -122,18 +153,25 @@ async def test_attack_flapping_links(network: BadNetwork) -> None:
     """One link after the other is reset for as long as the orders take; each signer dials again by itself."""
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         done = asyncio.Event()
+        links = list(network.signers.values())
+        before = [link.was_reset for link in links]
 
         async def flap() -> None:
-            names = list(network.signers)
             turn = 0
             while not done.is_set():
-                network.signers[names[turn % len(names)]].reset()
+                links[turn % len(links)].reset()
                 turn += 1
                 await asyncio.wait([asyncio.create_task(done.wait())], timeout=0.4)
 
+        def all_were_reset() -> bool:
+            return all(link.was_reset > count for link, count in zip(links, before, strict=True))
+
         flapping = asyncio.create_task(flap())
+        ordered = []
         try:
-            ordered = [await network.order(people) for _ in range(2)]
+            async with asyncio.timeout(PATIENCE_S):
+                while len(ordered) < 2 or not all_were_reset():
+                    ordered.append(await network.order(people))
         finally:
             done.set()
             await flapping
@@ -148,20 +186,32 @@ async def test_attack_all_links_reset_at_once(network: BadNetwork) -> None:
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         for _ in range(3):
             waiting = asyncio.create_task(network.order(people))
+            before = sum(link.was_reset for link in network.signers.values())
             for pause in (0.02, 0.15, 0.4):
                 await asyncio.wait([waiting], timeout=pause)
                 for link in network.signers.values():
                     link.reset()
+            assert sum(link.was_reset for link in network.signers.values()) >= before + len(network.signers)
             await network.paid(people, await waiting)
 
 
 @pytest.mark.campaign
-@pytest.mark.attack(line="network", title="20 kB a second on the links of two signers", origin=LATENCY)
+@pytest.mark.attack(line="network", title="2 kB a second on the links of two signers", origin=LATENCY)
 async def test_attack_narrow_links(network: BadNetwork) -> None:
-    for name in ("north", "south"):
-        network.signers[name].set(Weather(bytes_per_s=20_000))
+    """One of the two must vote for every batch, so an order takes as long as the wider of them takes for its part."""
+    narrow = [network.signers[name] for name in ("north", "south")]
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         await network.paid(people, await network.order(people))
+        for link in narrow:
+            link.set(Weather(bytes_per_s=RATE))
+        before = [link.passed["down"] for link in narrow]
+        begun = time.monotonic()
+        destination = await network.order(people)
+        took_s = time.monotonic() - begun
+        carried = min(link.passed["down"] - count for link, count in zip(narrow, before, strict=True))
+        assert carried > LEAST_OF_AN_ORDER
+        assert took_s > LEAST_OF_AN_ORDER / RATE
+        await network.paid(people, destination)
 
 
 @pytest.mark.attack(
@@ -172,9 +222,15 @@ async def test_attack_answers_to_a_client_cut_off(network: BadNetwork) -> None:
     assert network.people is not None
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         before = await _order_hashes(people[0])
-        network.people.stall("down")
-        waiting = asyncio.create_task(network.order(people))
-        await asyncio.wait([waiting], timeout=1)
+        link, size = network.people, network.cluster.signer_status("north")["size"]
+        held = link.held["down"]
+        waiting = asyncio.create_task(network.order(people, before_submitting=lambda: link.stall("down")))
+
+        async def taken() -> bool:
+            return bool(network.cluster.signer_status("north")["size"] > size and link.held["down"] > held)
+
+        await until(taken)
+        assert not waiting.done()
         network.people.reset()
         network.people.resume()
         destination = await waiting
@@ -187,14 +243,29 @@ async def test_attack_answers_to_a_client_cut_off(network: BadNetwork) -> None:
 async def test_attack_node_out_of_reach(network: BadNetwork) -> None:
     """Signing goes on; what is signed is broadcast when the node is back."""
     assert network.node is not None
+    coordinator, rpc = network.cluster.coordinator, network.cluster.deployment.rpc
     async with actors(network.deployment, "alice", "bob", "carol") as people:
+
+        async def signed_in_vain() -> str:
+            mark = len(coordinator.events)
+            destination = await network.order(people)
+            await asyncio.to_thread(coordinator.wait_for, "plan.signed", after=mark, timeout_s=PATIENCE_S)
+            assert rpc("getrawmempool") == []
+            return destination
+
         network.node.cut()
-        destination = await network.order(people)
+        destination = await signed_in_vain()
+        await _seen_refused([network.node])
         network.node.heal()
         await network.paid(people, destination)
+        held = network.node.held["down"]
         network.node.stall("down")
         destination = await network.order(people)
-        await asyncio.sleep(0)
+
+        async def felt() -> bool:
+            return network.node is not None and network.node.held["down"] > held
+
+        await until(felt)
         network.node.reset()
         network.node.heal()
         await network.paid(people, destination)
@@ -206,33 +277,38 @@ async def test_attack_node_out_of_reach(network: BadNetwork) -> None:
 )
 async def test_attack_everything_at_once(network: BadNetwork) -> None:
     async with actors(network.deployment, "alice", "bob", "carol") as people:
-        names = list(network.signers)
+        links = list(network.signers.values())
         done = asyncio.Event()
+        turn = 0
 
         async def storm() -> None:
-            turn = 0
+            nonlocal turn
             while not done.is_set():
-                link = network.signers[names[turn % len(names)]]
+                link = links[turn % len(links)]
                 link.set(Weather(delay_ms=80, jitter_ms=160, bytes_per_s=200_000))
                 (link.reset, link.stall, link.cut)[turn % 3]()
                 await asyncio.wait([asyncio.create_task(done.wait())], timeout=0.5)
                 link.heal()
                 turn += 1
 
+        resets, held = (sum(link.was_reset for link in links), sum(sum(link.held.values()) for link in links))
         storming = asyncio.create_task(storm())
+        ordered = []
         try:
-            ordered = [await network.order(people) for _ in range(4)]
+            async with asyncio.timeout(PATIENCE_S):
+                # Each link meets each kind of trouble.
+                while len(ordered) < 4 or turn < 3 * len(links):
+                    ordered.append(await network.order(people))
         finally:
             done.set()
             await storming
+        assert sum(link.was_reset for link in links) > resets
+        assert sum(sum(link.held.values()) for link in links) > held
         for destination in ordered:
             await network.paid(people, destination)
 
 
-@pytest.mark.attack(
-    line="network", title="after all of it: every order paid exactly once, one history, no alarm", origin=PARTITION
-)
-async def test_attack_network_left_everything_whole(network: BadNetwork) -> None:
+async def test_the_network_left_every_order_paid_once_and_one_history(network: BadNetwork) -> None:
     async with actors(network.deployment, "alice", "bob", "carol") as people:
         await network.paid(people, await network.order(people))
         await network.holds(people)

@@ -68,17 +68,30 @@ class BadNetwork:
 
     # --- work --------------------------------------------------------------------------------------------------------
 
-    async def order(self, people: Sequence[Actor]) -> str:
-        """Have a withdrawal ordered and approved by two, however often they must try; the address it pays."""
+    async def order(self, people: Sequence[Actor], *, before_submitting: Callable[[], None] = lambda: None) -> str:
+        """Have a withdrawal ordered and approved by two, however often they must try; the address it pays.
+
+        Args:
+            people: who orders it, and who approves it.
+            before_submitting: called once it is signed, before it is sent for the first time.
+        """
         initiator, *approvers = people
         destination = payee()
         action = Withdraw(vault=VAULT, asset=BTC, amount=AMOUNT, destination=destination, max_fee=100_000)
         drafted = initiator.draft(action)
 
-        async def submit() -> bool:
-            await initiator.client.submit(drafted.data, [await initiator.say(Verb.INITIATE, drafted.hash)])
+        said = []
+
+        async def say() -> bool:
+            said.append(await initiator.say(Verb.INITIATE, drafted.hash))
             return True
 
+        async def submit() -> bool:
+            await initiator.client.submit(drafted.data, said)
+            return True
+
+        await persistently(say)
+        before_submitting()
         await persistently(submit)
         self.orders[destination] = drafted.hash
         for person in approvers[:2]:

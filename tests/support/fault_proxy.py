@@ -3,6 +3,8 @@
 TLS passes through it, so the daemons at both ends are the real ones. Bytes are never lost or changed within a
 connection, because TCP would not let that happen either: what a network loses shows as a stall and then as a reset.
 
+What it did is counted, so that a test knows that its trouble was felt.
+
 Directions: `up` is from the one who connected (a signer, a person, the coordinator before its node) to the one who
 listens, `down` is back.
 """
@@ -67,6 +69,12 @@ class FaultyLink:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.accepted = 0
+        self.held = dict.fromkeys(DIRECTIONS, 0)
+        """Chunks that met a stalled direction, since the beginning."""
+        self.passed = dict.fromkeys(DIRECTIONS, 0)
+        """Bytes that were passed on, since the beginning."""
+        self.was_reset = 0
+        """Open connections that were reset, since the beginning."""
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True, name="faulty-link")
         self._thread.start()
@@ -183,6 +191,7 @@ class FaultyLink:
         while True:
             due, data = await held.get()
             await asyncio.sleep(max(0.0, due - self._loop.time()))
+            self.held[direction] += not self._flowing[direction].is_set()
             await self._flowing[direction].wait()
             if not data:
                 return
@@ -190,12 +199,14 @@ class FaultyLink:
                 await asyncio.sleep(len(data) / rate)
             try:
                 writer.write(data)
+                self.passed[direction] += len(data)
                 await writer.drain()
             except OSError:
                 return
 
     def _reset(self) -> None:
         for connection in tuple(self._connections):
+            self.was_reset += 1
             self._end(connection)
 
     def _end(self, connection: _Connection) -> None:
