@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +18,18 @@ from strongroom.crypto.curve import GENERATOR, Point
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger import codec
 from strongroom.ledger.charter import decode_charter
-from strongroom.ledger.entry_messages import Entry, Trial, Vault, VaultSignature
+from strongroom.ledger.entry_messages import MAX_RECOVERY_BYTES, Entry, Tick, Trial, Vault, VaultSignature
 from strongroom.ledger.order_messages import CreateVault
 from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.state import decode_order
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.keygen import KeygenTerms, MadeKey, trial_session
 from strongroom.protocol.trials import covering_sets
+from strongroom_signer.frames import MAX_ALL_RECOVERY
 
-ORDERED, UNAPPROVED = "customer-cold", "customer-warm"
-"""Vaults that the tests order: one with its approvals, one whose last approval only the cheater has."""
+ORDERED, UNAPPROVED, BORN = "customer-cold", "customer-warm", "customer-slow"
+"""Vaults that the tests order: one with its approvals, one whose last approval only the cheater has, and one with its
+approvals that is born while one signer does not see it."""
 
 
 def wanted_vault(rogue: RogueLeader, name: str) -> tuple[OrderRecord, CreateVault]:
@@ -302,9 +305,9 @@ class Made:
     statements: tuple[VaultSignature, ...]
 
 
-async def made_honestly(rogue: RogueLeader) -> Made:
+async def made_honestly(rogue: RogueLeader, name: str = ORDERED) -> Made:
     """Generate a key as an honest coordinator would, up to the trials."""
-    attempt = await begun(rogue)
+    attempt = await begun(rogue, name)
     dealt, message = attempt.dealt()
     names = attempt.terms.signers
     given = await second_round(rogue, attempt, dict.fromkeys(names, message))
@@ -396,17 +399,22 @@ def _logged_vault(rogue: RogueLeader) -> Vault:
     raise NothingToCheatWith("the log holds no vault")
 
 
-@cheat("forged-vault", "Logs a vault whose key is another than the signers made, or that they did not all confirm.")
-async def forged_vault(rogue: RogueLeader) -> None:
-    earlier = await made_honestly(rogue)
-    made = await made_honestly(rogue)
-    genuine = Vault(
+async def _entry_of(rogue: RogueLeader, made: Made) -> Vault:
+    """The entry with which an honest coordinator logs a key."""
+    return Vault(
         order_hash=made.attempt.terms.order_hash,
         key=made.key.key,
         recovery_hash=made.key.recovery_hash,
         statements=made.statements,
         trials=await tried(rogue, made),
     )
+
+
+@cheat("forged-vault", "Logs a vault whose key is another than the signers made, or that they did not all confirm.")
+async def forged_vault(rogue: RogueLeader) -> None:
+    earlier = await made_honestly(rogue)
+    made = await made_honestly(rogue)
+    genuine = await _entry_of(rogue, made)
     first, *_, last = genuine.statements
     other, own = _logged_vault(rogue), _of_the_cheaters_own(rogue, made)
     forged = {
@@ -432,3 +440,83 @@ async def forged_vault(rogue: RogueLeader) -> None:
     }
     for step, vault in forged.items():
         await rogue.append([rogue.entry(vault)], step=step)
+
+
+# --- the recovery data beside an honest key ---------------------------------------------------------------------------
+
+
+def _unfit(genuine: bytes, others: Sequence[bytes]) -> dict[str, list[bytes]]:
+    """What is sent in the place of a vault's recovery data, each within the bounds of a frame."""
+    return {
+        "withheld": [],
+        "another-vaults": list(others),
+        "random": [os.urandom(len(genuine))],
+        "cut-off": [genuine[:-1]],
+        "prolonged": [genuine + b"\x00"],
+        "largest": [os.urandom(MAX_RECOVERY_BYTES) for _ in range(MAX_ALL_RECOVERY // MAX_RECOVERY_BYTES)],
+    }
+
+
+async def _say_kept(rogue: RogueLeader, born: bytes, lies: Mapping[str, Sequence[bytes]]) -> None:
+    """Ask every signer for the data of the vault that was born, and for whatever was sent in its place."""
+    others = {hashlib.sha256(data).digest() for data in rogue.recovery}
+    sent = {hashlib.sha256(given[-1]).digest() for given in lies.values() if given}
+    for signer in rogue.links:
+        reply = await rogue.ask(signer, pb.FetchRecovery(hashes=sorted({born} | sent - others)), "kept")
+        found = [] if reply is None else reply.recovery_data.recovery_data
+        rogue.report.say("kept", signer=signer, hashes=[hashlib.sha256(data).hexdigest() for data in found])
+
+
+@cheat("vault-without-recovery", "Logs an honest key without the data from which words on paper would give it back.")
+async def vault_without_recovery(rogue: RogueLeader) -> None:
+    """The data lies beside the log: the entry names only its hash, so that nothing is wrong with the entry."""
+    others = list(rogue.recovery)
+    earlier = await made_honestly(rogue)
+    made = await made_honestly(rogue)
+    genuine, index = await _entry_of(rogue, made), len(rogue.entries)
+    lies = {**_unfit(made.key.recovery, [*others, earlier.key.recovery]), **_oversized(made.key.recovery)}
+    for step, sent in lies.items():
+        rogue.recovery = sent
+        await rogue.append([rogue.entry(genuine)], step=step)
+    # The entry is not in anybody's log, and the next one takes its place.
+    rogue.recovery = others
+    await rogue.tick()
+    if len(rogue.entries) != index + 1:
+        raise NothingToCheatWith("the entry was logged after all")
+    await _say_kept(rogue, made.key.recovery_hash, lies)
+
+
+def _oversized(genuine: bytes) -> dict[str, list[bytes]]:
+    """The right data, buried in more than a frame may hold, or beside a piece of more than a piece may have."""
+    piece = bytes(MAX_RECOVERY_BYTES)
+    return {
+        "too-long": [genuine, piece + b"\x00"],
+        "too-many": [genuine, *[piece] * (MAX_ALL_RECOVERY // MAX_RECOVERY_BYTES + 1)],
+        "empty-piece": [genuine, b""],
+    }
+
+
+@cheat(
+    "lies-to-who-catches-up", "Shows one signer a vault that it missed, and gives it anything but its recovery data."
+)
+async def lies_to_who_catches_up(rogue: RogueLeader) -> None:
+    """Two signers hold the data and vote; the third gets every entry, and may not go on without the data."""
+    *two, third = sorted(rogue.links)
+    others = list(rogue.recovery)
+    made = await made_honestly(rogue, BORN)
+    await rogue.append_honestly(await _entry_of(rogue, made), to=two)
+    certificate = rogue.certificate
+    rogue.recovery = others
+    lies = {**_unfit(made.key.recovery, others), **_oversized(made.key.recovery)}
+    entries = [rogue.entry(Tick())]
+    try:
+        for step, given in lies.items():
+            rogue.served_recovery, rogue.certificate = given, certificate
+            await rogue.append(entries, to=[third], step=step)
+            # Without the certificate nothing tells it to fetch: it knows by itself what it lacks.
+            rogue.certificate = None
+            await rogue.append(entries, to=[third], step=f"{step}-vote")
+    finally:
+        rogue.served_recovery, rogue.certificate = None, certificate
+    rogue.report.say("born", hash=made.key.recovery_hash.hex(), behind=third)
+    await _say_kept(rogue, made.key.recovery_hash, lies)

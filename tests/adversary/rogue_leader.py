@@ -98,6 +98,8 @@ class RogueLeader:
         self.batches: list[types_pb2.LogBatch] = []
         self.recovery: list[bytes] = []
         """Recovery data that it hands out with every batch, and to every signer that asks."""
+        self.served_recovery: Sequence[bytes] | None = None
+        """What it gives to a signer that asks for recovery data, in place of that."""
         self.replica = Replica(MemoryStore(), log_id=self.log_id)
         self.certificate: Certificate | None = None
         stolen = folder.parent / "stolen"
@@ -217,7 +219,8 @@ class RogueLeader:
     async def _serve(self, link: SignerLink, frame: pb.LinkRequest) -> Any | None:
         """Give batches and recovery data to signers that lack them; keep what they raise to itself."""
         if frame.WhichOneof("body") == "fetch_recovery":
-            return pb.RecoveryData(recovery_data=self.recovery)
+            given = self.recovery if self.served_recovery is None else self.served_recovery
+            return pb.RecoveryData(recovery_data=given)
         if frame.WhichOneof("body") == "raised":
             self.raised[link.signer] = frame.raised
         if frame.WhichOneof("body") != "fetch_batches":

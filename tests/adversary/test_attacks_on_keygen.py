@@ -18,13 +18,14 @@ from strongroom.protocol.signed import SignedBody
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
-ORDERED, UNAPPROVED = "customer-cold", "customer-warm"
+ORDERED, UNAPPROVED, BORN = "customer-cold", "customer-warm", "customer-slow"
 
 RAISING = "Trail of Bits 2024 (wsts #87 and others): a longer commitment vector raises the threshold"
 ROGUE_KEY = "rogue key: the last mover cancels the others' contributions"
 SPLIT_VIEW = "split view: some parties think that the key generation succeeded, with another transcript"
 CLAIMED = "mpcium #78: a forged key generation result gives a false deposit address"
 REPLAY = "CVE-2022-47930: proofs of one session replayed in another"
+LOST = "on paper: a vault whose shares nobody could bring back from the words on paper"
 UNORDERED = "on paper: a signature without a plan is asked for under the name of a key generation"
 
 
@@ -42,6 +43,27 @@ def _misfit(cheat: str, title: str, step: str, *, origin: str = REPLAY, by: int 
 
 def _vault(step: str, title: str, reason: str) -> object:
     return attack("forged-vault", title, reason, step=step, signed=True, origin=CLAIMED)
+
+
+def _without(step: str, title: str, reason: str = "RECOVERY_DATA_MISSING", *, signed: bool = True) -> object:
+    title = f"a vault's birth with {title}"
+    return attack("vault-without-recovery", title, reason, step=step, signed=signed, origin=LOST)
+
+
+def _fetched(step: str, title: str) -> tuple[object, object]:
+    """It does not take the certificate, and does not vote without one: twice an unsigned answer of the one signer."""
+    cheat = "lies-to-who-catches-up"
+    return (
+        attack(cheat, f"who catches up is given {title}", "BEHIND", step=step, by=1, origin=LOST),
+        attack(
+            cheat,
+            f"who was given {title} is asked to vote",
+            "RECOVERY_DATA_MISSING",
+            step=f"{step}-vote",
+            by=1,
+            origin=LOST,
+        ),
+    )
 
 
 CASES = [
@@ -218,6 +240,24 @@ CASES = [
     _vault("trial-of-another-vault", "trial signatures replayed from another vault", "BAD_SIGNATURE"),
     _vault("payments-order", "a vault under the order of a payment", "VAULT_ORDER_MISMATCH"),
     _vault("unknown-order", "a vault under an order that nobody made", "ORDER_UNKNOWN"),
+    _without("withheld", "no recovery data"),
+    _without("another-vaults", "the recovery data of other vaults and attempts"),
+    _without("random", "random bytes for recovery data"),
+    _without("cut-off", "recovery data cut off"),
+    _without("prolonged", "recovery data and one byte more"),
+    _without("largest", "as much junk as a frame may hold"),
+    _without("too-long", "a piece of recovery data that is too long", "FRAME_MALFORMED", signed=False),
+    _without("too-many", "more recovery data than a frame may hold", "FRAME_MALFORMED", signed=False),
+    _without("empty-piece", "an empty piece of recovery data", "FRAME_MALFORMED", signed=False),
+    *_fetched("withheld", "no recovery data"),
+    *_fetched("another-vaults", "another vault's recovery data"),
+    *_fetched("random", "random bytes for recovery data"),
+    *_fetched("cut-off", "recovery data cut off"),
+    *_fetched("prolonged", "recovery data and one byte more"),
+    *_fetched("largest", "as much junk as a frame may hold for recovery data"),
+    *_fetched("too-long", "a piece of recovery data that is too long"),
+    *_fetched("too-many", "more recovery data than a frame may hold"),
+    *_fetched("empty-piece", "an empty piece of recovery data"),
 ]
 
 
@@ -246,6 +286,9 @@ def word(siege: Cluster) -> tuple[OrderHash, SignedBody]:
             first = await alice.create_vault(ORDERED, signers=siege.signers, threshold=2)
             await bob.approve(first)
             await carol.approve(first)
+            third = await alice.create_vault(BORN, signers=siege.signers, threshold=2)
+            await bob.approve(third)
+            await carol.approve(third)
             second = await alice.create_vault(UNAPPROVED, signers=siege.signers, threshold=2)
             await bob.approve(second)
             return second, await carol.say(Verb.APPROVE, second)
@@ -258,7 +301,8 @@ def outcomes(siege: Cluster, word: tuple[OrderHash, SignedBody]) -> dict[str, Ch
     """Every cheat, each in a term of its own, by one cheater."""
     siege.coordinator.stop()
     siege.deployment.start_signer(siege.signers[2])
-    return attacked_together(siege, cheats_of(CASES), words=[word[1]])
+    cheats = cheats_of(CASES, floods=["vault-without-recovery", "lies-to-who-catches-up"])
+    return attacked_together(siege, cheats, words=[word[1]])
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -272,23 +316,41 @@ def test_whose_share_did_not_fit_complained_and_signed_nothing(outcomes: dict[st
         assert len(set(complaints)) == len(complaints) == count, cheat
 
 
+def _kept(outcome: Cheated) -> dict[str, list[str]]:
+    """By signer, the hashes of the recovery data that it had of what the cheater asked it for."""
+    return {line["signer"]: line["hashes"] for line in outcome.events if line["event"] == "kept"}
+
+
+def test_signers_keep_the_recovery_data_of_a_vault_that_was_born_and_nothing_that_was_sent_for_it(
+    siege: Cluster, outcomes: dict[str, Cheated]
+) -> None:
+    assert _kept(outcomes["vault-without-recovery"]) == {name: [] for name in siege.signers}
+    misled = outcomes["lies-to-who-catches-up"]
+    born = next(line for line in misled.events if line["event"] == "born")
+    has_it = {name: [] if name == born["behind"] else [born["hash"]] for name in siege.signers}
+    assert _kept(misled) == has_it
+
+
 async def test_an_honest_coordinator_generates_both_keys_in_the_end(
     siege: Cluster, outcomes: dict[str, Cheated], word: tuple[OrderHash, SignedBody]
 ) -> None:
-    """The approval that the cheater logged was certified and not final: a term dropped it, and it is sent again."""
+    """The approval that the cheater logged was certified and not final: a term dropped it, and it is sent again.
+
+    The vault that one signer missed goes on too: that signer gets what it lacked, and holds its share.
+    """
     assert outcomes
     siege.deployment.start_coordinator()
     async with actors(siege.deployment, "alice", "bob", "carol") as (alice, _, carol):
         await ready(alice)
         await approve_once(carol, word[0])
-        for name in (ORDERED, UNAPPROVED):
+        for name in (ORDERED, UNAPPROVED, BORN):
             await alice.wait_for_vault(name)
         names = [vault.record.name for vault in await alice.client.vaults()]
-    assert sorted(names) == sorted([VAULT, ORDERED, UNAPPROVED])
+    assert sorted(names) == sorted([VAULT, ORDERED, UNAPPROVED, BORN])
 
     async def shares() -> bool:
         held = [vault for name in siege.signers for vault in siege.signer_status(name)["vaults"] if vault["has_share"]]
-        return len(held) == 9
+        return len(held) == 12
 
     await until(shares, timeout_s=60.0)
     assert all(siege.signer_status(name)["alarm"] is None for name in siege.signers)
