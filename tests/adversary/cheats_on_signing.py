@@ -9,8 +9,9 @@ from dataclasses import replace
 from cheat_report import NothingToCheatWith, cheat
 from cheats_on_history import forged_certificate
 from rogue_leader import RogueLeader
+from rogue_people import ordered, pays, withdrawal
 from rogue_plans import acceptable_plan
-from rogue_shares import task_at
+from rogue_shares import finished, task_at
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.curve import GENERATOR
@@ -25,6 +26,8 @@ from strongroom.protocol.signing_task import SigningTask
 from strongroom_coordinator.link_frames import signed_pb
 
 MANY = 300
+PAYMENTS, SMALL_SAT = 256, 20_000
+"""As many sessions at once as the known forgeries ask for; one payment each, of so much."""
 
 Choose = Callable[[RogueLeader, Mapping[str, SignedBody], str, str], list[SignedBody]]
 """Of everybody's commitments, the victim and its partner: the list that the victim is shown."""
@@ -129,6 +132,37 @@ async def many_sessions(rogue: RogueLeader) -> None:
         given = rogue.commitments_in(signer, reply.committed.results)
         if len(given) > 1:
             rogue.report.believed(signer, f"it opened {len(given)} further sessions")
+
+
+@cheat(
+    "many-payments", "Opens a session for each of 256 payments at once, and pairs each with the numbers of another one."
+)
+async def many_payments(rogue: RogueLeader) -> None:
+    """A forgery from parallel sessions chooses each session's partners after it saw the nonces of all the others."""
+    orders = [withdrawal(rogue, amount=SMALL_SAT) for _ in range(PAYMENTS)]
+    await rogue.append_honestly(*(ordered(rogue, order) for order in orders))
+    plans = [pays(rogue, order) for order in orders]
+    last, _ = await rogue.append_honestly(*plans)
+    indexes = range(last + 1 - PAYMENTS, last + 1)
+    names = sorted(rogue.links)[:2]
+    given: dict[str, dict[int, SignedBody]] = {}
+    for signer in names:
+        reply = await rogue.ask(signer, pb.Commit(term=rogue.term, entry_indexes=indexes), "commit")
+        given[signer] = {} if reply is None else rogue.commitments_in(signer, reply.committed.results)
+        if given[signer].keys() != set(indexes):
+            raise NothingToCheatWith(f"{signer} opened {len(given[signer])} of {PAYMENTS} sessions")
+    for victim, partner in (names, names[::-1]):
+        others = dict(zip(indexes, [*indexes[1:], indexes[0]], strict=True))
+        sets = {
+            index: _in_order({victim: given[victim][index], partner: given[partner][others[index]]}, victim, partner)
+            for index in indexes
+        }
+        await rogue.release_many(sets, to=[victim], certificate=rogue.certificate)
+    # None of it was used up: the right partners are answered, and their shares are a signature.
+    genuine = {signer: given[signer][last] for signer in names}
+    if rogue.certificate is not None:
+        await finished(rogue, plans[-1], last, genuine, rogue.certificate)
+        rogue.report.say("finished", index=last)
 
 
 # --- the signer set ---------------------------------------------------------------------------------------------------

@@ -69,6 +69,15 @@ CASES = [
         signed=True,
         origin=PARALLEL,
     ),
+    attack(
+        "many-payments",
+        "256 parallel sessions of 256 payments, each paired with another's nonces",
+        "COMMITMENTS_INVALID",
+        step="release",
+        signed=True,
+        by=2,
+        origin=PARALLEL,
+    ),
     _set("swapped-commitments", "a partner's commitments exchanged on the way"),
     _set("forged-commitments", "a partner's commitments made up in its name"),
     _set("strangers-commitments", "a stranger's commitments in the set"),
@@ -121,7 +130,7 @@ def siege() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def outcomes(siege: Cluster) -> dict[str, Cheated]:
     """Every cheat, each in a term of its own, by one cheater."""
-    return attacked_together(siege, cheats_of(CASES, floods=["many-sessions"]))
+    return attacked_together(siege, cheats_of(CASES, floods=["many-sessions", "many-payments"]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -136,7 +145,15 @@ def test_only_the_genuine_half_of_a_cheat_got_shares(outcomes: dict[str, Cheated
         "replay-release": 3,
         "other-set": 1,
         "equivocate": 2,
+        "many-payments": 2,
     }
+
+
+def test_each_of_256_parallel_sessions_is_refused_and_none_is_spoilt(outcomes: dict[str, Cheated]) -> None:
+    """Both victims refuse all of them; paired as they were made, the shares of one session are a signature."""
+    refusals = [line["reason"] for line in outcomes["many-payments"].all_refusals()]
+    assert refusals == ["COMMITMENTS_INVALID"] * 2 * 256
+    assert "finished" in [line["event"] for line in outcomes["many-payments"].events]
 
 
 async def test_an_honest_coordinator_goes_on_after_all_of_them(siege: Cluster, outcomes: dict[str, Cheated]) -> None:
