@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
-from rogue_people import HOT, claimed, ordered, pays, withdrawal
+from rogue_people import HOT, claimed, drafted, ordered, payee_of, pays, withdrawal
 from rogue_plans import (
     acceptable_plan,
     as_inputs,
@@ -27,7 +27,7 @@ from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Change, OrderEntry, Plan, PlanInput, PlanOutput
-from strongroom.ledger.order_messages import Withdraw
+from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
 
@@ -119,28 +119,56 @@ MANY = 500
 EXPIRES_MS = 8_000
 
 
-@cheat("expired-in-batch", "Pays hundreds of orders together with one that is about to expire, to block them all.")
-async def expired_in_batch(rogue: RogueLeader) -> None:
-    """Accepted while nothing has expired, and poisoned: one coin does not exist, all the others are the vault's.
+async def _settled(rogue: RogueLeader) -> None:
+    """Make final what was logged: the next term drops what lies under a certificate that no signer was shown."""
+    for _ in range(3):
+        await rogue.tick()
 
-    Nobody signs it once the one order has expired. An honest coordinator must get the others paid all the same.
-    """
+
+async def _many_orders(rogue: RogueLeader) -> list[DraftedOrder]:
+    """All orders of a batch but the last, approved and logged."""
     orders = [withdrawal(rogue, amount=SMALL_SAT) for _ in range(MANY - 1)]
     for first in range(0, len(orders), 100):
         await rogue.append_honestly(*(ordered(rogue, order) for order in orders[first : first + 100]))
-    last = withdrawal(rogue, amount=SMALL_SAT, expires_in_ms=EXPIRES_MS)
-    expires_ms = now_ms() + EXPIRES_MS
+    return orders
+
+
+async def _poisoned(rogue: RogueLeader, orders: Sequence[DraftedOrder], last: DraftedOrder) -> int:
+    """Log the last order, and one plan for all: one coin does not exist, all the others are the vault's; its index."""
     coins = as_inputs(rogue.coins(HOT))
     plan = pays(rogue, *orders, last, inputs=[claimed(), *coins], fee_sat=100_000)
     index, _ = await rogue.append_honestly(ordered(rogue, last), plan)
-    rogue.report.say("planned", payees=[_payee(order) for order in orders], expired=_payee(last), coins=len(coins))
-    await asyncio.sleep(max(expires_ms - now_ms(), 0) / 1000 + 0.2)
+    await _settled(rogue)
+    facts = {"last": payee_of(last), "order": last.hash.hex(), "coins": len(coins)}
+    rogue.report.say("planned", payees=[payee_of(order) for order in orders], **facts)
+    return index
+
+
+async def _has_nobody_sign(rogue: RogueLeader, index: int) -> None:
     given = await rogue.commit(index)
     await rogue.release(index, given.values() or [SignedBody(body=b"\x00", signature=bytes(64))])
 
 
-def _payee(order: DraftedOrder) -> str:
-    action = order.order.action
-    if not isinstance(action, Withdraw):
-        raise NothingToCheatWith("only a withdrawal has a payee")
-    return action.destination
+@cheat("expired-in-batch", "Pays hundreds of orders together with one that is about to expire, to block them all.")
+async def expired_in_batch(rogue: RogueLeader) -> None:
+    """Accepted while nothing has expired, and poisoned.
+
+    Nobody signs it once the one order has expired. An honest coordinator must get the others paid all the same.
+    """
+    orders = await _many_orders(rogue)
+    last = withdrawal(rogue, amount=SMALL_SAT, expires_in_ms=EXPIRES_MS)
+    expires_ms = now_ms() + EXPIRES_MS
+    index = await _poisoned(rogue, orders, last)
+    await asyncio.sleep(max(expires_ms - now_ms(), 0) / 1000 + 0.2)
+    await _has_nobody_sign(rogue, index)
+
+
+@cheat("cancelled-in-batch", "Pays hundreds of orders together with one that is cancelled, to block them all.")
+async def cancelled_in_batch(rogue: RogueLeader) -> None:
+    """Whoever ordered it cancels it, and nobody signs the plan any more; all coins of the vault are in that plan."""
+    last = withdrawal(rogue, amount=SMALL_SAT)
+    index = await _poisoned(rogue, await _many_orders(rogue), last)
+    cancel = drafted(rogue, CancelWithdraw(order_hash=last.hash, max_fee=100_000))
+    await rogue.append_honestly(ordered(rogue, cancel, approved=()))
+    await _settled(rogue)
+    await _has_nobody_sign(rogue, index)
