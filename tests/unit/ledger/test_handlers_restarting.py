@@ -451,6 +451,22 @@ def test_an_open_glass_is_closed_by_the_founding_whatever_was_swept() -> None:
     assert not tuple(world.state.break_glass_orders())
 
 
+def test_a_glass_that_was_swept_is_closed_by_the_founding_though_its_order_had_expired() -> None:
+    """A bump of its plan asks for no order that lives, and passes the freeze that the founding brings."""
+    world = RestartWorld(World.started(**builder.recovery_parts()))
+    world.world.make_vault("customer-1")
+    order, coin = world.world.break_glass(), world.world.coin(900_000)
+    world.world.later(2 * HOUR_MS)
+    sweep = world.world.sweep(order, [coin])
+    world.world.log(sweep)
+    world.world.later(60 * DAY_MS)
+    world.world.log(Tick())
+    world.found(world.restart())
+    record = world.state.order(order)
+    assert record is not None
+    assert record.state is OrderState.LAPSED
+
+
 def test_an_order_that_had_expired_before_is_none_that_a_lost_plan_paid(world: RestartWorld) -> None:
     world.world.make_vault("customer-1")
     orders = [

@@ -205,13 +205,13 @@ def _end_orders(state: MutableState, at: Position) -> None:
 def _waiting(state: State) -> Iterator[OrderRecord]:
     """Orders that are not ended and have no plan, and those that pass a freeze whatever plans they have.
 
-    What had expired by then was planned by no lost entry.
+    What had expired by then was planned by no lost entry; a plan to break the glass can be bumped even after that.
     """
     for record in state.open_orders():
         order = decode_order(record.order)
-        is_open = not record.plans or isinstance(order.action, BreakGlass)
-        if is_open and order.expires_ms > state.time_ms:
+        if not record.plans and order.expires_ms > state.time_ms and not isinstance(order.action, BreakGlass):
             yield record
+    yield from (record for record in state.break_glass_orders() if record.state is OrderState.OPEN)
     yield from state.scheduled_orders()
     amendment = state.witnesses.amendment
     handing_over = state.order(amendment) if amendment else None
