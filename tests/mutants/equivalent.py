@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
+    "strongroom_signer.revocations:revocation: guard not isinstance(action, AmendCharter)": (
+        "narrows the type: the inbox takes nothing but an amendment for a revocation"
+    ),
     "strongroom.ledger.handlers.destinations:TakeOutOfBook.begin: filter one.verb is Verb.INITIATE": (
         "nobody approves such an order, and a new one takes no rejection: its only word initiates it"
     ),
