@@ -127,15 +127,18 @@ class ReleaseMachine(RuleBasedStateMachine):
 
     @rule(
         asked=st.lists(st.tuples(st.permutations(NAMES), which, betweens, proofs, moments), min_size=1, max_size=4),
+        ticks=st.sampled_from([True, True, False]),
         again=st.booleans(),
     )
     @when(lambda world: world.plans)
-    def shares_are_asked_for(self, asked: list[tuple[list[str], int, str, str, str]], again: bool) -> None:
+    def shares_are_asked_for(self, asked: list[tuple[list[str], int, str, str, str]], ticks: bool, again: bool) -> None:
         """Each with open commitments of two signers, something that happens between the rounds, and perhaps twice."""
+        if ticks and self.world.is_open and self.world.can_vote():
+            self.world.tick()
         for names, at, between, proof, dies in asked:
             if not self.world.plans:
                 return
-            chosen = self.world.signing_set(names[0], names[1], self.plan(at), 0, "open", "open", "in order")
+            chosen = self.world.signing_set(names[0], names[1], self.plan(at), -1, "open", "open", "in order")
             self.happens(between, names[0])
             self.release(names[0], proof, [chosen], dies)
             if again:
@@ -174,7 +177,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         first, second = map(self.plan, at)
         if first == second:
             return
-        sets = [self.world.signing_set(*names[:2], index, 0, "open", "open", "in order") for index in (first, second)]
+        sets = [self.world.signing_set(*names[:2], index, -1, "open", "open", "in order") for index in (first, second)]
         if is_same:
             sets[1] = pb.SigningSet(entry_index=second, commitments=sets[0].commitments)
         self.release(names[0], proof, sets, dies)
