@@ -46,7 +46,6 @@ MET = {
 }
 """What a short search must have met, beside shares."""
 SELDOM = {
-    "CLOCK_DRIFT",
     "NONCE_STALE",
     "killed before the mark",
     "killed between mark and share",
