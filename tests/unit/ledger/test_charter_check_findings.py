@@ -276,7 +276,7 @@ def test_what_a_charter_may_just_contain_is_no_error() -> None:
 
 
 def test_a_prohibition_that_narrows_a_rule_is_no_finding() -> None:
-    for narrowing in (deny(vaults=("*-1",)), deny(vaults=("*-1",), to=AnyDestination())):
+    for narrowing in (deny(vaults=("*-1",)), deny(vaults=("*-1",), to=AnyDestination(), assets=(BTC,))):
         for to in (AnyDestination(), paying_only(ADDRESS)):
             assert check_charter(charter(rules=(rule(to=to),), denies=(narrowing,))).findings == ()
 
