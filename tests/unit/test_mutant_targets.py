@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "mutants"))
+# At the end: the fuzzers have a module `run` too.
+sys.path.append(str(Path(__file__).parents[1] / "mutants"))
 
 from equivalent import EQUIVALENT
 from finding import ROOT, edits_of, names_of, stale_verdicts
