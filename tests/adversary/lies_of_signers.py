@@ -211,6 +211,10 @@ REQUESTS: Mapping[str, str] = {
     "keygen-finish": "KeygenFinish",
     "trial-commit": "TrialCommit",
     "trial-sign": "TrialSign",
+    "deal": "Deal",
+    "receive": "Receive",
+    "epoch-trial-commit": "EpochTrialCommit",
+    "epoch-trial-sign": "EpochTrialSign",
     "explain": "Explain",
     "fetch": "FetchBatches",
 }
