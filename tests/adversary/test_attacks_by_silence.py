@@ -173,7 +173,6 @@ async def test_a_key_generation_ends_and_names_nobody_and_succeeds_later(site: S
         silent("deal", "a signer process that never deals new shares"),
         silent("receive", "a signer process that never states its new share"),
         silent("epoch-trial-commit", "a signer process that never commits to the trial signature of new shares"),
-        silent("epoch-trial-sign", "a signer process that never gives its share of a trial of new shares"),
     ],
 )
 async def test_new_shares_wait_for_the_silent_one_alone(site: Site, lie: str) -> None:
