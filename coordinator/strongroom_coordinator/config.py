@@ -46,8 +46,6 @@ class CoordinatorConfig:
     """No certificate within this time: a new term."""
     tick_ms: int = 200
     """Something waits to become final for this long: an empty entry is logged."""
-    share_timeout_ms: int = 5_000
-    """A holder that gave no share within this time is left out of a signing set."""
     keygen_timeout_ms: int = 30_000
     keygen_retry_ms: int = 2_000
     """Pause before the second attempt at a key generation; it doubles up to a minute."""
@@ -148,7 +146,6 @@ class _Reader:
             fee_rate_sat_per_vbyte=self._number("bitcoin", "fee_rate_sat_per_vbyte", 2, 1, 10_000),
             bump_after_s=self._number("bitcoin", "bump_after_s", 3_600, 1, 1_000_000),
             max_orders_per_plan=self._number("bitcoin", "max_orders_per_plan", 500, 1, 1_000),
-            share_timeout_ms=self._number("signing", "share_timeout_ms", 5_000, 100, 30_000),
             keygen_timeout_ms=self._number("signing", "keygen_timeout_ms", 30_000, 1_000, 600_000),
             keygen_retry_ms=self._number("signing", "keygen_retry_ms", 2_000, 10, 600_000),
             log_level=self._level("log", "level"),

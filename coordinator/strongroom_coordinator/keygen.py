@@ -229,7 +229,8 @@ class KeyGeneration:
             async with asyncio.timeout(self._timeout_s):
                 return await run.generated()
         except TimeoutError:
-            raise AttemptOver(f"no key within {self._timeout_s:g} s") from None
+            late = ", ".join(run.awaited)
+            raise AttemptOver(f"no key within {self._timeout_s:g} s, waiting for {late or 'nobody'}") from None
         finally:
             await run.stop()
 
@@ -252,6 +253,12 @@ class _Attempt:
         self._clock = clock
         self._events: asyncio.Queue[machine.Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._state: machine.KeygenState | None = None
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Who has not answered what was asked last."""
+        return () if self._state is None else machine.awaited(self._state)
 
     async def generated(self) -> machine.Generated:
         """Run to the end.
@@ -260,7 +267,7 @@ class _Attempt:
             AttemptOver: no key came of it.
         """
         try:
-            state, commands = machine.begin(self._terms, vote_keys=self._voters.vote_keys, now_ms=self._now())
+            self._state, commands = machine.begin(self._terms, vote_keys=self._voters.vote_keys, now_ms=self._now())
         except StrongroomError as error:
             raise AttemptOver(error.message) from error
         while True:
@@ -270,7 +277,7 @@ class _Attempt:
                 if isinstance(command, machine.AttemptFailed):
                     raise AttemptOver(f"{', '.join(command.suspects) or 'somebody'}: {command.failure}", command)
                 self._perform(command)
-            state, commands = machine.step(state, await self._events.get())
+            self._state, commands = machine.step(self._state, await self._events.get())
 
     async def stop(self) -> None:
         """Cancel what is still asked."""

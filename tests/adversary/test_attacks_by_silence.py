@@ -161,7 +161,7 @@ async def test_a_key_generation_ends_and_names_nobody_and_succeeds_later(site: S
         await site.pay(people)
         failed = await asyncio.to_thread(cluster.coordinator.wait_for, "keygen.failed", after=mark, timeout_s=60)
         assert (failed["suspects"], failed["fault"], failed["found_by"]) == ([], "unproven", None)
-        assert failed["message"] == f"no key within {ATTEMPT_S:g} s"
+        assert failed["message"] == f"no key within {ATTEMPT_S:g} s, waiting for west"
         assert vault not in [known.record.name for known in await alice.client.vaults()]
         site.west.lies("")
         await alice.wait_for_vault(vault, timeout_s=90)
@@ -173,6 +173,7 @@ async def test_a_key_generation_ends_and_names_nobody_and_succeeds_later(site: S
         silent("deal", "a signer process that never deals new shares"),
         silent("receive", "a signer process that never states its new share"),
         silent("epoch-trial-commit", "a signer process that never commits to the trial signature of new shares"),
+        silent("epoch-trial-sign", "a signer process that never gives its share of the trial signature of new shares"),
     ],
 )
 async def test_new_shares_wait_for_the_silent_one_alone(site: Site, lie: str) -> None:

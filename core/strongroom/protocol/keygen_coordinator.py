@@ -67,6 +67,7 @@ __all__ = [
     "TrialNonceArrived",
     "TrialShareArrived",
     "VerdictArrived",
+    "awaited",
     "begin",
     "step",
 ]
@@ -114,7 +115,7 @@ def step(state: KeygenState, event: Event) -> tuple[KeygenState, tuple[Command, 
     if isinstance(event, DeadlinePassed):
         if event.now_ms - state.since_ms <= SILENCE_MS:
             return state, ()
-        return _fail(state, "30 s of silence", _silent(state))
+        return _fail(state, "30 s of silence", awaited(state))
     return _take(state, event) if event.signer in state.terms.signers else (state, ())
 
 
@@ -287,8 +288,8 @@ def _finish(state: KeygenState, trials: Trials) -> tuple[KeygenState, tuple[Comm
     return replace(state, outcome=done), (done,)
 
 
-def _silent(state: KeygenState) -> tuple[str, ...]:
-    """Who is waited for in the current phase."""
+def awaited(state: KeygenState) -> tuple[str, ...]:
+    """Who is waited for in the current phase, in participant order. That they are silent proves nothing."""
     signers = state.terms.signers
     for answers, over in ((state.firsts, state.dealt), (state.seconds, state.made)):
         if over is None:
