@@ -82,7 +82,7 @@ ATTACKS = (
     by_coordinator("bump-adds-payee", "BUMP_MISMATCH", "a bump that adds a payee", BUMPED),
     by_coordinator("bump-drops-payee", "BUMP_MISMATCH", "a bump that drops a payee", BUMPED),
     by_coordinator("bump-changes-amount", "NOT_CANONICAL", "a bump that states another amount", BUMPED),
-    by_coordinator("bump-other-coins", "PLAN_CONFLICT", "a bump from other coins", BUMPED),
+    by_coordinator("bump-other-coins", "BUMP_MISMATCH", "a bump from other coins", BUMPED),
     by_coordinator("bump-not-higher", "BUMP_NOT_HIGHER", "a bump at a lower fee", BUMPED),
     by_coordinator("bump-unknown", "BUMP_MISMATCH", "a bump of a plan that nobody knows", BUMPED),
     by_coordinator("bump-chain", "FEE_OVER_ORDER", "a chain of bumps that drains fees", DRAINED),

@@ -49,6 +49,8 @@ EXEMPT: Final = {
     "coordinator.rpc.submissions:Submissions._known run": "a read",
     "coordinator.rpc.watches:* run": "a read",
     "coordinator.unsigned_plans:UnsignedPlans._take_up* run": "reads",
+    "client.recovery_kit.exchange:_content open": "reads",
+    "client.recovery_kit.words:_silent_terminal open": "the terminal",
     "coordinator.tracker.follower:Follower._l* run": "a read",
     "coordinator.tracker.follower:Follower.load run": "a read",
     "coordinator.tracker.journal:OrderJournal.catch_up run": "a read",
