@@ -102,4 +102,10 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.ledger.handlers.witnesses:begin_change: part or lapses_ms <= at.time_ms": (
         "the amendment was checked for the same in the same entry before it takes effect"
     ),
+    "strongroom.crypto.redistribution:_parsed: filter share is not None": (
+        "narrows the type: recovery data that gives some holder no share was refused in the line before"
+    ),
+    "strongroom_signer.redistribution:Redistribution.accept: filter (vault := state.vault(name)) is not None": (
+        "narrows the type: the vaults that an order for new shares names exist"
+    ),
 }

@@ -345,12 +345,11 @@ def _take_time(state: RedistributionState, now_ms: int) -> _Outcome:
 
 def _ask_again(state: RedistributionState, names: tuple[str, ...]) -> _Outcome:
     """Ask holders that failed for what they owe now."""
-    failed = [name for name in names if name in state.failures]
     if state.made is None:
-        owing = tuple(name for name in state.may_still_deal if name in failed)
+        owing = tuple(name for name in state.may_still_deal if name in names)
         command: Command = AskDealing(signers=owing)
     else:
-        owing = tuple(name for name in _owing_statements(state) if name in failed)
+        owing = tuple(name for name in _owing_statements(state) if name in names)
         command = _dealings_for(state, owing)
     if not owing:
         return state, ()

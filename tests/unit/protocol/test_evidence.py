@@ -12,6 +12,8 @@ import charter_builder as builder
 from evidence_world import SECOND, TERM, Case
 from ledger_world import World
 from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Entry
+from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.signed_messages import Shares
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, verify_evidence
@@ -290,6 +292,15 @@ def test_a_share_for_an_entry_that_is_no_plan_proves_nothing(case: Case) -> None
     shares, commitments = case.round("s2")
     other = case.resigned(Shares, "shares", shares, "s2", entry_index=case.index + 1)
     said = refusal(case, wrong_share(**case.parts(other, commitments, **another_entry(case))))
+    assert f"entry {case.index + 1} is not the plan" in said
+
+
+def test_a_share_that_names_an_entry_which_is_no_plan_by_its_very_hash_proves_nothing(case: Case) -> None:
+    shares, commitments = case.round("s2")
+    part = another_entry(case)
+    named = plan_hash(codec.encode(codec.decode(Entry, part["plan_entry"]).body))
+    other = case.resigned(Shares, "shares", shares, "s2", entry_index=case.index + 1, plan_hash=named)
+    said = refusal(case, wrong_share(**case.parts(other, commitments, **part)))
     assert f"entry {case.index + 1} is not the plan" in said
 
 

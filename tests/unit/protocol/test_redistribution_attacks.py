@@ -147,24 +147,39 @@ def test_a_malformed_dealing_is_proven_bad_by_its_signature(change: Any, says: s
     assert [(fault.dealer, fault.is_public) for fault in caught.value.faults] == [("s2", True)]
 
 
+def cancelling(ceremony: Ceremony, dealing: SignedBody) -> SignedBody:
+    """The dealing of s3 with a commitment that cancels those of s1 and s2, where these three deal."""
+    weights = [slow.at_zero({i: int(i == j) for i in range(3)}) for j in range(3)]
+    others = [codec.decode(Dealing, ceremony.state.dealings[name].body) for name in ("s1", "s2")]
+    total = None
+    for weight, body in zip(weights[:2], others, strict=True):
+        total = slow.add(total, slow.times(weight, slow.decode(body.commitments[0])))
+    factor = -pow(weights[2], -1, slow.N) % slow.N
+    commitment = slow.encode(slow.times(factor, total))
+    return signed_again(ceremony, dealing, by="s3", commitments=(commitment,))
+
+
 @pytest.mark.attack(line="holders", title="a rogue last dealer cancels the others in a real ceremony", origin=ROGUE_KEY)
 def test_a_rogue_last_dealer_is_left_out_and_the_others_go_on() -> None:
     ceremony = Ceremony(2, 3, 2)
-    weights = [slow.at_zero({i: int(i == j) for i in range(3)}) for j in range(3)]
-
-    def cancel(dealing: SignedBody) -> SignedBody:
-        others = [codec.decode(Dealing, ceremony.state.dealings[name].body) for name in ("s1", "s2")]
-        total = None
-        for weight, body in zip(weights[:2], others, strict=True):
-            total = slow.add(total, slow.times(weight, slow.decode(body.commitments[0])))
-        factor = -pow(weights[2], -1, slow.N) % slow.N
-        commitment = slow.encode(slow.times(factor, total))
-        return signed_again(ceremony, dealing, by="s3", commitments=(commitment,))
-
-    tampering(ceremony, "s3", cancel)
+    tampering(ceremony, "s3", lambda dealing: cancelling(ceremony, dealing))
     still_the_same_key(ceremony, ceremony.completed())
     assert ceremony.state.chosen == ("s1", "s2")
     assert "cancel" in ceremony.state.left_out["s3"].problem
+
+
+def test_who_dealt_last_and_was_left_out_before_is_not_taken_for_the_dealer_that_cancels_others() -> None:
+    ceremony = Ceremony(2, 4, 2)
+    tampering(ceremony, "s3", lambda dealing: cancelling(ceremony, dealing))
+    for name in ceremony.holders:
+        changed = ceremony.tamper(ceremony.answer(name, ceremony.waiting[0]))
+        assert changed is not None
+        ceremony.happens(changed)
+    assert ceremony.state.chosen == ("s1", "s2", "s3", "s4")
+    ceremony.happens(events.Disputed(signer="s1", dealers=("s4",), now_ms=0))
+    assert ceremony.state.left_out.keys() == {"s3", "s4"}
+    assert "cancel" in ceremony.state.left_out["s3"].problem
+    assert ceremony.state.chosen == ("s1", "s2")
 
 
 @pytest.mark.attack(line="holders", title="a dealer hands in another dealer's dealing as its own", origin=REPLAY)

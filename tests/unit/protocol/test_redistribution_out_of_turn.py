@@ -102,6 +102,82 @@ def half_tried() -> Ceremony:
     return ceremony
 
 
+def unheard(event: events.Event) -> events.Event | None:
+    """Statements are lost on their way."""
+    return None if isinstance(event, events.StatementArrived) else event
+
+
+def test_who_failed_to_deal_is_no_trouble_any_more_once_it_is_asked_to_receive() -> None:
+    ceremony = Ceremony(2, 4, 2, signers=("s1", "s2", "s3"))
+    ceremony.down, ceremony.tamper = {"s3", "s4"}, unheard
+    command = ceremony.waiting.pop(0)
+    for name in ("s3", "s4", "s1", "s2"):
+        ceremony.happens(ceremony.answer(name, command))
+    assert [ceremony.asked(one) for one in ceremony.waiting] == [("s1", "s2", "s3")]
+    # Who gets no share is not asked for anything now, and what went wrong with it is still to be seen.
+    assert ceremony.state.failures.keys() == {"s4"}
+
+
+def test_only_who_failed_is_asked_again_and_only_after_its_rest() -> None:
+    for tamper in (unheard, lambda event: None):
+        ceremony = Ceremony()
+        ceremony.down, ceremony.tamper = set(), tamper
+        ceremony.run()
+        ceremony.happens(ceremony.failed("s2", "no link"))
+        ceremony.happens(events.DeadlinePassed(now_ms=coordinator.RETRY_MS - 1))
+        assert ceremony.waiting == []
+        assert ceremony.state.failures.keys() == {"s2"}
+        ceremony.happens(events.DeadlinePassed(now_ms=coordinator.RETRY_MS))
+        assert [ceremony.asked(one) for one in ceremony.waiting] == [("s2",)]
+        assert not ceremony.state.failures
+
+
+def test_each_that_failed_rests_for_a_time_of_its_own() -> None:
+    ceremony = Ceremony()
+    ceremony.tamper = unheard
+    ceremony.run()
+    ceremony.happens(ceremony.failed("s1", "no link"))
+    ceremony.now = 1
+    ceremony.happens(ceremony.failed("s2", "no link"))
+    ceremony.happens(events.DeadlinePassed(now_ms=coordinator.RETRY_MS))
+    assert [ceremony.asked(one) for one in ceremony.waiting] == [("s1",)]
+    assert ceremony.state.failures.keys() == {"s2"}
+
+
+def test_a_failure_breaks_the_trials_of_its_own_subsets_alone() -> None:
+    ceremony = Ceremony()
+    ceremony.tamper = lambda event: None if isinstance(event, events.TrialNonceArrived) else event
+    ceremony.run()
+    assert ceremony.state.under_way == {(0, 1), (1, 2)}
+    ceremony.happens(ceremony.failed("s1", "no link"))
+    assert ceremony.state.under_way == {(1, 2)}
+
+
+def test_no_subset_tries_while_a_member_has_dropped_its_share() -> None:
+    ceremony = Ceremony()
+    held: list[events.Event] = []
+
+    def hold(event: events.Event) -> events.Event | None:
+        if isinstance(event, events.StatementArrived) and event.signer != "s1":
+            held.append(event)
+            return None
+        return event
+
+    ceremony.tamper = hold
+    ceremony.run()
+    late = SILENCE_MS + 1
+    for event in held:
+        ceremony.happens(replace(event, now_ms=late))
+    asked = [(type(one), ceremony.asked(one)) for one in ceremony.waiting]
+    assert asked == [(events.AskTrialNonces, ("s2", "s3")), (events.SendDealings, ("s1",))]
+    assert ceremony.state.under_way == {(1, 2)}
+
+
+def test_who_has_tried_is_not_awaited_while_another_subset_tries() -> None:
+    ceremony = half_tried()
+    assert coordinator.progress(ceremony.state).awaited == ("s2", "s3")
+
+
 def test_a_subset_that_has_signed_is_not_asked_again() -> None:
     ceremony = half_tried()
     asked = next(one for one in ceremony.commands_seen if isinstance(one, events.SendDealings))

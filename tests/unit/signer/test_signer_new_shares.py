@@ -23,6 +23,7 @@ from strongroom.protocol.redistribution_orders import redistribution_terms, wait
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import redistribution, requests
 from strongroom_signer.alarms import ClockDrift
+from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.redistribution import NewSharesNotAccepted, NewSharesNotOrdered
 
 VAULT = "customer-1"
@@ -207,6 +208,19 @@ def test_a_lower_threshold_takes_the_operators_word(cluster: Cluster) -> None:
         deal(cluster, "s1", order)
     assert "1 of s1, s2, s3" in cluster.signers["s1"].redistribution.accept(order)
     deal(cluster, "s1", order)
+
+
+def test_an_order_towards_a_holder_that_the_charter_has_no_more_cannot_be_accepted(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = refreshing(cluster)
+    signer = cluster.signers["s1"].redistribution
+    assert "2 of s1, s2, s3" in signer.accept(order)
+    state = cluster.world.state
+    left = state.judged_by(replace(state.charter, signers=state.charter.signers[:2]))
+    monkeypatch.setattr(LogCopy, "newest", lambda _: left)
+    with pytest.raises(NewSharesNotOrdered, match="no longer has all holders"):
+        signer.accept(order)
 
 
 def test_a_delay_is_over_when_the_final_log_and_the_own_clock_both_say_so(cluster: Cluster) -> None:

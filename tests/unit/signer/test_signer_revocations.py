@@ -26,7 +26,7 @@ from strongroom_signer.inbox import GRACE_MS, BadWord, Inbox
 from strongroom_signer.keygen import NotOrdered
 from strongroom_signer.redistribution import NewSharesNotOrdered
 from strongroom_signer.requests import Deal, KeygenRound1
-from strongroom_signer.revocations import HandedRevocation, NoRevocation
+from strongroom_signer.revocations import HandedRevocation, NoRevocation, Revoked
 
 
 @pytest.fixture
@@ -308,6 +308,29 @@ def test_logged_approvals_by_a_revoked_key_revoke_nobody(cluster: Cluster) -> No
     cluster.sync()
     with pytest.raises(NoRevocation, match="have not approved it"):
         hand_in(cluster, revenge, [by_carol])
+
+
+def test_an_approval_that_expired_in_the_log_is_not_renewed_by_hand(cluster: Cluster) -> None:
+    """The log takes one word of a person once, so it could never take this one."""
+    world = cluster.world
+    order = amendment(cluster)
+    initiation, again, by_carol = words(cluster, order, "alice", "carol")
+    short = world.endorsement("alice", Verb.APPROVE, order, expires_ms=world.time_ms + 60_000)
+    world.log(OrderEntry(order=order, endorsements=(initiation, short)))
+    cluster.sync()
+    cluster.wait(60_000)
+    with pytest.raises(NoRevocation, match="have not approved it"):
+        hand_in(cluster, order, [again, by_carol])
+
+
+def test_a_state_is_itself_where_no_key_is_revoked_or_nobody_has_one_yet(cluster: Cluster) -> None:
+    state, revoked = cluster.world.state, Revoked()
+    assert revoked.without(state) is state
+    (key,) = (one.public for person in state.charter.people if person.name == "bob" for one in person.keys)
+    revoked.set_keys(frozenset([key]))
+    assert revoked.without(state) is not state
+    empty = cluster.world.replica.state(0)
+    assert revoked.without(empty) is empty
 
 
 def test_a_revocation_by_a_key_that_the_log_revoked_ends_with_it(cluster: Cluster) -> None:
