@@ -108,4 +108,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.redistribution:Redistribution.accept: filter (vault := state.vault(name)) is not None": (
         "narrows the type: the vaults that an order for new shares names exist"
     ),
+    "strongroom.ledger.handlers.restarting:_waiting: part and not record.plans": (
+        "an order is open with a plan only if it breaks the glass, which the part beside it leaves out"
+    ),
 }

@@ -384,7 +384,7 @@ class State:
         return self._read(DESTINATIONS, DestinationRecord, sequence)
 
     def break_glass_orders(self) -> Iterator[OrderRecord]:
-        """Orders to break the glass that have not ended by a word, in order of acceptance; some may have expired."""
+        """Orders to break the glass that are open, in order of acceptance; some may have expired."""
         stored = self._view.get(BREAK_GLASS_KEY) or b""
         for start in range(0, len(stored), 8):
             yield self.order_at(int.from_bytes(stored[start : start + 8], "big"))

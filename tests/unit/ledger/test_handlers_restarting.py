@@ -448,6 +448,7 @@ def test_an_open_glass_is_closed_by_the_founding_whatever_was_swept() -> None:
         with pytest.raises(Refused) as caught:
             world.world.log(world.world.sweep(order, [world.world.coin(800_000)]))
         assert caught.value.reason == "LAPSED"
+    assert [record.hash for record in world.state.acted_at(world.state.size - 1)] == [swept, waiting]
     assert not tuple(world.state.break_glass_orders())
 
 

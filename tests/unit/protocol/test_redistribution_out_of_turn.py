@@ -176,6 +176,10 @@ def test_no_subset_tries_while_a_member_has_dropped_its_share() -> None:
 def test_who_has_tried_is_not_awaited_while_another_subset_tries() -> None:
     ceremony = half_tried()
     assert coordinator.progress(ceremony.state).awaited == ("s2", "s3")
+    # Of a trial that is done the signature alone is stored.
+    ceremony.restart_coordinator()
+    assert ceremony.state.step is Step.TRYING
+    assert coordinator.progress(ceremony.state).awaited == ("s2", "s3")
 
 
 def test_a_subset_that_has_signed_is_not_asked_again() -> None:

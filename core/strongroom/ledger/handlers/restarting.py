@@ -211,7 +211,7 @@ def _waiting(state: State) -> Iterator[OrderRecord]:
         order = decode_order(record.order)
         if not record.plans and order.expires_ms > state.time_ms and not isinstance(order.action, BreakGlass):
             yield record
-    yield from (record for record in state.break_glass_orders() if record.state is OrderState.OPEN)
+    yield from state.break_glass_orders()
     yield from state.scheduled_orders()
     amendment = state.witnesses.amendment
     handing_over = state.order(amendment) if amendment else None
