@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,12 @@ from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.signed_messages import Shares
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, verify_evidence
-from strongroom.protocol.evidence_file import EvidenceFileInvalid, read_evidence_file, write_evidence_file
+from strongroom.protocol.evidence_file import (
+    MAX_FILE_BYTES,
+    EvidenceFileInvalid,
+    read_evidence_file,
+    write_evidence_file,
+)
 from strongroom.protocol.evidence_records import (
     Evidence,
     MalformedCommitments,
@@ -354,3 +360,35 @@ def test_the_file_gives_the_record_back(case: Case) -> None:
 def test_a_file_that_is_something_else_is_refused(content: bytes) -> None:
     with pytest.raises(EvidenceFileInvalid):
         read_evidence_file(content)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"signer": "s1"},
+        {"kind": "strongroom-log"},
+        {"v": 2},
+        {"v": True},
+        {"hash": "00" * 32},
+        {"hash": None},
+        {"evidence": ""},
+        {"evidence": None},
+        {"evidence": "0"},
+        {"evidence": "0 00"},
+    ],
+)
+def test_a_file_with_one_part_that_is_not_as_it_was_written_is_refused(case: Case, changed: dict[str, Any]) -> None:
+    content = json.loads(write_evidence_file(case.wrong_share()))
+    said = {"hash": hashlib.sha256(b"").hexdigest()} if changed == {"evidence": ""} else {}
+    assert read_evidence_file(json.dumps(content).encode())
+    with pytest.raises(EvidenceFileInvalid):
+        read_evidence_file(json.dumps({**content, **said, **changed}).encode())
+
+
+def test_a_record_is_written_in_lower_case_in_an_object_of_a_bounded_file(case: Case) -> None:
+    written = write_evidence_file(case.wrong_share())
+    content = json.loads(written)
+    upper = {**content, "evidence": content["evidence"].upper()}
+    for other in (json.dumps(upper).encode(), json.dumps(list(content)).encode(), written + b" " * MAX_FILE_BYTES):
+        with pytest.raises(EvidenceFileInvalid):
+            read_evidence_file(other)

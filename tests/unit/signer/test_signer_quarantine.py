@@ -11,8 +11,9 @@ from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger.signed_messages import ReinstateStatement
 from strongroom.protocol.signed import open_body
+from strongroom_signer import quarantine
 from strongroom_signer.frames import BadFrame, notice_of
-from strongroom_signer.quarantine import Notice, Quarantine
+from strongroom_signer.quarantine import Notice, Quarantine, TooManyReinstatements
 from strongroom_signer.status_answer import status_of
 from strongroom_signer.status_view import _quarantine_lines
 
@@ -71,6 +72,27 @@ def test_the_operators_word_outlives_a_restart(cluster: Cluster) -> None:
     again = cluster.restart("s1").quarantine
     again.notice = notice()
     assert len(again.to_raise()) == 1
+
+
+def test_the_statements_that_are_kept_are_bounded_and_one_may_be_made_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_REINSTATEMENTS", 1)
+    kept = quarantine_of(cluster)
+    for _ in range(2):
+        kept.reinstate(EVIDENCE)
+    with pytest.raises(TooManyReinstatements):
+        kept.reinstate(bytes(32))
+    kept.notice = notice(evidence_hash=bytes(32))
+    assert kept.to_raise() == ()
+
+
+def test_a_signer_without_its_vote_key_states_nothing(cluster: Cluster) -> None:
+    kept = quarantine_of(cluster)
+    kept.reinstate(EVIDENCE)
+    kept.notice = notice()
+    cluster.signers["s1"].keys.vote.wipe()
+    assert kept.to_raise() == ()
 
 
 def test_a_quarantined_signer_still_votes(cluster: Cluster) -> None:
