@@ -25,7 +25,7 @@ __all__ = ["log_lines", "order_lines", "plan_data", "plan_lines", "vault_data", 
 
 _DAY_MS: Final = 86_400_000
 _OLD_MS: Final = 7 * _DAY_MS
-"""A log that goes on has an entry every few minutes: one that ended longer ago is old, or its signers are gone."""
+"""A log that ended longer ago is asked about: it may be an old one. A quiet organisation has no entries either."""
 
 
 def vault_data(vault: VaultRecord, recoverable: bool, search: int) -> dict[str, Any]:
