@@ -111,4 +111,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.ledger.handlers.restarting:_waiting: part and not record.plans": (
         "an order is open with a plan only if it breaks the glass, which the part beside it leaves out"
     ),
+    "strongroom_signer.redistribution:Redistribution.accept: part or record is None": (
+        "narrows the type: where there is no record there is no action, which the part beside it refuses"
+    ),
 }

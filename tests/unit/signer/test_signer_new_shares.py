@@ -84,6 +84,8 @@ def test_an_order_that_is_unknown_not_final_or_of_another_kind_gives_nothing(clu
     cluster.tick(2)
     with pytest.raises(RedistributionRefused):
         deal(cluster, "s1", creation)
+    with pytest.raises(NewSharesNotOrdered, match="no order for new shares"):
+        cluster.signers["s1"].redistribution.accept(creation)
     with pytest.raises(RedistributionRefused):
         deal(cluster, "s1", order, vault="customer-2")
     with pytest.raises(RedistributionRefused):
