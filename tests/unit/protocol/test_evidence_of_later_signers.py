@@ -16,8 +16,9 @@ from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import ElectorateStep
-from strongroom.ledger.signed_messages import Shares, Vote
+from strongroom.ledger.signed_messages import Commitments, Shares, Vote
 from strongroom.model.ids import LogId
+from strongroom.protocol.commitments import commitments_hash
 from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_records import Evidence, two_votes, wrong_share
 from strongroom.protocol.signed import SignedBody, sign_body
@@ -116,6 +117,32 @@ def test_two_machines_of_one_name_do_not_convict_each_other() -> None:
             verify_evidence(two_votes(**told, votes=votes(log_id, *pair)), log_id=log_id)
     found = verify_evidence(two_votes(**told, votes=votes(log_id, "s3-2")), log_id=log_id)
     assert found.vote_key == builder.signing_key("s3-2 vote").public
+
+
+def test_a_share_of_one_machine_that_names_commitments_of_another_of_its_name_proves_nothing() -> None:
+    case = Case(World.started())
+    handover = HandoverWorld(case.world)
+    handover.want(handover.next_charter(signer("s1"), signer("s2", "s2-2"), signer("s3"), quorum=2))
+    voters = ("s1", "s3")
+    handover.world.log(handover.first(voters))
+    second = handover.second(voters)
+    handover.world.log(second)
+    handover.world.log(Tick())
+    after = After(case, handover, handover.step(second))
+    first, own = case.commit("s1"), case.commit("s2")
+    honest = case.share("s2", own, [first.signed, own.signed])
+
+    def record(committed_by: str, shared_by: str) -> bytes:
+        """A wrong share of s2, by one of its keys, for commitments by one of them."""
+        named = [first.signed, case.resigned(Commitments, "commitments", own.signed, committed_by)]
+        changed = {"shares": (bytes(31) + b"\x02",) * 2, "commitments_hash": commitments_hash(named)}
+        bad = case.resigned(Shares, "shares", honest, shared_by, **changed)
+        return wrong_share(**case.parts(bad, named, certificate=after.certificate(*voters)), steps=(after.step,))
+
+    for label in ("s2", "s2-2"):
+        assert proven(after, record(label, label)).vote_key == builder.signing_key(f"{label} vote").public
+    for committed_by, shared_by in (("s2", "s2-2"), ("s2-2", "s2")):
+        assert refusal(after, record(committed_by, shared_by))
 
 
 def test_a_wrong_share_under_the_new_set_convicts_its_sender(after: After) -> None:
