@@ -9,11 +9,20 @@ from typing import Final
 
 from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.model.ids import LogId
-from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, verify_evidence
+from strongroom.protocol.evidence import EvidenceInvalid, Fault, Proven, evidence_log_id, verify_evidence
 from strongroom_client.errors import NotFound, NotProven
 from strongroom_client.treasury import TreasuryClient
+from strongroom_client.trust import Trust
 
-__all__ = ["FAULT_TEXTS", "FaultText", "evidence_warnings", "headline", "not_proven"]
+__all__ = [
+    "FAULT_TEXTS",
+    "CheckedEvidence",
+    "FaultText",
+    "check_evidence",
+    "evidence_warnings",
+    "headline",
+    "not_proven",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,19 @@ class FaultText:
     did: str
     means: str
     also: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedEvidence:
+    """A record, and what is known of it here.
+
+    Attributes:
+        log_id: The log that it is of.
+        proven: What it proves; None when it is of a log that nothing here vouches for.
+    """
+
+    log_id: LogId
+    proven: Proven | None
 
 
 FAULT_TEXTS: Final[Mapping[Fault, FaultText]] = MappingProxyType(
@@ -91,18 +113,38 @@ def not_proven(proven: Proven) -> tuple[str, ...]:
     return tuple(lines)
 
 
-async def evidence_warnings(client: TreasuryClient, action: ReinstateSigner, log_id: LogId) -> tuple[str, ...]:
+def check_evidence(data: bytes, trust: Trust) -> CheckedEvidence:
+    """Check a record by the pinned log, or by the one before that the pinned restart names.
+
+    What was signed for older logs still proves what it did. But which ids those had is not known here, and a record of
+    any other log could be made by anybody.
+
+    Raises:
+        EvidenceInvalid: it proves nothing.
+    """
+    log_id = evidence_log_id(data)
+    if log_id not in (trust.log_id, trust.log_id_before):
+        return CheckedEvidence(log_id=log_id, proven=None)
+    return CheckedEvidence(log_id=log_id, proven=verify_evidence(data, log_id=log_id))
+
+
+async def evidence_warnings(client: TreasuryClient, action: ReinstateSigner, trust: Trust) -> tuple[str, ...]:
     """What to tell before an order that settles evidence is signed: that nobody has it, or that it says another thing.
 
     Such an order can be meant: the record may lie with a signer or an auditor alone.
     """
     name = action.evidence_hash
     try:
-        proven = verify_evidence(await client.evidence_record(name), log_id=log_id)
+        checked = check_evidence(await client.evidence_record(name), trust)
     except NotFound:
         return (f"the coordinator has no evidence {name.hex()}: what this order would settle cannot be seen here",)
     except (NotProven, EvidenceInvalid) as error:
         return (f"what the coordinator has as evidence {name.hex()} does not hold: {error.message}",)
-    if proven.signer != action.signer:
-        return (f"evidence {name.hex()} is against {proven.signer}, and settles nothing for {action.signer}",)
+    if checked.proven is None:
+        return (
+            f"evidence {name.hex()} is of log {checked.log_id.hex()}, which this machine cannot check: if your "
+            f"organisation had that log before a restart, check it with `strongroom audit blame` and that log id",
+        )
+    if checked.proven.signer != action.signer:
+        return (f"evidence {name.hex()} is against {checked.proven.signer}, and settles nothing for {action.signer}",)
     return ()

@@ -99,6 +99,8 @@ class Trust:
     """Whose votes certify: the founding's signers, and those who were proven to take over from them."""
     restarted_at: int = 0
     """Index of the entry that founded the log anew; 0 for a log that stands on its genesis."""
+    log_id_before: LogId | None = None
+    """Of the log that the pinned restart goes on from; None for a log that stands on its genesis."""
     destinations: int = 0
     """How many entries the address book has in the state that proved the charter."""
 
@@ -118,8 +120,13 @@ class Trust:
             raise PinMismatch(f"the entry that founds the coordinator's log is unusable: {error.message}") from error
         if served != pinned:
             raise _other_log(pinned, served, statement)
-        kept = 0 if statement is None else statement.head.size
-        return cls(log_id=pinned, charter=charter, witnesses=KnownSet.first(witness_set_of(charter)), restarted_at=kept)
+        return cls(
+            log_id=pinned,
+            charter=charter,
+            witnesses=KnownSet.first(witness_set_of(charter)),
+            restarted_at=0 if statement is None else statement.head.size,
+            log_id_before=None if statement is None else LogId(statement.head.log_id),
+        )
 
     @classmethod
     def from_charter(cls, charter_bytes: bytes, *, pinned: LogId) -> Trust:

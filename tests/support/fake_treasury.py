@@ -49,7 +49,7 @@ from strongroom.protocol.certificates import (
     sign_vote,
     verify_vote,
 )
-from strongroom.protocol.evidence import verify_evidence
+from strongroom.protocol.evidence import evidence_log_id, verify_evidence
 from strongroom.protocol.evidence_records import evidence_hash
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.cards import make_person_card, parse_card
@@ -420,7 +420,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
 
 def evidence_pb(world: CertifiedWorld, data: bytes) -> Any:
-    proven = verify_evidence(data, log_id=world.log_id)
+    proven = verify_evidence(data, log_id=evidence_log_id(data))
     return pb.EvidenceSummary(
         hash=proven.hash, signer=proven.signer, fault=str(proven.fault), detail=proven.detail, size=len(data)
     )

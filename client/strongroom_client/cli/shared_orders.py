@@ -116,7 +116,7 @@ async def look(profile_file: Path, text: str) -> Looked:
 async def _about_evidence(opened: Session, order: Order) -> tuple[str, ...]:
     action = order.action
     return (
-        await evidence_warnings(opened.client, action, opened.profile.log_id)
+        await evidence_warnings(opened.client, action, await opened.client.trust())
         if isinstance(action, ReinstateSigner)
         else ()
     )

@@ -12,7 +12,6 @@ from rich.text import Text
 from strongroom.api.treasury.v1 import treasury_service_pb2 as pb
 from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.model.quantities import parse_duration, time_text
-from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import write_evidence_file
 from strongroom_client.answers import milliseconds_of
 from strongroom_client.cli.output import PathArgument, emit, group, json_option
@@ -22,7 +21,7 @@ from strongroom_client.cli.shared_orders import initiate
 from strongroom_client.cli.shared_sheet import UNVERIFIED
 from strongroom_client.cli.shared_signing import signing_options
 from strongroom_client.errors import NotProven
-from strongroom_client.evidence import headline
+from strongroom_client.evidence import CheckedEvidence, check_evidence, headline
 from strongroom_client.files import make_private_folder, write_new
 from strongroom_client.plain_text import plain
 from strongroom_client.trust import Trust
@@ -122,28 +121,50 @@ async def _signers(profile: Path) -> list[pb.SignerStatus]:
 async def _evidence(profile: Path, out: Path | None) -> list[dict[str, Any]]:
     found = []
     async with session(profile) as opened:
+        trust = await opened.client.trust()
         if out is not None:
             make_private_folder(out)
         async for item in opened.client.evidence():
             data = await opened.client.evidence_record(item.hash)
-            proven = verify_evidence(data, log_id=opened.profile.log_id)
-            if (proven.signer, str(proven.fault)) != (item.signer, item.fault):
+            checked = check_evidence(data, trust)
+            proven = checked.proven
+            if proven is not None and (proven.signer, str(proven.fault)) != (item.signer, item.fault):
                 raise NotProven(f"the coordinator lists evidence {item.hash.hex()} as something that it is not")
             if out is not None and not (out / f"{item.hash.hex()}.json").exists():
                 write_new(out / f"{item.hash.hex()}.json", write_evidence_file(data))
             found.append(
                 {
                     "evidence": item.hash.hex(),
-                    "signer": proven.signer,
-                    "fault": str(proven.fault),
-                    "headline": headline(proven),
-                    "detail": proven.detail,
+                    **_checked_data(checked, item, trust),
                     "found": time_text(milliseconds_of(item.find_time)),
                     "operator_cleared": item.operator_cleared,
                     "order": item.order_hash.hex() or None,
                 }
             )
     return found
+
+
+def _checked_data(checked: CheckedEvidence, item: pb.EvidenceSummary, trust: Trust) -> dict[str, Any]:
+    """What a record proves; of one that cannot be checked here, whom the coordinator lists it against."""
+    log_id, proven = checked.log_id.hex(), checked.proven
+    if proven is not None:
+        before = "" if checked.log_id == trust.log_id else f"; in the log before, {log_id}"
+        return {
+            "log_id": log_id,
+            "checked": True,
+            "signer": proven.signer,
+            "fault": str(proven.fault),
+            "headline": headline(proven),
+            "detail": f"{proven.detail}{before}",
+        }
+    return {
+        "log_id": log_id,
+        "checked": False,
+        "signer": plain(item.signer),
+        "fault": plain(item.fault),
+        "headline": f"NOT CHECKED: listed against {plain(item.signer)}, of another log.",
+        "detail": f"if it is one of yours before a restart: strongroom audit blame FILE --log-id {log_id}",
+    }
 
 
 def _settled_text(item: dict[str, Any]) -> str:

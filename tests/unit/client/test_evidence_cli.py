@@ -9,15 +9,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import charter_builder as builder
 from evidence_world import Case, flipped
 from fake_treasury import Office, act, sign
+from strongroom.ledger import codec
+from strongroom.ledger.charter import log_id_of
 from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Vote
 from strongroom.ledger.state import decode_order
 from strongroom.model.fingerprints import Compared, spoken
+from strongroom.model.ids import LogId
 from strongroom.protocol.evidence import verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file, write_evidence_file
 from strongroom.protocol.evidence_records import evidence_hash, malformed_commitments, two_votes
+from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client.cli import main
 
 
@@ -29,6 +35,13 @@ def case() -> Case:
 def votes_of(case: Case, signer: str = "s1") -> bytes:
     pair = (case.vote(signer), case.vote(signer, root=b"x" * 32))
     return two_votes(charter=case.world.charter_bytes, signer=signer, votes=pair)
+
+
+def vote_in(log_id: LogId, signer: str, root: bytes) -> SignedBody:
+    said = Vote(
+        log_id=log_id, term=9, size=7, root=root, state_digest=b"d" * 32, held_term=0, held_size=0, held_head=b""
+    )
+    return sign_body("vote", said, builder.signing_key(f"{signer} vote"))
 
 
 def blame(tmp_path: Path, case: Case, data: bytes, *words: str) -> Result:
@@ -183,3 +196,22 @@ def test_what_names_no_signer_or_no_evidence_is_not_ordered(office: Office, word
     phrase = ("--yes", "--passphrase-file", str(office.passphrase_file))
     assert "BAD_OPTION" in act(office, "dave", "signers", "reinstate", *words, *phrase, code=1).output
     assert "SubmitOrder" not in office.treasury.calls
+
+
+def test_a_record_of_another_log_is_listed_unchecked_and_the_others_beside_it(office: Office, case: Case) -> None:
+    charter = builder.charter(organisation="other")
+    other = codec.encode(charter)
+    roots = (b"a" * 32, b"b" * 32)
+    first, second = (vote_in(log_id_of(other), "s1", root) for root in roots)
+    foreign = two_votes(charter=other, signer="s1", votes=(first, second))
+    office.treasury.evidence = [foreign, votes_of(case, "s2")]
+    listed = json.loads(act(office, "alice", "signers", "evidence", "--json").stdout)["evidence"]
+    assert {one["signer"]: one["checked"] for one in listed} == {"s2": True, "s1": False}
+    shown = " ".join(act(office, "alice", "signers", "evidence", "--out", "found").output.split())
+    assert "NOT CHECKED: listed against s1, of another log." in shown
+    assert f"--log-id {log_id_of(other).hex()}" in shown
+    assert (Path("found") / f"{evidence_hash(foreign).hex()}.json").exists()
+    phrase = ("--passphrase-file", str(office.passphrase_file))
+    name = evidence_hash(foreign).hex()
+    shown = act(office, "dave", "signers", "reinstate", "s1", name, *phrase, code=1, typed="n\n").output
+    assert "which this machine cannot check" in " ".join(shown.split())

@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
+import charter_builder as builder
 from fake_treasury import CertifiedWorld, Office, act, open_office, sign
 from restart_world import RestartWorld
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Restart, Tick
-from strongroom.ledger.founding import read_founding, restart_entry, restart_log_id
+from strongroom.ledger.founding import read_founding, restart_entry, restart_log_id, statement_of
+from strongroom.ledger.signed_messages import Vote
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom.model.ids import LogId
+from strongroom.protocol.evidence_records import two_votes
+from strongroom.protocol.signed import sign_body
 from strongroom.wire.restart_file import encode_restart_file
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
 from strongroom_client.errors import LogRestarted, PinMismatch
@@ -172,6 +176,26 @@ def test_a_genesis_is_not_accepted_as_a_restart(office: Office) -> None:
 
 
 # --- what was before ---
+
+
+def test_evidence_of_the_log_before_is_checked_by_the_id_that_the_restart_names(office: Office) -> None:
+    old = statement_of(restart_of(office.world.founding_entry)).head.log_id
+    first, second = (
+        sign_body(
+            "vote",
+            Vote(
+                log_id=old, term=9, size=7, root=root, state_digest=b"d" * 32, held_term=0, held_size=0, held_head=b""
+            ),
+            builder.signing_key("s1 vote"),
+        )
+        for root in (b"a" * 32, b"b" * 32)
+    )
+    record = two_votes(charter=office.world.charter_bytes, signer="s1", votes=(first, second))
+    office.treasury.evidence = [record]
+    accept(office, "--fingerprint", office.world.log_id.hex())
+    (listed,) = said(office, "signers", "evidence")["evidence"]
+    assert (listed["checked"], listed["signer"], listed["log_id"]) == (True, "s1", old.hex())
+    assert listed["detail"].endswith(f"in the log before, {old.hex()}")
 
 
 def test_orders_of_before_are_shown_as_ended_and_cannot_be_approved(office: Office) -> None:
