@@ -37,10 +37,11 @@ from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.entry_messages import Endorse, OrderEntry, Restart, Tick
 from strongroom.ledger.founding import restart_entry
 from strongroom.ledger.judge import judge_order
+from strongroom.ledger.order_messages import Withdraw
 from strongroom.ledger.record_proof import RecordProofData
 from strongroom.ledger.records import TABLES, OrderRecord, OrderState
 from strongroom.ledger.signed_messages import Signed, Verdict, View
-from strongroom.ledger.state import destination_name
+from strongroom.ledger.state import decode_order, destination_name
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import (
     NO_CERTIFICATE,
@@ -160,6 +161,8 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
     world: CertifiedWorld
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    most_a_page: int = 500
+    """How many orders one answer lists at most."""
     evidence: list[bytes] = field(default_factory=list)
     """Records of evidence, oldest first."""
     deaf: bool = False
@@ -226,9 +229,14 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
         return types_pb2.OrderView(
             order_hash=record.hash,
             record=self.record_proof(b"orders", record.hash, size),
-            status=_STATUS[record.state],
+            status=self._status(record),
             waits_for="approvals" if record.state is OrderState.OPEN else "",
         )
+
+    @staticmethod
+    def _status(record: OrderRecord) -> Any:
+        is_lost = record.state is OrderState.LAPSED and isinstance(decode_order(record.order).action, Withdraw)
+        return types_pb2.PAYMENT_STATUS_PAYABLE if is_lost else _STATUS[record.state]
 
     def GetOrder(self, request: Any, context: Any) -> Any:
         state = self.world.state
@@ -240,9 +248,15 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
     def ListOrders(self, request: Any, context: Any) -> Any:
         state = self.world.state
-        records = [state.order_at(sequence) for sequence in reversed(range(state.orders_count))]
+        newest = (state.order_at(sequence) for sequence in reversed(range(state.orders_count)))
+        records = [
+            record
+            for record in newest
+            if request.vault in ("", getattr(decode_order(record.order).action, "vault", ""))
+            and (not request.statuses or self._status(record) in request.statuses)
+        ]
         start = int(request.page.page_token or 0)
-        size = request.page.page_size or 100
+        size = min(request.page.page_size or 100, self.most_a_page)
         page = records[start : start + size]
         following = str(start + size) if start + size < len(records) else ""
         views = [self.view(record) for record in page]

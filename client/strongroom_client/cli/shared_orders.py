@@ -138,10 +138,17 @@ async def _vaults(opened: Session, action: Action) -> tuple[VaultRecord, ...]:
 
 
 async def _others(opened: Session, order: Order) -> list[OrderStatus]:
-    """Orders of the same vault among which one with the same payment is looked for."""
+    """Orders among which one with the same payment is looked for: of any vault, since each can pay it.
+
+    What is payable is asked for by itself as well: after a restart it stays so for ever, behind however many orders.
+    """
     if not isinstance(order.action, Withdraw):
         return []
-    return [other async for other in opened.orders(vault=order.action.vault, most=_TWINS_LOOKED_AT)]
+    found: dict[bytes, OrderStatus] = {}
+    for statuses in (), ("payable",):
+        async for other in opened.orders(statuses=statuses, most=_TWINS_LOOKED_AT):
+            found.setdefault(other.hash, other)
+    return list(found.values())
 
 
 def show_order(profile_file: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from strongroom.protocol.evidence_records import two_votes
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.restart_file import encode_restart_file
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
+from strongroom_client.cli import shared_orders
 from strongroom_client.errors import LogRestarted, PinMismatch
 from strongroom_client.orders import Seen
 from strongroom_client.profile import Memory, load_profile
@@ -44,6 +45,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
     """Alice has looked at a log with a vault and an open order; then it was restarted."""
     world = CertifiedWorld.started()
     world.make_vault("customer-1")
+    world.make_vault("customer-2")
     world.settle(Tick())
     opened, server = open_office(tmp_path, world)
     act(opened, "alice", "status")
@@ -178,6 +180,19 @@ def test_a_genesis_is_not_accepted_as_a_restart(office: Office) -> None:
 # --- what was before ---
 
 
+def test_a_payment_ended_by_the_restart_is_warned_of_when_it_is_ordered_from_another_vault(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(office, "--fingerprint", office.world.log_id.hex())
+    (ended,) = [one for one in said(office, "withdraw", "list")["orders"] if one["kind"] == "withdraw"]
+    words = ("withdraw", "create", "--vault", "customer-2", "--to", DESTINATION, "--amount", "0.5")
+    assert any(ended["order"][:16] in line for line in sign(office, "alice", *words)["warnings"])
+    # So it is behind any number of newer orders.
+    monkeypatch.setattr(shared_orders, "_TWINS_LOOKED_AT", 1)
+    office.treasury.most_a_page = 1
+    assert any(ended["order"][:16] in line for line in sign(office, "alice", *words)["warnings"])
+
+
 def test_evidence_of_the_log_before_is_checked_by_the_id_that_the_restart_names(office: Office) -> None:
     old = statement_of(restart_of(office.world.founding_entry)).head.log_id
     first, second = (
@@ -201,7 +216,7 @@ def test_evidence_of_the_log_before_is_checked_by_the_id_that_the_restart_names(
 def test_orders_of_before_are_shown_as_ended_and_cannot_be_approved(office: Office) -> None:
     accept(office, "--fingerprint", office.world.log_id.hex())
     (listed,) = [one for one in said(office, "withdraw", "list")["orders"] if one["kind"] == "withdraw"]
-    assert (listed["state"], listed["status"]) == ("lapsed", "never_will_be_paid")
+    assert (listed["state"], listed["status"]) == ("lapsed", "payable")
     assert sign(office, "bob", "withdraw", "approve", listed["order"], code=4) is None
     assert "the restart of the log" in act(office, "alice", "freezes").stdout
 
