@@ -33,7 +33,7 @@ from strongroom.ledger.order_messages import (
 )
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
-from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal
+from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal, person_key_known
 from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.vault_fit import problem_of_holders
@@ -210,8 +210,9 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
 
     Windows are left out, because they were judged at the plan's position. Rules are judged at the state's log time. An
     order has expired, and a freeze holds, as soon as either log time or the own clock says so. A bump pays what an
-    earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it. A plan that breaks the
-    glass passes every freeze, but its box closes as soon as either log time or the own clock says so.
+    earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it; but nobody knows whether
+    that plan was ever signed, so what a revoked key said or what pays an address taken out is judged in full. A plan
+    that breaks the glass passes every freeze, but its box closes as soon as either log time or the own clock says so.
 
     Args:
         state: the newest state, entries not yet certified and words handed in directly included.
@@ -230,7 +231,7 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
         ended = _ended(record)
         if ended is not None:
             return ended
-        if plan.bumps:
+        if plan.bumps and not _is_taken_back(state, record):
             continue
         if decode_order(record.order).expires_ms <= clock_ms:
             return _no(Code.ORDER_EXPIRED, f"order {order_hash.hex()} has expired by this clock")
@@ -240,6 +241,15 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
         if not judgement.allowed:
             return judgement
     return judgement
+
+
+def _is_taken_back(state: State, record: OrderRecord) -> bool:
+    """Whether a key by which somebody spoke for the order is known no more, or the address it pays was taken out."""
+    if not all(person_key_known(state.charter, one.person, one.key) for one in record.endorsements):
+        return True
+    action = decode_order(record.order).action
+    listing = listing_of(state.destination_of(action)) if isinstance(action, Withdraw) else None
+    return listing is not None and listing.is_removed
 
 
 def _loosens(state: State, action: KeyChange) -> bool:

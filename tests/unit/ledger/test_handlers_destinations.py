@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import charter_builder as builder
-from ledger_world import DESTINATION, HOUR_MS, World
+from ledger_world import DAY_MS, DESTINATION, HOUR_MS, World
 from refusals import refusal_of
 from strongroom.chains.bitcoin.address import address_of, script_of
 from strongroom.chains.bitcoin.message_signature import to_sign
@@ -116,11 +116,16 @@ def test_a_charter_that_closes_the_address_book_leaves_nobody_to_approve(world: 
 def test_a_plan_of_a_removed_destination_is_not_released(world: World) -> None:
     world.add_destination()
     world.later(COOLING_MS)
-    order = world.pay(VAULT, 100_000, "alice")
-    record = world.planned([order], [world.coin(200_000)])
-    assert judge_release(world.state, record, world.time_ms).allowed
+    order, coin = world.pay(VAULT, 100_000, "alice"), world.coin(200_000)
+    record = world.planned([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=record.hash)
+    for plan in (record, bump):
+        assert judge_release(world.state, plan, world.time_ms).allowed
+    # Long after the order expired, a bump still ends a payment that waits for its block.
+    assert judge_release(world.state, bump, world.time_ms + 10 * DAY_MS).allowed
     world.remove_destination()
-    assert judge_release(world.state, record, world.time_ms).code is Code.NO_RULE_MATCHES
+    for plan in (record, bump):
+        assert judge_release(world.state, plan, world.time_ms).code is Code.NO_RULE_MATCHES
 
 
 def test_an_entry_added_again_cools_off_again(world: World) -> None:

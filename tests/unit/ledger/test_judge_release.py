@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,34 @@ def test_a_freeze_that_still_holds_by_log_time_stops_a_bump(world: World) -> Non
     bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
     world.freeze()
     assert released(world, bump, clock_ms=world.time_ms + 24 * HOUR_MS) is Code.FROZEN
+
+
+def without_bob(world: World) -> dict[str, Any]:
+    now = world.state.charter
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in now.groups)
+    return {"people": tuple(one for one in now.people if one.name != "bob"), "groups": groups}
+
+
+def bumped(world: World, order: bytes) -> PlanRecord:
+    coin = world.coin(200_000)
+    first = world.log_plan([order], [coin])
+    return world.planned([order], [coin], fee_sat=2_000, bumps=first)
+
+
+def test_a_bump_of_what_a_key_approved_that_was_revoked_since_is_judged_in_full(world: World) -> None:
+    """The plan that it bumps may never have been signed by anybody, just because the key was revoked."""
+    alone = bumped(world, world.pay(VAULT, 100_000, "alice", "bob"))
+    beside = bumped(world, world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice", "bob", "carol"))
+    without = bumped(world, world.pay(VAULT, 100_000, "alice", "carol"))
+    assert released(world, alone) is Code.ALLOWED
+    world.amend("alice", "carol", **without_bob(world))
+    assert "bob" not in {one.name for one in world.state.charter.people}
+    assert released(world, alone) is Code.APPROVALS_MISSING
+    assert released(world, beside) is Code.ALLOWED
+    assert released(world, without) is Code.ALLOWED
+    days = world.time_ms + 10 * DAY_MS
+    assert released(world, beside, clock_ms=days) is Code.ORDER_EXPIRED
+    assert released(world, without, clock_ms=days) is Code.ALLOWED
 
 
 def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: World) -> None:

@@ -95,6 +95,45 @@ def test_an_approval_by_the_revoked_key_counts_no_more_at_this_signer_and_after_
     assert verdict(cluster, order, "s2") is Verdict.WOULD_SIGN
 
 
+def bump(cluster: Cluster, order: bytes) -> int:
+    """Index of a bump whose plan nobody was asked to sign."""
+    world, coin = cluster.world, cluster.world.coin(200_000)
+    first = world.planned([order], [coin])
+    world.planned([order], [coin], fee_sat=2_000, bumps=first.hash)
+    cluster.sync()
+    return world.replica.size - 1
+
+
+def test_what_nobody_signed_since_a_key_was_revoked_is_not_signed_as_a_bump(cluster: Cluster) -> None:
+    for name in cluster.signers:
+        revoke_bob(cluster, name)
+    index = bump(cluster, cluster.world.pay(VAULT, 100_000))  # by alice and bob
+    assert [refusal_of(cluster.commit(name, index)).reason for name in cluster.signers] == ["APPROVALS_MISSING"] * 3
+    (word,) = inbox_of(cluster).items
+    cluster.world.log(codec.decode(HandedRevocation, word.body).order)
+    cluster.tick(3)
+    assert not inbox_of(cluster).items
+    assert [refusal_of(cluster.commit(name, index)).reason for name in cluster.signers] == ["APPROVALS_MISSING"] * 3
+
+
+def test_a_bump_of_what_others_approved_passes_as_before(cluster: Cluster) -> None:
+    revoke_bob(cluster)
+    index = bump(cluster, cluster.world.pay(VAULT, 100_000, "alice", "carol"))
+    assert cluster.commit("s1", index).WhichOneof("outcome") == "commitments"
+
+
+def test_words_handed_in_stop_a_bump(cluster: Cluster) -> None:
+    world = cluster.world
+    first, second = world.pay(VAULT, 100_000), world.pay(VAULT, 100_000)
+    index, other = bump(cluster, first), bump(cluster, second)
+    inbox_of(cluster).hand_in(b"", [SignedBody.of(world.endorsement("carol", Verb.REJECT, first))])
+    assert refusal_of(cluster.commit("s1", index)).reason == "REJECTED"
+    assert cluster.commit("s1", other).WhichOneof("outcome") == "commitments"
+    freeze = world.order(Freeze(scope=Scope.VAULT, vault=VAULT, why="look"))
+    inbox_of(cluster).hand_in(freeze, [SignedBody.of(world.endorsement("carol", Verb.INITIATE, freeze))])
+    assert refusal_of(cluster.commit("s1", other)).reason == "FROZEN"
+
+
 def test_orders_that_others_approved_pass_as_before(cluster: Cluster) -> None:
     revoke_bob(cluster)
     world = cluster.world
