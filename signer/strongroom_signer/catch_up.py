@@ -23,7 +23,7 @@ from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, Preview, Rep
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.protocol import voter
-from strongroom.protocol.certificates import verify_certificate
+from strongroom.protocol.certificates import BadCertificate, verify_certificate
 from strongroom.protocol.voter_state import Keep, VoterState
 from strongroom_signer.frames import MAX_CERTIFICATE_BYTES, BadFrame
 from strongroom_signer.log_copy import CannotJudge, LogCopy, judged, rebuild
@@ -146,16 +146,18 @@ class CatchUp:
         replica: Replica = rebuild(store, store, self._copy.log_id, keep)
         batches: list[LogBatch] = []
         previews: list[Preview] = []
-        total = 0
+        uncertified = 0
         while replica.size < target.size:
             for batch in await self._next(replica.size, target.size, begun):
-                total += bytes_kept(batch.entries)
-                if total > MAX_UNCERTIFIED_BYTES:
-                    raise CannotCatchUp("more entries than fit in memory lie between the final and the certified head")
+                uncertified += bytes_kept(batch.entries)
+                if uncertified > MAX_UNCERTIFIED_BYTES:
+                    raise CannotCatchUp("the coordinator sends entries without any certificate for them")
                 preview = judged(replica, Batch(first_index=batch.first_index, entries=batch.entries))
                 replica.push(preview)
                 batches.append(batch)
                 previews.append(preview)
+                if self._is_certified(batch, preview, replica):
+                    uncertified = 0
         if replica.root_at(target.size) != target.root:
             raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
         recovery = await self._lacking(replica.state())
@@ -167,6 +169,21 @@ class CatchUp:
             self._copy.recovery.add(write, recovery)
 
         self._voting.replace_copy(replica, write_all, keep, certificate)
+
+    def _is_certified(self, batch: LogBatch, preview: Preview, replica: Replica) -> bool:
+        """Whether the batch came with a certificate for the entries up to it, by those whom they name.
+
+        Then they are no stranger's any more, however many they are: a log that went on for long is all certified.
+        """
+        certificate = _certificate_of(batch)
+        if certificate is None or certificate.head.root != preview.root:
+            return False
+        electorate = Electorate.of(replica.state().witnesses)
+        try:
+            verify_certificate(certificate, log_id=self._copy.log_id, electorate=electorate)
+        except BadCertificate:
+            return False
+        return True
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

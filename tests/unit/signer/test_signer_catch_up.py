@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.reasons import Refused
 from strongroom_signer.catch_up import CannotCatchUp, CatchUp
@@ -196,6 +199,50 @@ async def test_a_certificate_on_the_way_ends_what_is_counted_as_uncertified(
     missing = missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
     await catch_up(cluster, "s1").run(missing.certificate)
     assert cluster.signers["s1"].copy.size == cluster.world.replica.size
+
+
+async def far_behind(cluster: Cluster) -> Certificate:
+    """s1 alone stores a batch and goes away; the log goes on without it."""
+    cluster.deliver()
+    cluster.vote("s1", cluster.world.replica.preview(cluster.world.batch(Tick())))
+    cluster.open_term(("s2", "s3"))
+    cluster.tick(12, names=("s2", "s3"))
+    assert cluster.certificate is not None
+    return missing_of(cluster, "s1", pb.Certify(certificate=codec.encode(cluster.certificate))).certificate
+
+
+async def test_a_signer_that_holds_a_dropped_batch_comes_back_however_far_the_log_went_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = await far_behind(cluster)
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 5 * 4_096)
+    await catch_up(cluster, "s1").run(wanted)
+    assert cluster.signers["s1"].copy.size == cluster.world.replica.size
+
+
+@pytest.mark.parametrize("kind", ["root", "votes"])
+async def test_certificates_that_cover_nothing_or_are_nobodys_let_no_more_entries_through(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    wanted = await far_behind(cluster)
+    monkeypatch.setattr("strongroom_signer.catch_up.MAX_UNCERTIFIED_BYTES", 5 * 4_096)
+
+    def changed(certificate: Certificate, kind: str) -> Certificate:
+        if kind == "root":
+            return replace(certificate, head=replace(certificate.head, root=bytes(32)))
+        return replace(certificate, votes=certificate.votes[:1])
+
+    async def fetch(first: int, end: int, kind: str) -> tuple[LogBatch, ...]:
+        answer = cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end))
+        given = []
+        for one in batches_of(answer)[:2]:
+            held = codec.decode(Certificate, one.certificate) if one.certificate else None
+            data = codec.encode(changed(held, kind)) if held is not None else b""
+            given.append(replace(one, certificate=data))
+        return tuple(given)
+
+    with pytest.raises(CannotCatchUp, match="without any certificate"):
+        await cluster.catch_up("s1", partial(fetch, kind=kind)).run(wanted)
 
 
 @pytest.mark.parametrize("went_another_way", [False, True])
