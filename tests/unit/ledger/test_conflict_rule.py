@@ -6,6 +6,7 @@ import pytest
 
 from ledger_world import Coin, World
 from strongroom.ledger.conflict import must_spend
+from strongroom.ledger.reasons import Refused
 
 VAULT = "customer-1"
 
@@ -49,3 +50,15 @@ def test_a_cancellations_plan_is_in_between_for_the_other_orders(world: World) -
     assert wanted.transactions == {between.txid}
     # For the cancelled order it is in between as well: its own plan could only follow the cancellation's.
     assert must_spend(world.state, orders[0])[0].transactions == {between.txid}
+
+
+def test_the_outputs_of_a_plan_that_pays_the_order_itself_will_not_do(world: World) -> None:
+    """Both would confirm, one after the other, and pay it twice."""
+    order, coin = world.pay(VAULT, 50_000), world.coin(200_000)
+    first = world.planned([order], [coin])
+    again = world.planned([order], [coin], fee_sat=2_000)
+    for plan in (first, again):
+        change = Coin(plan.txid, 1, 148_000, branch=1)
+        with pytest.raises(Refused) as caught:
+            world.log_plan([order], [change], change_index=1)
+        assert (caught.value.reason, caught.value.facts["order"]) == ("PLAN_CONFLICT", order.hex())
