@@ -9,7 +9,7 @@ import pytest
 
 import charter_builder as builder
 from ledger_world import BTC, World
-from strongroom.ledger import codec, reasons
+from strongroom.ledger import codec, reasons, windows
 from strongroom.ledger import state as state_module
 from strongroom.ledger.key_material import public_shares
 from strongroom.ledger.merkle import ProofInvalid
@@ -167,3 +167,14 @@ def test_key_material_has_as_many_commitments_as_its_threshold_and_no_fewer_hold
     for wrong in (replace(key, threshold=3), replace(key, commitments=hosts), replace(key, host_keys=hosts[:1])):
         with pytest.raises(Refused, match="do not fit a threshold"):
             public_shares(wrong)
+
+
+@pytest.mark.parametrize("left", [b"", bytes(8), bytes(200)])
+def test_a_sum_of_a_window_that_is_gone_or_of_another_length_is_damage(left: bytes) -> None:
+    """Else a maximum would be held against less than was paid."""
+    store, series = MemoryStore(), windows.payment_series("rule", BTC)
+    windows.add(store, series, 1_000, 5)
+    assert windows.total(store, series, 0, 1_000) == 5
+    store.put(windows._key(series, 0), left)
+    with pytest.raises(StateDamaged, match="sum 0 of window"):
+        windows.total(store, series, 0, 1_000)
