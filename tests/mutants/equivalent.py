@@ -114,4 +114,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.redistribution:Redistribution.accept: part or record is None": (
         "narrows the type: where there is no record there is no action, which the part beside it refuses"
     ),
+    "strongroom_signer.log_copy:LogCopy.__init__: part and self.replica.size": (
+        "saves a look at the state: that of an empty log has the id that is pinned"
+    ),
 }

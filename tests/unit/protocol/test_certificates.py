@@ -17,8 +17,10 @@ from strongroom.protocol.certificates import (
     BadVote,
     Held,
     VerifiedVote,
+    false_claims,
     final_from_votes,
     final_size,
+    final_size_here,
     head_hash,
     held_of,
     sign_vote,
@@ -210,3 +212,19 @@ def test_finality_counts_one_term_and_each_signer_once() -> None:
     assert (
         final_from_votes([one, vote_of("s2", far, held(1, 2))], term=2, electorate=electorate(world.VOTE_KEYS, 2)) == 0
     )
+
+
+def test_a_vote_for_a_head_that_the_own_replay_did_not_give_makes_nothing_final_here() -> None:
+    below, head = world.head_at([b"a"], term=2), world.head_at([b"a", b"b", b"c"], term=2)
+    own = {1: (below.root, below.state_digest)}.get
+    true = Held(term=2, size=1, head_hash=head_hash(below))
+    for claim, final, is_lie in (
+        (true, 1, False),
+        (replace(true, head_hash=bytes(32)), 0, True),
+        # Of another term, or where nothing is at hand to compare: no lie that could be shown, and nothing final.
+        (replace(true, term=1), 0, False),
+        (replace(true, size=2), 0, False),
+    ):
+        made = certificate_by([vote_of("s1", head, true), vote_of("s2", head, claim)], 2)
+        assert final_size_here(made, own) == final
+        assert [one.signer for one in false_claims(made, own)] == (["s2"] if is_lie else [])
