@@ -43,3 +43,19 @@ def test_a_database_with_another_log_than_the_pinned_one_is_damaged(cluster: Clu
     assert LogCopy(store, cluster.world.log_id).size == store.size()
     with pytest.raises(StoreFailed, match="is not the one that is pinned"):
         LogCopy(store, LogId(bytes(32)))
+
+
+def test_what_is_lacking_is_asked_of_the_very_state_that_is_to_be_held(cluster: Cluster) -> None:
+    """Entries beyond it may be dropped with the vault that they made."""
+    world, copy = cluster.world, cluster.signers["s1"].copy
+    order = world.submit(world.creation("customer-2"), "carol", "alice", "bob")
+    cluster.sync()
+    before = copy.size
+    world.log(world.vault_entry(order))
+    cluster.sync()
+    added = {vault.recovery_hash for vault in copy.newest().vaults() if vault.name == "customer-2"}
+    with copy.store.commit() as write:
+        write.remove_recovery(added)
+    again = LogCopy(copy.store, cluster.world.log_id)
+    assert again.lacking() == again.lacking(again.size) == tuple(added)
+    assert again.lacking(before) == ()
