@@ -117,4 +117,10 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.log_copy:LogCopy.__init__: part and self.replica.size": (
         "saves a look at the state: that of an empty log has the id that is pinned"
     ),
+    "strongroom_signer.log_copy:LogCopy.lacking: part and size is not None": (
+        "saves work: without a size it is the newest state as well, and what is known of that is looked up again"
+    ),
+    "strongroom_signer.log_copy:LogCopy.lacking: part and size != self.size": (
+        "saves work: at the own size it is the newest state as well, and what is known of that is looked up again"
+    ),
 }

@@ -59,3 +59,23 @@ def test_what_is_lacking_is_asked_of_the_very_state_that_is_to_be_held(cluster: 
     again = LogCopy(copy.store, cluster.world.log_id)
     assert again.lacking() == again.lacking(again.size) == tuple(added)
     assert again.lacking(before) == ()
+
+
+@pytest.mark.parametrize("wrong", ["root", "state digest"])
+def test_a_stored_batch_that_replays_to_another_head_than_the_one_voted_for_is_damage(
+    cluster: Cluster, wrong: str
+) -> None:
+    """Else a program that judges otherwise than the one that voted would go on as if it had said nothing."""
+    cluster.tick(1)
+    copy, world = cluster.signers["s1"].copy, cluster.world
+    preview = world.replica.preview(Batch(first_index=copy.size, entries=(world.entry(Tick()),)))
+    head = (preview.root, preview.state_digest)
+    for root, digest in (head, (bytes(32), head[1]) if wrong == "root" else (head[0], bytes(32))):
+        with copy.store.commit() as write:
+            write.truncate(preview.batch.first_index)
+            write.add_batch(preview.batch.first_index, preview.batch.entries, root, digest)
+        if (root, digest) == head:
+            assert LogCopy(copy.store, world.log_id).size == preview.size
+        else:
+            with pytest.raises(StoreFailed, match="replay to another head"):
+                LogCopy(copy.store, world.log_id)
