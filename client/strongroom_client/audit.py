@@ -127,6 +127,8 @@ class Auditor:
     certificate: Certificate | None = None
     """Of the newest certified head; None before the first, and after a restart until the new log has one."""
     restarts: list[Restarted] = field(default_factory=list)
+    founded: list[Charter] = field(default_factory=list)
+    """The charters that the log began with, and began with again."""
     spends: dict[bytes, PlannedSpend] = field(default_factory=dict)
     """Every plan of the log, by the txid of its transaction."""
     _store: MemoryStore = field(default_factory=MemoryStore)
@@ -263,6 +265,7 @@ class Auditor:
             self._genesis = decode_charter(body.charter)
         except StrongroomError as error:
             raise AuditFailed(f"entry 0 cannot be the first of a log: {error.message}", entry="0") from error
+        self.founded.append(self._genesis)
         self._replica = Replica(self._store, log_id=self.log_id, genesis_id=log_id_of(body.charter))
 
     def _look_for_restart(self, preview: Preview) -> None:
@@ -282,6 +285,7 @@ class Auditor:
                 approved_by=tuple(approval.person for approval in approvals),
             )
         )
+        self.founded.append(self.state.charter)
         self._digests.clear()
         self._term = 0
         self.certificate = None

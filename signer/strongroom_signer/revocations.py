@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Charter, Person, PersonKey, decode_charter
+from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.charter_book import book_of
-from strongroom.ledger.charter_changes import changes, loosens, revoked_keys
+from strongroom.ledger.charter_changes import changes, loosens, revoked_keys, without_keys
 from strongroom.ledger.codec import message
 from strongroom.ledger.entry_messages import Endorse, OrderEntry
 from strongroom.ledger.handlers.amending import check_amendment
 from strongroom.ledger.handlers.witnesses import changes_witnesses
-from strongroom.ledger.judge import endorsed
-from strongroom.ledger.judgement import Endorsed
+from strongroom.ledger.judge import endorsed_beside
 from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
-from strongroom.ledger.records import OrderRecord, OrderState
+from strongroom.ledger.records import OrderState
 from strongroom.ledger.rules import judge_quorum
 from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
@@ -95,7 +93,7 @@ class HandedRevocation:
             case _:
                 return False
         read = [codec.decode(Endorsement, signed.body) for signed in self.order.endorsements]
-        said = _all_said(state.order(self.order_hash), read, 0)
+        said = endorsed_beside(state.order(self.order_hash), read, 0)
         return not judge_quorum(state.charter, state.charter.admin, said, at_ms=0, is_begun=True).allowed
 
 
@@ -144,22 +142,10 @@ def revocation(
     record = state.order(order_hash)
     if record is not None and record.state is not OrderState.OPEN:
         raise NoRevocation(f"the log has decided this amendment: it is {record.state.name}")
-    judgement = judge_quorum(counting, counting.admin, _all_said(record, said, now_ms), at_ms=now_ms)
+    judgement = judge_quorum(counting, counting.admin, endorsed_beside(record, said, now_ms), at_ms=now_ms)
     if not judgement.allowed:
         raise NoRevocation(f"the administrators have not approved it: {'; '.join(judgement.missing)}")
     return HandedRevocation(order=OrderEntry(order=data, endorsements=tuple(signed)), keys=tuple(sorted(keys)))
-
-
-def _all_said(record: OrderRecord | None, said: Sequence[Endorsement], now_ms: int) -> tuple[Endorsed, ...]:
-    """What the log holds about the order, and beside it what was handed in."""
-    logged = () if record is None else endorsed(record)
-    known = {(one.person, one.verb) for one in logged}
-    handed = (
-        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=now_ms)
-        for one in said
-        if (one.person, one.verb) not in known
-    )
-    return (*logged, *handed)
 
 
 def _charter(data: bytes) -> Charter:
@@ -189,10 +175,5 @@ class Revoked:
         charter = state.charter
         # Books of charters are kept by identity, so the reduced one must stay the same object.
         if self._before is not charter or self._after is None:
-            left = ((person, self._left(person)) for person in charter.people)
-            people = tuple(replace(person, keys=keys) for person, keys in left if keys)
-            self._before, self._after = charter, replace(charter, people=people)
+            self._before, self._after = charter, without_keys(charter, self._keys)
         return state.judged_by(self._after)
-
-    def _left(self, person: Person) -> tuple[PersonKey, ...]:
-        return tuple(key for key in person.keys if key.public not in self._keys)

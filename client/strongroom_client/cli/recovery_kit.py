@@ -351,9 +351,17 @@ def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
 
 
 def _revoked_by(log: KitLog, files: tuple[Path, ...]) -> frozenset[bytes]:
-    """Keys that were revoked by hand."""
-    read = [read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES)) for file in files]
-    return frozenset().union(*(revoked_by_hand(log.state, one.order, one.approvals) for one in read))
+    """Keys that were revoked by hand; of those that one file takes, none approves the next."""
+    revoked: frozenset[bytes] = frozenset()
+    for file in files:
+        read = read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
+        taken = revoked_by_hand(
+            log.state, read.order, read.approvals, revoked=revoked, founded=log.founded, log_ids=log.log_ids
+        )
+        if not taken:
+            show([Text(f"{file}: this amendment is in force in the log, so the file changes nothing here.")])
+        revoked |= taken
+    return revoked
 
 
 def _show_order(log: KitLog, judged: JudgedSweep) -> None:

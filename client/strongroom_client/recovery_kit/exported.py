@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from strongroom.ledger.charter import Charter
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.state import State
@@ -58,6 +59,8 @@ class KitLog:
         recovery: Recovery data of current epochs in the file, by its SHA-256.
         false_claims: Signers whose votes name certificates that never were.
         compared_size: Size of the head that people compared; 0 where none was.
+        founded: The charters that it began with, and began with again.
+        log_ids: Its ids before it was founded anew.
     """
 
     log_id: LogId
@@ -67,6 +70,8 @@ class KitLog:
     recovery: Mapping[bytes, bytes]
     false_claims: tuple[FalseClaim, ...]
     compared_size: int
+    founded: tuple[Charter, ...]
+    log_ids: frozenset[LogId]
 
     @property
     def head(self) -> str:
@@ -169,6 +174,8 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         recovery=recovery,
         false_claims=summary.false_claims,
         compared_size=0 if head is None else head.size,
+        founded=tuple(auditor.founded),
+        log_ids=frozenset(one.old_log_id for one in summary.restarts),
     )
 
 

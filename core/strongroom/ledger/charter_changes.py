@@ -8,7 +8,8 @@ must lose its veto at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from strongroom.ledger.charter import (
@@ -47,7 +48,7 @@ from strongroom.ledger.charter_words import (
 )
 from strongroom.model.quantities import duration_text
 
-__all__ = ["Change", "changes", "loosens", "revoked_keys"]
+__all__ = ["Change", "changes", "loosens", "revoked_keys", "without_keys"]
 
 
 def changes(old: Charter, new: Charter) -> tuple[Change, ...]:
@@ -66,6 +67,12 @@ def loosens(found: tuple[Change, ...]) -> bool:
 def revoked_keys(old: Charter, new: Charter) -> frozenset[bytes]:
     """Return the public keys of people that are gone from the new charter, 32 bytes each."""
     return _keys_of(old) - _keys_of(new)
+
+
+def without_keys(charter: Charter, keys: Collection[bytes]) -> Charter:
+    """Return the charter as if it had none of these public keys of people, nor anybody who has no other."""
+    left = ((person, tuple(key for key in person.keys if key.public not in keys)) for person in charter.people)
+    return replace(charter, people=tuple(replace(person, keys=own) for person, own in left if own))
 
 
 def _keys_of(charter: Charter) -> frozenset[bytes]:

@@ -34,7 +34,7 @@ from strongroom.ledger.order_messages import (
 from strongroom.ledger.reasons import StateDamaged
 from strongroom.ledger.records import DestinationRecord, OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.rules import WindowTotal, judge_quorum, judge_withdrawal, person_key_known
-from strongroom.ledger.signed_messages import Verb
+from strongroom.ledger.signed_messages import Endorsement, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.ledger.vault_fit import problem_of_holders
 from strongroom.model.quantities import time_text
@@ -43,6 +43,7 @@ __all__ = [
     "breaks_glass",
     "charter_of",
     "endorsed",
+    "endorsed_beside",
     "judge_addition",
     "judge_by_both",
     "judge_order",
@@ -298,3 +299,15 @@ def _frozen(state: State, vault: str | None, now_ms: int) -> Judgement | None:
 
 def _no(code: Code, line: str) -> Judgement:
     return Judgement(allowed=False, code=code, rule=None, missing=(line,), tried=())
+
+
+def endorsed_beside(record: OrderRecord | None, handed: Sequence[Endorsement], time_ms: int) -> tuple[Endorsed, ...]:
+    """Return what the log holds about an order, and beside it verified words that came by hand at `time_ms`."""
+    logged = () if record is None else endorsed(record)
+    known = {(one.person, one.verb) for one in logged}
+    further = (
+        Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=time_ms)
+        for one in handed
+        if (one.person, one.verb) not in known
+    )
+    return (*logged, *further)
