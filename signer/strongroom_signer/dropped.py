@@ -1,14 +1,13 @@
 """What a signer knows beyond the head that a restart names: it is dropped, but may have been signed elsewhere.
 
 The newest batch is certified by whoever got all its votes, so the others hold it without a certificate. When the log is
-founded anew below it, its plans may have transactions, and the keys that its amendments took are taken all the same.
+founded anew below it or beside it, its plans may have transactions, and keys that its amendments took stay taken.
 
 Spec: docs/protocol/restart.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_changes import revoked_keys
 from strongroom.ledger.entry_messages import Entry, OrderEntry, Plan
+from strongroom.ledger.merkle import leaf_hash
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.records import PlanRecord
@@ -24,7 +24,7 @@ from strongroom.model.ids import LogId
 from strongroom_signer.log_copy import rebuild
 from strongroom_signer.revocations import HandedRevocation
 from strongroom_signer.rows import InboxItem
-from strongroom_signer.store import Store
+from strongroom_signer.store import Store, StoreFailed
 
 __all__ = ["Dropped", "dropped_by"]
 
@@ -37,14 +37,13 @@ class Dropped:
 
     Attributes:
         entries: Those that this signer held and that do not stay, in log order.
-        plans: Plans among them: somebody may have signed each.
-        charter: The newest that this signer knew.
-        revocation: The keys of people that it lacks and the charter that stays has; None when there are none.
+        plans: Plans that it held and that do not stay: somebody may have signed each.
+        revocation: The keys of people that the dropped entries took and the charter that stays has; None when there are
+            none.
     """
 
     entries: tuple[bytes, ...]
     plans: tuple[PlanRecord, ...]
-    charter: Charter
     revocation: InboxItem | None
 
 
@@ -61,15 +60,18 @@ def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Drop
         StoreFailed: the stored log is damaged.
     """
     if not store.size():
-        return Dropped(entries=(), plans=(), charter=kept.charter, revocation=None)
-    entries = tuple(data for index, data in _unfinal(store, log_id) if index >= kept.size)
+        return Dropped(entries=(), plans=(), revocation=None)
+    dropped = {index: data for index, data in _unfinal(store, log_id) if not _stays(kept, index, data)}
     own = rebuild(store, store, log_id, store.size()).state()
-    bodies = (codec.decode(Entry, data).body for _, data in _unfinal(store, log_id))
+    bodies = (codec.decode(Entry, data).body for data in dropped.values())
     names = (plan_hash(codec.encode(body)) for body in bodies if isinstance(body, Plan))
     plans = tuple(own.known_plan(name) for name in names if kept.plan(name) is None)
-    keys = revoked_keys(kept.charter, own.charter)
-    revocation = _revocation(store, own, keys, now_ms) if keys else None
-    return Dropped(entries=entries, plans=plans, charter=own.charter, revocation=revocation)
+    # Where the ways part: a signer that was away lacks keys that the log took up since, and nobody revoked those.
+    parted = rebuild(store, store, log_id, min(dropped, default=store.size())).state()
+    before = own.charter if parted.charter_record is None else parted.charter
+    keys = revoked_keys(before, own.charter) - revoked_keys(before, kept.charter)
+    revocation = _revocation(store, own.charter, keys, now_ms) if keys else None
+    return Dropped(entries=tuple(dropped.values()), plans=plans, revocation=revocation)
 
 
 def _unfinal(store: Store, log_id: LogId) -> Iterator[tuple[int, bytes]]:
@@ -78,25 +80,22 @@ def _unfinal(store: Store, log_id: LogId) -> Iterator[tuple[int, bytes]]:
     return enumerate(store.entries(final, size) if size > final else (), final)
 
 
-def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem:
+def _stays(kept: State, index: int, data: bytes) -> bool:
+    return index < kept.size and kept.log_leaf(index) == leaf_hash(data)
+
+
+def _revocation(store: Store, charter: Charter, keys: frozenset[bytes], now_ms: int) -> InboxItem:
     """The keys as a word that was handed in, under the order that asked for the newest charter."""
-    word = HandedRevocation(order=_entry_of(store, _amendment(own)), keys=tuple(sorted(keys)))
+    word = HandedRevocation(order=_entry_of(store, encode_charter(charter)), keys=tuple(sorted(keys)))
     return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms)
 
 
-def _amendment(own: State) -> bytes:
-    """Hash of the newest order that asked for the charter in force: only an amendment takes keys of people."""
-    charter = encode_charter(own.charter)
-    orders = map(own.order_at, reversed(range(own.orders_count)))
-    asked = ((order.hash, decode_order(order.order).action) for order in orders)
-    amendments = ((name, action.charter) for name, action in asked if isinstance(action, AmendCharter))
-    return next(name for name, wanted in amendments if wanted == charter)
-
-
-def _entry_of(store: Store, order_hash: bytes) -> OrderEntry:
-    """The entry that brought an order into the stored log."""
-    ends = range(store.size(), 0, -_ENTRIES_AT_ONCE)
-    stored = (data for end in ends for data in store.entries(max(0, end - _ENTRIES_AT_ONCE), end))
-    bodies = (codec.decode(Entry, data).body for data in stored)
-    orders = (body for body in bodies if isinstance(body, OrderEntry))
-    return next(body for body in orders if hashlib.sha256(body.order).digest() == order_hash)
+def _entry_of(store: Store, charter: bytes) -> OrderEntry:
+    """The entry that brought in the newest order for this charter: only an amendment takes keys of people."""
+    for end in range(store.size(), 0, -_ENTRIES_AT_ONCE):
+        for data in reversed(store.entries(max(0, end - _ENTRIES_AT_ONCE), end)):
+            body = codec.decode(Entry, data).body
+            action = decode_order(body.order).action if isinstance(body, OrderEntry) else None
+            if isinstance(body, OrderEntry) and isinstance(action, AmendCharter) and action.charter == charter:
+                return body
+    raise StoreFailed("no entry asks for the charter that this signer's log has in force")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Entry, OrderEntry
@@ -44,20 +44,30 @@ def kept_words(inbox: Sequence[InboxItem], dropped: Dropped, state: State, *, no
     """
     held = Counter(person_in(item) for item in inbox if item.kind != "revocation")
     found: dict[bytes, InboxItem] = {}
+    known = {item.id: item for item in inbox}
     for data in dropped.entries:
         item = salvaged_from(codec.decode(Entry, data).body, now_ms)
-        if item is not None and item.id not in found and _still_acts(item, state):
+        if item is not None and item.id not in known and item.id not in found and _still_acts(item, state):
             person = person_in(item)
             if held[person] < MAX_OF_PERSON:
                 held[person] += 1
                 found[item.id] = item
-    if dropped.revocation is not None:
-        found[dropped.revocation.id] = dropped.revocation
-    known = {item.id for item in inbox}
-    return KeptWords(
-        salvaged=tuple(item for item in found.values() if item.id not in known),
-        forgotten=tuple(item.id for item in inbox if not _still_acts(item, state)),
-    )
+    forgotten = [item.id for item in inbox if not _still_acts(item, state)]
+    revocation = dropped.revocation
+    if revocation is not None and revocation.id in known:
+        # The dropped entries may hold amendments before it, which took other keys.
+        forgotten.append(revocation.id)
+        revocation = _joined(known[revocation.id], revocation)
+    if revocation is not None:
+        found[revocation.id] = revocation
+    return KeptWords(salvaged=tuple(found.values()), forgotten=tuple(forgotten))
+
+
+def _joined(handed: InboxItem, dropped: InboxItem) -> InboxItem:
+    """One revocation that takes the keys of both."""
+    word = codec.decode(HandedRevocation, handed.body)
+    joined = replace(word, keys=tuple(sorted(revoked_in([handed, dropped]))))
+    return replace(handed, body=codec.encode(joined))
 
 
 def _still_acts(item: InboxItem, state: State) -> bool:

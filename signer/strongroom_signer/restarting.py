@@ -19,14 +19,12 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Charter
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.entry_messages import Restart
 from strongroom.ledger.founding import restart_entry, restart_log_id, statement_of
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import Batch, Preview, Replica
-from strongroom.ledger.rules import person_key_known
 from strongroom.ledger.signed_messages import FreezeStatement, RestartApproval
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
@@ -215,7 +213,7 @@ class _Pinning:
         self._require_card(identity, founding)
         self._require_time(founding)
         dropped = dropped_by(store, LogId(pin.log_id), kept.replica.state(), now_ms=self.now_ms)
-        self._require_no_revoked_key(dropped.charter)
+        self._require_no_revoked_key(dropped)
         if not is_fingerprint(typed(identity.name, founding, log_id), Compared.CHARTER, log_id):
             raise RestartRefused(
                 f"the restart's fingerprint is {log_id.hex()}, not the one typed in: compare it again with the "
@@ -250,13 +248,11 @@ class _Pinning:
                 "a time server; if the statement's was wrong, it must be made again"
             )
 
-    def _require_no_revoked_key(self, newest: Charter) -> None:
+    def _require_no_revoked_key(self, dropped: Dropped) -> None:
         """Whether nobody approved by a key that the administrators took, in a word handed in or in a dropped entry."""
-        revoked = revoked_in(self.store.inbox())
+        revoked = revoked_in(item for item in (*self.store.inbox(), dropped.revocation) if item is not None)
         said = [codec.decode(RestartApproval, one.body) for one in self.wanted.approvals]
-        persons = sorted(
-            one.person for one in said if one.key in revoked or not person_key_known(newest, one.person, one.key)
-        )
+        persons = sorted(one.person for one in said if one.key in revoked)
         if persons:
             raise RestartRefused(
                 f"the administrators revoked the key by which {', '.join(persons)} approves: others must approve"

@@ -85,9 +85,13 @@ class HandedRevocation:
         """Whether the log can never take it up any more, and those who approved it are no quorum there by now.
 
         Expiry does not matter: nobody can give a revoked key back. But who approved it by a key that was revoked
-        itself, perhaps a stolen one, has revoked nothing.
+        itself, perhaps a stolen one, has revoked nothing. A word for the log before this one was founded anew never
+        ends so: what its approvals rested on may be gone with dropped entries, and it goes when the keys do.
         """
-        match decode_order(self.order.order).action:
+        order = decode_order(self.order.order)
+        if order.log_id != state.log_id:
+            return False
+        match order.action:
             case AmendCharter(charter=wanted) if decode_charter(wanted).version <= state.charter.version:
                 pass
             case _:

@@ -464,7 +464,10 @@ class Voting:
             self._save(state, certificate=state.held, truncate_to=outcome.truncate_to)
 
     def _decided(self, log: View, certificate: Certificate) -> tuple[VoterState, object]:
-        """What adopting the base of the term, or taking a certificate, gives on a log that is not stored."""
+        """What adopting the base of the term, or taking a certificate, gives on a log that is not stored.
+
+        A false claim in it is no reason to refuse: whoever has to catch up takes the log as it is certified.
+        """
         opened, electorates = self._voter.opened, self._electorates(log.replica)
         if opened is not None and not self._voter.adopted and opened.base == certificate:
             return voter.adopt(self._voter, log, electorates=electorates)

@@ -221,6 +221,10 @@ class State:
         """Return the log's Merkle root over the first `size` entries, at most all of them."""
         return log_tree.root_at(self._view, size)
 
+    def log_leaf(self, index: int) -> bytes:
+        """Return the leaf hash of the log's entry `index`, below its size, 32 bytes."""
+        return log_tree.leaf(self._view, index)
+
     # --- charter ---------------------------------------------------------------------------------------------------
 
     @property

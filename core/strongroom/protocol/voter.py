@@ -357,8 +357,8 @@ def take_certificate(
 def require_true_claims(certificate: Certificate, log: LogView) -> None:
     """Refuse a certificate of the own history in which a vote names one that this history shows never to have been.
 
-    For certificates that a coordinator makes: an honest one counts no such vote. Where a log is taken over, they are
-    taken as they are: a lie that is in it already touches nothing else of it.
+    For certificates that a coordinator makes: an honest one counts no such vote. Where a log is taken over or caught up
+    with, they are taken as they are: a lie that is in it already touches nothing else of it.
 
     Args:
         certificate: Verified, of a head that the own log holds.

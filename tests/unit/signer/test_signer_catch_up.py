@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from handover_world import HandoverWorld
 from signer_world import Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
@@ -229,7 +230,9 @@ async def test_certificates_that_cover_nothing_or_are_nobodys_let_no_more_entrie
 
     def changed(certificate: Certificate, kind: str) -> Certificate:
         if kind == "root":
-            return replace(certificate, head=replace(certificate.head, root=bytes(32)))
+            # By the same signers, for another way that the log went.
+            other = replace(certificate.head, root=bytes(32))
+            return HandoverWorld(cluster.world).certificate(("s2", "s3"), head=other)
         return replace(certificate, votes=certificate.votes[:1])
 
     async def fetch(first: int, end: int, kind: str) -> tuple[LogBatch, ...]:

@@ -21,7 +21,7 @@ from signer_world import CHEAP, VAULT, Cluster, make_folder, refusal_of
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter
-from strongroom.ledger.entry_messages import Endorse, SignerFreeze, Tick
+from strongroom.ledger.entry_messages import Endorse, Entry, SignerFreeze, Tick
 from strongroom.ledger.founding import restart_log_id, statement_hash
 from strongroom.ledger.order_messages import Freeze, Scope, Unfreeze
 from strongroom.ledger.records import OrderState
@@ -34,6 +34,7 @@ from strongroom.protocol.signed import SignedBody
 from strongroom.protocol.voter_state import Alarm, VoterState
 from strongroom.wire.log_export import ExportedBatch, LogExportReader, LogExportWriter
 from strongroom.wire.restart_file import encode_restart_file
+from strongroom_signer.dropped import dropped_by
 from strongroom_signer.inbox import BadWord
 from strongroom_signer.log_export import export
 from strongroom_signer.main import run
@@ -371,6 +372,136 @@ def test_what_is_dropped_is_told_and_the_keys_that_it_took_count_no_more(lost: L
     assert "bob" in {one.name for one in signer.copy.newest().charter.people}
     assert "bob" not in {one.name for one in signer.inbox.without_revoked(signer.copy.newest()).charter.people}
     assert not signer.inbox.to_raise()
+
+
+def counts(cluster: Cluster, person: str, name: str = "s1") -> bool:
+    """Whether a person's key counts at a signer."""
+    signer = cluster.signers[name]
+    return person in {one.name for one in signer.inbox.without_revoked(signer.copy.newest()).charter.people}
+
+
+def test_a_revocation_that_was_approved_entry_by_entry_stays_when_the_new_log_is_final(recovered: LostDisks) -> None:
+    """The entry that brought the amendment in has its initiator's word only."""
+    cluster, world = recovered.cluster, recovered.cluster.world
+    restart = recovered.restart(approvers=("alice", "carol"))
+    order = world.submit(world.amendment(**without(world, "bob")), "dave")
+    for person in ("alice", "carol"):
+        world.approve(order, person)
+    for preview in world.previews[-3:]:
+        cluster.vote("s1", preview)
+    for name in NAMES:
+        recovered.pin(name, restart)
+    recovered.go_on(restart)
+    assert not counts(cluster, "bob")
+    cluster.open_term()
+    cluster.tick(3)
+    assert cluster.signers["s1"].copy.final_size > cluster.world.state.founded_size
+    assert not counts(cluster, "bob")
+    world.amend("alice", "carol", **without(world, "bob"))
+    cluster.sync()
+    cluster.tick(3)
+    assert not cluster.signers["s1"].inbox.items
+
+
+def test_one_revocation_of_dropped_entries_joins_what_was_handed_in_of_it(lost: LostDisks) -> None:
+    """The first amendment took bob, the second dave: what was handed in knows of the second only."""
+    cluster, world = lost.cluster, lost.cluster.world
+    restart = lost.restart(approvers=("alice", "carol"))
+    world.amend("alice", "carol", **without(world, "bob"))
+    cluster.vote("s1", world.previews[-1])
+    order = world.order(world.amendment(**without(world, "dave")))
+    entry = world.order_entry(order, "shop", "alice", "carol")
+    cluster.signers["s1"].inbox.hand_in(order, [SignedBody.of(one) for one in entry.endorsements])
+    (handed,) = cluster.signers["s1"].inbox.items
+    cluster.clock.advance(1)
+    world.log(entry)
+    cluster.vote("s1", world.previews[-1])
+    assert world.state.charter.version == 3
+    lost.pin("s1", restart)
+    assert lost.code == 0, lost.err
+    lost.start("s1")
+    (word,) = cluster.signers["s1"].inbox.items
+    assert (word.id, word.since_ms) == (handed.id, handed.since_ms)
+    assert [counts(cluster, name) for name in ("alice", "bob", "carol", "dave")] == [True, False, True, False]
+
+
+def test_a_signer_whose_very_first_batch_does_not_stay_drops_it_and_revokes_nobody(tmp_path: Path) -> None:
+    cluster = Cluster.empty(tmp_path)
+    cluster.open_term()
+    signer, world = cluster.signers["s1"], cluster.world
+    other = replace(world, label="other").replica
+    founding = codec.decode(Entry, world.entry(world.genesis()))
+    batch = Batch(first_index=0, entries=(codec.encode(replace(founding, salt=bytes(16))),))
+    other.push(other.preview(batch))
+    world.log(world.genesis())
+    cluster.vote("s1", world.previews[-1])
+    found = dropped_by(signer.store, world.log_id, other.state(), now_ms=0)
+    assert (found.entries, found.revocation) == (world.batches[0].entries, None)
+    cluster.close()
+
+
+@pytest.mark.parametrize("approver", ["bob", "eve"])
+@pytest.mark.parametrize("was_amended", [False, True])
+def test_keys_that_came_while_a_signer_was_away_are_not_revoked(
+    tmp_path: Path, approver: str, was_amended: bool
+) -> None:
+    cluster = Cluster.started(tmp_path / "signers")
+    world, live = cluster.world, ("s1", "s2")
+    if was_amended:
+        world.amend("alice", "carol", loosening_delay_ms=world.charter.loosening_delay_ms + 1)
+        cluster.sync()
+        cluster.tick(2)
+    cluster.signers.pop("s3").close()
+    now = world.state.charter
+    groups = tuple(
+        replace(one, members=tuple(sorted((*one.members, "eve")))) if one.name == now.admin.group else one
+        for one in now.groups
+    )
+    people = tuple(sorted((*now.people, builder.person("eve")), key=lambda one: one.name))
+    world.amend("alice", "carol", people=people, groups=groups)
+    cluster.sync(live)
+    cluster.wait(now.loosening_delay_ms)
+    cluster.tick(2, live)
+    cluster.deliver(live)
+    lost = LostDisks(cluster, tmp_path)
+    lost.export("s1", lost.root / "log")
+    old = world.state.charter
+    (card,) = (builder.signer("s2-new"),)
+    signers = tuple(
+        replace(one, vote_key=card.vote_key, witness_key=card.witness_key) if one.name == "s2" else one
+        for one in old.signers
+    )
+    charter = replace(old, version=old.version + 1, signers=signers)
+    restart = lost.restart(charter, approvers=("alice", approver))
+    facts = lost.pin("s3", restart, log=lost.root / "log")
+    assert (lost.code, lost.err) == (0, "")
+    assert (facts["dropped"], facts["revoked_keys"]) == (0, [])
+    lost.start("s3")
+    assert counts(cluster, "eve", "s3")
+    lost.close()
+
+
+def test_words_of_an_own_way_below_the_head_that_stays_are_kept(lost: LostDisks) -> None:
+    """Only s1 holds dave's rejection; the log went another way, which is as long."""
+    cluster, world = lost.cluster, lost.cluster.world
+    (record,) = [one for one in map(world.state.order_at, range(world.state.orders_count)) if one.plans]
+    world.reject(record.hash, "dave")
+    cluster.vote("s1", world.previews[-1])
+    amendment = world.amend("alice", "carol", **without(world, "bob"))
+    cluster.vote("s1", world.previews[-1])
+    lost.world.lose(world.previews[-3].size)
+    for _ in range(2):
+        world.log(Tick())
+    lost.world.term = 2
+    restart = lost.restart(certificate=lost.world.certificate(("s2", "s3")), approvers=("alice", "carol"))
+    batches = [ExportedBatch(first_index=one.first_index, entries=one.entries) for one in world.batches]
+    (lost.root / "longer").write_bytes(exported(batches, lost.world.genesis_id))
+    facts = lost.pin("s1", restart, log=lost.root / "longer")
+    assert (lost.code, facts["dropped"]) == (0, 2), lost.err
+    lost.start("s1")
+    words = {word.kind: word for word in cluster.signers["s1"].inbox.items}
+    assert (words["rejection"].salvaged, words["revocation"].id) == (True, amendment)
+    assert not counts(cluster, "bob")
 
 
 def test_what_is_not_final_here_and_stays_is_not_dropped(lost: LostDisks) -> None:
