@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,7 @@ def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, mode)  # Whatever mask the process has for what it makes without saying so.
+                _open_to_others(descriptor, mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -99,7 +100,7 @@ def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, mode)
+                _open_to_others(descriptor, mode)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -121,6 +122,16 @@ def make_private_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileProblem(f"cannot make the folder {path}: {error.strerror or error}", path=str(path)) from error
+
+
+def _open_to_others(descriptor: int, mode: int) -> None:
+    """Let others read what is meant for them, whatever mask the process has for what it makes without saying so.
+
+    A file system that keeps no modes, or a stick mounted for somebody else, refuses that; the file is as good there.
+    """
+    if mode != PRIVATE:
+        with suppress(OSError):
+            os.fchmod(descriptor, mode)
 
 
 def _give_name(partial: Path, path: Path) -> None:

@@ -287,7 +287,7 @@ def _require_same(opened: OpenedPlan, name: str, word: SweepShares, session: byt
 
     Raises:
         SweepSetMismatch: says whose differ. Their author signed two sets, or whoever carries the files mixed two
-            attempts: the commitments that this holder was given tell which.
+            attempts, or this holder names what it was never given: the file that it was given, if it has one, tells.
     """
     given = word.commitments_hashes
     if len(given) != len(hashes):
@@ -296,9 +296,9 @@ def _require_same(opened: OpenedPlan, name: str, word: SweepShares, session: byt
     if differ or word.session != session:
         whose = ", ".join(differ) or name
         raise SweepSetMismatch(
-            f"{name} made its shares over other commitments of {whose} than those beside them. If these are not of an "
-            f"earlier attempt, {whose} signed two sets: compare the file that {name} was given. Begin again, all of "
-            "you, in an empty folder",
+            f"{name} made its shares over other commitments of {whose} than those beside them: they are of an earlier "
+            f"attempt, or {whose} signed two sets, or {name} does not tell the truth. If {name} cannot show a file "
+            f"with the other commitments, signed by {whose}, it is {name}. Begin again, all of you, in an empty folder",
             name=name,
             whose=whose,
         )

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from strongroom_client.files import FileExists, FileProblem, make_private_folder, read_bytes, read_text, write_new
+from strongroom_client.files import (
+    FileExists,
+    FileProblem,
+    make_private_folder,
+    read_bytes,
+    read_text,
+    replace_file,
+    write_new,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -24,6 +32,26 @@ def test_a_new_file_is_private_and_leaves_nothing_beside_it(tmp_path: Path) -> N
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert read_text(tmp_path / "key") == "secret\n"
     assert names(tmp_path) == ["key"]
+
+
+def test_a_file_is_written_where_no_mode_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fchmod", no_links)
+    for mode in (0o600, 0o644):
+        write_new(tmp_path / f"{mode:o}", b"first", mode=mode)
+        replace_file(tmp_path / f"{mode:o}", b"second", mode=mode)
+        assert read_bytes(tmp_path / f"{mode:o}") == b"second"
+    assert (tmp_path / "600").stat().st_mode & 0o777 == 0o600
+    assert names(tmp_path) == ["600", "644"]
+
+
+def test_what_others_read_is_readable_whatever_the_mask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_new(tmp_path / "new", b"x", mode=0o644)
+        replace_file(tmp_path / "replaced", b"x", mode=0o644)
+    finally:
+        os.umask(before)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in names(tmp_path)} == {0o644}
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
