@@ -23,7 +23,8 @@ import structlog
 
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
-from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.entry_messages import Plan, Restart
+from strongroom.ledger.founding import statement_of
 from strongroom.ledger.order_messages import ReinstateSigner
 from strongroom.ledger.records import ElectorateStep, OrderState
 from strongroom.ledger.replica import Batch
@@ -121,10 +122,12 @@ class EvidenceBook:
     def _stored(self, data: bytes) -> Proven:
         """What a record proves that may be of the log before it was founded anew: that key is guilty all the same.
 
-        The log itself proves which ids it had.
+        The log itself proves which ids it had, and the restart that an operator handed in names the one before: with an
+        empty database there is no log yet when the records are read.
         """
         of = evidence_log_id(data)
-        was_in_force = self._ledger.replica.state().kept_until_ms(of) > 0
+        before = statement_of(self._charter).head.log_id if isinstance(self._charter, Restart) else None
+        was_in_force = of == before or self._ledger.replica.state().kept_until_ms(of) > 0
         return verify_evidence(data, log_id=of if was_in_force else self._voters.log_id)
 
     # --- what others see -------------------------------------------------------------------------------------------

@@ -13,7 +13,11 @@ import pytest
 import charter_builder as builder
 from certified_world import Clock
 from restart_world import RestartWorld
+from strongroom.ledger.entry_messages import Restart
+from strongroom.ledger.replica import Replica
 from strongroom.ledger.signed_messages import Vote
+from strongroom.ledger.state import State
+from strongroom.ledger.view import MemoryStore
 from strongroom.model.ids import LogId
 from strongroom.protocol.evidence_records import two_votes
 from strongroom.protocol.signed import SignedBody, sign_body
@@ -45,10 +49,10 @@ class Desk:
         data = two_votes(charter=world.charter_bytes, signer=name, votes=votes)
         EvidenceFiles(self.folder).write(name[-1:].encode() * 32, data)
 
-    def book(self) -> EvidenceBook:
-        """The book as a coordinator that starts reads it."""
+    def book(self, *, empty: State | None = None, restart: Restart | None = None) -> EvidenceBook:
+        """The book as a coordinator that starts reads it; with an empty database it has no log yet."""
         state = self.world.state
-        replica: Any = SimpleNamespace(state=lambda: state)
+        replica: Any = SimpleNamespace(state=lambda: empty or state)
         ledger: Any = SimpleNamespace(replica=replica)
         voters: Any = SimpleNamespace(
             log_id=state.log_id, vote_keys={one.name: one.vote_key for one in state.charter.signers}
@@ -57,7 +61,7 @@ class Desk:
         return EvidenceBook(
             ledger=ledger,
             voters=voters,
-            charter=self.world.world.charter_bytes,
+            charter=restart or self.world.world.charter_bytes,
             steps=steps,
             storage=self.storage,
             files=EvidenceFiles(self.folder),
@@ -93,3 +97,14 @@ def test_a_record_of_a_log_that_this_one_never_was_convicts_nobody(desk: Desk) -
     Desk(other, desk.folder, desk.storage).caught("s1")
     desk.world.found(desk.world.restart())
     assert desk.book().quarantined("s1") is None
+
+
+def test_an_empty_database_forgets_no_key_that_was_caught_before_the_restart(desk: Desk) -> None:
+    for name in ("s1", "s2"):
+        desk.caught(name)
+    other = RestartWorld(type(desk.world.world).started(organisation="other"))
+    Desk(other, desk.folder, desk.storage).caught("s3")
+    restart = desk.world.restart(desk.world.new_charter(lost=("s2",)))
+    desk.world.found(restart)
+    empty = Replica(MemoryStore(), log_id=desk.world.state.log_id).state()
+    assert desk.book(empty=empty, restart=restart).without(("s1", "s2", "s3")) == ["s2", "s3"]
