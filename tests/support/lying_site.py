@@ -37,7 +37,7 @@ LIAR = "s3"
 HONEST = ("s1", "s2")
 SIGNED_WITHIN_S = 15.0
 """From the last approval to the final transaction, whatever one of three signers does, on a machine that is busy."""
-TOLD_WITHIN_S = 60.0
+TOLD_WITHIN_S = 120.0
 HARMLESS = frozenset({"SIGNER_FAILED", "SIGNER_LINK_BROKEN"})
 """Said of a signer that is still behind, or whose link just ended; such a line accuses nobody."""
 
