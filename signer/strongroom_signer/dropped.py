@@ -63,7 +63,7 @@ def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Drop
         return Dropped(entries=(), plans=(), revocation=None)
     dropped = {index: data for index, data in _unfinal(store, log_id) if not _stays(kept, index, data)}
     own = rebuild(store, store, log_id, store.size()).state()
-    bodies = (codec.decode(Entry, data).body for data in dropped.values())
+    bodies = (codec.decode(Entry, data).body for _, data in _unfinal(store, log_id))
     names = (plan_hash(codec.encode(body)) for body in bodies if isinstance(body, Plan))
     plans = tuple(own.known_plan(name) for name in names if kept.plan(name) is None)
     # Where the ways part: a signer that was away lacks keys that the log took up since, and nobody revoked those.
@@ -93,9 +93,10 @@ def _revocation(store: Store, charter: Charter, keys: frozenset[bytes], now_ms: 
 def _entry_of(store: Store, charter: bytes) -> OrderEntry:
     """The entry that brought in the newest order for this charter: only an amendment takes keys of people."""
     for end in range(store.size(), 0, -_ENTRIES_AT_ONCE):
-        for data in reversed(store.entries(max(0, end - _ENTRIES_AT_ONCE), end)):
-            body = codec.decode(Entry, data).body
-            action = decode_order(body.order).action if isinstance(body, OrderEntry) else None
-            if isinstance(body, OrderEntry) and isinstance(action, AmendCharter) and action.charter == charter:
-                return body
+        stored = reversed(store.entries(max(0, end - _ENTRIES_AT_ONCE), end))
+        bodies = (codec.decode(Entry, data).body for data in stored)
+        for body in (one for one in bodies if isinstance(one, OrderEntry)):
+            match decode_order(body.order).action:
+                case AmendCharter(charter=wanted) if wanted == charter:
+                    return body
     raise StoreFailed("no entry asks for the charter that this signer's log has in force")

@@ -69,7 +69,10 @@ _WRONG_WORDS: Final = frozenset(
         "VERB_NOT_ALLOWED",
     }
 )
-"""Why the ledger takes no new order with certain words, whatever the time and however far the log has come."""
+"""Why the ledger takes no new order with certain words, whatever the time.
+
+Who may initiate and approve changes with the charter: a signer that lags takes such words once it has come up.
+"""
 
 
 class BadWord(StrongroomError):
