@@ -9,8 +9,9 @@ import pytest
 
 from ledger_world import DAY_MS, HOUR_MS, World
 from strongroom.ledger.entry_messages import Tick
-from strongroom.ledger.judge import judge_order, judge_release, vault_of
+from strongroom.ledger.judge import judge_order, judge_release, lapsed_line, vault_of
 from strongroom.ledger.judgement import Code
+from strongroom.ledger.lost_plans import LOST_PAYMENT
 from strongroom.ledger.order_messages import CancelWithdraw, Unfreeze
 from strongroom.ledger.reasons import REASONS, StateDamaged
 from strongroom.ledger.records import OrderRecord, PlanRecord
@@ -200,3 +201,11 @@ def test_a_state_that_lost_an_order_stops_whatever_names_it(world: World) -> Non
 
 def test_every_code_of_a_judgement_is_a_reason_with_a_remedy() -> None:
     assert {code.value for code in Code} <= REASONS.keys()
+
+
+def test_only_of_a_lapsed_payment_it_is_said_that_a_lost_transaction_may_pay_it(world: World) -> None:
+    payment = record_of(world, world.submit(world.withdrawal(VAULT, 100_000), "shop", "alice"))
+    creation = record_of(world, world.submit(world.creation("new"), "carol", "alice"))
+    assert lapsed_line(decode_order(payment.order)) == LOST_PAYMENT
+    assert "make a new one" in lapsed_line(decode_order(creation.order))
+    assert "make a new one" not in LOST_PAYMENT
