@@ -47,6 +47,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom.protocol.voter_state:VoterState.vote_cast": "an own vote",
     "strongroom_signer.inbox:Inbox.salvaged": "own rows of a database that is being replaced",
     "strongroom_signer.kept_words:kept_words": "own rows of a database that is being replaced",
+    "strongroom_signer.kept_words:_joined": "own rows, and words made of the own log",
     "strongroom_signer.kept_words:log_id_of_word": "own rows, checked when they were handed in",
     "strongroom_signer.restarting:_Pinning._require_no_revoked_key": "approvals that were verified before",
     "strongroom_signer.restarting:_again": "an own freeze, said again for the log that begins",
