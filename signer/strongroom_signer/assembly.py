@@ -150,7 +150,7 @@ def open_signer(
         if keys.next_host is not None and final.size:
             keys = retire_older_words(folder, store, keys, final, passphrase, cost=cost, random=random)
             log.info("words.replaced" if keys.next_host is None else "words.older_needed", signer=store.identity().name)
-        return _assemble(store, keys, pin, config, clock=clock, random=random, log=log)
+        return _assemble(_base(store, keys, pin, config, clock=clock, random=random, log=log), config)
     except BaseException:
         store.close()
         raise
@@ -173,17 +173,8 @@ class _Base:
     log: Log
 
 
-def _assemble(
-    store: Store,
-    keys: SignerKeys,
-    pin: Pin,
-    config: SignerConfig,
-    *,
-    clock: Clock,
-    random: Callable[[int], bytes],
-    log: Log,
-) -> Signer:
-    base = _base(store, keys, pin, config, clock=clock, random=random, log=log)
+def _assemble(base: _Base, config: SignerConfig) -> Signer:
+    store, keys, clock = base.copy.store, base.keys, base.clock
     _keep_to_what_is_final(base)
     redistribution, key_generation = _ceremonies(base)
     quarantine = Quarantine(store, log_id=base.copy.log_id, signer=base.name, vote_key=keys.vote, clock=clock)
@@ -198,7 +189,7 @@ def _assemble(
         boot_id=base.boot_id,
         limits=config.limits,
         clock=clock,
-        random=random,
+        random=base.random,
     )
     service = Service(
         copy=base.copy,

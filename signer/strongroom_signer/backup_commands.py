@@ -21,6 +21,7 @@ from strongroom.crypto.seed_words import WordsInvalid
 from strongroom.ledger import codec
 from strongroom.ledger.records import VaultRecord
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.heads import PinnedHead
 from strongroom.model.ids import LogId
 from strongroom.protocol.backup import ShareNotRecovered, prove_backup
 from strongroom_signer.assembly import NotEnrolled
@@ -33,7 +34,7 @@ from strongroom_signer.keys import public_host_keys
 from strongroom_signer.log_copy import LogCopy
 from strongroom_signer.log_download import add_source, log_source
 from strongroom_signer.log_export import export, write_export
-from strongroom_signer.log_replay import PinnedHead, parse_head
+from strongroom_signer.log_replay import parse_head
 from strongroom_signer.operator_commands import operator_stub
 from strongroom_signer.process import FolderInUse, FolderLock
 from strongroom_signer.restore import Recovered, recover

@@ -20,7 +20,6 @@ from strongroom.ledger.founding import restart_log_id, statement_of
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.ids import LogId
-from strongroom.wire import cards
 from strongroom.wire.restart_file import decode_restart_file, is_restart_file
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import Seal, SignerConfig, load_seal, render_config, render_seal
@@ -134,14 +133,7 @@ def initialise(
             request = create_tls_key(folder, name)
             keys = create_keys(folder, store, name, passphrase, host=host, cost=cost, random=random)
             try:
-                card = cards.make_signer_card(
-                    name,
-                    host=keys.host,
-                    vote=keys.vote,
-                    witness=keys.witness,
-                    certificate_request=request,
-                    aux32=random(32),
-                )
+                card = keys.card(name, request, random)
             finally:
                 keys.wipe()
         finally:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from strongroom.model.fingerprints import Compared, is_fingerprint
+from strongroom.model.heads import PinnedHead
 from strongroom.wire.log_export import LogExportReader
 from strongroom_signer.enrolment import DATABASE_FILE, AlreadyEnrolled
 from strongroom_signer.keys import copy_keys
-from strongroom_signer.log_replay import PinnedHead, RecoveryRefused, replay_export
+from strongroom_signer.log_replay import RecoveryRefused, replay_export
 from strongroom_signer.process import FolderLock
 from strongroom_signer.store import Pin, Store
 

@@ -20,6 +20,7 @@ from strongroom.crypto import sealed
 from strongroom.crypto.ed25519 import SigningKey
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.wire import cards
 from strongroom_signer.box import KEY_SIZE, open_box, seal_box
 from strongroom_signer.process import write_private
 from strongroom_signer.store import Identity, Store
@@ -72,6 +73,23 @@ class SignerKeys:
     def host_among(self, public_keys: Collection[bytes]) -> SecretScalar:
         """The host key that is one of these, the older one when neither is: what uses it then says so."""
         return next((host for host in reversed(self.hosts) if host.public() in public_keys), self.host)
+
+    def card(self, name: str, request: str, random: Callable[[int], bytes]) -> str:
+        """The card by which administrators take this signer into the charter, with the newer host key.
+
+        Args:
+            name: The signer's name.
+            request: Its TLS certificate request, PEM.
+            random: 32 bytes for the host key's signature under the card.
+        """
+        return cards.make_signer_card(
+            name,
+            host=self.hosts[-1],
+            vote=self.vote,
+            witness=self.witness,
+            certificate_request=request,
+            aux32=random(32),
+        )
 
     def wipe(self) -> None:
         """Overwrite all of them."""

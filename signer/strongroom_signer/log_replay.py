@@ -6,7 +6,6 @@ of which the operator compared with others; everything between by certificates.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +20,7 @@ from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, Preview, Replica, bytes_kept
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.model.heads import PinnedHead, read_head
 from strongroom.model.ids import LogId
 from strongroom.protocol import voter
 from strongroom.protocol.electorates import Electorates
@@ -30,9 +30,8 @@ from strongroom_signer.log_copy import View
 from strongroom_signer.recovery import RecoveryBook
 from strongroom_signer.store import Store
 
-__all__ = ["PinnedHead", "RecoveryRefused", "Replayed", "parse_head", "replay_export"]
+__all__ = ["RecoveryRefused", "Replayed", "parse_head", "replay_export"]
 
-_HEAD: Final = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})")
 _BATCHES_AT_ONCE: Final = 32
 _BYTES_AT_ONCE: Final = 4 << 20
 
@@ -44,24 +43,16 @@ class RecoveryRefused(StrongroomError):
     kind = Kind.FAILED_PRECONDITION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinnedHead:
-    """A head that the operator compared with other operators: the log must hold it. The root is 32 bytes."""
-
-    size: int
-    root: bytes
-
-
 def parse_head(text: str) -> PinnedHead:
     """Read `SIZE:ROOT` as `status` shows it; spaces and capitals are taken.
 
     Raises:
         RecoveryRefused: it is not of that form.
     """
-    match = _HEAD.fullmatch(re.sub(r"\s", "", text).lower())
-    if match is None:
+    head = read_head(text)
+    if head is None:
         raise RecoveryRefused("a head is SIZE:ROOT, as another signer's `status` shows it, the root with 64 hex digits")
-    return PinnedHead(size=int(match.group(1)), root=bytes.fromhex(match.group(2)))
+    return head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,13 @@ from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.state import State
 from strongroom.model.fingerprints import Compared, is_fingerprint
+from strongroom.model.heads import PinnedHead
 from strongroom.protocol.backup import recovered_share
-from strongroom.wire import cards
 from strongroom.wire.log_export import LogExportReader
 from strongroom_signer.config import Seal
 from strongroom_signer.enrolment import CARD_FILE, CONFIG_FILE, DATABASE_FILE, note_seal, require_empty, require_name
 from strongroom_signer.keys import SEALED_FILE, SignerKeys, create_keys
-from strongroom_signer.log_replay import PinnedHead, RecoveryRefused, replay_export
+from strongroom_signer.log_replay import RecoveryRefused, replay_export
 from strongroom_signer.process import FolderLock, write_private
 from strongroom_signer.shares import Shares
 from strongroom_signer.store import Pin, Store
@@ -153,14 +153,7 @@ def _made(
             try:
                 replayed.stand(store, name, keys.vote.public)
                 shares, without = _put_shares(store, keys, replica.state(replica.folded_size), name, random)
-                card = cards.make_signer_card(
-                    name,
-                    host=keys.host,
-                    vote=keys.vote,
-                    witness=keys.witness,
-                    certificate_request=request,
-                    aux32=random(32),
-                )
+                card = keys.card(name, request, random)
             finally:
                 keys.wipe()
         write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644)

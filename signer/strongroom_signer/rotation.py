@@ -14,7 +14,6 @@ from pathlib import Path
 from strongroom.crypto.sealed import Cost
 from strongroom.crypto.secret import SecretBytes, SecretScalar
 from strongroom.ledger.state import State
-from strongroom.wire import cards
 from strongroom_signer.enrolment import CARD_FILE
 from strongroom_signer.keys import SignerKeys, open_keys, seal_again
 from strongroom_signer.process import write_private
@@ -63,14 +62,7 @@ def begin_rotation(
             confirm(made)
             keys = replace(keys, next_host=made)
             seal_again(folder, name, keys, passphrase, cost=cost, random=random)
-        card = cards.make_signer_card(
-            name,
-            host=keys.hosts[-1],
-            vote=keys.vote,
-            witness=keys.witness,
-            certificate_request=request,
-            aux32=random(32),
-        )
+        card = keys.card(name, request, random)
     finally:
         keys.wipe()
     write_private(folder / CARD_FILE, card.encode("utf-8"), mode=0o644, replace=True)

@@ -133,6 +133,7 @@ def sheet_seeds() -> Iterator[bytes]:
     "strongroom.crypto.seed_words:secret_of",
     "strongroom.crypto.seed_words:unknown_positions",
     "strongroom_signer.log_replay:parse_head",
+    "strongroom.model.heads:read_head",
     seeds=sheet_seeds,
     max_bytes=512,
 )

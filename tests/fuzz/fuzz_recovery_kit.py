@@ -224,6 +224,7 @@ def log_seeds() -> Iterator[bytes]:
 @target(
     "strongroom_client.recovery_kit.exported:open_export",
     "strongroom_client.recovery_kit.exported:parse_head",
+    "strongroom.model.heads:read_head",
     seeds=log_seeds,
     max_bytes=12_000,
 )

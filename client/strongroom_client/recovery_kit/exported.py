@@ -6,11 +6,9 @@ compared with others, never for itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from strongroom.ledger.charter import Charter
 from strongroom.ledger.records import VaultRecord
@@ -18,6 +16,7 @@ from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
+from strongroom.model.heads import PinnedHead, read_head
 from strongroom.model.ids import LogId
 from strongroom.wire.log_export import ExportedBatch, LogExportReader
 from strongroom_client.audit import Auditor
@@ -26,9 +25,7 @@ from strongroom_client.log_files import AUDIT_FIRST_BYTES
 from strongroom_client.orders import Seen
 from strongroom_client.vote_claims import FalseClaim
 
-__all__ = ["ExportRefused", "KitLog", "PinnedHead", "open_export", "parse_head"]
-
-_HEAD: Final = re.compile(r"([1-9][0-9]{0,15}):([0-9a-f]{64})")
+__all__ = ["ExportRefused", "KitLog", "open_export", "parse_head"]
 
 
 class ExportRefused(StrongroomError):
@@ -36,14 +33,6 @@ class ExportRefused(StrongroomError):
 
     reason = "KIT_EXPORT_REFUSED"
     kind = Kind.FAILED_PRECONDITION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinnedHead:
-    """A head that people compared: the log must hold it. The root is 32 bytes."""
-
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +100,10 @@ def parse_head(text: str) -> PinnedHead:
     Raises:
         ExportRefused: it is not of that form.
     """
-    match = _HEAD.fullmatch(re.sub(r"\s", "", text).lower())
-    if match is None:
+    head = read_head(text)
+    if head is None:
         raise ExportRefused("a head is SIZE:ROOT, as `recovery-kit describe` shows it, the root with 64 hex digits")
-    return PinnedHead(size=int(match.group(1)), root=bytes.fromhex(match.group(2)))
+    return head
 
 
 def open_export(file: Path, *, fingerprint: str | None = None, head: PinnedHead | None = None) -> KitLog:

@@ -14,10 +14,11 @@ from fake_treasury import CertifiedWorld
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, Head
 from strongroom.ledger.entry_messages import Tick
+from strongroom.model.heads import PinnedHead
 from strongroom.protocol.certificates import NO_CERTIFICATE, held_of
 from strongroom.protocol.voter_state import stored_state
 from strongroom.wire.log_export import LogExportReader, LogExportWriter
-from strongroom_signer.log_replay import PinnedHead, RecoveryRefused, Replayed, _Replay, replay_export
+from strongroom_signer.log_replay import RecoveryRefused, Replayed, _Replay, replay_export
 from strongroom_signer.store import Store
 
 PER_BATCH = 4_096

@@ -205,7 +205,7 @@ def _end_orders(state: MutableState, at: Position) -> None:
 def _waiting(state: State) -> Iterator[OrderRecord]:
     """Orders that are not ended and have no plan, and those that pass a freeze whatever plans they have.
 
-    What had expired by then was planned by no lost entry. Orders to break the glass end all alike, expired or not.
+    What had expired by then was planned by no lost entry. Listed orders to break the glass end, expired or not.
     """
     for record in state.open_orders():
         order = decode_order(record.order)
