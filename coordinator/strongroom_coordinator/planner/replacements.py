@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from strongroom.ledger.conflict import must_spend
 from strongroom.ledger.entry_messages import Plan
-from strongroom.ledger.judge import judge_order, rejected_by
+from strongroom.ledger.judge import judge_order, judge_release, rejected_by
 from strongroom.ledger.judgement import Code
 from strongroom.ledger.order_messages import MAX_PLANS_PER_ORDER, Withdraw
 from strongroom.ledger.records import OrderRecord, OrderState
@@ -191,17 +191,18 @@ def bumpable(chain: ChainView, tried: dict[bytes, int], now_ms: int) -> Iterator
 
 
 def _still_wanted(round_: Round, plan: TrackedPlan) -> bool:
-    """Whether the ledger would take a bump: every order unended, nothing frozen, an input shared with each plan."""
+    """Whether the ledger would take a bump, and holders sign it: each of its orders may still be paid by this plan.
+
+    The ledger alone does not ask for every approval again; a bump that nobody signs would stand in the way of its plan.
+    """
     state = round_.state
-    if state.active_freeze(plan.record.vault, round_.now_ms) is not None or plan.record.is_cancel:
+    if plan.record.is_cancel or not plan.outpoints.isdisjoint(round_.spent):
         return False
-    if not plan.outpoints.isdisjoint(round_.spent):
+    if not judge_release(state, replace(plan.record, bumps=plan.hash), round_.now_ms).allowed:
         return False
     for order_hash in plan.record.order_hashes:
         record = state.order(order_hash)
-        if record is None or record.state is not OrderState.PLANNED or rejected_by(record) is not None:
-            return False
-        if record.plans[-1] != plan.hash:
+        if record is None or record.state is not OrderState.PLANNED or record.plans[-1] != plan.hash:
             return False
         for name in record.plans:
             earlier = state.known_plan(name)

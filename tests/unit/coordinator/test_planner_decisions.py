@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import charter_builder as builder
 from ledger_world import World
 from planner_chain import PlannerChain
@@ -289,6 +291,27 @@ def test_a_stuck_plan_is_bumped_once_and_not_when_its_change_is_spent() -> None:
     chain.fee_rate_sat_per_vb = 20
     chain.stuck_plans = [chain.tracked(parent)]
     assert chain.plan() == []
+
+
+def test_a_stuck_plan_by_a_revoked_approval_is_bumped_only_if_the_other_approvals_carry_it() -> None:
+    """The ledger would take the bump, but holders judge it in full; the plan itself may still confirm."""
+
+    def stuck_with_approvals_of(*people: str) -> PlannerChain:
+        world, chain = started(rate=2)
+        chain.deposit(VAULT, 9_000_000)
+        world.submit(world.withdrawal(VAULT, 100_000), "shop", *people)
+        [first] = chain.plan()
+        now = world.state.charter
+        groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in now.groups)
+        world.amend("alice", "carol", people=tuple(one for one in now.people if one.name != "bob"), groups=groups)
+        chain.version += 1
+        chain.stuck_plans = [chain.tracked(first)]
+        chain.fee_rate_sat_per_vb = 20
+        return chain
+
+    assert stuck_with_approvals_of("alice", "bob").plan() == []
+    [bump] = stuck_with_approvals_of("alice", "bob", "carol").plan()
+    assert bump.bumps
 
 
 # --- after a restart -------------------------------------------------------------------------------------------------
