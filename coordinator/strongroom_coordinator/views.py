@@ -176,7 +176,8 @@ class Views:
         is_final = proven.final_certificate is not None
         status = self._status(record, order, plans, expired=self._has_expired(final, order))
         deep = [plan.excluded_by for plan in plans if plan.excluded_depth >= self._tracker.confirmations]
-        if status is Status.NEVER_WILL_BE_PAID and lost_may_pay(reading.state, record, deep):
+        lost = lost_may_pay(reading.state, record, deep)
+        if status is Status.NEVER_WILL_BE_PAID and lost:
             status = Status.PAYABLE
         if status is Status.NEVER_WILL_BE_PAID and not is_final:
             # The entry that ends it may vanish with this term, and the order could be paid in the next.
@@ -187,7 +188,7 @@ class Views:
             proof=proven.state.record_proof(b"orders", record.hash),
             reading=proven,
             status=status,
-            waits_for=self._waits_for(reading.state, record, status, plans)[:MAX_LINE],
+            waits_for=self._waits_for(reading.state, record, status, plans, lost)[:MAX_LINE],
             plans=plans,
             submitted_ms=record.accepted_ms,
             updated_ms=max(rows.updated.get(record.hash, 0), said, record.planned_ms, record.ended_ms),
@@ -306,13 +307,15 @@ class Views:
 
     # --- words -----------------------------------------------------------------------------------------------------
 
-    def _waits_for(self, state: State, record: OrderRecord, status: Status, plans: Sequence[PlanOverview]) -> str:
+    def _waits_for(
+        self, state: State, record: OrderRecord, status: Status, plans: Sequence[PlanOverview], lost: bool
+    ) -> str:
         if status in (Status.PAID, Status.DONE):
             return ""
         if status is Status.NEVER_WILL_BE_PAID:
             return self._why_never(record, plans)
         live = [plan for plan in plans if plan.stage != "excluded" and not plan.why_dead]
-        if not live and status is Status.PAYABLE and lost_may_pay(state, record, ()):
+        if not live and status is Status.PAYABLE and lost:
             return LOST_PAYMENT
         if not live:
             judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from strongroom.ledger.conflict import MustSpend, must_spend
 from strongroom.ledger.entry_messages import Plan
-from strongroom.ledger.lost_plans import LOST_PAYMENT, lost_exclude
+from strongroom.ledger.lost_plans import LOST_PAYMENT, lost_exclude, new_plan_excludes_lost
 from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.state import decode_order
@@ -17,6 +18,12 @@ from strongroom_coordinator.planner.draft import Round
 from strongroom_coordinator.tracker.plan_book import Outpoint, TrackedPlan
 
 __all__ = ["evicted_fee_and_rate", "missing_coins_line", "plan_cancellation", "requirements_of"]
+
+COINS_GONE: Final = f"nothing that anybody can do: a coin of each plan from before is gone, and {LOST_PAYMENT}"
+SPENT_SINCE: Final = (
+    "nothing: another transaction of this log spends the coins that it needs, and once that one is deep, no lost one "
+    "pays it either: reject it, and when it is shown as one that is never paid, make a new order"
+)
 
 
 def plan_cancellation(round_: Round, chain: ChainView, record: OrderRecord, action: CancelWithdraw) -> Plan:
@@ -70,9 +77,7 @@ def _whole_plans(round_: Round, chain: ChainView, vault: str, orders: Iterable[b
             if points.isdisjoint(round_.spent) and all(chain.coin(vault, point) is not None for point in points)
         ]
         if kept and not whole:
-            raise CannotPlan(
-                f"nothing that anybody can do: a coin of each plan from before is gone, and {LOST_PAYMENT}"
-            )
+            raise CannotPlan(SPENT_SINCE if new_plan_excludes_lost(round_.state, order_hash) else COINS_GONE)
         chosen |= min(whole, key=lambda points: (len(points - chosen), sorted(points)), default=frozenset())
     return chosen
 

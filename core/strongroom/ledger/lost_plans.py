@@ -25,7 +25,7 @@ from strongroom.ledger.records import OrderRecord, OrderState
 from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State, decode_order
 
-__all__ = ["LOST_PAYMENT", "excludes_lost", "lost_exclude", "lost_may_pay"]
+__all__ = ["LOST_PAYMENT", "excludes_lost", "lost_exclude", "lost_may_pay", "new_plan_excludes_lost"]
 
 LOST_PAYMENT: Final = (
     "the log was founded anew: a transaction that was lost may pay it. Look at the chain; until no such transaction "
@@ -52,6 +52,16 @@ def excludes_lost(kept: Sequence[frozenset[Outpoint]], spent: frozenset[Outpoint
         spent: all coins of the plan, which entered the log after the founding.
     """
     return not kept or any(outpoints <= spent for outpoints in kept)
+
+
+def new_plan_excludes_lost(state: State, order_hash: bytes) -> bool:
+    """Whether a plan from after the founding, of whatever orders, excludes what lost plans of this one pay."""
+    return any(
+        excludes_lost((outpoints,), Planned.of(plan).outpoints)
+        for outpoints in lost_exclude(state, order_hash)
+        for plan in state.plans_spending(*next(iter(outpoints)))
+        if plan.entry_index >= state.founded_size
+    )
 
 
 def lost_may_pay(state: State, record: OrderRecord, confirmed: Iterable[bytes]) -> bool:

@@ -384,3 +384,19 @@ def test_after_a_restart_an_order_whose_coins_are_gone_is_not_planned_again() ->
     assert chain.plan() == []
     assert "the log was founded anew" in chain.planner.reason(cancel)
     assert "may pay it twice" in chain.planner.reason(cancel)
+
+
+def test_after_a_restart_an_order_left_out_is_called_one_that_can_be_ordered_anew() -> None:
+    """Its coins went to the order beside it, which excludes whatever lost plans pay of either."""
+    world, chain = started()
+    chain.deposit(VAULT, 9_000_000)
+    small, large = world.pay(VAULT, 100_000), world.pay(VAULT, 900_000)
+    [first] = chain.plan(signed=False)
+    founded_anew(chain)
+    refused(chain, first, "LOCAL_LIMIT")
+    [second] = chain.plan()
+    assert second.order_hashes == (small,)
+    chain.confirm(chain.tracked(second))
+    assert chain.plan() == []
+    assert "reject it, and when it is shown as one that is never paid" in chain.planner.reason(large)
+    assert "may pay it twice" not in chain.planner.reason(large)

@@ -295,6 +295,24 @@ async def test_a_transaction_that_this_log_does_not_know_ends_no_order_from_befo
         assert "a transaction that was lost may pay it" in seen.waits_for
 
 
+async def test_an_order_left_out_after_a_restart_is_called_lost_until_what_took_its_coins_is_deep(desk: Desk) -> None:
+    order, other = desk.world.pay(VAULT, 100_000), desk.world.pay(VAULT, 200_000)
+    plan, coin = desk.plan(order, other)
+    founded_anew(desk)
+    beside, _ = desk.plan(other, coin=coin, fee_sat=2_000)
+    record = desk.world.state.plan(beside)
+    assert record is not None
+    desk.block(10, beside)
+    desk.block(10, plan, by=record.txid)
+    desk.tip(10)
+    assert "a transaction that was lost may pay it" in (await desk.see(order)).waits_for
+    desk.tip(11)
+    seen = await desk.see(order)
+    assert (seen.status, seen.waits_for) == (Status.PAYABLE, "coins: none")
+    desk.world.reject(order, "carol")
+    assert (await desk.see(order)).status is Status.NEVER_WILL_BE_PAID
+
+
 async def test_a_cancellation_made_after_a_restart_ends_an_order_from_before_once_it_is_deep(desk: Desk) -> None:
     order = desk.world.pay(VAULT, 100_000)
     plan, coin = desk.plan(order)

@@ -7,7 +7,7 @@ import pytest
 from ledger_world import DAY_MS, Coin
 from restart_world import RestartWorld
 from strongroom.ledger.entry_messages import Plan, Tick
-from strongroom.ledger.lost_plans import lost_exclude, lost_may_pay
+from strongroom.ledger.lost_plans import lost_exclude, lost_may_pay, new_plan_excludes_lost
 from strongroom.ledger.order_messages import Unfreeze
 from strongroom.ledger.plans import spend_of
 from strongroom.ledger.reasons import Refused
@@ -90,6 +90,23 @@ def test_each_order_of_a_plan_asks_for_coins_of_its_own(world: RestartWorld) -> 
     error = refusal(world, world.world.plan(orders, coins[:3]))
     assert (error.reason, error.facts["order"]) == ("PLAN_CONFLICT", orders[1].hex())
     world.world.log(world.world.plan(orders, coins))
+
+
+def test_a_plan_of_other_orders_excludes_what_was_lost_if_it_is_new_and_spends_all_coins(world: RestartWorld) -> None:
+    order, other = world.world.pay(VAULT, 100_000), world.world.pay(VAULT, 110_000)
+    a, b = world.world.coin(200_000), world.world.coin(200_000)
+    world.world.log_plan([order, other], [a, b])
+    third = world.world.pay(VAULT, 120_000)
+    world.world.log_plan([other, third], [a, b], fee_sat=2_000)
+    founded(world)
+    assert not new_plan_excludes_lost(world.state, order)
+    for coin in (a, b):
+        part = world.world.pay(VAULT, 130_000)
+        world.world.log_plan([part], [coin])
+        assert not new_plan_excludes_lost(world.state, order)
+        assert not new_plan_excludes_lost(world.state, part)
+    world.world.log_plan([other], [a, b], fee_sat=3_000)
+    assert new_plan_excludes_lost(world.state, order)
 
 
 def test_a_plan_from_after_the_founding_asks_for_one_coin_only(world: RestartWorld) -> None:
