@@ -308,14 +308,14 @@ class Views:
     # --- words -----------------------------------------------------------------------------------------------------
 
     def _waits_for(
-        self, state: State, record: OrderRecord, status: Status, plans: Sequence[PlanOverview], lost: bool
+        self, state: State, record: OrderRecord, status: Status, plans: Sequence[PlanOverview], may_be_lost: bool
     ) -> str:
         if status in (Status.PAID, Status.DONE):
             return ""
         if status is Status.NEVER_WILL_BE_PAID:
             return self._why_never(record, plans)
         live = [plan for plan in plans if plan.stage != "excluded" and not plan.why_dead]
-        if not live and status is Status.PAYABLE and lost:
+        if not live and status is Status.PAYABLE and may_be_lost:
             return LOST_PAYMENT
         if not live:
             judgement = judge_order(state, record, max(self._clock.wall_ms(), state.time_ms))

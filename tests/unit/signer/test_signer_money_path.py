@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import charter_builder as builder
 from ledger_world import BTC
 from signer_world import VAULT, Cluster, refusal_of, session_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
@@ -34,6 +35,7 @@ from strongroom_signer.money_path import group_of
 from strongroom_signer.nonces import MAX_AGE_MS
 from strongroom_signer.refusals import NonceElsewhere, OverLocalLimit, PlanNotAccepted, WrongEpoch
 from strongroom_signer.store import StoreFailed
+from strongroom_signer.voice import NotAWitness
 
 
 @pytest.fixture
@@ -115,6 +117,26 @@ def test_refused_plan_holds_up_no_other(cluster: Cluster) -> None:
     results = cluster.ask("s1", request).results
     assert [result.entry_index for result in results] == [second, first]
     assert [result.WhichOneof("outcome") for result in results] == ["refusal", "shares"]
+
+
+# --- who signs at all ---
+
+
+def test_a_signer_whose_vote_key_the_charter_does_not_name_signs_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine took over its name: two that sign for one seat could be used against each other."""
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.deliver()
+    voting = cluster.signers["s1"].voting
+    monkeypatch.setattr(voting._voice, "_key", builder.signing_key("the machine before").public)
+    with pytest.raises(NotAWitness):
+        cluster.commit("s1", index)
+    with pytest.raises(NotAWitness):
+        cluster.release("s1", index, chosen, certificate=b"")
+    monkeypatch.undo()
+    assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
 
 
 # --- 1: certificate of the current term ---
@@ -540,6 +562,7 @@ def test_nothing_is_signed_between_an_epoch_and_its_being_final(
     assert vault is not None
     path = cluster.signers["s1"].money_path
     path.check_epoch(vault)
+    path.check_epoch(replace(vault, name="so-new-that-it-is-not-final"))
     next_epoch = replace(vault, epoch=vault.epoch + 1)
     with pytest.raises(WrongEpoch):
         path.check_epoch(next_epoch)
