@@ -35,6 +35,9 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.money_path:MoneyPath.payments_of: filter order is not None": (
         "narrows the type: the log has the orders of every plan that it took"
     ),
+    "strongroom_signer.voting:Voting._electorates: filter one is not None": (
+        "narrows the type: whatever a proven step led to has both sets of that handover"
+    ),
     "strongroom_signer.catch_up:_certificate_of: guard certificate.head.size != batch.size": (
         "the size that was replayed is held against the certificate's before anything is stored"
     ),

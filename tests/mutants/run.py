@@ -214,7 +214,9 @@ class Session:
         self.verdicts.append(Verdict(mutant, outcome, seconds))
         if outcome in ("survived", "broken"):
             sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line})\n")
-            sys.stdout.flush()
+        if len(self.verdicts) % 100 == 0:
+            sys.stdout.write(f"{len(self.verdicts)} of {len(self._mutants)} checks taken out\n")
+        sys.stdout.flush()
 
     def _forked(self, work: Callable[[], int], name: str) -> int:
         """Start a child that does the work, and return its process id."""

@@ -60,6 +60,9 @@ TARGETS: Final = {
     "signer/strongroom_signer/redistribution.py": "strongroom_signer.redistribution",
     "signer/strongroom_signer/recovery.py": "strongroom_signer.recovery",
     "signer/strongroom_signer/sealing.py": "strongroom_signer.sealing",
+    # Key generation.
+    "core/strongroom/protocol/keygen_participant.py": "strongroom.protocol.keygen_participant",
+    "signer/strongroom_signer/keygen.py": "strongroom_signer.keygen",
     # Witness sets that change.
     "core/strongroom/ledger/handlers/witnesses.py": "strongroom.ledger.handlers.witnesses",
     # The recovery kit.
@@ -75,6 +78,7 @@ TARGETS: Final = {
     "core/strongroom/ledger/matching.py": "strongroom.ledger.matching",
     "core/strongroom/ledger/conflict.py": "strongroom.ledger.conflict",
     "core/strongroom/ledger/apply.py": "strongroom.ledger.apply",
+    "core/strongroom/ledger/replica.py": "strongroom.ledger.replica",
     "core/strongroom/ledger/plans.py": "strongroom.ledger.plans",
     "core/strongroom/ledger/lost_plans.py": "strongroom.ledger.lost_plans",
     "core/strongroom/ledger/handlers/planning.py": "strongroom.ledger.handlers.planning",
@@ -125,8 +129,6 @@ _LEADING: Final = "the coordinator's side, on whose word no signer relies"
 _COMMAND: Final = "a command or file of the operator, who is trusted with this signer; tests of the commands own it"
 _STORING: Final = "keeps bytes on disk; tests of damaged, old and full disks own it"
 _HOUSING: Final = "carries requests and answers, or runs the process; it decides on no vote and no share"
-_REPLAYED: Final = "keeps overlays of batches; a machine of random batches against a replay owns it"
-_KEYGEN: Final = "key generation: published vectors and a machine of lying peers own it"
 _NAMED: Final = "names what is signed; commitments and release, which compare it, are targets"
 _PEER: Final = "the coordinator's certificate: whoever leads is not trusted, revoked or not"
 _SHOWN: Final = "what a person is shown; rules, judge and state, which it asks, are targets"
@@ -146,7 +148,6 @@ LEFT_OUT: Final = {
     "core/strongroom/ledger/merkle.py": _TREE,
     "core/strongroom/ledger/record_proof.py": _TREE,
     "core/strongroom/ledger/tree_table.py": _TREE,
-    "core/strongroom/ledger/replica.py": _REPLAYED,
     "core/strongroom/ledger/view.py": "keys and values without meaning",
     "core/strongroom/protocol/backup.py": _COMMAND,
     "core/strongroom/protocol/share_recovery.py": _COMMAND,
@@ -154,7 +155,6 @@ LEFT_OUT: Final = {
     "core/strongroom/protocol/leader.py": _LEADING,
     "core/strongroom/protocol/redistribution_state.py": _LEADING,
     "core/strongroom/protocol/signing.py": _LEADING,
-    "core/strongroom/protocol/keygen_participant.py": _KEYGEN,
     "core/strongroom/protocol/signing_task.py": _NAMED,
     "signer/strongroom_signer/frames.py": _FORM,
     "signer/strongroom_signer/logs.py": _HOUSING,
@@ -194,7 +194,6 @@ LEFT_OUT: Final = {
     "signer/strongroom_signer/shares.py": _STORING,
     "signer/strongroom_signer/store.py": _STORING,
     "signer/strongroom_signer/write_ahead.py": _STORING,
-    "signer/strongroom_signer/keygen.py": _KEYGEN,
 }
 """Modules with checks that are not mutated, each with the reason."""
 

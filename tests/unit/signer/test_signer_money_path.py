@@ -34,6 +34,7 @@ from strongroom_signer.frames import BadFrame, request_of, signed_to_pb
 from strongroom_signer.money_path import group_of
 from strongroom_signer.nonces import MAX_AGE_MS
 from strongroom_signer.refusals import NonceElsewhere, OverLocalLimit, PlanNotAccepted, WrongEpoch
+from strongroom_signer.retirement import Retired
 from strongroom_signer.store import StoreFailed
 from strongroom_signer.voice import NotAWitness
 
@@ -137,6 +138,17 @@ def test_a_signer_whose_vote_key_the_charter_does_not_name_signs_nothing(
         cluster.release("s1", index, chosen, certificate=b"")
     monkeypatch.undo()
     assert cluster.release("s1", index, chosen).WhichOneof("outcome") == "shares"
+
+
+def test_a_signer_whose_vote_key_is_erased_signs_nothing_and_says_so(cluster: Cluster) -> None:
+    index = cluster.plan()
+    chosen = cluster.commitments(index, "s1", "s2")
+    cluster.deliver()
+    cluster.signers["s1"].keys.vote.wipe()
+    with pytest.raises(Retired, match="its vote key is erased"):
+        cluster.commit("s1", index)
+    with pytest.raises(Retired, match="its vote key is erased"):
+        cluster.release("s1", index, chosen, certificate=b"")
 
 
 # --- 1: certificate of the current term ---
