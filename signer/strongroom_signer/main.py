@@ -140,7 +140,7 @@ class _Command:
         """Write an error for people, or for machines with --json."""
         if getattr(self._options, "json", False):
             content = {"reason": error.reason, "message": error.message, "facts": error.facts}
-            self._err.write(json.dumps({"error": content}, indent=2, ensure_ascii=False) + "\n")
+            self._err.write(json.dumps({"error": content}, indent=2) + "\n")
             return
         self._err.write(plain_lines(f"strongroom-signer: {error.reason}: {error.message}") + "\n")
 

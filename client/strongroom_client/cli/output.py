@@ -110,7 +110,7 @@ def wants_json() -> bool:
 def emit(data: Mapping[str, Any], human: str | Sequence[RenderableType]) -> None:
     """Print `data` as JSON if `--json` was given, else `human`: text as it stands, or text and tables in a list."""
     if wants_json():
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(data, indent=2))
         return
     if isinstance(human, str):
         click.echo(human)
@@ -162,6 +162,6 @@ def _show_error(ctx: click.Context, error: StrongroomError) -> None:
     reason = error.remote_reason if isinstance(error, RemoteError) else error.reason
     if ctx.meta.get(_JSON):
         content = {"reason": reason, "message": error.message, "facts": error.facts}
-        click.echo(json.dumps({"error": content}, indent=2, ensure_ascii=False), err=True)
+        click.echo(json.dumps({"error": content}, indent=2), err=True)
         return
     click.echo(f"Error: {error.message}\nReason: {reason}", err=True)

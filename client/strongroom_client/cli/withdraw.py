@@ -217,7 +217,7 @@ def _print_event(position: int, status: OrderStatus, charter: Charter) -> None:
     asks, to = _asks(status, charter)
     if wants_json():
         event = {"cursor": position, **order_row(status), "asks": asks, "to": to, "waits_for": plain(status.waits_for)}
-        click.echo(json.dumps(event, ensure_ascii=False))
+        click.echo(json.dumps(event))
         return
     state = status.proven.record.state.name.lower()
     told = f"{status.status.replace('_', ' ')} {plain(status.waits_for)}".strip()
