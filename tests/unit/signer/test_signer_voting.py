@@ -36,7 +36,9 @@ from strongroom_signer.config import SignerConfig
 from strongroom_signer.daemon import confirm_alarm
 from strongroom_signer.frames import signed_to_pb
 from strongroom_signer.inbox import GRACE_MS
+from strongroom_signer.retirement import Retired
 from strongroom_signer.store import DiskFull, Store, StoreFailed
+from strongroom_signer.voice import NotAWitness
 from strongroom_signer.voting import EntriesMissing, NotOurBatch
 
 
@@ -267,6 +269,29 @@ def test_promise_survives_a_kill(cluster: Cluster) -> None:
     cluster.restart("s1")
     assert cluster.signers["s1"].voting.state.term == 7
     assert cluster.ask("s1", pb.Promise(term=7, leader=bytes(16))).statement == statement
+
+
+def test_signer_whose_vote_key_is_erased_states_and_votes_nothing(cluster: Cluster) -> None:
+    append = next_append(cluster)
+    before = cluster.signers["s1"].voting.state
+    cluster.signers["s1"].keys.vote.wipe()
+    for request in (pb.Promise(term=cluster.term + 1, leader=bytes(16)), append):
+        with pytest.raises(Retired, match="its vote key is erased"):
+            cluster.ask("s1", request)
+    assert cluster.signers["s1"].voting.state == before
+
+
+def test_signer_that_no_witness_set_names_states_and_votes_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = next_append(cluster)
+    voting = cluster.signers["s1"].voting
+    before = voting.state
+    monkeypatch.setattr(voting._voice, "_key", signing_key("the machine before").public)
+    for request in (pb.Promise(term=cluster.term + 1, leader=bytes(16)), append):
+        with pytest.raises(NotAWitness, match="another vote key for s1"):
+            cluster.ask("s1", request)
+    assert (voting.state.term, voting.state.last_vote) == (before.term, before.last_vote)
 
 
 def test_new_term_drops_what_lies_beyond_its_base_but_no_rejection(cluster: Cluster) -> None:
