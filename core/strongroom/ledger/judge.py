@@ -7,6 +7,7 @@ state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from strongroom.ledger.address_book import listing_of
 from strongroom.ledger.break_glass import judge_break_glass
@@ -54,6 +55,8 @@ __all__ = [
     "vault_of",
     "withdrawal_of",
 ]
+
+_ALLOWED: Final = Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
 
 
 def withdrawal_of(action: Withdraw, destination: DestinationRecord | None) -> Withdrawal:
@@ -176,7 +179,7 @@ def judge_order(
             quorum = quorum_of(state.charter, order.action)
             return judge_quorum(state.charter, quorum, endorsed(record), at_ms=now_ms)
         case CancelWithdraw() | Freeze() | RemoveDestination() | SweepVault():
-            return Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+            return _ALLOWED
 
 
 def judge_by_both(state: State, record: OrderRecord, clock_ms: int) -> Judgement:
@@ -212,8 +215,9 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
     Windows are left out, because they were judged at the plan's position. Rules are judged at the state's log time. An
     order has expired, and a freeze holds, as soon as either log time or the own clock says so. A bump pays what an
     earlier plan was accepted for, so only a rejection, a cancellation or a freeze stops it; but nobody knows whether
-    that plan was ever signed, so what a revoked key said or what pays an address taken out is judged in full. A plan
-    that breaks the glass passes every freeze, but its box closes as soon as either log time or the own clock says so.
+    that plan was ever signed, so what a revoked key said or what pays an address taken out is judged by what is left. A
+    plan that breaks the glass passes every freeze, but its box closes as soon as either log time or the own clock says
+    so.
 
     Args:
         state: the newest state, entries not yet certified and words handed in directly included.
@@ -224,23 +228,29 @@ def judge_release(state: State, plan: PlanRecord, clock_ms: int) -> Judgement:
         frozen = _frozen(state, plan.vault, now_ms)
         if frozen is not None:
             return frozen
-    judgement = Judgement(allowed=True, code=Code.ALLOWED, rule=None, missing=(), tried=())
+    judgement = _ALLOWED
     for order_hash in plan.order_hashes:
         record = state.order(order_hash)
         if record is None:
             raise StateDamaged(f"plan {plan.hash.hex()} names order {order_hash.hex()}, which has no record")
-        ended = _ended(record)
-        if ended is not None:
-            return ended
-        if plan.bumps and not _is_taken_back(state, record):
-            continue
-        if decode_order(record.order).expires_ms <= clock_ms:
-            return _no(Code.ORDER_EXPIRED, f"order {order_hash.hex()} has expired by this clock")
-        judgement = judge_order(state, record, state.time_ms, windows=False)
-        if judgement.allowed and breaks_glass(state, plan):
-            judgement = judge_order(state, record, max(state.time_ms, clock_ms))
+        judgement = _judge_in(state, plan, record, clock_ms)
         if not judgement.allowed:
             return judgement
+    return judgement
+
+
+def _judge_in(state: State, plan: PlanRecord, record: OrderRecord, clock_ms: int) -> Judgement:
+    """Judge one order of an accepted plan again."""
+    ended = _ended(record)
+    if ended is not None:
+        return ended
+    if plan.bumps:
+        return _judge_what_is_left(state, record, clock_ms) if _is_taken_back(state, record) else _ALLOWED
+    if decode_order(record.order).expires_ms <= clock_ms:
+        return _no(Code.ORDER_EXPIRED, f"order {record.hash.hex()} has expired by this clock")
+    judgement = judge_order(state, record, state.time_ms, windows=False)
+    if judgement.allowed and breaks_glass(state, plan):
+        return judge_order(state, record, max(state.time_ms, clock_ms))
     return judgement
 
 
@@ -251,6 +261,23 @@ def _is_taken_back(state: State, record: OrderRecord) -> bool:
     action = decode_order(record.order).action
     listing = listing_of(state.destination_of(action)) if isinstance(action, Withdraw) else None
     return listing is not None and listing.is_removed
+
+
+def _judge_what_is_left(state: State, record: OrderRecord, clock_ms: int) -> Judgement:
+    """Judge an order in a bump without what was taken back of it: as of its first plan, or in full as of now.
+
+    Time ends no bump. Else the superfluous word of a stolen key would end those of everything paid in its plans, for
+    good, by the very revocation that answers the theft. What was said after the first plan may count by now.
+    """
+    order = decode_order(record.order)
+    if not isinstance(order.action, Withdraw):
+        return _ALLOWED
+    payment = withdrawal_of(order.action, state.destination_of(order.action))
+    words = endorsed(record)
+    by_then = judge_withdrawal(state.charter, payment, words, at_ms=record.planned_ms, window_total=None)
+    if by_then.allowed or order.expires_ms <= clock_ms:
+        return by_then
+    return judge_order(state, record, state.time_ms, windows=False)
 
 
 def _loosens(state: State, action: KeyChange) -> bool:

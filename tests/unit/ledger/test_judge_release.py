@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import charter_builder as builder
 from ledger_world import DAY_MS, HOUR_MS, World
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order, judge_release, lapsed_line, vault_of
@@ -175,8 +176,57 @@ def test_a_bump_of_what_a_key_approved_that_was_revoked_since_is_judged_in_full(
     assert released(world, beside) is Code.ALLOWED
     assert released(world, without) is Code.ALLOWED
     days = world.time_ms + 10 * DAY_MS
-    assert released(world, beside, clock_ms=days) is Code.ORDER_EXPIRED
+    assert released(world, beside, clock_ms=days) is Code.ALLOWED
     assert released(world, without, clock_ms=days) is Code.ALLOWED
+
+
+def test_the_superfluous_word_of_a_key_revoked_since_ends_no_bump_however_late(world: World) -> None:
+    """Whoever stole one approver's key could end the bumps of everything unconfirmed by approving it all."""
+    orders = [world.pay(VAULT, 100_000, "alice", "carol") for _ in range(3)]
+    coin = world.coin(400_000)
+    first = world.log_plan(orders, [coin])
+    world.later(40 * DAY_MS)
+    world.approve(orders[0], "bob")
+    bump = world.planned(orders, [coin], fee_sat=2_000, bumps=first)
+    world.amend("alice", "carol", **without_bob(world))
+    assert released(world, bump) is Code.ALLOWED
+
+
+def test_an_approval_after_the_first_plan_takes_the_place_of_a_revoked_one(world: World) -> None:
+    order, coin = world.pay(VAULT, 100_000, "alice", "bob"), world.coin(200_000)
+    first = world.log_plan([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
+    world.amend("alice", "carol", **without_bob(world))
+    days = world.time_ms + 10 * DAY_MS
+    assert (released(world, bump), released(world, bump, clock_ms=days)) == (Code.APPROVALS_MISSING,) * 2
+    world.approve(order, "carol")
+    assert (released(world, bump), released(world, bump, clock_ms=days)) == (Code.ALLOWED,) * 2
+
+
+def test_under_a_delay_an_approval_after_the_first_plan_counts_when_the_delay_is_over() -> None:
+    world = World.started(rules=(builder.rule(delay_ms=HOUR_MS),))
+    world.make_vault(VAULT)
+    order, coin = world.pay(VAULT, 100_000, "alice", "bob"), world.coin(200_000)
+    world.later(HOUR_MS)
+    first = world.log_plan([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
+    world.amend("alice", "carol", **without_bob(world))
+    world.approve(order, "carol")
+    assert released(world, bump) is Code.DELAY_RUNNING
+    world.later(HOUR_MS)
+    world.log(Tick())
+    assert released(world, bump) is Code.ALLOWED
+    assert released(world, bump, clock_ms=world.time_ms + 10 * DAY_MS) is Code.DELAY_RUNNING
+
+
+def test_the_bump_of_a_cancellation_does_not_end_with_the_key_that_began_it(world: World) -> None:
+    order, coin = world.pay(VAULT, 100_000), world.coin(200_000)
+    world.log_plan([order], [coin])
+    cancel = world.cancel(order, "bob")
+    first = world.log_plan([cancel], [coin], fee_sat=2_000)
+    bump = world.planned([cancel], [coin], fee_sat=3_000, bumps=first)
+    world.amend("alice", "carol", **without_bob(world))
+    assert released(world, bump, clock_ms=world.time_ms + 10 * DAY_MS) is Code.ALLOWED
 
 
 def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: World) -> None:
