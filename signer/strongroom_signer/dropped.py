@@ -66,10 +66,9 @@ def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Drop
     bodies = (codec.decode(Entry, data).body for _, data in _unfinal(store, log_id))
     names = (plan_hash(codec.encode(body)) for body in bodies if isinstance(body, Plan))
     plans = tuple(own.known_plan(name) for name in names if kept.plan(name) is None)
-    # Where the ways part: a signer that was away lacks keys that the log took up since, and nobody revoked those.
-    parted = rebuild(store, store, log_id, min(dropped, default=store.size())).state()
-    before = own.charter if parted.charter_record is None else parted.charter
-    keys = revoked_keys(before, own.charter) - revoked_keys(before, kept.charter)
+    # A signer that was away lacks keys that the log took up since; its own way never had those, so nobody revoked them.
+    lacking = revoked_keys(kept.charter, own.charter)
+    keys = frozenset(key for key in lacking if own.key_owner(key) is not None)
     revocation = _revocation(store, own.charter, keys, now_ms) if keys else None
     return Dropped(entries=tuple(dropped.values()), plans=plans, revocation=revocation)
 

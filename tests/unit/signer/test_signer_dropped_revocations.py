@@ -1,0 +1,106 @@
+"""Keys that entries took which a restart drops: they count no more, by whatever way the log that stays has them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charter_builder as builder
+from restart_signers import LostDisks
+from restart_world import approval
+from signer_world import Cluster
+from strongroom.ledger.certificate_messages import Certificate
+from strongroom.ledger.charter import Charter, PersonKey, encode_charter
+from strongroom.ledger.entry_messages import Restart, Tick
+from strongroom.ledger.order_messages import AmendCharter
+from strongroom.ledger.signed_messages import KeyType
+from strongroom.wire.log_export import LogExportWriter
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster.started(tmp_path / "signers")
+    yield made
+    made.close()
+
+
+def lose_disks(cluster: Cluster, root: Path) -> LostDisks:
+    """What was logged so far is held by s1, and certified; then the disks of s2 and s3 are lost."""
+    cluster.sync()
+    cluster.tick(2)
+    cluster.deliver()
+    lost = LostDisks(cluster, root)
+    lost.lose()
+    return lost
+
+
+def on_own_way(lost: LostDisks, size: int) -> None:
+    """s1 alone votes for what was logged beyond this size; the others never saw it."""
+    for preview in lost.cluster.world.previews:
+        if preview.size > size:
+            lost.cluster.vote("s1", preview)
+    lost.world.lose(size)
+    lost.world.term = 2
+
+
+def longer_log(lost: LostDisks) -> Path:
+    """The log as it stays, exported."""
+    writer = LogExportWriter(lost.world.genesis_id)
+    batches = lost.cluster.world.batches
+    pieces = [writer.begin(), *(writer.batch(one.first_index, one.entries, b"") for one in batches), writer.end()]
+    file = lost.root / "longer"
+    file.write_bytes(b"".join(pieces))
+    return file
+
+
+def restart_by(lost: LostDisks, certificate: Certificate, **keys: str) -> Restart:
+    """A restart that these people approve, each by the key of a label."""
+    restart = lost.restart(lost.world.new_charter(), certificate=certificate, approvers=())
+    return replace(restart, approvals=tuple(approval(restart, name, label=label) for name, label in keys.items()))
+
+
+def with_keys(charter: Charter, person: str, *labels: str) -> dict[str, Any]:
+    """What an amendment changes that gives a person these keys."""
+    keys = tuple(PersonKey(type=KeyType.ED25519, public=builder.signing_key(one).public) for one in labels)
+    return {"people": tuple(replace(one, keys=keys) if one.name == person else one for one in charter.people)}
+
+
+def counting(cluster: Cluster, person: str) -> Sequence[bytes]:
+    """The keys of a person that count at s1."""
+    signer = cluster.signers["s1"]
+    people = signer.inbox.without_revoked(signer.copy.newest()).charter.people
+    return [key.public for one in people if one.name == person for key in one.keys]
+
+
+def test_a_key_that_came_and_was_revoked_within_the_way_that_is_dropped_counts_no_more(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """It is in force on the way that stays, where the entry that revoked it is missing."""
+    world, old = cluster.world, cluster.world.state.charter
+    given = replace(old, version=2, **with_keys(old, "bob", "bob", "bob-2"))
+    world.submit(AmendCharter(charter=encode_charter(given), handover_expires_ms=0), "dave", "alice", "carol")
+    lost = lose_disks(cluster, tmp_path)
+    size = world.replica.size
+    cluster.wait(old.loosening_delay_ms)
+    taken = replace(given, version=3, **with_keys(given, "bob", "bob"))
+    order = world.order(AmendCharter(charter=encode_charter(taken), handover_expires_ms=0))
+    world.log(world.order_entry(order, "dave", "alice", "carol"))
+    assert world.state.charter == taken
+    on_own_way(lost, size)
+    world.log(Tick())
+    assert world.state.charter == given
+    certificate, log = lost.world.certificate(("s2", "s3")), longer_log(lost)
+    key = builder.signing_key("bob-2").public
+    lost.pin("s1", restart_by(lost, certificate, alice="alice", bob="bob-2"), log=log)
+    assert (lost.reason, "bob" in lost.err) == ("RESTART_REFUSED", True)
+    facts = lost.pin("s1", restart_by(lost, certificate, alice="alice", bob="bob"), log=log)
+    assert (lost.code, lost.err, facts["revoked_keys"]) == (0, "", [key.hex()])
+    lost.start("s1")
+    (word,) = cluster.signers["s1"].inbox.items
+    assert word.id == hashlib.sha256(order).digest()
+    assert counting(cluster, "bob") == [builder.signing_key("bob").public]
