@@ -60,12 +60,19 @@ def read_text(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> str:
         raise FileProblem(f"{path} is not text in UTF-8: give the right file", path=str(path)) from error
 
 
-def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
+def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE, secret: bool = True) -> None:
     """Write a new file durably: after a crash it is there whole, or not at all.
+
+    Args:
+        path: Its name.
+        data: Its content; text becomes UTF-8.
+        mode: PRIVATE, or what lets others read it.
+        secret: Whether a PRIVATE file is refused where the file system lets others at it all the same. What holds no
+            key is written there: a word that must reach the signers must get onto any stick.
 
     Raises:
         FileExists: something of this name is there; it is left as it is.
-        FileProblem: the folder is missing or not writable.
+        FileProblem: the folder is missing or not writable, or a secret is not private there; nothing is written.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -74,6 +81,8 @@ def write_new(path: Path, data: bytes | str, *, mode: int = PRIVATE) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 _open_to_others(descriptor, mode)
+                if secret and mode == PRIVATE:
+                    _require_private(descriptor, path)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -93,7 +102,7 @@ def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Write a file durably in place of the one of this name, if any: readers see the old one or the new one, whole.
 
     Raises:
-        FileProblem: the folder is missing or not writable.
+        FileProblem: the folder is missing or not writable, or a PRIVATE file is not private there.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -101,6 +110,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 _open_to_others(descriptor, mode)
+                if mode == PRIVATE:
+                    _require_private(descriptor, path)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -132,6 +143,21 @@ def _open_to_others(descriptor: int, mode: int) -> None:
     if mode != PRIVATE:
         with suppress(OSError):
             os.fchmod(descriptor, mode)
+
+
+def _require_private(descriptor: int, path: Path) -> None:
+    """Refuse to write a secret where others can read it: a stick's file system gives each file the mode of its mount.
+
+    Raises:
+        FileProblem: the file has another mode than it was made with.
+    """
+    mode = os.fstat(descriptor).st_mode & 0o777
+    if mode & 0o077:
+        raise FileProblem(
+            f"did not write {path}: this file system lets others read it (mode {mode:o}), and it is secret; give a "
+            "folder on a disk that keeps modes, or mount this one with umask=077",
+            path=str(path),
+        )
 
 
 def _give_name(partial: Path, path: Path) -> None:

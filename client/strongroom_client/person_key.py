@@ -145,5 +145,5 @@ def create_person_key(
     make_private_folder(folder)
     write_new(folder / SEALED_FILE, content)
     write_new(folder / TLS_KEY_FILE, tls_key)
-    write_new(folder / CARD_FILE, card)
+    write_new(folder / CARD_FILE, card, secret=False)
     return parse_card(card)

@@ -105,9 +105,9 @@ class Watching:
             raise watched.ended("you stopped watching") from None
         data = _record_of(done)
         if self.record is not None:
-            write_new(self.record, (json.dumps(data, indent=2) + "\n").encode("utf-8"))
+            write_new(self.record, (json.dumps(data, indent=2) + "\n").encode("utf-8"), secret=False)
         if self.page is not None:
-            write_new(self.page, _page_of(data).encode("utf-8"))
+            write_new(self.page, _page_of(data).encode("utf-8"), secret=False)
         emit({**data, "warnings": list(warnings)} if warnings else data, _page_of(data))
 
 

@@ -47,7 +47,7 @@ _out = click.option("--out", required=True, type=PathArgument, help="The file to
 def new(cards: tuple[Path, ...], organisation: str, threshold: int | None, out: Path) -> None:
     """Write a first charter source from the cards of people and signers."""
     read = [parse_card(read_text(card)) for card in cards]
-    write_new(out, charter_template(organisation, read, threshold=threshold))
+    write_new(out, charter_template(organisation, read, threshold=threshold), secret=False)
     emit(
         {"source": str(out), "cards": [{"role": card.role.value, "name": card.name} for card in read]},
         f"Wrote {out} from {counted(len(read), 'card')}. Edit it, then: strongroom charter check {out}",

@@ -117,13 +117,13 @@ def hand_in_text(order: bytes, endorsements: Sequence[SignedBody]) -> str:
 def write_hand_in(file: Path | None, what: str, key: bytes, text: str) -> Path:
     """Write that file: where it is asked for, else in the working folder under a name of its own."""
     if file is not None:
-        write_new(file, text)
+        write_new(file, text, secret=False)
         return file
     stem = f"{what}-{key.hex()[:16]}"
     for number in range(1, 1_000):
         path = Path(f"{stem}.json" if number == 1 else f"{stem}-{number}.json").absolute()
         try:
-            write_new(path, text)
+            write_new(path, text, secret=False)
         except FileExists:
             continue
         return path

@@ -131,7 +131,7 @@ async def _evidence(profile: Path, out: Path | None) -> list[dict[str, Any]]:
             if proven is not None and (proven.signer, str(proven.fault)) != (item.signer, item.fault):
                 raise NotProven(f"the coordinator lists evidence {item.hash.hex()} as something that it is not")
             if out is not None and not (out / f"{item.hash.hex()}.json").exists():
-                write_new(out / f"{item.hash.hex()}.json", write_evidence_file(data))
+                write_new(out / f"{item.hash.hex()}.json", write_evidence_file(data), secret=False)
             found.append(
                 {
                     "evidence": item.hash.hex(),

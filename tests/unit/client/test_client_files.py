@@ -44,6 +44,33 @@ def test_a_file_is_written_where_no_mode_can_be_set(tmp_path: Path, monkeypatch:
     assert names(tmp_path) == ["600", "644"]
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_no_secret_is_written_where_the_file_system_lets_others_read_it(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, set_mode = os.open, os.fchmod
+
+    def mounted_for_all(path: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(path, flags, mode)
+        if flags & os.O_CREAT:
+            set_mode(descriptor, 0o755)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", mounted_for_all)
+    monkeypatch.setattr(os, "fchmod", no_links)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(FileProblem, match="mode 755"):
+        write_new(tmp_path / "ca.key", b"key")
+    assert names(tmp_path) == []
+    write_new(tmp_path / "word", b"no key", secret=False)
+    write_new(tmp_path / "certificate", b"no key", mode=0o644)
+    with pytest.raises(FileProblem, match="it is secret"):
+        replace_file(tmp_path / "word", b"key")
+    assert read_bytes(tmp_path / "word") == b"no key"
+    assert names(tmp_path) == ["certificate", "word"]
+
+
 def test_what_others_read_is_readable_whatever_the_mask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
