@@ -281,14 +281,16 @@ def test_signer_whose_vote_key_is_erased_states_and_votes_nothing(cluster: Clust
     assert cluster.signers["s1"].voting.state == before
 
 
-def test_signer_that_no_witness_set_names_states_and_votes_nothing(
+def test_signer_that_no_witness_set_names_states_votes_and_repeats_nothing(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = next_append(cluster)
+    stored = next_append(cluster)
+    cluster.ask("s1", stored)
+    cluster.deliver()
     voting = cluster.signers["s1"].voting
     before = voting.state
     monkeypatch.setattr(voting._voice, "_key", signing_key("the machine before").public)
-    for request in (pb.Promise(term=cluster.term + 1, leader=bytes(16)), append):
+    for request in (pb.Promise(term=cluster.term + 1, leader=bytes(16)), stored, next_append(cluster)):
         with pytest.raises(NotAWitness, match="another vote key for s1"):
             cluster.ask("s1", request)
     assert (voting.state.term, voting.state.last_vote) == (before.term, before.last_vote)
