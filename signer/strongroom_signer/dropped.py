@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Charter, encode_charter
+from strongroom.ledger.charter import encode_charter
 from strongroom.ledger.charter_changes import revoked_keys
 from strongroom.ledger.entry_messages import Entry, OrderEntry, Plan
 from strongroom.ledger.merkle import leaf_hash
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.plans import plan_hash
-from strongroom.ledger.records import PlanRecord
+from strongroom.ledger.records import OrderState, PlanRecord
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import LogId
 from strongroom_signer.log_copy import rebuild
@@ -69,7 +70,7 @@ def dropped_by(store: Store, log_id: LogId, kept: State, *, now_ms: int) -> Drop
     # A signer that was away lacks keys that the log took up since; its own way never had those, so nobody revoked them.
     lacking = revoked_keys(kept.charter, own.charter)
     keys = frozenset(key for key in lacking if own.key_owner(key) is not None)
-    revocation = _revocation(store, own.charter, keys, now_ms) if keys else None
+    revocation = _revocation(store, own, keys, now_ms) if keys else None
     return Dropped(entries=tuple(dropped.values()), plans=plans, revocation=revocation)
 
 
@@ -83,19 +84,26 @@ def _stays(kept: State, index: int, data: bytes) -> bool:
     return index < kept.size and kept.log_leaf(index) == leaf_hash(data)
 
 
-def _revocation(store: Store, charter: Charter, keys: frozenset[bytes], now_ms: int) -> InboxItem:
-    """The keys as a word that was handed in, under the order that asked for the newest charter."""
-    word = HandedRevocation(order=_entry_of(store, encode_charter(charter)), keys=tuple(sorted(keys)))
+def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem:
+    """The keys as a word that was handed in, under the order that put the newest charter in force."""
+    word = HandedRevocation(order=_amending_entry(store, own), keys=tuple(sorted(keys)))
     return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms)
 
 
-def _entry_of(store: Store, charter: bytes) -> OrderEntry:
-    """The entry that brought in the newest order for this charter: only an amendment takes keys of people."""
+def _amending_entry(store: Store, own: State) -> OrderEntry:
+    """The entry that brought in the order which put the charter in force: only an amendment takes keys of people."""
+    charter = encode_charter(own.charter)
     for end in range(store.size(), 0, -_ENTRIES_AT_ONCE):
         stored = reversed(store.entries(max(0, end - _ENTRIES_AT_ONCE), end))
         bodies = (codec.decode(Entry, data).body for data in stored)
         for body in (one for one in bodies if isinstance(one, OrderEntry)):
             match decode_order(body.order).action:
-                case AmendCharter(charter=wanted) if wanted == charter:
+                case AmendCharter(charter=wanted) if wanted == charter and _has_acted(own, body):
                     return body
     raise StoreFailed("no entry asks for the charter that this signer's log has in force")
+
+
+def _has_acted(own: State, body: OrderEntry) -> bool:
+    """Whether an order acted: anybody may have logged another one for the same charter, and let it be rejected."""
+    record = own.order(sha256(body.order).digest())
+    return record is not None and record.state is OrderState.DONE

@@ -81,7 +81,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_signer.doctor:_certificates": "the own certificate files",
     "strongroom_signer.revocations:HandedRevocation.lacking": "own rows, checked when they were handed in",
     "strongroom_signer.revocations:HandedRevocation.is_overtaken": "own rows, checked when they were handed in",
-    "strongroom_signer.dropped:_entry_of": "entries of the own log",
+    "strongroom_signer.dropped:_amending_entry": "entries of the own log",
     "strongroom_signer.dropped:dropped_by": "entries of the own log",
     "strongroom_signer.words:salvaged_from": "entries of the own log",
     "strongroom_client.cli.revocation:_write": "words that were verified, or the person's own",

@@ -104,3 +104,31 @@ def test_a_key_that_came_and_was_revoked_within_the_way_that_is_dropped_counts_n
     (word,) = cluster.signers["s1"].inbox.items
     assert word.id == hashlib.sha256(order).digest()
     assert counting(cluster, "bob") == [builder.signing_key("bob").public]
+
+
+def without_bob(charter: Charter) -> dict[str, Any]:
+    """What an amendment changes that takes bob's keys away."""
+    groups = tuple(replace(one, members=tuple(name for name in one.members if name != "bob")) for one in charter.groups)
+    return {"people": tuple(one for one in charter.people if one.name != "bob"), "groups": groups}
+
+
+def test_a_second_order_for_the_same_charter_that_the_log_rejected_takes_no_revocation_back(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    world = cluster.world
+    action = world.amendment(**without_bob(world.state.charter))
+    acted, other = world.submit(action, "dave"), world.submit(action, "bob")
+    lost = lose_disks(cluster, tmp_path)
+    size = world.replica.size
+    world.approve(acted, "alice", "carol")
+    on_own_way(lost, size)
+    world.reject(other, "carol")
+    certificate, log = lost.world.certificate(("s2", "s3")), longer_log(lost)
+    facts = lost.pin("s1", restart_by(lost, certificate, alice="alice", carol="carol"), log=log)
+    assert (lost.code, lost.err) == (0, "")
+    assert facts["revoked_keys"] == [builder.signing_key("bob").public.hex()]
+    lost.start("s1")
+    signer = cluster.signers["s1"]
+    assert [word.id for word in signer.inbox.items] == [acted]
+    assert not signer.inbox.settled(signer.copy.final())
+    assert not counting(cluster, "bob")
