@@ -22,6 +22,8 @@ FIRST_FRAME_BYTES: Final = _WAL_HEADER + _FRAME_HEADER
 _MAGIC_LITTLE: Final = 0x377F0682
 _MAGIC_BIG: Final = 0x377F0683
 _MASK: Final = 0xFFFFFFFF
+_PAGE_SIZES: Final = frozenset(1 << power for power in range(9, 17))
+"""What a page may have, in bytes: powers of two from 512 to 65536."""
 
 
 def problem_of_wal(path: Path) -> str:
@@ -38,6 +40,9 @@ def problem_of_wal(path: Path) -> str:
     order = {_MAGIC_LITTLE: "<", _MAGIC_BIG: ">"}.get(magic)
     if order is None or _checksum(data[:24], order, (0, 0)) != (sum1, sum2):
         return "its header is damaged"
+    if page_size not in _PAGE_SIZES:
+        # A checksum is no signature: it fits what anybody wrote. SQLite would take such a file for an empty one.
+        return f"its header gives pages of {page_size} bytes"
     frames = _frames(data, page_size)
     salts, sums = (salt1, salt2), (sum1, sum2)
     for number, (header, page) in enumerate(frames, start=1):

@@ -30,6 +30,9 @@ PARSERS: Final = frozenset(
         "json.load",
         "json.loads",
         "serialization.load_pem_private_key",
+        "struct.iter_unpack",
+        "struct.unpack",
+        "struct.unpack_from",
         "tomllib.loads",
         "x509.load_der_x509_certificate",
         "x509.load_pem_x509_certificate",
@@ -96,6 +99,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_client.demo.processes:Daemon._read": "the demonstration reads what it started",
     "strongroom_client.demo.shop:Shop.approval": "the demonstration reads what it started",
     "strongroom_client.demo.story:Story._ask": "the demonstration reads what it started",
+    "strongroom_regtest.journal:Journal._read": "the test node's own file",
     "strongroom_regtest.miner:_call": "the test node's own helper asks the test node",
 }
 """Functions whose bytes this very program, or the person who runs it, made."""

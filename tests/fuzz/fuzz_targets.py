@@ -16,6 +16,7 @@ import fuzz_recovery_kit
 import fuzz_redistribution
 import fuzz_restart
 import fuzz_rpc
+import fuzz_store
 from fuzz_target import TARGETS
 
 __all__ = ["TARGETS"]
@@ -35,4 +36,5 @@ _REGISTERED_BY = (
     fuzz_redistribution,
     fuzz_restart,
     fuzz_rpc,
+    fuzz_store,
 )

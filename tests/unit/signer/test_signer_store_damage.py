@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -188,6 +188,46 @@ def test_a_damaged_header_of_the_write_ahead_file_is_noticed(tmp_path: Path) -> 
     log.write_bytes(data)
     with pytest.raises(StoreFailed, match="its header is damaged"):
         Store.open(path)
+
+
+@pytest.mark.parametrize(
+    "page_size", [0, 1, 4, 7, 8, 12, 256, 511, 513, 4_100, 6_144, 65_537, 131_072, 2**31, 2**32 - 1]
+)
+def test_a_write_ahead_file_with_pages_of_no_such_size_is_noticed(tmp_path: Path, page_size: int) -> None:
+    """Its checksum fits, and SQLite would drop every commit in it without a word."""
+    path, log = killed(tmp_path / "signer.db")
+    data = bytearray(log.read_bytes())
+    data[8:12] = page_size.to_bytes(4, "big")
+    data[24:32] = header_checksum(data)
+    log.write_bytes(data)
+    with pytest.raises(
+        StoreFailed, match=f"killed.db-wal is damaged, its header gives pages of {page_size} bytes"
+    ) as told:
+        Store.open(path)
+    assert "do not run on it and restore no old copy" in str(told.value)
+
+
+@pytest.mark.parametrize("page_size", [1 << power for power in range(9, 17)])
+def test_a_write_ahead_file_with_pages_of_every_size_that_there_is_can_be_read(tmp_path: Path, page_size: int) -> None:
+    database = sqlite3.connect(tmp_path / "other.db")
+    database.execute(f"PRAGMA page_size = {page_size}")
+    assert database.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    with database:
+        database.execute("CREATE TABLE thing (data BLOB)")
+    log = tmp_path / "other.db-wal"
+    assert log.stat().st_size >= 32 + 24 + page_size
+    assert problem_of_wal(log) == ""
+    database.close()
+
+
+def header_checksum(header: bytes | bytearray) -> bytes:
+    """As SQLite makes it, over six words in the byte order that the magic number names."""
+    order: Literal["little", "big"] = "big" if header[3] & 1 else "little"
+    first = second = 0
+    for at in range(0, 24, 8):
+        first = first + int.from_bytes(header[at : at + 4], order) + second & 0xFFFFFFFF
+        second = second + int.from_bytes(header[at + 4 : at + 8], order) + first & 0xFFFFFFFF
+    return first.to_bytes(4, "big") + second.to_bytes(4, "big")
 
 
 def test_a_last_commit_cut_short_is_what_a_power_cut_leaves(tmp_path: Path) -> None:
