@@ -32,7 +32,7 @@ from strongroom.protocol.recovery_kit_files import (
 from strongroom.protocol.recovery_kit_order import JudgedSweep, judge_sweep, require_quorum
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, check_plan, open_plan, own_coins
 from strongroom.protocol.recovery_kit_records import SweepPlan
-from strongroom.protocol.recovery_kit_revoked import revoked_by_hand
+from strongroom.protocol.recovery_kit_revoked import revoked_by_files, revoked_by_hand
 from strongroom.protocol.recovery_kit_rounds import combine
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, word_hash
 from strongroom.protocol.signed import SignedBody
@@ -100,6 +100,7 @@ def revocation_seeds() -> Iterator[bytes]:
 
 @target(
     "strongroom.protocol.recovery_kit_files:read_revocation_file",
+    "strongroom.protocol.recovery_kit_revoked:revoked_by_files",
     "strongroom.protocol.recovery_kit_revoked:revoked_by_hand",
     seeds=revocation_seeds,
 )
@@ -108,7 +109,7 @@ def kit_revocation(data: bytes) -> None:
     total(revoked_by_hand, kit().world.state, data, ())
     file = total(read_revocation_file, data)
     if file is not None:
-        total(revoked_by_hand, kit().world.state, file.order, file.approvals)
+        total(revoked_by_files, kit().world.state, [file, file])
 
 
 # --- plans ---

@@ -44,7 +44,7 @@ from strongroom.protocol.recovery_kit_order import (
     require_quorum,
 )
 from strongroom.protocol.recovery_kit_plan import DEFAULT_SEARCH, check_plan, key_in_force, make_plan, own_coins
-from strongroom.protocol.recovery_kit_revoked import revoked_by_hand
+from strongroom.protocol.recovery_kit_revoked import revoked_by_files
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, combine, holder_share
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom_client.cli.output import PathArgument, emit, group, json_option, passphrase_option, read_passphrase
@@ -57,7 +57,15 @@ from strongroom_client.person_key import PersonKey
 from strongroom_client.recovery_kit.exchange import Exchange
 from strongroom_client.recovery_kit.exported import KitLog, open_export, parse_head
 from strongroom_client.recovery_kit.hardening import harden
-from strongroom_client.recovery_kit.sheet import log_lines, order_lines, plan_data, plan_lines, vault_data, vault_lines
+from strongroom_client.recovery_kit.sheet import (
+    log_lines,
+    order_lines,
+    plan_data,
+    plan_lines,
+    revocation_lines,
+    vault_data,
+    vault_lines,
+)
 from strongroom_client.recovery_kit.words import host_key
 from strongroom_client.vote_claims import claim_words, claims_data
 
@@ -351,17 +359,12 @@ def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
 
 
 def _revoked_by(log: KitLog, files: tuple[Path, ...]) -> frozenset[bytes]:
-    """Keys that were revoked by hand; of those that one file takes, none approves the next."""
-    revoked: frozenset[bytes] = frozenset()
-    for file in files:
-        read = read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES))
-        taken = revoked_by_hand(
-            log.state, read.order, read.approvals, revoked=revoked, founded=log.founded, log_ids=log.log_ids
-        )
-        if not taken:
-            show([Text(f"{file}: this amendment is in force in the log, so the file changes nothing here.")])
-        revoked |= taken
-    return revoked
+    """Keys that were revoked by hand; whose they are is shown, so that a person sees what a file does."""
+    read = [read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES)) for file in files]
+    found = revoked_by_files(log.state, read, founded=log.founded, log_ids=log.log_ids)
+    for file, one in zip(files, found, strict=True):
+        show(map(_line, revocation_lines(str(file), one)))
+    return frozenset(key for one in found for key in one.keys)
 
 
 def _show_order(log: KitLog, judged: JudgedSweep) -> None:

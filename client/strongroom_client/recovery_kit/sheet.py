@@ -16,12 +16,13 @@ from strongroom.ledger.rules import quorum_members
 from strongroom.model.quantities import time_text
 from strongroom.protocol.recovery_kit_order import JudgedSweep
 from strongroom.protocol.recovery_kit_plan import OpenedPlan
+from strongroom.protocol.recovery_kit_revoked import RevokedByHand
 from strongroom_client.orders import fingerprint
 from strongroom_client.plain_text import counted
 from strongroom_client.recovery_kit.exported import KitLog
 from strongroom_client.vote_claims import claim_words
 
-__all__ = ["log_lines", "order_lines", "plan_data", "plan_lines", "vault_data", "vault_lines"]
+__all__ = ["log_lines", "order_lines", "plan_data", "plan_lines", "revocation_lines", "vault_data", "vault_lines"]
 
 _DAY_MS: Final = 86_400_000
 _OLD_MS: Final = 7 * _DAY_MS
@@ -86,6 +87,17 @@ def log_lines(log: KitLog, *, now_ms: int) -> list[RenderableType]:
 def _age(milliseconds: int) -> str:
     days = milliseconds // _DAY_MS
     return f"{days} day{'' if days == 1 else 's'}" if days else "less than a day"
+
+
+def revocation_lines(file: str, revoked: RevokedByHand) -> list[RenderableType]:
+    """Whose keys a revocation takes and who approved it: a stolen key may have had a part in it."""
+    if not revoked.taken:
+        return [Text(f"{file}: this amendment is in force in the log, so the file changes nothing here.")]
+    return [
+        Text(f"By {file} these keys count no more", style="bold"),
+        *(Text(f"  {one.person}: {one.key.hex()}", style="bold red") for one in revoked.taken),
+        f"  approved by  {', '.join(sorted({one.person for one in revoked.approvers}))}",
+    ]
 
 
 def order_lines(judged: JudgedSweep) -> list[RenderableType]:

@@ -2,7 +2,8 @@
 
 A revocation that a coordinator keeps out of the log is not in its export. Whoever has the file that was handed to the
 signers gives it to the kit as well. It can only take approvals away: nobody can give a revoked key back, so it does not
-matter when it was made, nor whether it has expired.
+matter when it was made, nor whether it has expired since. The words on it must have been alive together once, though:
+an approval that ran out unused is no part of a revocation that somebody completes years later.
 
 Spec: docs/protocol/recovery-kit.md.
 """
@@ -10,22 +11,26 @@ Spec: docs/protocol/recovery-kit.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Charter, decode_charter
 from strongroom.ledger.charter_changes import revoked_keys, without_keys
-from strongroom.ledger.judge import endorsed_beside
+from strongroom.ledger.handlers.endorsing import MAX_ENDORSEMENT_LIFE_MS
+from strongroom.ledger.judgement import Endorsed, endorsed
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState
-from strongroom.ledger.rules import judge_quorum, person_key_known
+from strongroom.ledger.rules import judge_quorum, person_key_known, quorum_members
 from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.ids import LogId
+from strongroom.protocol.recovery_kit_files import SweepOrderFile
 from strongroom.protocol.signed import SignedBody, open_body
 
-__all__ = ["RevocationRefused", "revoked_by_hand"]
+__all__ = ["PersonsKey", "RevocationRefused", "RevokedByHand", "revoked_by_files", "revoked_by_hand"]
 
 
 class RevocationRefused(StrongroomError):
@@ -33,6 +38,83 @@ class RevocationRefused(StrongroomError):
 
     reason = "KIT_REVOCATION_REFUSED"
     kind = Kind.PERMISSION_DENIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class PersonsKey:
+    """A person's name, and a public key of theirs (32 bytes)."""
+
+    person: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedByHand:
+    """What one amendment takes.
+
+    Attributes:
+        order_hash: SHA-256 of its order's bytes.
+        taken: The keys with whose they were, in ascending order; none when the log has put the amendment in force, so
+            that they are gone already.
+        approvers: The administrators whose approvals counted, and by which key, in ascending order.
+    """
+
+    order_hash: bytes
+    taken: tuple[PersonsKey, ...] = ()
+    approvers: tuple[PersonsKey, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """The public keys that it takes."""
+        return frozenset(one.key for one in self.taken)
+
+    def takes_from(self, other: RevokedByHand) -> tuple[PersonsKey, ...]:
+        """The approvers of another one whose keys this one takes."""
+        keys = self.keys
+        return tuple(one for one in other.approvers if one.key in keys)
+
+
+def revoked_by_files(
+    state: State,
+    files: Sequence[SweepOrderFile],
+    *,
+    founded: Sequence[Charter] = (),
+    log_ids: Collection[LogId] = (),
+) -> tuple[RevokedByHand, ...]:
+    """What each of several files takes, in the order in which signers got them.
+
+    Of the keys that one takes, none approves a later one. Two that take keys of each other's approvers are both
+    refused: one of them may be the work of a stolen key, and no file can tell which.
+
+    Args:
+        state: The state at the end of the exported log.
+        files: What was handed in, not judged yet.
+        founded: The charters that the log began with, and began with again.
+        log_ids: The log's ids before it was founded anew.
+
+    Raises:
+        RevocationRefused: one of them is no revocation, does not hold after those before it, or contradicts another.
+    """
+
+    def judged(file: SweepOrderFile, revoked: Collection[bytes]) -> RevokedByHand:
+        return revoked_by_hand(state, file.order, file.approvals, revoked=revoked, founded=founded, log_ids=log_ids)
+
+    alone = [judged(file, ()) for file in files]
+    for one, other in combinations(alone, 2):
+        _check_agree(one, other)
+    found: list[RevokedByHand] = []
+    for file, by_itself in zip(files, alone, strict=True):
+        earlier = [one for one in found if one.order_hash != by_itself.order_hash]
+        try:
+            found.append(judged(file, {key for one in earlier for key in one.keys}))
+        except RevocationRefused as error:
+            lost = {who.person: one for one in earlier for who in one.takes_from(by_itself)}
+            why = "; ".join(f"amendment {one.order_hash.hex()} takes a key of {person}" for person, one in lost.items())
+            raise RevocationRefused(
+                f"amendment {by_itself.order_hash.hex()} does not hold after those before it: {why}. Give the files in "
+                "the order in which signers got them"
+            ) from error
+    return tuple(found)
 
 
 def revoked_by_hand(
@@ -43,11 +125,12 @@ def revoked_by_hand(
     revoked: Collection[bytes] = (),
     founded: Sequence[Charter] = (),
     log_ids: Collection[LogId] = (),
-) -> frozenset[bytes]:
-    """Public keys (32 bytes each) that an amendment takes away, which the admin quorum of the log approved.
+) -> RevokedByHand:
+    """The keys that an amendment takes away, which the admin quorum of the log approved.
 
-    Approvals count as at a signer: those in the file and those in the log, by keys that the charter in force has. An
-    amendment takes the keys that the charter before it had and its own has not, and no key that came later.
+    Approvals count as at a signer: those in the file and those in the log, by keys that the charter in force has, as
+    far as all of them and the order can have been alive at one time. An amendment takes the keys that the charter
+    before it had and its own has not, and no key that came later.
 
     Args:
         state: The state at the end of the exported log.
@@ -56,9 +139,6 @@ def revoked_by_hand(
         revoked: Keys that were revoked by hand before: they revoke nobody.
         founded: The charters that the log began with, and began with again.
         log_ids: The log's ids before it was founded anew.
-
-    Returns:
-        The keys; none when the log has put the amendment in force, so that they are gone already.
 
     Raises:
         RevocationRefused: it is of another log, takes no key away, or the administrators did not approve it.
@@ -77,15 +157,66 @@ def revoked_by_hand(
     except StrongroomError as error:
         raise RevocationRefused(f"the revocation does not hold: {error.message}") from error
     if record is not None and record.state is OrderState.DONE:
-        return frozenset()
-    keys = revoked_keys(_charter_before(state, wanted, founded), wanted)
+        return RevokedByHand(order_hash=order_hash)
+    before = _charter_before(state, wanted, founded)
+    keys = revoked_keys(before, wanted)
     if not keys:
         raise RevocationRefused("the amendment in the file takes no key of this log's charter away")
-    said = endorsed_beside(record, [one for one in handed if one is not None], 0)
-    judgement = judge_quorum(counting, counting.admin, said, at_ms=0, is_begun=True)
-    if not judgement.allowed:
-        raise RevocationRefused(f"the administrators have not approved it: {'; '.join(judgement.missing)}")
-    return keys
+    logged = () if record is None else endorsed(record)
+    said = (*logged, *(one for one in handed if one is not None))
+    return RevokedByHand(
+        order_hash=order_hash,
+        taken=tuple(sorted(one for one in _keys_of(before) if one.key in keys)),
+        approvers=_approvers(counting, said, read.expires_ms),
+    )
+
+
+def _check_agree(one: RevokedByHand, other: RevokedByHand) -> None:
+    theirs, ours = one.takes_from(other), other.takes_from(one)
+    if one.order_hash == other.order_hash or not theirs or not ours:
+        return
+    raise RevocationRefused(
+        f"amendment {one.order_hash.hex()} takes keys of {_names(theirs)}, who approved amendment "
+        f"{other.order_hash.hex()}, and that one takes keys of {_names(ours)}, who approved the first: one may be "
+        "the work of a stolen key. Ask all of them in person, and leave that file out"
+    )
+
+
+def _approvers(counting: Charter, said: Sequence[Endorsed], order_expires_ms: int) -> tuple[PersonsKey, ...]:
+    """Who approved at any time at which the quorum can have been complete.
+
+    A word lives for a week at most, so those that run out within a week of each other can have been alive together.
+    Each approval is tried as the newest. That the author of a word chose when it runs out is no matter here: who has a
+    stolen key can date a word back, to a time when others approved.
+
+    Raises:
+        RevocationRefused: the quorum never was complete.
+    """
+    missing: tuple[str, ...] = ()
+    found: set[PersonsKey] = set()
+    members = quorum_members(counting, counting.admin)
+    initiators = {one.person for one in said if one.verb is Verb.INITIATE}
+    moments = {one.expires_ms - MAX_ENDORSEMENT_LIFE_MS for one in said if one.verb is Verb.APPROVE}
+    for moment in sorted(moments) or (0,):
+        # Other words stay: who initiated or rejected it did so for ever.
+        alive = [
+            one
+            for one in said
+            if one.verb is not Verb.APPROVE or moment < one.expires_ms <= moment + MAX_ENDORSEMENT_LIFE_MS
+        ]
+        judgement = judge_quorum(counting, counting.admin, alive, at_ms=moment, is_begun=True)
+        if judgement.allowed and moment < order_expires_ms:
+            found |= {
+                PersonsKey(person=one.person, key=one.key)
+                for one in alive
+                if one.verb is Verb.APPROVE
+                and one.person in members - initiators
+                and person_key_known(counting, one.person, one.key)
+            }
+        missing = judgement.missing or ("its order had expired by then",)
+    if not found:
+        raise RevocationRefused(f"the administrators have not approved it, all within a week: {'; '.join(missing)}")
+    return tuple(sorted(found))
 
 
 def _charter_before(state: State, wanted: Charter, founded: Sequence[Charter]) -> Charter:
@@ -104,7 +235,7 @@ def _charter_before(state: State, wanted: Charter, founded: Sequence[Charter]) -
     raise RevocationRefused(f"the log has no charter of version {version}, which the amendment in the file follows")
 
 
-def _read(counting: Charter, signed: Signed, order_hash: bytes, log_id: LogId) -> Endorsement | None:
+def _read(counting: Charter, signed: Signed, order_hash: bytes, log_id: LogId) -> Endorsed | None:
     """A verified word on the amendment; None when it is by a key that counts no more."""
     claimed = codec.decode(Endorsement, signed.body)
     if not person_key_known(counting, claimed.person, claimed.key):
@@ -112,4 +243,12 @@ def _read(counting: Charter, signed: Signed, order_hash: bytes, log_id: LogId) -
     said = open_body("endorsement", Endorsement, SignedBody.of(signed), log_id=log_id, public_key=claimed.key)
     if said.order_hash != order_hash or said.verb not in (Verb.INITIATE, Verb.APPROVE):
         raise RevocationRefused(f"beside the amendment lies something else by {said.person} than its approval")
-    return said
+    return Endorsed(person=said.person, key=said.key, verb=said.verb, expires_ms=said.expires_ms, time_ms=0)
+
+
+def _keys_of(charter: Charter) -> Iterable[PersonsKey]:
+    return (PersonsKey(person=one.name, key=key.public) for one in charter.people for key in one.keys)
+
+
+def _names(people: Iterable[PersonsKey]) -> str:
+    return ", ".join(sorted({one.person for one in people}))

@@ -170,6 +170,9 @@ def test_a_key_that_was_revoked_by_hand_approves_nothing(ready: KitOffice) -> No
 
     done = ready.sign("s1", code=4, revoked=written("dave", "alice", "carol"))
     assert "bob approves with a key that was revoked by hand" in done.stderr
+    # Whose key it is stands there before anything is judged by it.
+    bob = next(person.keys[0].public for person in charter.people if person.name == "bob")
+    assert f"bob: {bob.hex()}\n  approved by  alice, carol\n" in done.stdout
     alone = written("dave", "alice", name="alone.json")
     assert "the administrators have not approved it" in ready.sign("s1", code=4, revoked=alone).stderr
     Path(alone).write_text("{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,21 @@ import pytest
 
 import charter_builder as builder
 from kit_world import Kit
-from ledger_world import World
+from ledger_world import DAY_MS, World
 from strongroom.ledger import codec
 from strongroom.ledger.charter import Group
 from strongroom.ledger.entry_messages import OrderEntry, Tick
 from strongroom.ledger.signed_messages import Signed, Verb
-from strongroom.ledger.state import decode_order
+from strongroom.ledger.state import State, decode_order
 from strongroom.model.ids import LogId
-from strongroom.protocol.recovery_kit_revoked import RevocationRefused, revoked_by_hand
+from strongroom.protocol.recovery_kit_files import SweepOrderFile
+from strongroom.protocol.recovery_kit_revoked import (
+    PersonsKey,
+    RevocationRefused,
+    RevokedByHand,
+    revoked_by_files,
+    revoked_by_hand,
+)
 
 
 @pytest.fixture
@@ -26,6 +34,11 @@ def world() -> World:
 
 def key(label: str) -> bytes:
     return builder.signing_key(label).public
+
+
+def keys(state: State, order: bytes, words: list[Signed], **known: Any) -> frozenset[bytes]:
+    """The public keys that an amendment takes."""
+    return revoked_by_hand(state, order, words, **known).keys
 
 
 def wait(world: World) -> None:
@@ -63,7 +76,7 @@ def test_approvals_of_the_log_and_of_the_file_count_together(world: World) -> No
     with pytest.raises(RevocationRefused, match="have not approved it"):
         revoked_by_hand(world.state, order, [third])
     world.log(OrderEntry(order=order, endorsements=(first, second)))
-    assert revoked_by_hand(world.state, order, [third]) == {key("carol")}
+    assert keys(world.state, order, [third]) == {key("carol")}
     with pytest.raises(RevocationRefused, match="have not approved it"):
         revoked_by_hand(world.state, order, [])
 
@@ -80,8 +93,8 @@ def test_an_amendment_takes_no_key_that_came_after_it(world: World) -> None:
     world.amend("alice", "bob", **rekeyed(world, "carol", "carol 2"))
     wait(world)
     assert world.state.charter.version == 3
-    assert revoked_by_hand(world.state, logged, words, founded=founded) == frozenset()
-    assert revoked_by_hand(world.state, never, handed, founded=founded) == {key("dave")}
+    assert keys(world.state, logged, words, founded=founded) == frozenset()
+    assert keys(world.state, never, handed, founded=founded) == {key("dave")}
     with pytest.raises(RevocationRefused, match="no charter of version 1"):
         revoked_by_hand(world.state, never, handed)
 
@@ -93,7 +106,7 @@ def test_the_charter_before_is_found_among_those_amended_since(world: World) -> 
     world.amend("alice", "bob", **rekeyed(world, "dave", "dave 2"))
     wait(world)
     handed = said(world, order, "alice", "bob")
-    assert revoked_by_hand(world.state, order, handed[1:]) == {key("carol 2")}
+    assert keys(world.state, order, handed[1:]) == {key("carol 2")}
 
 
 def test_an_amendment_in_force_takes_nothing_more(world: World) -> None:
@@ -101,7 +114,7 @@ def test_an_amendment_in_force_takes_nothing_more(world: World) -> None:
     words = said(world, order, "alice", "bob")
     world.log(OrderEntry(order=order, endorsements=tuple(words)))
     assert world.state.charter.version == 2
-    assert revoked_by_hand(world.state, order, words) == frozenset()
+    assert keys(world.state, order, words) == frozenset()
 
 
 def test_a_key_that_was_revoked_before_approves_no_revocation(world: World) -> None:
@@ -109,7 +122,7 @@ def test_a_key_that_was_revoked_before_approves_no_revocation(world: World) -> N
     words = said(world, order, "alice", "bob")
     with pytest.raises(RevocationRefused, match="have not approved it"):
         revoked_by_hand(world.state, order, words, revoked={key("bob")})
-    assert revoked_by_hand(world.state, order, words, revoked={key("dave")}) == {key("carol")}
+    assert keys(world.state, order, words, revoked={key("dave")}) == {key("carol")}
 
 
 def test_a_revocation_of_another_log_is_none_but_of_an_id_before(world: World) -> None:
@@ -124,3 +137,117 @@ def test_a_revocation_of_another_log_is_none_but_of_an_id_before(world: World) -
 def replace_log(world: World, log_id: LogId) -> bytes:
     order = decode_order(world.order(world.amendment(**without(world, "carol"))))
     return codec.encode(replace(order, log_id=log_id))
+
+
+# --- words that were never alive together ----------------------------------------------------------------------------
+
+
+def revoking(world: World, name: str, *approvers: str, **parts: Any) -> SweepOrderFile:
+    """A file with an amendment that takes a person away, approved by these."""
+    order = world.order(world.amendment(**without(world, name)), **parts)
+    words = tuple(world.endorsement(one, Verb.APPROVE, order) for one in approvers)
+    return SweepOrderFile(order=order, approvals=words)
+
+
+def test_an_approval_that_ran_out_years_ago_counts_with_none_of_today(world: World) -> None:
+    order = world.order(world.amendment(**without(world, "carol")))
+    initiated, stale, _ = said(world, order, "alice", "bob")
+    world.log(OrderEntry(order=order, endorsements=(initiated, stale)))
+    world.later(900 * DAY_MS)
+    world.log(Tick())
+    today = world.endorsement("bob", Verb.APPROVE, order)
+    with pytest.raises(RevocationRefused, match="all within a week"):
+        revoked_by_hand(world.state, order, [today])
+    # The same words from the file alone are no better.
+    with pytest.raises(RevocationRefused, match="all within a week"):
+        revoked_by_hand(world.state, order, [stale, today])
+
+
+@pytest.mark.parametrize(("apart_ms", "holds"), [(7 * DAY_MS - 1, True), (7 * DAY_MS, False)])
+def test_approvals_count_together_that_can_have_been_alive_together(world: World, apart_ms: int, holds: bool) -> None:
+    order = world.order(world.amendment(**without(world, "carol")), expires_ms=world.time_ms + 30 * DAY_MS)
+    first = world.endorsement("alice", Verb.APPROVE, order)
+    world.later(apart_ms)
+    words = [first, world.endorsement("bob", Verb.APPROVE, order)]
+    if holds:
+        approved = tuple(PersonsKey(person=name, key=key(name)) for name in ("alice", "bob"))
+        assert revoked_by_hand(world.state, order, words).approvers == approved
+    else:
+        with pytest.raises(RevocationRefused, match="1 more approval from group admins"):
+            revoked_by_hand(world.state, order, words)
+
+
+def test_a_word_that_came_late_takes_nothing_from_those_before_it(world: World) -> None:
+    order = world.order(world.amendment(**without(world, "dave")))
+    words = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob")]
+    world.later(400 * DAY_MS)
+    words.append(world.endorsement("carol", Verb.APPROVE, order))
+    found = revoked_by_hand(world.state, order, words)
+    assert (found.keys, [one.person for one in found.approvers]) == ({key("dave")}, ["alice", "bob"])
+
+
+def test_who_approves_again_counts_although_the_first_word_lies_in_the_log(world: World) -> None:
+    order = world.order(world.amendment(**without(world, "dave")), expires_ms=world.time_ms + 30 * DAY_MS)
+    initiated, first = said(world, order, "alice")
+    world.log(OrderEntry(order=order, endorsements=(initiated, first)))
+    world.later(20 * DAY_MS)
+    again = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob")]
+    assert keys(world.state, order, again) == {key("dave")}
+
+
+def test_an_amendment_that_was_approved_after_it_expired_takes_nothing(world: World) -> None:
+    file = revoking(world, "dave", expires_ms=world.time_ms + DAY_MS)
+    world.later(8 * DAY_MS)
+    late = [world.endorsement(name, Verb.APPROVE, file.order, expires_ms=world.time_ms) for name in ("alice", "bob")]
+    assert decode_order(file.order).expires_ms == world.time_ms - 7 * DAY_MS
+    with pytest.raises(RevocationRefused, match="its order had expired by then"):
+        revoked_by_hand(world.state, file.order, late)
+    in_time = [
+        world.endorsement(name, Verb.APPROVE, file.order, expires_ms=world.time_ms - 1) for name in ("alice", "bob")
+    ]
+    assert keys(world.state, file.order, in_time) == {key("dave")}
+
+
+def test_who_initiated_an_amendment_is_no_approver_of_it_however_long_ago(world: World) -> None:
+    order = world.order(world.amendment(**without(world, "dave")))
+    initiated = world.endorsement("alice", Verb.INITIATE, order)
+    world.later(30 * DAY_MS)
+    words = [world.endorsement(name, Verb.APPROVE, order, expires_ms=world.time_ms) for name in ("alice", "bob")]
+    with pytest.raises(RevocationRefused, match="have not approved it"):
+        revoked_by_hand(world.state, order, [initiated, *words])
+
+
+# --- several files ---------------------------------------------------------------------------------------------------
+
+
+def test_it_is_said_whose_keys_are_taken_and_who_approved_it(world: World) -> None:
+    file = revoking(world, "carol", "bob", "alice")
+    assert revoked_by_files(world.state, [file]) == (
+        RevokedByHand(
+            order_hash=hashlib.sha256(file.order).digest(),
+            taken=(PersonsKey(person="carol", key=key("carol")),),
+            approvers=tuple(PersonsKey(person=name, key=key(name)) for name in ("alice", "bob")),
+        ),
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_files_that_take_keys_of_each_others_approvers_are_both_refused(world: World, first: int) -> None:
+    """The thief of bob's key and a deceived alice take carol; alice and carol take bob."""
+    files = [revoking(world, "carol", "alice", "bob"), revoking(world, "bob", "alice", "carol")]
+    with pytest.raises(RevocationRefused, match="one may be the work of a stolen key"):
+        revoked_by_files(world.state, [files[first], files[1 - first]])
+
+
+def test_what_one_file_takes_approves_no_later_one(world: World) -> None:
+    taking_bob, by_bob = revoking(world, "bob", "alice", "carol"), revoking(world, "dave", "alice", "bob")
+    with pytest.raises(RevocationRefused, match="takes a key of bob"):
+        revoked_by_files(world.state, [taking_bob, by_bob])
+    both = revoked_by_files(world.state, [by_bob, taking_bob])
+    assert [one.keys for one in both] == [{key("dave")}, {key("bob")}]
+
+
+def test_a_file_that_is_given_twice_is_as_good_as_once(world: World) -> None:
+    """Its amendment takes the key of one who approved it, as who changes a key of their own does."""
+    file = revoking(world, "bob", "alice", "bob")
+    assert [one.keys for one in revoked_by_files(world.state, [file, file])] == [{key("bob")}] * 2
