@@ -17,6 +17,7 @@ from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.chains.bitcoin.transaction import txid_text
 from strongroom.crypto import bip340
 from strongroom.ledger import codec
+from strongroom.ledger.charter import decode_charter
 from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.recovery_kit_files import (
     SweepOrderFile,
@@ -32,7 +33,12 @@ from strongroom.protocol.recovery_kit_files import (
 from strongroom.protocol.recovery_kit_order import JudgedSweep, judge_sweep, require_quorum
 from strongroom.protocol.recovery_kit_plan import OpenedPlan, check_plan, open_plan, own_coins
 from strongroom.protocol.recovery_kit_records import SweepPlan
-from strongroom.protocol.recovery_kit_revoked import revoked_by_files, revoked_by_hand
+from strongroom.protocol.recovery_kit_revoked import (
+    CharterInForce,
+    charters_in_force,
+    revoked_by_files,
+    revoked_by_hand,
+)
 from strongroom.protocol.recovery_kit_rounds import combine
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES, word_hash
 from strongroom.protocol.signed import SignedBody
@@ -85,6 +91,13 @@ def kit_order(data: bytes) -> None:
 # --- revocations ---
 
 
+@lru_cache(maxsize=1)
+def charters() -> tuple[CharterInForce, ...]:
+    world = kit().world
+    founded = CharterInForce(log_id=world.log_id, charter=decode_charter(world.charter_bytes))
+    return charters_in_force(world.state, [founded])
+
+
 def revocation_seeds() -> Iterator[bytes]:
     world = kit().world
     people = tuple(
@@ -106,10 +119,10 @@ def revocation_seeds() -> Iterator[bytes]:
 )
 def kit_revocation(data: bytes) -> None:
     """Files of revocations, as a holder judges them; and any bytes as the order in one."""
-    total(revoked_by_hand, kit().world.state, data, ())
+    total(revoked_by_hand, kit().world.state, data, (), charters=charters())
     file = total(read_revocation_file, data)
     if file is not None:
-        total(revoked_by_files, kit().world.state, [file, file])
+        total(revoked_by_files, kit().world.state, [file, file], charters=charters())
 
 
 # --- plans ---

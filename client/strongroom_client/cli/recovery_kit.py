@@ -44,7 +44,7 @@ from strongroom.protocol.recovery_kit_order import (
     require_quorum,
 )
 from strongroom.protocol.recovery_kit_plan import DEFAULT_SEARCH, check_plan, key_in_force, make_plan, own_coins
-from strongroom.protocol.recovery_kit_revoked import revoked_by_files
+from strongroom.protocol.recovery_kit_revoked import charters_in_force, revoked_by_files
 from strongroom.protocol.recovery_kit_rounds import SweepHolder, combine, holder_share
 from strongroom.protocol.recovery_kit_words import COMMITMENTS, SHARES
 from strongroom_client.cli.output import PathArgument, emit, group, json_option, passphrase_option, read_passphrase
@@ -361,7 +361,7 @@ def _opened(file: Path, typed: str | None, head: str | None) -> KitLog:
 def _revoked_by(log: KitLog, files: tuple[Path, ...]) -> frozenset[bytes]:
     """Keys that were revoked by hand; whose they are is shown, so that a person sees what a file does."""
     read = [read_revocation_file(read_bytes(file, max_bytes=MAX_FILE_BYTES)) for file in files]
-    found = revoked_by_files(log.state, read, founded=log.founded, log_ids=log.log_ids)
+    found = revoked_by_files(log.state, read, charters=charters_in_force(log.state, log.founded) if read else ())
     for file, one in zip(files, found, strict=True):
         show(map(_line, revocation_lines(str(file), one)))
     return frozenset(key for one in found for key in one.keys)

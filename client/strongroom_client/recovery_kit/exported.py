@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.ledger.charter import Charter
 from strongroom.ledger.records import VaultRecord
 from strongroom.ledger.recovery import recovery_hash
 from strongroom.ledger.state import State
@@ -18,6 +17,7 @@ from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, is_fingerprint
 from strongroom.model.heads import PinnedHead, read_head
 from strongroom.model.ids import LogId
+from strongroom.protocol.recovery_kit_revoked import CharterInForce
 from strongroom.wire.log_export import ExportedBatch, LogExportReader
 from strongroom_client.audit import Auditor
 from strongroom_client.files import FileProblem
@@ -48,8 +48,7 @@ class KitLog:
         recovery: Recovery data of current epochs in the file, by its SHA-256.
         false_claims: Signers whose votes name certificates that never were.
         compared_size: Size of the head that people compared; 0 where none was.
-        founded: The charters that it began with, and began with again.
-        log_ids: Its ids before it was founded anew.
+        founded: The charters that it began with, and began with again, each with the id that it then had.
     """
 
     log_id: LogId
@@ -59,8 +58,7 @@ class KitLog:
     recovery: Mapping[bytes, bytes]
     false_claims: tuple[FalseClaim, ...]
     compared_size: int
-    founded: tuple[Charter, ...]
-    log_ids: frozenset[LogId]
+    founded: tuple[CharterInForce, ...]
 
     @property
     def head(self) -> str:
@@ -155,6 +153,7 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
     if head is not None:
         _require_head(auditor, head)
     seen = Seen(size=summary.entries, root=summary.root)
+    log_ids = (*(one.old_log_id for one in summary.restarts), reader.log_id)
     return KitLog(
         log_id=reader.log_id,
         state=auditor.state,
@@ -163,8 +162,10 @@ def _replayed(reader: LogExportReader, fingerprint: str | None, head: PinnedHead
         recovery=recovery,
         false_claims=summary.false_claims,
         compared_size=0 if head is None else head.size,
-        founded=tuple(auditor.founded),
-        log_ids=frozenset(one.old_log_id for one in summary.restarts),
+        founded=tuple(
+            CharterInForce(log_id=log_id, charter=charter)
+            for log_id, charter in zip(log_ids, auditor.founded, strict=True)
+        ),
     )
 
 

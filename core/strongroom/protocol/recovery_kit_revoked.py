@@ -30,7 +30,15 @@ from strongroom.model.ids import LogId
 from strongroom.protocol.recovery_kit_files import SweepOrderFile
 from strongroom.protocol.signed import SignedBody, open_body
 
-__all__ = ["PersonsKey", "RevocationRefused", "RevokedByHand", "revoked_by_files", "revoked_by_hand"]
+__all__ = [
+    "CharterInForce",
+    "PersonsKey",
+    "RevocationRefused",
+    "RevokedByHand",
+    "charters_in_force",
+    "revoked_by_files",
+    "revoked_by_hand",
+]
 
 
 class RevocationRefused(StrongroomError):
@@ -38,6 +46,14 @@ class RevocationRefused(StrongroomError):
 
     reason = "KIT_REVOCATION_REFUSED"
     kind = Kind.PERMISSION_DENIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharterInForce:
+    """A charter, and the id that the log had when it came into force."""
+
+    log_id: LogId
+    charter: Charter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -74,12 +90,28 @@ class RevokedByHand:
         return tuple(one for one in other.approvers if one.key in keys)
 
 
+def charters_in_force(state: State, founded: Iterable[CharterInForce]) -> tuple[CharterInForce, ...]:
+    """Every charter that a log has had, the oldest first: those that it began with, and its amendments.
+
+    Looks at every order of the log: do it once.
+
+    Args:
+        state: The state at the end of the exported log.
+        founded: The charters that the log began with, and began with again, each with the id that it then had.
+    """
+    found = list(founded)
+    for record in (state.order_at(sequence) for sequence in range(state.orders_count)):
+        if record.state is not OrderState.DONE:
+            continue
+        order = decode_order(record.order)
+        if isinstance(order.action, AmendCharter):
+            # No order outlives the id of its log without a plan, so an amendment acted under the id that it names.
+            found.append(CharterInForce(log_id=LogId(order.log_id), charter=decode_charter(order.action.charter)))
+    return tuple(sorted(found, key=lambda one: one.charter.version))
+
+
 def revoked_by_files(
-    state: State,
-    files: Sequence[SweepOrderFile],
-    *,
-    founded: Sequence[Charter] = (),
-    log_ids: Collection[LogId] = (),
+    state: State, files: Sequence[SweepOrderFile], *, charters: Sequence[CharterInForce]
 ) -> tuple[RevokedByHand, ...]:
     """What each of several files takes, in the order in which signers got them.
 
@@ -89,15 +121,14 @@ def revoked_by_files(
     Args:
         state: The state at the end of the exported log.
         files: What was handed in, not judged yet.
-        founded: The charters that the log began with, and began with again.
-        log_ids: The log's ids before it was founded anew.
+        charters: Every charter that the log has had, `charters_in_force`.
 
     Raises:
         RevocationRefused: one of them is no revocation, does not hold after those before it, or contradicts another.
     """
 
     def judged(file: SweepOrderFile, revoked: Collection[bytes]) -> RevokedByHand:
-        return revoked_by_hand(state, file.order, file.approvals, revoked=revoked, founded=founded, log_ids=log_ids)
+        return revoked_by_hand(state, file.order, file.approvals, charters=charters, revoked=revoked)
 
     alone = [judged(file, ()) for file in files]
     for one, other in combinations(alone, 2):
@@ -122,23 +153,22 @@ def revoked_by_hand(
     order: bytes,
     endorsements: Sequence[Signed],
     *,
+    charters: Sequence[CharterInForce],
     revoked: Collection[bytes] = (),
-    founded: Sequence[Charter] = (),
-    log_ids: Collection[LogId] = (),
 ) -> RevokedByHand:
     """The keys that an amendment takes away, which the admin quorum of the log approved.
 
     Approvals count as at a signer: those in the file and those in the log, by keys that the charter in force has, as
     far as all of them and the order can have been alive at one time. An amendment takes the keys that the charter
-    before it had and its own has not, and no key that came later.
+    before it had and its own has not, and no key that came later. Where the one before it was dropped, because the log
+    was founded anew, the newest before that which the log kept stands for it: what the dropped ones took stays taken.
 
     Args:
         state: The state at the end of the exported log.
         order: Canonical bytes of the amendment's order.
         endorsements: What was said of it, as it was handed in. Words by keys that count no more say nothing.
+        charters: Every charter that the log has had, `charters_in_force`.
         revoked: Keys that were revoked by hand before: they revoke nobody.
-        founded: The charters that the log began with, and began with again.
-        log_ids: The log's ids before it was founded anew.
 
     Raises:
         RevocationRefused: it is of another log, takes no key away, or the administrators did not approve it.
@@ -148,7 +178,7 @@ def revoked_by_hand(
     counting = without_keys(state.charter, revoked)
     try:
         read = decode_order(order)
-        if read.log_id not in (state.log_id, *log_ids) or not isinstance(read.action, AmendCharter):
+        if read.log_id not in {one.log_id for one in charters} or not isinstance(read.action, AmendCharter):
             raise RevocationRefused("the order in the file does not amend the charter of this log")
         wanted = decode_charter(read.action.charter)
         handed = [_read(counting, signed, order_hash, LogId(read.log_id)) for signed in endorsements]
@@ -158,7 +188,7 @@ def revoked_by_hand(
         raise RevocationRefused(f"the revocation does not hold: {error.message}") from error
     if record is not None and record.state is OrderState.DONE:
         return RevokedByHand(order_hash=order_hash)
-    before = _charter_before(state, wanted, founded)
+    before = _charter_before(charters, LogId(read.log_id), wanted.version)
     keys = revoked_keys(before, wanted)
     if not keys:
         raise RevocationRefused("the amendment in the file takes no key of this log's charter away")
@@ -219,20 +249,15 @@ def _approvers(counting: Charter, said: Sequence[Endorsed], order_expires_ms: in
     return tuple(sorted(found))
 
 
-def _charter_before(state: State, wanted: Charter, founded: Sequence[Charter]) -> Charter:
-    """The charter that an amendment follows: the one in force, one that the log began with, or one that was amended."""
-    version = wanted.version - 1
-    found = next((one for one in (state.charter, *founded) if one.version == version), None)
-    if found is not None:
-        return found
-    for sequence in range(state.orders_count):
-        record = state.order_at(sequence)
-        action = decode_order(record.order).action
-        if record.state is OrderState.DONE and isinstance(action, AmendCharter):
-            charter = decode_charter(action.charter)
-            if charter.version == version:
-                return charter
-    raise RevocationRefused(f"the log has no charter of version {version}, which the amendment in the file follows")
+def _charter_before(charters: Sequence[CharterInForce], log_id: LogId, version: int) -> Charter:
+    """The charter that an amendment with this version and log id follows, or the newest before it that the log kept.
+
+    Never one of a later id: those came after everything that was said under an earlier one.
+    """
+    earlier = [one.charter for one in charters if one.log_id == log_id and one.charter.version < version]
+    if not earlier:
+        raise RevocationRefused(f"the log had no charter before version {version} under the id {log_id.hex()}")
+    return earlier[-1]
 
 
 def _read(counting: Charter, signed: Signed, order_hash: bytes, log_id: LogId) -> Endorsed | None:

@@ -37,6 +37,7 @@ from strongroom_client.cli import main
 from strongroom_client.files import FileProblem
 from strongroom_client.recovery_kit import words as words_module
 from strongroom_client.recovery_kit.exchange import Exchange, ExchangeIncomplete
+from strongroom_client.recovery_kit.exported import open_export
 from strongroom_client.recovery_kit.words import NoTerminalForWords, host_key
 
 
@@ -225,6 +226,8 @@ def test_a_log_that_was_founded_anew_is_as_good_under_its_new_fingerprint(office
     world.found(RestartWorld(world).restart(certificate=world.newest), s2="s2-new", s3="s3-new")
     world.log(Tick())
     office.export()
+    had = open_export(office.log).founded
+    assert [(one.log_id, one.charter.version) for one in had] == [(before, 1), (world.log_id, 2)]
     office.ordered()
     assert "not the one whose fingerprint you typed" in office.sign("s1", code=4, fingerprint=before.hex()).stderr
     other = other_holder(office)

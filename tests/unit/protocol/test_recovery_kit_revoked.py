@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +12,20 @@ import pytest
 import charter_builder as builder
 from kit_world import Kit
 from ledger_world import DAY_MS, World
+from restart_world import RestartWorld
 from strongroom.ledger import codec
-from strongroom.ledger.charter import Group
+from strongroom.ledger.charter import Group, decode_charter
 from strongroom.ledger.entry_messages import OrderEntry, Tick
 from strongroom.ledger.signed_messages import Signed, Verb
-from strongroom.ledger.state import State, decode_order
+from strongroom.ledger.state import decode_order
 from strongroom.model.ids import LogId
 from strongroom.protocol.recovery_kit_files import SweepOrderFile
 from strongroom.protocol.recovery_kit_revoked import (
+    CharterInForce,
     PersonsKey,
     RevocationRefused,
     RevokedByHand,
+    charters_in_force,
     revoked_by_files,
     revoked_by_hand,
 )
@@ -36,9 +40,24 @@ def key(label: str) -> bytes:
     return builder.signing_key(label).public
 
 
-def keys(state: State, order: bytes, words: list[Signed], **known: Any) -> frozenset[bytes]:
+def history(world: World) -> tuple[CharterInForce, ...]:
+    """Every charter of a log that was never founded anew."""
+    genesis = CharterInForce(log_id=world.log_id, charter=decode_charter(world.charter_bytes))
+    return charters_in_force(world.state, [genesis])
+
+
+def taken(world: World, order: bytes, words: Sequence[Signed], *, revoked: Collection[bytes] = ()) -> RevokedByHand:
+    """What an amendment takes."""
+    return revoked_by_hand(world.state, order, words, charters=history(world), revoked=revoked)
+
+
+def taken_by(world: World, files: Sequence[SweepOrderFile]) -> tuple[RevokedByHand, ...]:
+    return revoked_by_files(world.state, files, charters=history(world))
+
+
+def keys(world: World, order: bytes, words: Sequence[Signed], *, revoked: Collection[bytes] = ()) -> frozenset[bytes]:
     """The public keys that an amendment takes."""
-    return revoked_by_hand(state, order, words, **known).keys
+    return taken(world, order, words, revoked=revoked).keys
 
 
 def wait(world: World) -> None:
@@ -74,16 +93,15 @@ def test_approvals_of_the_log_and_of_the_file_count_together(world: World) -> No
     order = world.order(world.amendment(**without(world, "carol")))
     first, second, third = said(world, order, "alice", "bob")
     with pytest.raises(RevocationRefused, match="have not approved it"):
-        revoked_by_hand(world.state, order, [third])
+        taken(world, order, [third])
     world.log(OrderEntry(order=order, endorsements=(first, second)))
-    assert keys(world.state, order, [third]) == {key("carol")}
+    assert keys(world, order, [third]) == {key("carol")}
     with pytest.raises(RevocationRefused, match="have not approved it"):
-        revoked_by_hand(world.state, order, [])
+        taken(world, order, [])
 
 
 def test_an_amendment_takes_no_key_that_came_after_it(world: World) -> None:
     longer = world.state.charter.loosening_delay_ms + 3_600_000
-    founded = (world.state.charter,)
     logged = world.order(world.amendment(loosening_delay_ms=longer))
     never = world.order(world.amendment(**without(world, "dave")))
     words = said(world, logged, "alice", "bob")
@@ -93,10 +111,10 @@ def test_an_amendment_takes_no_key_that_came_after_it(world: World) -> None:
     world.amend("alice", "bob", **rekeyed(world, "carol", "carol 2"))
     wait(world)
     assert world.state.charter.version == 3
-    assert keys(world.state, logged, words, founded=founded) == frozenset()
-    assert keys(world.state, never, handed, founded=founded) == {key("dave")}
-    with pytest.raises(RevocationRefused, match="no charter of version 1"):
-        revoked_by_hand(world.state, never, handed)
+    assert keys(world, logged, words) == frozenset()
+    assert keys(world, never, handed) == {key("dave")}
+    with pytest.raises(RevocationRefused, match="no charter before version 2"):
+        revoked_by_hand(world.state, never, handed, charters=history(world)[1:])
 
 
 def test_the_charter_before_is_found_among_those_amended_since(world: World) -> None:
@@ -106,7 +124,7 @@ def test_the_charter_before_is_found_among_those_amended_since(world: World) -> 
     world.amend("alice", "bob", **rekeyed(world, "dave", "dave 2"))
     wait(world)
     handed = said(world, order, "alice", "bob")
-    assert keys(world.state, order, handed[1:]) == {key("carol 2")}
+    assert keys(world, order, handed[1:]) == {key("carol 2")}
 
 
 def test_an_amendment_in_force_takes_nothing_more(world: World) -> None:
@@ -114,24 +132,25 @@ def test_an_amendment_in_force_takes_nothing_more(world: World) -> None:
     words = said(world, order, "alice", "bob")
     world.log(OrderEntry(order=order, endorsements=tuple(words)))
     assert world.state.charter.version == 2
-    assert keys(world.state, order, words) == frozenset()
+    assert keys(world, order, words) == frozenset()
 
 
 def test_a_key_that_was_revoked_before_approves_no_revocation(world: World) -> None:
     order = world.order(world.amendment(**without(world, "carol")))
     words = said(world, order, "alice", "bob")
     with pytest.raises(RevocationRefused, match="have not approved it"):
-        revoked_by_hand(world.state, order, words, revoked={key("bob")})
-    assert keys(world.state, order, words, revoked={key("dave")}) == {key("carol")}
+        taken(world, order, words, revoked={key("bob")})
+    assert keys(world, order, words, revoked={key("dave")}) == {key("carol")}
 
 
 def test_a_revocation_of_another_log_is_none_but_of_an_id_before(world: World) -> None:
     other = LogId(b"o" * 32)
     order = replace_log(world, other)
     with pytest.raises(RevocationRefused, match="does not amend the charter of this log"):
-        revoked_by_hand(world.state, order, [])
+        taken(world, order, [])
+    before = CharterInForce(log_id=other, charter=world.state.charter)
     with pytest.raises(RevocationRefused, match="have not approved it"):
-        revoked_by_hand(world.state, order, [], log_ids={other})
+        revoked_by_hand(world.state, order, [], charters=(before, *history(world)))
 
 
 def replace_log(world: World, log_id: LogId) -> bytes:
@@ -157,10 +176,10 @@ def test_an_approval_that_ran_out_years_ago_counts_with_none_of_today(world: Wor
     world.log(Tick())
     today = world.endorsement("bob", Verb.APPROVE, order)
     with pytest.raises(RevocationRefused, match="all within a week"):
-        revoked_by_hand(world.state, order, [today])
+        taken(world, order, [today])
     # The same words from the file alone are no better.
     with pytest.raises(RevocationRefused, match="all within a week"):
-        revoked_by_hand(world.state, order, [stale, today])
+        taken(world, order, [stale, today])
 
 
 @pytest.mark.parametrize(("apart_ms", "holds"), [(7 * DAY_MS - 1, True), (7 * DAY_MS, False)])
@@ -171,10 +190,10 @@ def test_approvals_count_together_that_can_have_been_alive_together(world: World
     words = [first, world.endorsement("bob", Verb.APPROVE, order)]
     if holds:
         approved = tuple(PersonsKey(person=name, key=key(name)) for name in ("alice", "bob"))
-        assert revoked_by_hand(world.state, order, words).approvers == approved
+        assert taken(world, order, words).approvers == approved
     else:
         with pytest.raises(RevocationRefused, match="1 more approval from group admins"):
-            revoked_by_hand(world.state, order, words)
+            taken(world, order, words)
 
 
 def test_a_word_that_came_late_takes_nothing_from_those_before_it(world: World) -> None:
@@ -182,7 +201,7 @@ def test_a_word_that_came_late_takes_nothing_from_those_before_it(world: World) 
     words = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob")]
     world.later(400 * DAY_MS)
     words.append(world.endorsement("carol", Verb.APPROVE, order))
-    found = revoked_by_hand(world.state, order, words)
+    found = taken(world, order, words)
     assert (found.keys, [one.person for one in found.approvers]) == ({key("dave")}, ["alice", "bob"])
 
 
@@ -192,7 +211,7 @@ def test_who_approves_again_counts_although_the_first_word_lies_in_the_log(world
     world.log(OrderEntry(order=order, endorsements=(initiated, first)))
     world.later(20 * DAY_MS)
     again = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob")]
-    assert keys(world.state, order, again) == {key("dave")}
+    assert keys(world, order, again) == {key("dave")}
 
 
 def test_an_amendment_that_was_approved_after_it_expired_takes_nothing(world: World) -> None:
@@ -201,11 +220,11 @@ def test_an_amendment_that_was_approved_after_it_expired_takes_nothing(world: Wo
     late = [world.endorsement(name, Verb.APPROVE, file.order, expires_ms=world.time_ms) for name in ("alice", "bob")]
     assert decode_order(file.order).expires_ms == world.time_ms - 7 * DAY_MS
     with pytest.raises(RevocationRefused, match="its order had expired by then"):
-        revoked_by_hand(world.state, file.order, late)
+        taken(world, file.order, late)
     in_time = [
         world.endorsement(name, Verb.APPROVE, file.order, expires_ms=world.time_ms - 1) for name in ("alice", "bob")
     ]
-    assert keys(world.state, file.order, in_time) == {key("dave")}
+    assert keys(world, file.order, in_time) == {key("dave")}
 
 
 def test_who_initiated_an_amendment_is_no_approver_of_it_however_long_ago(world: World) -> None:
@@ -214,7 +233,56 @@ def test_who_initiated_an_amendment_is_no_approver_of_it_however_long_ago(world:
     world.later(30 * DAY_MS)
     words = [world.endorsement(name, Verb.APPROVE, order, expires_ms=world.time_ms) for name in ("alice", "bob")]
     with pytest.raises(RevocationRefused, match="have not approved it"):
-        revoked_by_hand(world.state, order, [initiated, *words])
+        taken(world, order, [initiated, *words])
+
+
+# --- a log that was founded anew -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dropped(world: World) -> tuple[RestartWorld, bytes, list[Signed], tuple[CharterInForce, ...]]:
+    """A log founded anew below two amendments, of which a revocation follows the second."""
+    first = CharterInForce(log_id=world.log_id, charter=world.state.charter)
+    kept = world.replica.size
+    for name in ("carol", "dave"):
+        world.amend("alice", "bob", **rekeyed(world, name, f"{name} 2"))
+        wait(world)
+    order = world.order(world.amendment(**without(world, "carol")))
+    words = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob")]
+    assert world.state.charter.version == 3
+    restarted = RestartWorld(world)
+    restarted.lose(kept)
+    restarted.found(restarted.restart())
+    again = CharterInForce(log_id=world.log_id, charter=world.state.charter)
+    return restarted, order, words, (first, again)
+
+
+def test_a_revocation_that_follows_dropped_amendments_takes_what_all_of_them_took(
+    dropped: tuple[RestartWorld, bytes, list[Signed], tuple[CharterInForce, ...]],
+) -> None:
+    restarted, order, words, founded = dropped
+    state = restarted.world.state
+    assert (state.charter.version, state.charter.people) == (2, founded[0].charter.people)
+    found = revoked_by_hand(state, order, words, charters=charters_in_force(state, founded))
+    assert [one.person for one in found.taken] == ["carol", "dave"]
+    assert found.keys == {key("carol"), key("dave")}
+
+
+def test_a_revocation_from_before_a_restart_takes_no_key_that_came_after_it(
+    dropped: tuple[RestartWorld, bytes, list[Signed], tuple[CharterInForce, ...]],
+) -> None:
+    """Though the log has charters again with the versions of those that were dropped."""
+    restarted, order, words, founded = dropped
+    world = restarted.world
+    for name in ("carol", "dave"):
+        world.amend("alice", "bob", **rekeyed(world, name, f"{name} 3"))
+        wait(world)
+    charters = charters_in_force(world.state, founded)
+    assert [(one.log_id == world.log_id, one.charter.version) for one in charters] == [
+        (False, 1), (True, 2), (True, 3), (True, 4)
+    ]  # fmt: skip
+    found = revoked_by_hand(world.state, order, words, charters=charters)
+    assert found.keys == {key("carol"), key("dave")}
 
 
 # --- several files ---------------------------------------------------------------------------------------------------
@@ -222,7 +290,7 @@ def test_who_initiated_an_amendment_is_no_approver_of_it_however_long_ago(world:
 
 def test_it_is_said_whose_keys_are_taken_and_who_approved_it(world: World) -> None:
     file = revoking(world, "carol", "bob", "alice")
-    assert revoked_by_files(world.state, [file]) == (
+    assert taken_by(world, [file]) == (
         RevokedByHand(
             order_hash=hashlib.sha256(file.order).digest(),
             taken=(PersonsKey(person="carol", key=key("carol")),),
@@ -236,18 +304,18 @@ def test_two_files_that_take_keys_of_each_others_approvers_are_both_refused(worl
     """The thief of bob's key and a deceived alice take carol; alice and carol take bob."""
     files = [revoking(world, "carol", "alice", "bob"), revoking(world, "bob", "alice", "carol")]
     with pytest.raises(RevocationRefused, match="one may be the work of a stolen key"):
-        revoked_by_files(world.state, [files[first], files[1 - first]])
+        taken_by(world, [files[first], files[1 - first]])
 
 
 def test_what_one_file_takes_approves_no_later_one(world: World) -> None:
     taking_bob, by_bob = revoking(world, "bob", "alice", "carol"), revoking(world, "dave", "alice", "bob")
     with pytest.raises(RevocationRefused, match="takes a key of bob"):
-        revoked_by_files(world.state, [taking_bob, by_bob])
-    both = revoked_by_files(world.state, [by_bob, taking_bob])
+        taken_by(world, [taking_bob, by_bob])
+    both = taken_by(world, [by_bob, taking_bob])
     assert [one.keys for one in both] == [{key("dave")}, {key("bob")}]
 
 
 def test_a_file_that_is_given_twice_is_as_good_as_once(world: World) -> None:
     """Its amendment takes the key of one who approved it, as who changes a key of their own does."""
     file = revoking(world, "bob", "alice", "bob")
-    assert [one.keys for one in revoked_by_files(world.state, [file, file])] == [{key("bob")}] * 2
+    assert [one.keys for one in taken_by(world, [file, file])] == [{key("bob")}] * 2
