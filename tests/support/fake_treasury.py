@@ -163,6 +163,8 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     most_a_page: int = 500
     """How many orders one answer lists at most."""
+    looked_at_a_page: int = 5_000
+    """How many orders are looked at for one answer, whether they are selected or not, as at the coordinator."""
     evidence: list[bytes] = field(default_factory=list)
     """Records of evidence, oldest first."""
     deaf: bool = False
@@ -248,18 +250,18 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
 
     def ListOrders(self, request: Any, context: Any) -> Any:
         state = self.world.state
-        newest = (state.order_at(sequence) for sequence in reversed(range(state.orders_count)))
-        records = [
-            record
-            for record in newest
-            if request.vault in ("", getattr(decode_order(record.order).action, "vault", ""))
-            and (not request.statuses or self._status(record) in request.statuses)
-        ]
-        start = int(request.page.page_token or 0)
+        position = int(request.page.page_token or state.orders_count)
+        end = max(position - self.looked_at_a_page, 0)
         size = min(request.page.page_size or 100, self.most_a_page)
-        page = records[start : start + size]
-        following = str(start + size) if start + size < len(records) else ""
-        views = [self.view(record) for record in page]
+        views: list[Any] = []
+        while position > end and len(views) < size:
+            position -= 1
+            record = state.order_at(position)
+            if request.vault not in ("", getattr(decode_order(record.order).action, "vault", "")):
+                continue
+            if not request.statuses or self._status(record) in request.statuses:
+                views.append(self.view(record))
+        following = str(position) if position else ""
         return self.told("ListOrders", pb.ListOrdersResponse(orders=views, next_page_token=following))
 
     def WatchOrders(self, request: Any, context: Any) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from strongroom_client.typed_log_id import log_id_of_typed
 
 __all__ = [
     "BadOption",
+    "OrderList",
     "OrderNotFound",
     "Session",
     "finish",
@@ -38,6 +39,8 @@ __all__ = [
 
 _SHORTEST_PREFIX: Final = 8
 _ORDERS_LOOKED_AT: Final = 10_000
+_PAGES_LOOKED_AT: Final = 200
+_PAGE: Final = 500
 _FINAL_WAIT_S: Final = 15.0
 _POLL_S: Final = 0.2
 _QUIET_S: Final = 3.0
@@ -80,6 +83,43 @@ def pinned_log_id(typed: str | None, profile: Path, held: Callable[[], LogId]) -
         raise ProfileProblem(f"{error.message}, or give the log id with --log-id", file=str(profile)) from error
 
 
+@dataclass(slots=True, kw_only=True)
+class OrderList:
+    """Orders of the coordinator's list, newest first, asked for as they are taken; made by `Session.orders`.
+
+    Attributes:
+        is_whole: Whether the list was taken to its end; else older orders may be left that nobody looked at.
+    """
+
+    client: TreasuryClient
+    vault: str
+    statuses: tuple[str, ...]
+    most: int
+    pages: int
+    is_whole: bool = False
+
+    async def __aiter__(self) -> AsyncIterator[OrderStatus]:
+        """The orders.
+
+        Raises:
+            NotProven: one is not what the coordinator says.
+        """
+        token, count = "", 0
+        for _ in range(self.pages):
+            if count >= self.most:
+                return
+            page, token = await self.client.orders(
+                vault=self.vault, statuses=self.statuses, page_size=_PAGE, page_token=token
+            )
+            for status in page:
+                yield status
+            count += len(page)
+            # Only the token says where the list ends: a page is short or empty wherever few orders are selected.
+            if not token:
+                self.is_whole = True
+                return
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """An open client with the profile it was opened from."""
@@ -120,24 +160,31 @@ class Session:
         if len(digits) == 32:
             with suppress(NotFound):
                 return await self.client.order(bytes.fromhex(digits))
-        found = [status async for status in self.orders() if status.hash.hex().startswith(digits)]
+        listed = self.orders()
+        found = [status async for status in listed if status.hash.hex().startswith(digits)]
         if len(found) != 1:
-            what = "no order of the coordinator's list" if not found else f"{len(found)} orders"
+            none = "no order of the coordinator's list" if listed.is_whole else "none of the newest orders"
+            what = none if not found else f"{len(found)} orders"
             raise OrderNotFound(f"{what} begins with {digits}: give the whole hash", digits=digits)
         return found[0]
 
-    async def orders(
-        self, *, vault: str = "", statuses: tuple[str, ...] = (), most: int = _ORDERS_LOOKED_AT
-    ) -> AsyncIterator[OrderStatus]:
-        """The newest orders, page by page; each proven, the selection the coordinator's."""
-        token, count = "", 0
-        while count < most:
-            page, token = await self.client.orders(vault=vault, statuses=statuses, page_size=500, page_token=token)
-            for status in page:
-                yield status
-            count += len(page)
-            if not token or not page:
-                return
+    def orders(
+        self,
+        *,
+        vault: str = "",
+        statuses: tuple[str, ...] = (),
+        most: int = _ORDERS_LOOKED_AT,
+        pages: int = _PAGES_LOOKED_AT,
+    ) -> OrderList:
+        """The newest orders, page by page; each proven, the selection the coordinator's.
+
+        Args:
+            vault: Only those of this vault; empty for all.
+            statuses: Only those of these statuses; empty for all.
+            most: No page is asked for once there are so many.
+            pages: Most pages: each may be empty, where the coordinator found nothing in what it looked at for it.
+        """
+        return OrderList(client=self.client, vault=vault, statuses=statuses, most=most, pages=pages)
 
 
 def profile_option(command: Command) -> Command:

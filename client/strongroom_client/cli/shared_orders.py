@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,9 @@ from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId, OrderHash
 from strongroom.protocol.signed import SignedBody
-from strongroom_client.answers import OrderStatus, Receipt
+from strongroom_client.answers import Receipt
 from strongroom_client.cli.ceremony import Watching
+from strongroom_client.cli.other_payments import others_of
 from strongroom_client.cli.output import Refused, emit, wants_json
 from strongroom_client.cli.replaced_charter import replaced_charter
 from strongroom_client.cli.shared import BadOption, Session, now_ms, patiently, run, session
@@ -58,7 +59,6 @@ __all__ = ["Looked", "Unlogged", "approve", "check_key", "initiate", "look", "of
 Unlogged = Callable[[Trust, bytes, SignedBody, StrongroomError], bool]
 """Takes the charter in force, an order's bytes, one signed word on it, and why that is not proven to be logged."""
 
-_TWINS_LOOKED_AT: Final = 2_000
 _NEVER_SEEN: Final = Seen(size=1, root=bytes(32))
 
 
@@ -93,6 +93,7 @@ async def look(profile_file: Path, text: str) -> Looked:
         if isinstance(status.order.action, CancelWithdraw):
             target = (await opened.client.order(OrderHash(status.order.action.order_hash))).order
         explanation = await opened.client.explain(status.hash)
+        others, unseen = await others_of(opened, status.order)
         sheet = make_sheet(
             trust,
             status,
@@ -100,7 +101,7 @@ async def look(profile_file: Path, text: str) -> Looked:
             newest_size=trust.certificate((await opened.client.ledger()).certificate).head.size,
             explanation=explanation,
             freezes=await opened.client.freezes(),
-            others=await _others(opened, status.order),
+            others=others,
             target=target,
             destination=await _destination(opened, status.order),
             vaults=await _vaults(opened, status.order.action),
@@ -110,6 +111,7 @@ async def look(profile_file: Path, text: str) -> Looked:
             *await _about_evidence(opened, status.order),
             *threshold_warnings(trust.charter, status.order.action),
         )
+        sheet = replace(sheet, warnings=(*sheet.warnings, *unseen))
         return Looked(sheet=sheet, seen=seen, trust=trust, data=status.proven.record.order, warnings=warnings)
 
 
@@ -135,20 +137,6 @@ async def _vaults(opened: Session, action: Action) -> tuple[VaultRecord, ...]:
     if not isinstance(action, RefreshShares | ReshareVault):
         return ()
     return tuple(one.record for one in await opened.client.vaults() if one.record.name in vaults_of(action))
-
-
-async def _others(opened: Session, order: Order) -> list[OrderStatus]:
-    """Orders among which one with the same payment is looked for: of any vault, since each can pay it.
-
-    What is payable is asked for by itself as well: after a restart it stays so for ever, behind however many orders.
-    """
-    if not isinstance(order.action, Withdraw):
-        return []
-    found: dict[bytes, OrderStatus] = {}
-    for statuses in (), ("payable",):
-        async for other in opened.orders(statuses=statuses, most=_TWINS_LOOKED_AT):
-            found.setdefault(other.hash, other)
-    return list(found.values())
 
 
 def show_order(profile_file: Path, text: str) -> None:
@@ -364,8 +352,8 @@ async def _prepare(
         wanted, target = drafted.order.action, None
         if isinstance(wanted, CancelWithdraw):
             target = (await opened.client.order(OrderHash(wanted.order_hash))).order
-        others = await _others(opened, drafted.order)
-        twins = twin_warnings(twins_of(drafted.order, others, now_ms()))
+        others, unseen = await others_of(opened, drafted.order)
+        twins = (*twin_warnings(twins_of(drafted.order, others, now_ms())), *unseen)
         about = (
             *await _about_evidence(opened, drafted.order),
             *await _stopping(opened, wanted),

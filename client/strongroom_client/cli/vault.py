@@ -132,7 +132,7 @@ def reject(*, order: str, out: Path | None, yes: bool, passphrase_file: Path | N
 @json_option
 def list_vaults(profile: Path) -> None:
     """List all vaults, each proven, and what vaults that are ordered still wait for."""
-    found, coming, precautions = run(_vaults(profile))
+    found, coming, is_whole, precautions = run(_vaults(profile))
     table = Table(box=None, pad_edge=False)
     for column in ("vault", "class", "shares", "chain", "born", "final", "stopped"):
         table.add_column(column, overflow="fold")
@@ -143,10 +143,14 @@ def list_vaults(profile: Path) -> None:
         frozen = Text("FROZEN" if precautions.stopped(data["vault"]) else "", style="bold red")
         table.add_row(*map(Text, cells), Text("yes" if proven.final else "not yet"), frozen)
     told = [Text(f"{one['vault']} is ordered; {UNVERIFIED}: waits for {one['waits_for']}") for one in coming]
+    if not is_whole:
+        told.append(
+            Text("There are more open orders than were looked at: other vaults may be ordered.", style="yellow")
+        )
     vaults = [{**_data(proven), "frozen": precautions.stopped(proven.record.name)} for proven in found]
     warnings = [Text(line, style="bold red") for line in precautions.lines()]
     emit(
-        {"vaults": vaults, "coming": coming, **precautions.data()},
+        {"vaults": vaults, "coming": coming, "coming_is_whole": is_whole, **precautions.data()},
         [*warnings, *([table] if found else [Text("No vaults.")]), *told],
     )
 
@@ -215,15 +219,16 @@ def wait(*, name: str, timeout: str, profile: Path) -> None:
     emit(_data(proven), f"Vault {name} exists and is final. Addresses: strongroom vault address {name} --index 0")
 
 
-async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[str, str]], Precautions]:
-    """The vaults there are, those that are ordered, and what stops any."""
+async def _vaults(profile: Path) -> tuple[list[Proven[VaultRecord]], list[dict[str, str]], bool, Precautions]:
+    """The vaults there are, those that are ordered, whether these are all, and what stops any."""
     async with session(profile) as opened:
+        listed = opened.orders(statuses=("open",))
         coming = [
             {"vault": action.name, "order": status.hash.hex(), "waits_for": plain(status.waits_for)}
-            async for status in opened.orders(statuses=("open",))
+            async for status in listed
             if isinstance(action := status.order.action, CreateVault) and status.proven.record.state is OrderState.OPEN
         ]
-        return await opened.client.vaults(), coming, await precautions_of(opened.client, now_ms())
+        return await opened.client.vaults(), coming, listed.is_whole, await precautions_of(opened.client, now_ms())
 
 
 async def _vault(profile: Path, name: str) -> Proven[VaultRecord]:

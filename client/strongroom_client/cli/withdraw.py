@@ -166,7 +166,7 @@ def list_orders(*, vault: str, statuses: tuple[str, ...], limit: int, token: str
             "orders": [{**order_row(status), "asks": asks, "to": to} for status, asks, to in rows],
             "next_page": following or None,
         },
-        [orders_table(rows), *more] if rows else "No orders.",
+        [orders_table(rows) if rows else Text("No orders." if not more else "No orders on this page."), *more],
     )
 
 

@@ -23,7 +23,6 @@ from strongroom.protocol.evidence_records import two_votes
 from strongroom.protocol.signed import sign_body
 from strongroom.wire.restart_file import encode_restart_file
 from strongroom_client.audit import AuditFailed, Auditor, AuditSummary
-from strongroom_client.cli import shared_orders
 from strongroom_client.errors import LogRestarted, PinMismatch
 from strongroom_client.orders import Seen
 from strongroom_client.profile import Memory, load_profile
@@ -181,15 +180,16 @@ def test_a_genesis_is_not_accepted_as_a_restart(office: Office) -> None:
 
 
 def test_a_payment_ended_by_the_restart_is_warned_of_when_it_is_ordered_from_another_vault(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: Office,
 ) -> None:
     accept(office, "--fingerprint", office.world.log_id.hex())
     (ended,) = [one for one in said(office, "withdraw", "list")["orders"] if one["kind"] == "withdraw"]
     words = ("withdraw", "create", "--vault", "customer-2", "--to", DESTINATION, "--amount", "0.5")
     assert any(ended["order"][:16] in line for line in sign(office, "alice", *words)["warnings"])
-    # So it is behind any number of newer orders.
-    monkeypatch.setattr(shared_orders, "_TWINS_LOOKED_AT", 1)
-    office.treasury.most_a_page = 1
+    # So it is behind any number of newer orders, none of which can be paid: their pages are empty.
+    for why in ("one", "two"):
+        sign(office, "dave", "freeze", "--vault", "customer-1", "--why", why)
+    office.treasury.looked_at_a_page = 1
     assert any(ended["order"][:16] in line for line in sign(office, "alice", *words)["warnings"])
 
 
