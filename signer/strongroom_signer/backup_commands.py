@@ -241,7 +241,7 @@ def join_log(options: argparse.Namespace, *, clock: Clock) -> tuple[dict[str, An
         "When its certificate comes back, run `enrol` and `run`.",
     ]
     if not joined.admitted:
-        lines.append("It follows the log from then on, and votes when an amendment of the charter has admitted it.")
+        lines.append("The coordinator lets it in when an amendment of the charter has admitted it; then it votes.")
     return facts, "\n".join(lines)
 
 

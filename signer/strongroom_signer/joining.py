@@ -21,7 +21,7 @@ from strongroom.wire.log_export import LogExportReader
 from strongroom_signer.enrolment import DATABASE_FILE, AlreadyEnrolled
 from strongroom_signer.keys import copy_keys
 from strongroom_signer.log_replay import RecoveryRefused, replay_export
-from strongroom_signer.process import FolderLock
+from strongroom_signer.process import FolderLock, sync_folder
 from strongroom_signer.store import Pin, Store
 
 __all__ = ["Joined", "join"]
@@ -85,8 +85,15 @@ def join(folder: Path, *, exported: BinaryIO, fingerprint: str, head: PinnedHead
             raise
         finally:
             made.close()
-        os.replace(folder / JOINING_FILE, folder / DATABASE_FILE)
+        _take_place(folder)
     return joined
+
+
+def _take_place(folder: Path) -> None:
+    """Let the database with the log be the signer's, before anything is said or voted by it."""
+    os.replace(folder / JOINING_FILE, folder / DATABASE_FILE)
+    # Else a power cut could give the empty one back after this signer voted, and it would vote a second time.
+    sync_folder(folder)
 
 
 def _taken_over(made: Store, joining: Store, reader: LogExportReader, head: PinnedHead, now_ms: int) -> Joined:

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from strongroom.model.errors import Kind, StrongroomError
 
-__all__ = ["LOCK_FILE", "FolderInUse", "FolderLock", "harden", "write_private"]
+__all__ = ["LOCK_FILE", "FolderInUse", "FolderLock", "harden", "sync_folder", "write_private"]
 
 LOCK_FILE: Final = "signer.lock"
 _PR_SET_DUMPABLE: Final = 4
@@ -56,11 +56,16 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600, replace: bool =
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files a folder has, and by which names: a power cut undoes no renaming before this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 class FolderLock:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
+from actor import Actor, actors
 from cluster import Cluster, enrolled, funded, running
 from crash_points import AFTER, BEFORE, CrashPoint
 from crash_points_commands import (
@@ -23,15 +24,21 @@ from crash_points_commands import (
     KIT_SIGNING,
     SIGNER_ENROL,
     SIGNER_INIT,
+    SIGNER_JOIN,
     SIGNER_RECOVER,
     SIGNER_RESTART,
 )
+from crash_scenes import patiently
 from kit_office import KitOffice
+from new_signers import certify, exported_log
 from restart_signers import LostDisks
 from restarting import made_restart
+from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger import codec
 from strongroom.ledger.founding import restart_log_id
+from strongroom.ledger.order_messages import CreateVault, CustodyClass, Scheme
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import LogId
 from strongroom.protocol.recovery_kit_files import read_plan_file, write_word_file
 from strongroom.protocol.recovery_kit_rounds import SweepHolder
@@ -172,6 +179,80 @@ def test_a_killed_recovery_leaves_no_signer_that_is_half_made(
     assert again_there.returncode == REFUSED
     assert "choose a new folder" in again_there.stderr
     assert recover("second").returncode == 0
+
+
+@pytest.fixture
+def without_west() -> Iterator[Cluster]:
+    """Two signers run and make the quorum; the third has its keys, and belongs to no log."""
+    with running(enrolled(), "crash-j") as cluster:
+        unenrolled(cluster.deployment.signer_folder("west"))
+        cluster.deployment.start_coordinator()
+        for name in ("north", "south"):
+            cluster.deployment.start_signer(name)
+        yield cluster
+
+
+@pytest.mark.parametrize(("point", "side"), sides(SIGNER_JOIN))
+async def test_a_killed_join_leaves_a_signer_with_no_log_or_with_all_of_it_that_then_votes(
+    without_west: Cluster, tmp_path: Path, point: CrashPoint, side: str
+) -> None:
+    cluster, folder = without_west, without_west.deployment.signer_folder("west")
+    keys = keys_of(folder)
+    async with actors(cluster.deployment, "alice") as (alice,):
+        await ordered(alice, "first")
+        log, head = exported_log(cluster, "south", tmp_path / "log")
+        command = ["join", "--data", str(folder), "--log", str(log), "--head", head]
+        command += ["--fingerprint", cluster.deployment.log_id.hex()]
+        killed("signer_launcher.py", point, side, *command)
+        has_joined = side == AFTER
+        assert pinned(folder) == (cluster.deployment.log_id if has_joined else None)
+        assert (folder / "joining.db").exists() != has_joined
+        done = again(program("strongroom-signer"), *command)
+        assert done.returncode == (REFUSED if has_joined else 0), done.stderr
+        assert ("belongs to a log already" in done.stderr) == has_joined
+        assert pinned(folder) == cluster.deployment.log_id
+        assert keys_of(folder) == keys
+        assert not list(folder.glob("joining*"))
+        certify(cluster, "west")
+        cluster.deployment.start_signer("west")
+        assert cluster.signer_status("west")["size"] >= int(head.partition(":")[0])
+        # From here on nothing is certified without the vote of the one that joined.
+        cluster.signer("north").kill()
+        await ordered(alice, "second")
+
+
+async def ordered(person: Actor, vault: str) -> None:
+    """An order that a quorum has certified; what it is about does not matter."""
+    action = CreateVault(
+        name=vault,
+        custody_class=CustodyClass.CUSTOMER,
+        chain=REGTEST.caip2,
+        scheme=Scheme.FROST_SECP256K1_BIP340,
+        signers=("north", "south"),
+        threshold=2,
+    )
+    draft = person.draft(action)
+    said = await patiently(lambda: person.say(Verb.INITIATE, draft.hash))
+    await patiently(lambda: person.client.submit(draft.data, [said]))
+
+
+def keys_of(folder: Path) -> tuple[object, ...]:
+    """Who a stopped signer is, with its keys as they are sealed."""
+    store = Store.open(folder / "signer.db")
+    try:
+        return store.identity(), store.secret("vote"), store.secret("witness")
+    finally:
+        store.close()
+
+
+def pinned(folder: Path) -> bytes | None:
+    """The log that a stopped signer belongs to; None when it belongs to none."""
+    store = Store.open(folder / "signer.db")
+    try:
+        pin = store.pin()
+        return None if pin is None else pin.log_id
+    finally:
+        store.close()
 
 
 @pytest.mark.parametrize(

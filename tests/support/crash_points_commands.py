@@ -164,6 +164,15 @@ SIGNER_RECOVER: Final = (
         sites=("signer.restore:_pin commit",),
     ),
 )
+SIGNER_JOIN: Final = (
+    _signer(
+        "a joining signer's database with the log takes the place of its first one",
+        "the log, the pin and the keys, under the name of the signer's database",
+        "tells the operator what it holds",
+        "joining:_take_place",
+        sites=("signer.joining:_take_place replace",),
+    ),
+)
 SIGNER_RESTART: Final = (
     _signer(
         "the restart of a log is pinned",
@@ -291,6 +300,7 @@ COMMANDS: Final = (
     *SIGNER_INIT,
     *SIGNER_ENROL,
     *SIGNER_RECOVER,
+    *SIGNER_JOIN,
     *SIGNER_RESTART,
     *COORDINATOR_INIT,
     *COORDINATOR_MIGRATE,

@@ -146,8 +146,8 @@ def _kind_of(call: ast.Call, kinds: dict[str, str]) -> str | None:
         return None
     receiver = ast.unparse(function.value)
     if function.attr == "replace":
-        # A path is replaced by a path; a text by two texts.
-        return kind if len(call.args) == 1 and not call.keywords else None
+        # A path is replaced by a path, or one of two by `os`; a text by two texts.
+        return kind if receiver == "os" or (len(call.args) == 1 and not call.keywords) else None
     if function.attr == "open" and (_opens_for_reading(call) or receiver.rsplit(".", 1)[-1][:1].isupper()):
         # What a class opens, such as a database, is no file of its own.
         return None

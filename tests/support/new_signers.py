@@ -58,7 +58,7 @@ def rotate_words(cluster: Cluster, name: str) -> None:
 def recover(cluster: Cluster, name: str, log: Path, head: str) -> dict[str, Any]:
     """Make a lost signer again from the words on its sheet."""
     found = recovered(cluster, name, words_of(cluster, name), log, head, cluster.deployment.signer_folder(name))
-    _certify(cluster, name)
+    certify(cluster, name)
     return found
 
 
@@ -77,11 +77,11 @@ def join(cluster: Cluster, name: str, log: Path, head: str) -> dict[str, Any]:
     cluster.deployment.write_down(name, run_with_words(init))
     command = [program("strongroom-signer"), "join", "--log", str(log), "--head", head, *folder, "--json"]
     joined: dict[str, Any] = json.loads(run_program([*command, "--fingerprint", cluster.deployment.log_id.hex()]))
-    _certify(cluster, name)
+    certify(cluster, name)
     return joined
 
 
-def _certify(cluster: Cluster, name: str) -> None:
+def certify(cluster: Cluster, name: str) -> None:
     """Get a certificate for the link, and say where the coordinator is."""
     deployment = cluster.deployment
     certificate = cluster.root / f"signer-{name}-{_count(cluster.root, name)}.pem"

@@ -16,6 +16,7 @@ EXEMPT: Final = {
     "signer.store:Store.* execute": "the commit itself, its undoing, or a read",
     "signer.store:Store.create open": "the file of `initialise create`",
     "signer.process:write_private *": "the primitive of every private file: each of its callers is a site",
+    "signer.process:sync_folder open": "opens a folder to make its names durable, and writes nothing of its own",
     "signer.link_session:LinkSession._send send": "the primitive of every frame: each that follows a write is a point",
     "coordinator.storage.engine:Storage.run_sync begin": "the transaction of every write: each caller is a site",
     "coordinator.main:migrate migrate": "what it hands on to: each of its callers is a site",
@@ -164,6 +165,8 @@ def test_a_site_that_is_added_is_found(tmp_path: Any, monkeypatch: pytest.Monkey
         "    path.write_text('x')\n"
         "    path.with_name('y').replace(path)\n"
         "    'text'.replace('t', 'x')\n"
+        "def swap(one, other):\n"
+        "    os.replace(one, other)\n"
     )
     monkeypatch.setitem(ROLES, "signer", tmp_path)
     assert sites("signer") == {
@@ -171,4 +174,5 @@ def test_a_site_that_is_added_is_found(tmp_path: Any, monkeypatch: pytest.Monkey
         "signer.new:Thing.say send",
         "signer.new:note write_text",
         "signer.new:note replace",
+        "signer.new:swap replace",
     }
