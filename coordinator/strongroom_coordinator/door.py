@@ -21,6 +21,7 @@ from strongroom.ledger.replica import Draft, Preview, Replica
 from strongroom.ledger.state import State
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_coordinator.clock import Clock
+from strongroom_coordinator.due import next_due_ms
 
 __all__ = ["Door", "Logged", "Overloaded", "Pending", "TakenBatch"]
 
@@ -214,7 +215,7 @@ class Door:
             # Log time never falls, whatever this machine's clock does.
             state = replica.state()
             self._time_ms = max(self._clock.wall_ms(), state.time_ms)
-            due_ms = state.next_due_ms
+            due_ms = next_due_ms(state)
             self._acts = due_ms is not None and due_ms <= self._time_ms
         return self._draft
 

@@ -23,6 +23,7 @@ from strongroom.ledger.state import State
 from strongroom.model.errors import StrongroomError
 from strongroom_coordinator.clock import Clock
 from strongroom_coordinator.door import Door, Logged, Pending, TakenBatch
+from strongroom_coordinator.due import next_due_ms
 from strongroom_coordinator.errors import Abandoned, NotReady
 from strongroom_coordinator.handovers import TICK_S as HANDOVER_TICK_S
 from strongroom_coordinator.handovers import Handovers
@@ -355,7 +356,7 @@ class Sequencer:
     def _take_batch(self) -> TakenBatch | None:
         """A batch of what waits, of the plans that it makes possible, and of what takes a handover on.
 
-        A tick is in it when a scheduled order is due.
+        A tick is in it when a scheduled order is due, or a change of the witness set has had its time.
         """
         plans = self._plans if self._plans_wanted and not self._is_new_log() else None
         self._plans_wanted = False
@@ -379,9 +380,9 @@ class Sequencer:
         return self._door.take(plans=plans, forced=forced)
 
     def _due_in_s(self) -> float | None:
-        """Seconds until a tick is due that lets the next scheduled order act; None if none is scheduled."""
+        """Seconds until a tick is due with which something acts or lapses; None if nothing is to."""
         state = self._ledger.replica.state()
-        due_ms = state.next_due_ms
+        due_ms = next_due_ms(state)
         if due_ms is None:
             return None
         at_once = (due_ms - max(self._clock.wall_ms(), state.time_ms)) / 1000
