@@ -6,6 +6,7 @@ from promise import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_runtest_call,
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_runtest_call",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
 ]

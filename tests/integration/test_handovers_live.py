@@ -1,4 +1,7 @@
-"""Witness sets that change, with real signers over real links: grown, replaced, lapsed, and led through by crashes."""
+"""Witness sets that change: grown, replaced, lapsed, and led through by crashes.
+
+Signers and coordinator run in the test's own process, with their databases and real links between them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from strongroom_client.audit import Auditor
 from strongroom_client.errors import NotProven
 from strongroom_client.trust import Trust
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 DAY_MS = 86_400_000
 
@@ -141,7 +144,7 @@ async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again
     await site.until(lambda: phase(site) is WitnessPhase.WANTED)
     wanted = site.side.sequencer.replica.state().witnesses.amendment
     await site.make_vault("customer-1")
-    await site.until(lambda: site.clock.wall_ms() > site.side.sequencer.replica.state().witnesses.lapses_ms)
+    await site.until(lambda: phase(site) is WitnessPhase.STEADY, 30)
     assert await site.signed(await site.pay("customer-1", 100_000))
     record = site.side.sequencer.replica.state().order(wanted)
     assert record is not None
@@ -151,6 +154,19 @@ async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again
     site.start_signer("s4")
     await handed_over(site, 2, "s1", "s2", "s3", "s4")
     assert await site.signed(await site.pay("customer-1", 200_000))
+
+
+async def test_a_change_lapses_by_time_alone_where_nobody_says_anything(site: Site) -> None:
+    await amend(site, next_charter(site, ("s1", "s2", "s4", "s5"), 3), for_ms=700)
+    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
+    wanted = site.side.sequencer.replica.state().witnesses.amendment
+    await site.until(lambda: phase(site) is WitnessPhase.STEADY, 30)
+    record = site.side.sequencer.replica.state().order(wanted)
+    assert record is not None
+    assert record.state is OrderState.LAPSED
+    # It becomes final as well, so that clients can prove it.
+    copy = site.signers["s1"].signer.copy
+    await site.until(lambda: copy.final_size and copy.final().witnesses.phase is WitnessPhase.STEADY, 30)
 
 
 @pytest.mark.parametrize("at", list(WitnessPhase))

@@ -21,9 +21,10 @@ INTRODUCTION = """# Attacks, crash points, and the tests that carry them out
 
 Each row is an attack that was published against a real system, or found on paper against this design, and a test that
 carries it out and expects it to fail. Rows marked *daemons* run against real signer and coordinator processes with
-mutual TLS and durable storage; the others drive the same code in one process. `make adversary` runs all of them and
-prints what was tried and what held, by who is compromised; `make test` runs many of them. Paths are relative to
-`tests/`.
+mutual TLS and durable storage, or, where an operator is to be fooled at enrolment, against the signer's own command;
+the others drive the same code in one process. `make adversary` runs all of them, fails if one of the former ran no such
+process, and prints what was tried and what held, by who is compromised; `make test` runs many of them. Paths are
+relative to `tests/`.
 
 What is not promised at all is said in [the threat model](../threat-model.md). How to see that the tests bite:
 `make mutants` takes single checks out of the code and expects a failing test each time.

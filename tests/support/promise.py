@@ -9,7 +9,8 @@ and a test that kills a daemon at a place where it writes and then acts
     @pytest.mark.crash_point(daemon="signer", point="the vote is stored and not yet sent", side="after")
 
 `pytest --promise` prints each line of the promise with what was tried and what held; `make adversary` runs it. What
-could not be tried on a machine is shown as skipped, with the reason, and never counts as held. `--promise-floor A,C`
+could not be tried on a machine is shown as skipped, with the reason, and never counts as held. What counts as tried on
+daemons is marked `process`; a test with that mark during which no daemon ran fails. `--promise-floor A,C`
 fails a run that tried fewer than A attacks on real daemons or C crash points. The same marks give
 `docs/security/attacks.md`.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from typing import Any, Final
 import pytest
 
 from long_files import begin_with_the_longest, keep_this_order
+from real_processes import Watch
 
 LINES: Final = {
     "coordinator": (
@@ -68,6 +70,7 @@ NOT_BUILT: Final[dict[str, str]] = {}
 _WIDTH: Final = 1 + max(len(who) for who, _ in LINES.values())
 _ATTACK: Final = {"line", "title", "origin"}
 _CRASH: Final = {"daemon", "point", "side"}
+_PROCESSES: Final = Watch()
 
 
 @dataclass
@@ -112,6 +115,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "attack(line, title, origin): carries out an attack")
     config.addinivalue_line("markers", "crash_point(daemon, point, side): kills a daemon at this place")
     keep_this_order(config)
+    if config.getoption("--promise"):
+        _PROCESSES.begin()
 
 
 def marked(items: Iterable[pytest.Item]) -> Iterator[dict[str, Any]]:
@@ -144,6 +149,19 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if path := config.getoption("--promise-marks"):
         Path(path).write_text(json.dumps(found))
     begin_with_the_longest(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail what counts as tried on daemons, and ran none."""
+    is_real = any(name == "promise" and facts["real"] for name, facts in item.user_properties)
+    if not is_real or not item.config.getoption("--promise"):
+        return (yield)
+    running, before = _PROCESSES.running, _PROCESSES.started
+    result = yield
+    if not running and _PROCESSES.started == before:
+        pytest.fail(f"{item.nodeid} is marked process, and neither a signer nor the coordinator ran as a process")
+    return result
 
 
 # --- the report ------------------------------------------------------------------------------------------------------
