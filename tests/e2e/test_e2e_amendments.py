@@ -1,23 +1,28 @@
-"""A charter that changes under running daemons: tightened, loosened after its delay, cancelled, a person removed."""
+"""A charter that changes under running daemons: tightened, loosened after its delay, cancelled, a person removed.
+
+And one that names a signer that never starts: it lapses, and nobody waits for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
 
-from actor import COIN, Actor, actors, ready, until
-from charter_edits import in_force, most, without
+from actor import COIN, Actor, actors, give_coins, ready, until
+from charter_edits import amend, in_force, most, without
 from cluster import VAULT, Cluster, made, running, template
-from payments import payee
-from strongroom.ledger.charter import encode_charter
+from new_signers import admit, bring_in, card_of, exported_log, make_keys
+from payments import AMOUNT, approved, paid, payee, payments_on_chain
+from strongroom.ledger.charter import CharterSigner, encode_charter
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState
 from strongroom.model.ids import OrderHash
+from strongroom_client.answers import OrderStatus
 from strongroom_client.demo.deployment import Deployment, Shape
 from strongroom_client.errors import RemoteError
 
@@ -127,3 +132,80 @@ async def test_a_charter_changes_while_everything_runs(amended: Cluster) -> None
         await version_is(alice, 4)
         assert await refused(alice, 6) == "OVER_MAXIMUM"
     assert amended.audit()["verified"] is True
+
+
+NEWCOMER = "east"
+APPROVE_WITHIN = "40s"
+"""How long the order may wait for approvals. It lapses that long, the delay and `HANDOVER` after it was proposed."""
+HANDOVER = "1s"
+
+
+async def propose_signers(cluster: Cluster, actor: Actor, *added: CharterSigner, quorum: int) -> OrderHash:
+    """Propose more signers as an administrator does it, with a file and the command."""
+    now = await in_force(actor)
+    file = cluster.root / f"signers-{now.version}.bin"
+    file.write_bytes(encode_charter(replace(now, signers=(*now.signers, *added), witness_quorum=quorum)))
+    limits = ["--expires", APPROVE_WITHIN, "--handover", HANDOVER]
+    command = ("charter", "propose", str(file), *limits)
+    answer = await asyncio.to_thread(partial(cluster.command, signs=True), actor.name, *command)
+    return OrderHash(bytes.fromhex(answer["order"]))
+
+
+async def approve_by_command(cluster: Cluster, order: OrderHash, *names: str) -> None:
+    for name in names:
+        await asyncio.to_thread(partial(cluster.command, signs=True), name, "charter", "approve", order.hex())
+
+
+def is_wanted(status: OrderStatus) -> bool:
+    """The amendment is due, and waits for the votes of both sets."""
+    return status.proven.record.state is OrderState.SCHEDULED and status.proven.record.due_ms == 0
+
+
+def undisturbed(cluster: Cluster) -> None:
+    """No signer of the old set has stopped, and none has anything to tell its operator."""
+    assert all(daemon.running for daemon in cluster.all_daemons())
+    assert {name: cluster.signer_status(name)["alarm"] for name in cluster.signers} == dict.fromkeys(cluster.signers)
+
+
+@pytest.mark.campaign
+@pytest.mark.attack(
+    line="admin-quorum",
+    title="an amendment to signers of whom one never starts, while payments go on",
+    origin="on paper: a dead witness set stops the log for good",
+)
+async def test_a_change_to_a_signer_that_never_starts_lapses_and_nobody_is_stuck(amended: Cluster) -> None:
+    """Four witnesses of four are ordered, and the fourth has keys and a card but no daemon."""
+    cluster = amended
+    make_keys(cluster, NEWCOMER)
+    async with actors(cluster.deployment, "alice", "bob", "carol") as people:
+        alice = people[0]
+        await ready(alice)
+        await give_coins(cluster.deployment, alice, await alice.wait_for_vault(VAULT), 3)
+        order = await propose_signers(cluster, alice, card_of(cluster, NEWCOMER), quorum=4)
+        await approve_by_command(cluster, order, "bob", "carol")
+        await alice.wait_for_order(order, is_wanted)
+
+        # Meanwhile the old set decides alone.
+        meanwhile, after, at_last = payee(), payee(), payee()
+        await paid(cluster, alice, await approved(people, meanwhile))
+        assert is_wanted(await alice.client.order(order))
+        undisturbed(cluster)
+
+        # Nobody asks for it, and the change is off. The signers agree: its end is proven by their final head.
+        ended = await alice.wait_for_order(order, lambda one: one.proven.record.state is not OrderState.SCHEDULED)
+        assert ended.proven.record.state is OrderState.LAPSED
+        await alice.wait_for_order(order, lambda one: one.proven.final)
+        now = await in_force(alice)
+        assert (now.version, now.witness_quorum, tuple(one.name for one in now.signers)) == (1, 2, QUICK.signers)
+        await paid(cluster, alice, await approved(people, after))
+        undisturbed(cluster)
+
+        # The charter can change as before; and so can the signers, to the same machine, once it runs.
+        await amend(people, **most(now, 1))
+        bring_in(cluster, NEWCOMER, *exported_log(cluster, "north", cluster.root / "exported-log"))
+        cluster.deployment.start_signer(NEWCOMER)
+        await admit(cluster, people, NEWCOMER, quorum=4)
+        await paid(cluster, alice, await approved(people, at_last))
+    assert [payments_on_chain(cluster, one) for one in (meanwhile, after, at_last)] == [[AMOUNT]] * 3
+    undisturbed(cluster)
+    assert cluster.audit()["verified"] is True

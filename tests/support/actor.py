@@ -204,12 +204,18 @@ async def funded_vault(
     for other in others[:2]:
         await other.approve(order)
     vault = await first.wait_for_vault(name)
+    await give_coins(deployment, first, vault, coins)
+    return vault
+
+
+async def give_coins(deployment: Deployment, actor: Actor, vault: Proven[VaultRecord], coins: int) -> None:
+    """Mine coins to the first addresses of a vault, and wait until the coordinator has them in its database."""
+    name = vault.record.name
     for index in range(coins):
         deployment.rpc("generatetoaddress", 1, derive_address(vault, index))
     deployment.rpc("generatetoaddress", 100, burn_address())
-    await first.wait_for_coins(name, coins * 50 * COIN)
+    await actor.wait_for_coins(name, coins * 50 * COIN)
     await until(lambda: _are_stored(deployment, name, coins))
-    return vault
 
 
 async def _are_stored(deployment: Deployment, vault: str, coins: int) -> bool:

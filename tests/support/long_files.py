@@ -18,6 +18,7 @@ LONGEST_FIRST = (
     "test_e2e_restart",
     "test_e2e_recovery_powers",
     "test_e2e_new_shares",
+    "test_e2e_amendments",
     "test_docs_commands",
     "test_attack_table",
     "test_e2e_command_line",

@@ -72,10 +72,21 @@ def recovered(cluster: Cluster, name: str, words: str, log: Path, head: str, fol
 
 def join(cluster: Cluster, name: str, log: Path, head: str) -> dict[str, Any]:
     """Set up a machine that the first charter does not name, with new words."""
-    folder = ["--data", str(cluster.deployment.signer_folder(name))]
-    init = [program("strongroom-signer"), "init", "--name", name, *folder, *phrase(cluster)]
+    make_keys(cluster, name)
+    return bring_in(cluster, name, log, head)
+
+
+def make_keys(cluster: Cluster, name: str) -> None:
+    """Let the operator of a new machine make its keys, its words and its card; it has no log and no certificate."""
+    init = [program("strongroom-signer"), "init", "--name", name, *phrase(cluster)]
+    init += ["--data", str(cluster.deployment.signer_folder(name))]
     cluster.deployment.write_down(name, run_with_words(init))
-    command = [program("strongroom-signer"), "join", "--log", str(log), "--head", head, *folder, "--json"]
+
+
+def bring_in(cluster: Cluster, name: str, log: Path, head: str) -> dict[str, Any]:
+    """Give a new machine with keys the log and a certificate."""
+    command = [program("strongroom-signer"), "join", "--log", str(log), "--head", head, "--json"]
+    command += ["--data", str(cluster.deployment.signer_folder(name))]
     joined: dict[str, Any] = json.loads(run_program([*command, "--fingerprint", cluster.deployment.log_id.hex()]))
     certify(cluster, name)
     return joined
