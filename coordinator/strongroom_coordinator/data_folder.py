@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from strongroom.ledger import codec
@@ -91,21 +92,23 @@ def load_tls(folder: Path, config: CoordinatorConfig, *, organisation: str) -> T
     """Read certificate, key and authority, and check that they belong together and to this role.
 
     Raises:
-        BadConfig: every problem at once.
+        BadConfig: every problem at once, each with the path of its file.
     """
+    files = {
+        "server.certificate": folder / config.certificate,
+        "server.key": folder / config.key,
+        "server.ca": folder / config.certificate_authority,
+    }
     problems: list[str] = []
     contents: dict[str, bytes] = {}
-    for name, path in (
-        ("server.certificate", config.certificate),
-        ("server.key", config.key),
-        ("server.ca", config.certificate_authority),
-    ):
+    for setting, path in files.items():
         try:
-            contents[name] = (folder / path).read_bytes()
+            contents[setting] = path.read_bytes()
         except OSError as error:
-            problems.append(f"{name}: {folder / path} cannot be read: {error.strerror}")
+            problems.append(f"{setting}: {path} cannot be read: {error.strerror}")
     if not problems:
-        problems = _tls_problems(contents, organisation)
+        named = {setting: f"{setting}: {path}" for setting, path in files.items()}
+        problems = _tls_problems(named, contents, organisation)
     if problems:
         raise BadConfig(str(folder), problems)
     return TlsFiles(
@@ -115,31 +118,38 @@ def load_tls(folder: Path, config: CoordinatorConfig, *, organisation: str) -> T
     )
 
 
-def _tls_problems(contents: dict[str, bytes], organisation: str) -> list[str]:
+def _tls_problems(named: dict[str, str], contents: dict[str, bytes], organisation: str) -> list[str]:
+    """What is wrong with each file, by its setting and its path: a file that cannot be read accuses no other."""
     problems = []
+    certified = belongs_to = None
     try:
+        certified = _raw(x509.load_pem_x509_certificate(contents["server.certificate"]).public_key())
         identity = identity_of_certificate(contents["server.certificate"])
         if identity.role != "coordinator" or identity.organisation != organisation:
             problems.append(
-                f"server.certificate: is for {identity.role} of {identity.organisation}, "
+                f"{named['server.certificate']} is for {identity.role} of {identity.organisation}, "
                 f"not for the coordinator of {organisation}"
             )
+    except MALFORMED:
+        problems.append(f"{named['server.certificate']} is no X.509 certificate in PEM")
     except StrongroomError as error:
-        problems.append(f"server.certificate: {error.message}")
+        problems.append(f"{named['server.certificate']}: {error.message}")
     try:
         x509.load_pem_x509_certificates(contents["server.ca"])
     except MALFORMED:
-        problems.append("server.ca: holds no PEM certificate")
+        problems.append(f"{named['server.ca']} holds no PEM certificate")
     try:
-        key = load_pem_private_key(contents["server.key"], password=None).public_key()
-        certificate = x509.load_pem_x509_certificate(contents["server.certificate"]).public_key()
-        raw = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if key.public_bytes(*raw) != certificate.public_bytes(*raw):
-            problems.append("server.key: does not belong to server.certificate")
+        belongs_to = _raw(load_pem_private_key(contents["server.key"], password=None).public_key())
     except MALFORMED:
         # The parser's words are left out on purpose: nothing about a key belongs in a message.
-        problems.append("server.key: is no unencrypted PEM private key")
+        problems.append(f"{named['server.key']} is no unencrypted PEM private key")
+    if certified and belongs_to and certified != belongs_to:
+        problems.append(f"{named['server.key']} does not belong to server.certificate")
     return problems
+
+
+def _raw(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def storage_url(folder: Path, config: CoordinatorConfig) -> str:

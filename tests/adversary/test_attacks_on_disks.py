@@ -1,4 +1,4 @@
-"""Disks fill up, stop taking writes, are damaged: a daemon says so, does nothing it could not note down, and goes on.
+"""Disks fill up, or stop taking writes: a daemon says so, does nothing it could not note down, and goes on.
 
 The signer under attack lies on a small disk of its own. With one other signer running, the organisation needs it for
 every payment, so a payment that arrives shows that it works again.
@@ -10,8 +10,7 @@ import asyncio
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from machines import PATIENCE_S, alarmed, ends, said, signer_on
 from payments import AMOUNT, approve_again, approved, connected, paid, payee, payments_on_chain
 from small_disk import SmallDisk, small_disk
 from strongroom.model.ids import OrderHash
-from strongroom_client.demo.processes import program
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
@@ -232,147 +230,3 @@ async def test_a_coordinator_on_a_full_disk_stops_and_loses_no_order() -> None:
             assert payments_on_chain(cluster, destination) == [AMOUNT]
         no_traceback(cluster)
         cluster.kill()
-
-
-# --- damage ----------------------------------------------------------------------------------------------------------
-
-
-def flip_middle(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2 // 4096 * 4096
-    end = min(middle + 4096, len(data))
-    data[middle:end] = bytes(byte ^ 0x5A for byte in data[middle:end])
-    path.write_bytes(data)
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-DAMAGE: dict[str, Callable[[Path], None]] = {
-    "a flipped page": flip_middle,
-    "an empty file": empty,
-    "no file": Path.unlink,
-}
-SIGNER_FILES = ("signer.db", "signer.sealed", "signer.toml", "cert.pem", "ca.pem", "tls.key")
-COORDINATOR_FILES = ("coordinator.db", "coordinator.toml", "genesis.bin", "cert.pem", "ca.pem", "key.pem")
-
-
-@pytest.fixture(scope="module")
-def lying() -> Iterator[Cluster]:
-    """A deployment in which nothing runs."""
-    with running(funded(), "damaged") as cluster:
-        yield cluster
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        pytest.param(
-            name,
-            damage,
-            marks=pytest.mark.attack(line="machine", title=f"{damage} in place of a signer's {name}", origin=FAILING),
-        )
-        for name in SIGNER_FILES
-        for damage in DAMAGE
-    ],
-)
-def test_a_signer_names_the_damaged_file_and_does_not_start(lying: Cluster, name: str, damage: str) -> None:
-    folder = lying.root / "damaged-signer"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(lying.deployment.signer_folder(lying.signers[0]), folder)
-    DAMAGE[damage](folder / name)
-    phrase = ["--passphrase-file", str(lying.deployment.passphrase_file)]
-    refused_at_the_start([program("strongroom-signer"), "run", "--data", str(folder), *phrase], folder / name)
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        pytest.param(
-            name,
-            damage,
-            marks=pytest.mark.attack(
-                line="machine", title=f"{damage} in place of a coordinator's {name}", origin=FAILING
-            ),
-        )
-        for name in COORDINATOR_FILES
-        for damage in DAMAGE
-    ],
-)
-def test_a_coordinator_names_the_damaged_file_and_does_not_start(lying: Cluster, name: str, damage: str) -> None:
-    folder = lying.root / "damaged-coordinator"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(lying.deployment.coordinator_folder, folder)
-    DAMAGE[damage](folder / name)
-    refused_at_the_start([program("strongroom-coordinator"), "run", "--data", str(folder)], folder / name)
-
-
-def refused_at_the_start(command: list[str], damaged: Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert done.returncode in (1, 2), done
-    said_once = [line for line in done.stderr.splitlines() if line.startswith("strongroom-")]
-    assert len(said_once) == 1, done.stderr
-    assert damaged.name in done.stderr or damaged.name.split(".")[0] in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "daemon.ready" not in done.stderr
-
-
-@pytest.mark.attack(
-    line="machine",
-    title="the write-ahead file of a killed signer removed",
-    origin="on paper: the database then opens as it was some votes ago",
-)
-async def test_a_killed_signer_without_its_newest_commits_does_not_start(lying: Cluster) -> None:
-    name = lying.signers[0]
-    lying.start()
-    await pays_in(lying)
-    for signer in lying.signers:
-        lying.signer(signer).kill()
-    folder = lying.deployment.signer_folder(name)
-    log = folder / "signer.db-wal"
-    kept = log.read_bytes()
-    for damage in (Path.unlink, empty):
-        log.write_bytes(kept)
-        damage(log)
-        done = start_by_hand(lying, name)
-        assert done.returncode == 1
-        assert "signer.db-wal is missing or empty" in done.stderr
-        assert "Traceback" not in done.stderr
-    log.write_bytes(kept)
-    lying.start(coordinator=False, node=False)
-    await pays_in(lying)
-
-
-async def pays_in(cluster: Cluster) -> None:
-    destination = payee()
-    async with actors(cluster.deployment, "alice", "bob", "carol") as people:
-        await until(lambda: connected(people[0], 3), timeout_s=PATIENCE_S)
-        order = await until(lambda: ordered(people, destination), timeout_s=PATIENCE_S)
-        await paid(cluster, people[0], order, timeout_s=PATIENCE_S)
-    assert payments_on_chain(cluster, destination) == [AMOUNT]
-
-
-@pytest.mark.attack(line="machine", title="bits of the state changed on a signer's disk", origin=FAILING)
-async def test_a_row_that_changed_on_disk_stops_the_signer_when_it_is_read(lying: Cluster) -> None:
-    """Every row of the replayed state is another one, and well-formed for SQLite: nothing is voted or signed by it."""
-    name = lying.signers[0]
-    folder = lying.deployment.signer_folder(name)
-    if name in lying.deployment.signers and lying.signer(name).running:
-        lying.signer(name).stop()
-    lying.plain_signer(name).stop()
-    assert changed_rows(folder / "signer.db") > 0
-    done = start_by_hand(lying, name)
-    assert done.returncode == 1
-    assert "is not what was written" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def changed_rows(path: Path) -> int:
-    """Change one bit in each row of the folded state, as no SQLite would notice."""
-    with sqlite3.connect(path) as damage:
-        rows = damage.execute("SELECT key, value FROM state").fetchall()
-        for key, value in rows:
-            damage.execute("UPDATE state SET value = ? WHERE key = ?", (bytes([value[0] ^ 1]) + value[1:], key))
-    damage.close()
-    return len(rows)

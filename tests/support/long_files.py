@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "test_attacks_with_poison",
     "test_crash_points_commands",
     "test_attacks_on_disks",
+    "test_attacks_on_stored_files",
     "test_attacks_on_limits",
     "test_attacks_on_frames",
     "test_attacks_on_new_shares",
