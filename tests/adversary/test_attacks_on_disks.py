@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from machines import PATIENCE_S, alarmed, ends, said, signer_on
 from payments import AMOUNT, approve_again, approved, connected, paid, payee, payments_on_chain
 from small_disk import SmallDisk, small_disk
 from strongroom.model.ids import OrderHash
+from strongroom_client.demo.processes import program
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.campaign]
 
@@ -205,28 +206,71 @@ async def test_a_signer_whose_disk_turned_read_only_stops_and_signs_nothing(
     assert payments_on_chain(cluster, destination) == [AMOUNT]
 
 
+@pytest.fixture(scope="module")
+def coordinators_disk() -> Iterator[tuple[Cluster, SmallDisk]]:
+    """Everything runs; the coordinator lies on a small disk."""
+    with running(funded(), "disk-c") as cluster, small_disk(cluster.deployment.coordinator_folder) as disk:
+        cluster.start()
+        yield cluster, disk
+        cluster.kill()
+
+
 @pytest.mark.attack(
     line="machine", title="a coordinator's disk that fills up between an order and its payment", origin=FULL
 )
-async def test_a_coordinator_on_a_full_disk_stops_and_loses_no_order() -> None:
-    with running(funded(), "full-c") as cluster, small_disk(cluster.deployment.coordinator_folder) as disk:
-        cluster.start()
-        destination = payee()
-        async with actors(cluster.deployment, "alice", "bob", "carol") as people:
-            order = await people[0].pay(VAULT, destination, AMOUNT)
-            await people[1].approve(order)
-            coordinator = cluster.coordinator
-            disk.fill()
-            approving = asyncio.create_task(approve_again(people[2], order, timeout_s=2 * PATIENCE_S))
-            events = await ends(coordinator)
-            text = " ".join(str(line) for line in events)
-            assert "STORAGE_FAILED" in text
-            assert "full" in text
-            assert "Traceback" not in text, [line["text"] for line in events if "text" in line]
-            disk.free()
-            cluster.deployment.start_coordinator()
-            await approving
-            await paid(cluster, people[0], order, timeout_s=PATIENCE_S)
-            assert payments_on_chain(cluster, destination) == [AMOUNT]
-        no_traceback(cluster)
-        cluster.kill()
+async def test_a_coordinator_on_a_full_disk_stops_and_loses_no_order(
+    coordinators_disk: tuple[Cluster, SmallDisk],
+) -> None:
+    await _stopped_by_its_disk(coordinators_disk, SmallDisk.fill, SmallDisk.free, {"full"})
+
+
+@pytest.mark.attack(line="machine", title="a coordinator's disk that stops taking writes under it", origin=FAILING)
+async def test_a_coordinator_whose_disk_turned_read_only_stops_and_loses_no_order(
+    coordinators_disk: tuple[Cluster, SmallDisk],
+) -> None:
+    await _stopped_by_its_disk(coordinators_disk, SmallDisk.fail, refused_then_mended, {"disk I/O error", "readonly"})
+
+
+def refused_then_mended(disk: SmallDisk) -> None:
+    """While the disk takes no writes, a start ends with the reason; mend it then."""
+    done = subprocess.run(
+        [program("strongroom-coordinator"), "run", "--data", str(disk.folder)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode in (1, 2), done
+    assert "Traceback" not in done.stderr
+    assert str(disk.folder) in done.stderr.splitlines()[-1]
+    disk.mend()
+
+
+async def _stopped_by_its_disk(
+    coordinators_disk: tuple[Cluster, SmallDisk],
+    breaks: Callable[[SmallDisk], None],
+    heals: Callable[[SmallDisk], None],
+    words: set[str],
+) -> None:
+    """Between an order's last approval and its payment: the coordinator ends with one reason and starts when it can."""
+    cluster, disk = coordinators_disk
+    destination = payee()
+    async with actors(cluster.deployment, "alice", "bob", "carol") as people:
+        await until(lambda: connected(people[0], 3), timeout_s=PATIENCE_S)
+        order = await people[0].pay(VAULT, destination, AMOUNT)
+        await people[1].approve(order)
+        coordinator = cluster.coordinator
+        mark = len(coordinator.events)
+        breaks(disk)
+        approving = asyncio.create_task(approve_again(people[2], order, timeout_s=2 * PATIENCE_S))
+        events = (await ends(coordinator))[mark:]
+        (line,) = (line for line in events if line.get("reason") == "STORAGE_FAILED")
+        assert "coordinator.db" in line["message"]
+        assert any(word in line["message"] for word in words), line
+        assert not [line["text"] for line in events if "text" in line]
+        await asyncio.to_thread(heals, disk)
+        cluster.deployment.start_coordinator()
+        await approving
+        await paid(cluster, people[0], order, timeout_s=PATIENCE_S)
+    assert payments_on_chain(cluster, destination) == [AMOUNT]
+    no_traceback(cluster)
