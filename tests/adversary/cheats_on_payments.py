@@ -28,6 +28,7 @@ from strongroom.chains.bitcoin.networks import REGTEST
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Change, OrderEntry, Plan, PlanInput, PlanOutput
 from strongroom.ledger.order_messages import CancelWithdraw, Withdraw
+from strongroom.ledger.plans import plan_hash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
 
@@ -112,7 +113,9 @@ async def poison_input(rogue: RogueLeader) -> None:
     missing = PlanInput(txid=os.urandom(32), vout=0, amount_sat=100_000_000, branch=0, index=0)
     plan: Plan = plan_for(rogue, record, [missing, *real])
     index, _ = await rogue.append_honestly(plan)
-    rogue.report.say("poisoned", entry_index=index, coins=len(real))
+    await _settled(rogue)
+    name = plan_hash(codec.encode(plan))
+    rogue.report.say("poisoned", entry_index=index, coins=len(plan.inputs) - 1, plan=name.hex())
 
 
 MANY = 500

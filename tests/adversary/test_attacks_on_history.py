@@ -9,7 +9,7 @@ import pytest
 
 from actor import actors, ready, until
 from attack_cases import Case, attack, cheats_of
-from cluster import VAULT, Cheated, Cluster
+from cluster import COINS, VAULT, Cheated, Cluster
 from payments import AMOUNT, connected, paid, payee, payments_on_chain
 from siege import attacked, attacked_together, besieged, heals
 from strongroom.ledger.records import OrderRecord
@@ -191,9 +191,15 @@ async def test_attack_poisoned_plan_locks_no_coins(cluster: Cluster) -> None:
         alice, bob, carol = people
         order = await alice.pay(VAULT, first, AMOUNT)
         await bob.approve(order)
-        cluster.cheat("poison-input", words=[await carol.say(Verb.APPROVE, order)])
+        words = [await carol.say(Verb.APPROVE, order)]
+        outcome = attacked_together(cluster, ["poison-input"], words=words)["poison-input"]
+        poisoned = next(line for line in outcome.events if line["event"] == "poisoned")
+        assert poisoned["coins"] == COINS > 1
         cluster.deployment.start_coordinator()
         await ready(alice)
+        # The honest coordinator's log holds the plan: it is final, and every coin is in it.
+        status = await alice.client.order(order)
+        assert status.proven.record.plans[0].hex() == poisoned["plan"]
         other = await alice.pay(VAULT, second, AMOUNT)
         await bob.approve(other)
         await carol.approve(other)
