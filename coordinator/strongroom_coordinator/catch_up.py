@@ -17,7 +17,7 @@ from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.replica import MAX_UNCERTIFIED_BYTES, Batch, bytes_kept
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, verify_certificate
-from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved
+from strongroom_coordinator.errors import SignerFailed, SignerMisbehaved, StorageFailed
 from strongroom_coordinator.ledger_copy import FinalContradicted, LedgerCopy
 from strongroom_coordinator.link import LinkServer, SignerLink
 from strongroom_coordinator.link_frames import certificate_of
@@ -86,6 +86,9 @@ class CatchUp:
         """Bring the own log to the entry that it is founded on, with the help of whoever is linked.
 
         Entries below a restart are believed when that entry applies to them: it names their root and their state.
+
+        Raises:
+            StorageFailed: the own database refused.
         """
         founding = self._voters.founding
         for link in tuple(self._links.links.values()):
@@ -99,6 +102,9 @@ class CatchUp:
                         await self._fetch_recovery(link)
                         log.info("founding.reached", signer=link.signer, size=founding.size)
                         return True
+                except StorageFailed:
+                    # Whoever was to act on the log that came may not have: nobody leads on from here.
+                    raise
                 except StrongroomError as error:
                     log.warning("founding.failed", signer=link.signer, reason=error.reason, message=error.message)
                 if self._ledger.is_founded:

@@ -12,7 +12,7 @@ A silent, slow or refusing signer has no record, so it is never quarantined.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -97,33 +97,60 @@ class EvidenceBook:
         self._open: dict[bytes, EvidenceRow] = {}
         self._keys: dict[bytes, bytes] = {}
         """The vote key that each unsettled record convicts."""
+        self._was_ignored = False
+        """Whether the folder has a record that the log, as far as it was here, did not bear out."""
         self._load()
 
     def _load(self) -> None:
         """Read what is unsettled, and bring database and files to the same: either may have been lost."""
+        for row, data in self._in_files():
+            self._storage.run_sync(partial(rows.add, row=row, data=data))
+        for row in self._storage.run_sync(rows.unsettled):
+            self._take_in(row, self._storage.run_sync(partial(rows.data_of, name=row.hash)))
+
+    async def log_founded(self) -> None:
+        """The log has come, up to the entry that it is founded on: read what was ignored while it was not here.
+
+        Raises:
+            StorageFailed: the database refused, so a signer that was caught may not be known.
+        """
+        if not self._was_ignored:
+            return
+        for row, data in self._in_files():
+            await self._storage.run(partial(rows.add, row=row, data=data))
+        for row in await self._storage.run(rows.unsettled):
+            if row.hash not in self._open:
+                self._take_in(row, await self.data(row.hash))
+                self._looked_at = None
+                self._tell(row.signer)
+
+    def _in_files(self) -> Iterator[tuple[EvidenceRow, bytes]]:
+        """Records in the folder that hold, by the log as far as it is here."""
+        self._was_ignored = False
         for data in self._files.read_all():
             try:
                 proven = self._stored(data)
             except StrongroomError as error:
+                self._was_ignored = True
                 log.warning("evidence.file_ignored", reason=error.reason, message=error.message)
                 continue
-            row = self._row_of(proven, data, orders_before=0)
-            self._storage.run_sync(partial(rows.add, row=row, data=data))
-        for row in self._storage.run_sync(rows.unsettled):
-            self._open[row.hash] = row
-            found = self._storage.run_sync(partial(rows.data_of, name=row.hash))
-            if found is None:
-                continue
-            with suppress(StrongroomError):
-                self._keys[row.hash] = self._stored(found).vote_key
-            if not self._files.has(row.hash):
-                self._files.write(row.hash, found)
+            yield self._row_of(proven, data, orders_before=0), data
+
+    def _take_in(self, row: EvidenceRow, data: bytes | None) -> None:
+        """Take an unsettled record of the database, and write its file where that is missing."""
+        self._open[row.hash] = row
+        if data is None:
+            return
+        with suppress(StrongroomError):
+            self._keys[row.hash] = self._stored(data).vote_key
+        if not self._files.has(row.hash):
+            self._files.write(row.hash, data)
 
     def _stored(self, data: bytes) -> Proven:
         """What a record proves that may be of the log before it was founded anew: that key is guilty all the same.
 
         The log itself proves which ids it had, and the restart that an operator handed in names the one before: with an
-        empty database there is no log yet when the records are read.
+        empty database there is no log yet when the records are first read, so those of earlier ids wait for it.
         """
         of = evidence_log_id(data)
         before = statement_of(self._charter).head.log_id if isinstance(self._charter, Restart) else None

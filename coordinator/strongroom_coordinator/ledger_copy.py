@@ -7,7 +7,7 @@ that lost its end, or everything, is rebuilt from the signers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -76,6 +76,7 @@ class LedgerCopy:
         self._writes: asyncio.Queue[_Write] = asyncio.Queue()
         self._unstored: list[Batch] = []
         self._dropped: list[bytes] = []
+        self._on_founded: list[Callable[[], Awaitable[None]]] = []
         self.recovery = RecoveryBook({})
         founding = voters.founding
         self.replica = Replica(storage.key_value(), log_id=founding.log_id, genesis_id=founding.genesis.log_id)
@@ -194,11 +195,18 @@ class LedgerCopy:
         self._store(size, final, beside, then)
         return self.decided_final_size
 
+    def on_founded(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have this done when a copy that lacked the founding entry has got it, before any term opens."""
+        self._on_founded.append(callback)
+
     async def found(self) -> bool:
         """Take the entry that the log is founded on, where the own copy ends just before it, and store it as final.
 
         Returns:
             Whether it is there now; it is not when the entries below are another log's.
+
+        Raises:
+            StorageFailed: what is to be done then could not be.
         """
         batch = founding_batch(self._voters.founding)
         if batch is not None and not self.is_founded:
@@ -212,6 +220,8 @@ class LedgerCopy:
             self._kept = 0
             # What people said in the log before is worth nothing in this one.
             self._dropped.clear()
+            for callback in self._on_founded:
+                await callback()
         return self.is_founded
 
     def _store(

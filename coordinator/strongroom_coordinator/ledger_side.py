@@ -133,6 +133,7 @@ def build_ledger_side(
         random=random,
         tick_ms=config.tick_ms,
     )
+    base.ledger.on_founded(evidence.log_founded)
     sequencer.on_certified(evidence.certified)
     sequencer.on_final(cosignatures.note_final)
     sequencer.on_certified(base.handovers.note_progress)

@@ -80,6 +80,7 @@ EXEMPT: Final = {
         "outcomes that follow from coins stored before: found again from them at the next start"
     ),
     "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
+    "coordinator.evidence_book:EvidenceBook.log_founded run": "what each start with a log does, from the same files",
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
     "signer.redistribution:Redistribution.accept commit": "one row of the operator's; the same command does it again",
     "coordinator.redistribution:Redistributions._forget_ended run": (
