@@ -40,6 +40,9 @@ HELLO_S: Final = 10.0
 MAX_REMEMBERED: Final = 4_096
 """Callers whose refusals are counted, so that none of them can fill the log."""
 
+LINK_REPLACED: Final = "LINK_REPLACED"
+"""By this word before the colon a signer knows why its link ended."""
+
 SignerRequestHandler = Callable[["SignerLink", pb.LinkRequest], Awaitable[Any | None]]
 """Serves a request of a signer; returns the body of the reply, or None when there is none."""
 
@@ -198,7 +201,7 @@ class SignerLink:
             self._answered_at = asyncio.get_running_loop().time()
             self._answered = max(self._answered, frame.reply_to)
         if waiting is None:
-            if self._may_log():
+            if self.may_log():
                 log.info("link.late_reply_dropped", signer=self.signer, kind=kind)
             return
         if kind == "failed":
@@ -227,7 +230,7 @@ class SignerLink:
         try:
             reply = await serve(self, frame)
         except StrongroomError as error:
-            if self._may_log():
+            if self.may_log():
                 log.warning("link.request_failed", signer=self.signer, reason=error.reason, message=error.message)
             reply = pb.Failed(reason=error.reason, message=error.message[:400])
         except Exception as error:
@@ -237,7 +240,7 @@ class SignerLink:
         if reply is not None and self.is_open:
             self._enqueue(reply, reply_to=frame.seq)
 
-    def _may_log(self) -> bool:
+    def may_log(self) -> bool:
         """Whether what this signer did unasked may be another line of the log."""
         return _may_log(self._allowance, signer=self.signer)
 
@@ -425,8 +428,11 @@ class LinkServer(pb_grpc.SignerLinkServiceServicer):
     def _join(self, link: SignerLink) -> SignerLink:
         older = self._links.get(link.signer)
         if older is not None:
-            # The signer dials anew when it noticed a broken connection that this side has not noticed yet.
-            older.close("a newer connection of the same signer came")
+            # The signer dials anew when it noticed a broken connection that this side has not noticed yet. One that
+            # still hears why this one ends did not: then two daemons use one key, and it tells its operator.
+            if link.may_log():
+                log.warning("link.replaced", signer=link.signer, silent_s=round(older.silent_s, 1))
+            older.close(f"{LINK_REPLACED}: a newer connection of the same signer came")
             self._leave(older)
         self._links[link.signer] = link
         link.tell(

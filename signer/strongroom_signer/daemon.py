@@ -49,7 +49,11 @@ async def serve(folder: Path, signer: Signer, *, clock: Clock, random: Callable[
         store=signer.store,
         log_id=signer.copy.log_id,
         status=lambda: status_of(
-            signer, connected=link.is_connected, last_error=link.last_error, coordinator_ms=link.coordinator_ms
+            signer,
+            connected=link.is_connected,
+            last_error=link.last_error,
+            coordinator_ms=link.coordinator_ms,
+            replaced_ago_s=link.replaced_ago_s,
         ),
         accept=signer.redistribution.accept,
         raise_words=link.raise_words,

@@ -30,6 +30,7 @@ from strongroom_signer.clock import Clock
 from strongroom_signer.config import SealKind, SignerConfig, load_config, load_seal
 from strongroom_signer.enrolment import CONFIG_FILE, DATABASE_FILE
 from strongroom_signer.keys import SEALED_FILE
+from strongroom_signer.link_session import LinkReplaced
 from strongroom_signer.operator_commands import DaemonNotRunning, DaemonRefused, operator_stub
 from strongroom_signer.plain_text import plain
 from strongroom_signer.process import FolderInUse, FolderLock
@@ -42,6 +43,8 @@ __all__ = ["Finding", "Level", "add", "examine", "exit_code", "facts_of", "text_
 
 ASK_S: Final = 10.0
 REACH_S: Final = 5.0
+REPLACED_FAILS_S: Final = 600
+"""Two daemons with one TLS key take the link from each other within seconds; a copy this long unseen has stopped."""
 CLOCK_WARNS_MS: Final = 5_000
 CLOCK_FAILS_MS: Final = 60_000
 """Further off, the signer refuses every batch."""
@@ -245,6 +248,14 @@ def _alarm(status: pb.GetStatusResponse) -> Finding:
 
 
 def _reach(status: pb.GetStatusResponse) -> Finding:
+    if status.HasField("replaced_ago_s") and status.replaced_ago_s < REPLACED_FAILS_S:
+        return Finding(
+            check="coordinator",
+            level=Level.FAILED,
+            detail=f"{LinkReplaced.reason}: another daemon used this signer's TLS key {status.replaced_ago_s} s ago, "
+            "and took the link",
+            do="find the copy and stop it: it has this signer's vote key too",
+        )
     if status.connected:
         return _ok("coordinator", f"connected to {status.coordinator}")
     why = status.last_error or "no answer yet"

@@ -20,7 +20,7 @@ from strongroom.ledger.reasons import StateDamaged
 from strongroom_signer.catch_up import CatchUp, Source
 from strongroom_signer.coordinator_check import CoordinatorCheck, CoordinatorRefused, pem_of
 from strongroom_signer.frames import BadFrame
-from strongroom_signer.link_session import LinkFailed, LinkMisused, LinkSession, ended
+from strongroom_signer.link_session import LinkFailed, LinkMisused, LinkReplaced, LinkSession, ended
 from strongroom_signer.logs import Log
 from strongroom_signer.refusals import printable
 from strongroom_signer.service import Service
@@ -75,6 +75,7 @@ class Link:
         self._session: LinkSession | None = None
         self._was_welcomed = False
         self._pinned: x509.Certificate | None = None
+        self._replaced_at: float | None = None
         self.last_error = ""
 
     @property
@@ -86,6 +87,11 @@ class Link:
     def coordinator_ms(self) -> int | None:
         """The clock of the connected coordinator by its own word; None while there is none."""
         return None if self._session is None else self._session.coordinator_ms
+
+    @property
+    def replaced_ago_s(self) -> int | None:
+        """Seconds since another connection with this signer's TLS key took the link; None when none did."""
+        return None if self._replaced_at is None else int(asyncio.get_running_loop().time() - self._replaced_at)
 
     def raise_words(self) -> None:
         """Hand what was handed in here to the coordinator at once, if there is one."""
@@ -116,9 +122,12 @@ class Link:
                 raise
             except (LinkFailed, BadFrame, CoordinatorRefused) as error:
                 # A session always ends with an error; what counts for the pause is whether there was one, and how it
-                # ended: who breaks rules is not dialled at once, again and again.
-                if self._was_welcomed and not isinstance(error, LinkMisused | BadFrame):
+                # ended: who breaks rules is not dialled at once, again and again, and two daemons with one TLS key
+                # do not take the link from each other several times a second.
+                if self._was_welcomed and not isinstance(error, LinkMisused | LinkReplaced | BadFrame):
                     pause = FIRST_PAUSE_S
+                if isinstance(error, LinkReplaced):
+                    self._replaced_at = asyncio.get_running_loop().time()
                 # Perhaps the coordinator's own words, and shown to the operator as long as they are the last.
                 self.last_error = printable(error.message)
                 self._log.warning("link.failed", reason=error.reason, message=error.message, pause_s=round(pause, 2))
@@ -149,7 +158,7 @@ class Link:
                 self._log.info("link.opened", coordinator=self._endpoint.address, leader=session.leader)
                 await session.serve()
             except grpc.aio.AioRpcError as error:
-                raise LinkFailed(ended(error.details())) from None
+                raise ended(error.details()) from None
             finally:
                 self._session = None
                 self._service.link_ended()

@@ -27,7 +27,7 @@ from strongroom_signer.service import Service
 from strongroom_signer.store import StoreFailed
 from strongroom_signer.voting import EntriesMissing
 
-__all__ = ["LinkFailed", "LinkMisused", "LinkSession", "ended"]
+__all__ = ["LinkFailed", "LinkMisused", "LinkReplaced", "LinkSession", "ended"]
 
 WELCOME_S: Final = 10.0
 FETCH_S: Final = 30.0
@@ -52,6 +52,18 @@ class LinkMisused(LinkFailed):
 
     reason = "LINK_MISUSED"
     kind = Kind.INVALID_ARGUMENT
+
+
+class LinkReplaced(LinkFailed):
+    """The coordinator gave the link to a newer connection with this signer's TLS key: another daemon uses it.
+
+    The signer did not dial twice: of a connection that it gave up itself it would not hear this. Its operator finds the
+    other daemon, most likely a copy of the folder, and stops it; until then each takes the link from the other, after
+    pauses that grow.
+    """
+
+    reason = "LINK_REPLACED"
+    kind = Kind.ABORTED
 
 
 @dataclass(slots=True)
@@ -180,9 +192,11 @@ class LinkSession:
     async def _write(self, frame: pb.LinkRequest) -> None:
         try:
             await self._call.write(frame)
-        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            # How grpc says that the stream has ended, before the write began or under it; the daemon must outlive both.
-            raise LinkFailed("the link ended before an answer was sent") from None
+        except grpc.aio.AioRpcError as error:
+            raise ended(error.details()) from None
+        except asyncio.InvalidStateError:
+            # How grpc says that the stream ended before the write began; the daemon must outlive that too.
+            raise ended(await self._call.details()) from None
 
     async def _read(self) -> pb.LinkResponse | None:
         received: Any = await self._call.read()
@@ -225,7 +239,7 @@ class LinkSession:
                 self._requests.put_nowait(_Waiting(frame.seq, request, size))
             except asyncio.QueueFull:
                 raise LinkMisused(f"the coordinator sent more than {MAX_WAITING} requests without waiting") from None
-        raise LinkFailed(ended(await self._call.details()))
+        raise ended(await self._call.details())
 
     def _note(self, told: pb.Quarantined) -> None:
         notice = notice_of(told)
@@ -412,6 +426,8 @@ _FIELD_OF: Final = {
 }
 
 
-def ended(details: str | None) -> str:
-    """Why a call ended, in a line. The details are the coordinator's own words."""
-    return f"the link ended: {printable(details or 'without a reason')}"
+def ended(details: str | None) -> LinkFailed:
+    """Why a call ended. The details are the coordinator's own words, or gRPC's when no connection came about."""
+    if details is not None and details.startswith(f"{LinkReplaced.reason}:"):
+        return LinkReplaced("another daemon uses this signer's TLS key and took the link: find the copy and stop it")
+    return LinkFailed(f"the link ended: {printable(details or 'without a reason')}")

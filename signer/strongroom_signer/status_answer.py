@@ -19,7 +19,12 @@ __all__ = ["status_of"]
 
 
 def status_of(
-    signer: Signer, *, connected: bool, last_error: str, coordinator_ms: int | None = None
+    signer: Signer,
+    *,
+    connected: bool,
+    last_error: str,
+    coordinator_ms: int | None = None,
+    replaced_ago_s: int | None = None,
 ) -> pb.GetStatusResponse:
     """What the running signer answers.
 
@@ -28,6 +33,7 @@ def status_of(
         connected: Whether its link to the coordinator stands.
         last_error: Why it does not; empty when it does.
         coordinator_ms: What the coordinator's clock showed last; None when it never told.
+        replaced_ago_s: Seconds since another connection with this signer's TLS key took the link; None when none did.
     """
     alarm, message = signer.alarm()
     held = signer.voting.state.held
@@ -49,6 +55,7 @@ def status_of(
         alarm_message=message,
         last_error=last_error,
         clock_ahead_ms=None if coordinator_ms is None else signer.clock.wall_ms() - coordinator_ms,
+        replaced_ago_s=replaced_ago_s,
         free_disk_bytes=signer.store.free_bytes(),
         version=version("strongroom"),
         coordinator=signer.config.coordinator,

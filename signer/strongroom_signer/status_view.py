@@ -41,6 +41,7 @@ def status_facts(status: pb.GetStatusResponse) -> dict[str, Any]:
         "quarantine": _quarantine_facts(status.quarantine) if status.HasField("quarantine") else None,
         "last_error": status.last_error,
         "clock_ahead_ms": status.clock_ahead_ms if status.HasField("clock_ahead_ms") else None,
+        "replaced_ago_s": status.replaced_ago_s if status.HasField("replaced_ago_s") else None,
         "free_disk_bytes": status.free_disk_bytes,
         "version": status.version,
     }
@@ -147,7 +148,14 @@ def status_text(status: pb.GetStatusResponse) -> str:
         )
     if status.HasField("quarantine"):
         lines += _quarantine_lines(status.quarantine)
-    return "\n".join(map(plain, lines + _alarm_lines(status)))
+    return "\n".join(map(plain, lines + _replaced_lines(status) + _alarm_lines(status)))
+
+
+def _replaced_lines(status: pb.GetStatusResponse) -> list[str]:
+    if not status.HasField("replaced_ago_s"):
+        return []
+    ago = f"{status.replaced_ago_s} s ago"
+    return [f"LINK TAKEN   {ago} by another daemon that uses this signer's TLS key: find the copy and stop it"]
 
 
 def _alarm_lines(status: pb.GetStatusResponse) -> list[str]:

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -18,11 +20,13 @@ from electorate_of import always
 from link_leader import Authority, LinkLeader, LinkOfOneSigner, key_pem
 from signer_world import Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
 from strongroom.api.types.v1 import types_pb2
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.protocol.leader import NewTermCollection, TermOpening
+from strongroom_coordinator.link import LinkServer
 from strongroom_signer.link import Endpoint, Link
 from strongroom_signer.link_session import RAISE_EVERY_S
 from strongroom_signer.logs import open_log
@@ -206,6 +210,57 @@ async def test_signer_dials_again_when_the_coordinator_ends_or_breaks_the_link(
         second.send(pb.Promise(term=5, leader=bytes(16)), seq=77)
         third = await coordinator.next_link()
         assert third.hello.signer == "s1"
+
+
+async def test_two_daemons_with_one_tls_key_are_told_and_dial_ever_more_slowly(
+    cluster: Cluster, authority: Authority
+) -> None:
+    """A copy of a folder takes the link of the first, and loses it to that: no fault of the network."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    credentials = grpc.ssl_server_credentials(
+        [(key_pem(key), authority.issue(key.public_key(), x509.DNSName("localhost")))],
+        root_certificates=authority.pem,
+        require_client_auth=True,
+    )
+    coordinator = LinkServer(
+        log_id=cluster.world.log_id,
+        organisation="acme",
+        leader=cluster.leader,
+        version="test",
+        signers=lambda: frozenset({"s1"}),
+    )
+    server = grpc.aio.server()
+    pb_grpc.add_SignerLinkServiceServicer_to_server(coordinator, server)
+    port = server.add_secure_port("localhost:0", credentials)
+    await server.start()
+    logs = (WatchedLog(), WatchedLog())
+    links = [dial(cluster, authority, port, log=log) for log in logs]
+    with structlog.testing.capture_logs() as told:
+        tasks = [asyncio.create_task(link.run()) for link in links]
+        try:
+            for log in logs:
+                await log.written('"pause_s": 0.8')
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await server.stop(grace=None)
+    for link, log in zip(links, logs, strict=True):
+        failed = [line for line in map(json.loads, log.getvalue().splitlines()) if line["event"] == "link.failed"]
+        assert {line["reason"] for line in failed} == {"LINK_REPLACED"}
+        assert "another daemon uses this signer's TLS key" in failed[0]["message"]
+        assert [line["pause_s"] for line in failed][:3] == [0.2, 0.4, 0.8]
+        assert link.replaced_ago_s is not None
+    warned = [line for line in told if line["event"] == "link.replaced"]
+    assert len(warned) >= 6
+    assert {(line["log_level"], line["signer"]) for line in warned} == {("warning", "s1")}
+
+
+async def test_a_link_that_broke_off_by_itself_was_taken_by_nobody(cluster: Cluster, authority: Authority) -> None:
+    async with leading(cluster, authority) as (coordinator, link, signer_link):
+        link.end()
+        await coordinator.next_link()
+        assert signer_link.replaced_ago_s is None
 
 
 async def test_unused_nonces_end_with_their_link_so_that_a_flapping_one_can_go_on_signing(

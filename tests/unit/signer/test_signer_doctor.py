@@ -20,6 +20,7 @@ from strongroom_signer.config import Seal, SealKind, SignerConfig, render_config
 from strongroom_signer.doctor import Finding, Level
 from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.status_answer import status_of
+from strongroom_signer.status_view import status_facts, status_text
 from strongroom_signer.store import Store
 
 DAY_MS = 86_400_000
@@ -231,6 +232,20 @@ def test_alarms_retirement_and_a_lost_link_are_told() -> None:
     assert doctor._reach(pb.GetStatusResponse(connected=True)).level is Level.OK
     lost = doctor._reach(pb.GetStatusResponse(last_error="no route"))
     assert (lost.level, "no route" in lost.detail) == (Level.FAILED, True)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_another_daemon_with_this_tls_key_is_no_fault_of_the_network(connected: bool) -> None:
+    """The two are connected in turns."""
+    status = pb.GetStatusResponse(signer="s1", connected=connected, replaced_ago_s=0)
+    found = doctor._reach(status)
+    assert found.level is Level.FAILED
+    assert "another daemon used this signer's TLS key" in found.detail
+    assert "find the copy and stop it" in found.do
+    assert "LINK TAKEN" in status_text(status)
+    assert status_facts(status)["replaced_ago_s"] == 0
+    long_ago = pb.GetStatusResponse(connected=True, replaced_ago_s=doctor.REPLACED_FAILS_S)
+    assert doctor._reach(long_ago).level is Level.OK
 
 
 def test_exit_codes_say_the_worst() -> None:
