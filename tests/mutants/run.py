@@ -38,6 +38,7 @@ from finding import ROOT, Mutant, mutants_of, noting_of, stale_verdicts
 from targets import TARGETS
 
 DEADLINE_S: Final = 240.0
+"""A mutant that runs so much longer than four times what its tests take unchanged has hung."""
 AREAS: Final = (
     "tests/unit/ledger",
     "tests/unit/protocol",
@@ -105,6 +106,10 @@ class Calls:
             return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self._seconds[test]
 
         return sorted(self._called.get(f"{path}:{mutant.function}", ()), key=rank)
+
+    def deadline_s(self, tests: Iterable[str]) -> float:
+        """How long these may take."""
+        return DEADLINE_S + 4 * sum(self._seconds[test] for test in tests)
 
 
 class Session:
@@ -190,7 +195,7 @@ class Session:
                 mutant = waiting.pop()
                 tests = [test for test in self._calls.tests_for(mutant) if test in self._items]
                 child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
-                self._running[child] = (mutant, time.monotonic())
+                self._running[child] = (mutant, time.monotonic() + self._calls.deadline_s(tests))
             self._reap()
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{len(self.verdicts)} of {len(self._mutants)} ")
@@ -202,8 +207,8 @@ class Session:
             self._judge(mutant, os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
             return
         time.sleep(0.005)
-        for late, (_, begun) in self._running.items():
-            if time.monotonic() - begun > DEADLINE_S:
+        for late, (_, deadline) in self._running.items():
+            if time.monotonic() > deadline:
                 os.killpg(late, signal.SIGKILL)
 
     def _judge(self, mutant: Mutant, code: int, seconds: float) -> None:

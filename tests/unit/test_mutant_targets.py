@@ -14,6 +14,8 @@ from finding import ROOT, edits_of, names_of, stale_verdicts
 from targets import LEFT_OUT, TARGETS
 
 PLACES: Final = (
+    "core/strongroom/crypto",
+    "core/strongroom/chains",
     "core/strongroom/ledger",
     "core/strongroom/protocol",
     "signer/strongroom_signer",

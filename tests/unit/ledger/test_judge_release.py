@@ -10,7 +10,7 @@ import pytest
 import charter_builder as builder
 from ledger_world import DAY_MS, HOUR_MS, World
 from strongroom.ledger.entry_messages import Tick
-from strongroom.ledger.judge import judge_order, judge_release, lapsed_line, vault_of
+from strongroom.ledger.judge import judge_by_both, judge_order, judge_release, lapsed_line, vault_of
 from strongroom.ledger.judgement import Code
 from strongroom.ledger.lost_plans import LOST_PAYMENT
 from strongroom.ledger.order_messages import CancelWithdraw, Unfreeze
@@ -115,6 +115,24 @@ def test_one_order_that_no_longer_passes_stops_the_plan_that_pays_it_with_others
     world.later(2 * HOUR_MS)
     world.log(Tick())
     assert released(world, plan) is Code.APPROVALS_MISSING
+
+
+def test_by_both_clocks_an_order_passes_when_it_passes_by_each() -> None:
+    world = World.started(rules=(builder.rule(delay_ms=HOUR_MS),))
+    world.make_vault(VAULT)
+    record = record_of(world, world.pay(VAULT, 100_000))
+
+    def code(log_later_ms: int, clock_later_ms: int) -> Code:
+        begun = world.time_ms
+        world.later(log_later_ms)
+        world.log(Tick())
+        return judge_by_both(world.state, record, begun + clock_later_ms).code
+
+    assert code(0, 2 * HOUR_MS) is Code.DELAY_RUNNING
+    assert code(HOUR_MS, 0) is Code.DELAY_RUNNING
+    assert code(0, 0) is Code.ALLOWED
+    assert code(0, 10 * DAY_MS) is Code.ORDER_EXPIRED
+    assert code(10 * DAY_MS, 0) is Code.ORDER_EXPIRED
 
 
 def test_a_clock_that_lags_behind_log_time_does_not_start_a_delay_again(world: World) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ledger_world import START_MS
+from ledger_world import DAY_MS, START_MS
 from signer_world import PASSPHRASE, Cluster, open_folder, refusal_of
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.crypto.secret import SecretBytes
@@ -205,6 +205,14 @@ def test_key_is_generated_only_for_a_final_and_approved_order_that_names_this_si
             cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
     cluster.tick(2)
     assert cluster.ask("s1", pb.KeygenRound1(order_hash=fresh, attempt=1)).message
+
+
+def test_order_that_expired_by_the_own_clock_alone_makes_no_key(cluster: Cluster) -> None:
+    """Whoever leads the log may hold its time back."""
+    order = ordered(cluster)
+    cluster.clock.advance(10 * DAY_MS)
+    with pytest.raises(NotOrdered, match="ORDER_EXPIRED"):
+        cluster.ask("s1", pb.KeygenRound1(order_hash=order, attempt=1))
 
 
 def test_order_that_was_generated_is_not_generated_again(cluster: Cluster) -> None:
