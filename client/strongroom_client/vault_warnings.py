@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strongroom.ledger.charter import Charter
+from strongroom.ledger.charter_check import single_history_quorum
 from strongroom.ledger.order_messages import CreateVault, ReshareVault
 from strongroom_client.orders import Action
 
@@ -17,18 +18,18 @@ def threshold_warnings(charter: Charter, action: Action) -> tuple[str, ...]:
 def weak_numbers(charter: Charter, threshold: int) -> tuple[str, ...]:
     """What to tell of a vault of which `threshold` holders sign, a line each.
 
-    With n signers and a witness quorum of w, two quorums share at least 2w - n signers. These are more than the t - 1
-    that may be bad only where 2w >= n + t: below it, t - 1 bad signers beside a bad coordinator can show two histories.
+    What they have is a choice: the larger the witness quorum, the fewer signers may be down.
     """
     found = []
     if threshold == 1:
         found.append("1 holder alone signs for this vault: whoever takes over one signer takes all its coins")
     n, w = len(charter.signers), charter.witness_quorum
-    wanted = -(-(n + threshold) // 2)
+    wanted = single_history_quorum(n, threshold)
     if w < wanted:
         bad = threshold - 1
         found.append(
-            f"the charter's witness quorum is {w} of {n} signers, and a vault of threshold {threshold} wants {wanted}: "
-            f"with {w}, {bad} bad signer{'' if bad == 1 else 's'} and a bad coordinator can show people two histories"
+            f"with the charter's witness quorum, {w} of {n} signers, {bad} bad signer{'' if bad == 1 else 's'} and a bad "
+            f"coordinator can show people two histories of a vault of threshold {threshold}; with {wanted} they cannot, "
+            f"but then {n - wanted} instead of {n - w} may be down"
         )
     return tuple(found)

@@ -45,6 +45,7 @@ __all__ = [
     "check_charter",
     "default_witness_quorum",
     "first_error",
+    "single_history_quorum",
 ]
 
 DEFAULT_NETWORKS: Final = ("regtest",)
@@ -54,10 +55,18 @@ DEFAULT_NETWORKS: Final = ("regtest",)
 def default_witness_quorum(n: int, t: int) -> int:
     """Return the default witness quorum for n signers and the largest threshold t of any vault.
 
-    A majority; enough that t-1 signers cannot hide a history from the holders; and, one signer always spared, enough
-    that a history stays single with t-1 bad signers beside a bad coordinator.
+    A majority; enough that t-1 signers cannot hide a history from the holders; as many as sign; and, if one signer can
+    be spared, enough that a history stays single with t-1 bad signers beside a bad coordinator.
     """
-    return max(n // 2 + 1, n - t + 1, min(n - 1, -(-(n + t) // 2)))
+    return max(n // 2 + 1, n - t + 1, t, min(n - 1, single_history_quorum(n, t)))
+
+
+def single_history_quorum(n: int, t: int) -> int:
+    """Return the witness quorum with which t-1 bad signers beside a bad coordinator cannot show two histories.
+
+    Two quorums of w share at least 2w - n of n signers, which must be t or more.
+    """
+    return -(-(n + t) // 2)
 
 
 def check_charter(charter: Charter, *, networks_allowed: Sequence[str] = DEFAULT_NETWORKS) -> Report:
@@ -243,8 +252,14 @@ def _facts(charter: Charter) -> dict[str, str]:
     }
     for t in range(1, n + 1):
         bad = t + w - n - 1
-        facts[f"threshold {t}: bad signers survived beside a bad coordinator"] = (
-            str(bad) if bad >= 0 else "none, not even without a bad signer"
-        )
+        if t > w:
+            facts[f"threshold {t}"] = f"refused: the witness quorum is below {t}"
+        else:
+            facts[f"threshold {t}: bad signers survived beside a bad coordinator"] = (
+                str(bad) if bad >= 0 else "none: the coordinator alone can pay against the rules"
+            )
         facts[f"threshold {t}: default witness quorum"] = str(default_witness_quorum(n, t))
+        facts[f"threshold {t}: witness quorum for one history beside {t - 1} bad signers"] = str(
+            single_history_quorum(n, t)
+        )
     return facts

@@ -303,7 +303,7 @@ def test_other_networks_can_be_allowed_by_the_caller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "t", "w"), [(3, 2, 2), (5, 3, 4), (21, 15, 18), (1, 1, 1), (2, 2, 2), (7, 4, 6), (7, 5, 6)]
+    ("n", "t", "w"), [(3, 2, 2), (5, 3, 4), (21, 15, 18), (1, 1, 1), (2, 2, 2), (7, 4, 6), (7, 5, 6), (3, 3, 3)]
 )
 def test_the_default_witness_quorum(n: int, t: int, w: int) -> None:
     assert default_witness_quorum(n, t) == w
@@ -316,6 +316,7 @@ def test_the_default_witness_quorum_is_in_range_and_spares_a_signer(n: int) -> N
         assert n // 2 + 1 <= w <= n
         assert w >= n - t + 1
         assert t + w - n - 1 >= 0
+        assert w >= t
 
 
 def test_the_facts_say_who_may_be_down_and_how_many_bad_signers_are_survived() -> None:
@@ -325,7 +326,10 @@ def test_the_facts_say_who_may_be_down_and_how_many_bad_signers_are_survived() -
     assert facts["witness quorum (w)"] == "4"
     assert facts["signers that may be down"] == "1"
     assert facts["threshold 3: bad signers survived beside a bad coordinator"] == "1"
+    assert facts["threshold 3: witness quorum for one history beside 2 bad signers"] == "4"
     assert facts["threshold 1: bad signers survived beside a bad coordinator"] == (
-        "none, not even without a bad signer"
+        "none: the coordinator alone can pay against the rules"
     )
+    assert facts["threshold 5"] == "refused: the witness quorum is below 5"
+    assert "threshold 5: bad signers survived beside a bad coordinator" not in facts
     assert facts["threshold 3: default witness quorum"] == "4"
