@@ -28,8 +28,8 @@ def weak_numbers(charter: Charter, threshold: int) -> tuple[str, ...]:
     if w < wanted:
         bad = threshold - 1
         found.append(
-            f"with the charter's witness quorum, {w} of {n} signers, {bad} bad signer{'' if bad == 1 else 's'} and a bad "
-            f"coordinator can show people two histories of a vault of threshold {threshold}; with {wanted} they cannot, "
-            f"but then {n - wanted} instead of {n - w} may be down"
+            f"with the charter's witness quorum, {w} of {n}, {bad} bad signer{'' if bad == 1 else 's'} and a bad "
+            f"coordinator can show people two histories of a vault of threshold {threshold}; with {wanted} of {n} they "
+            f"cannot, but then {n - wanted} instead of {n - w} may be down"
         )
     return tuple(found)

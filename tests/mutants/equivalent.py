@@ -35,6 +35,26 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.money_path:MoneyPath.payments_of: filter order is not None": (
         "narrows the type: the log has the orders of every plan that it took"
     ),
+    "strongroom.crypto.bip340:sign: part or not made": ("what the library did not make does not verify either"),
+    "strongroom.crypto.bip340:verify_with_prefix: guard response >= ORDER": (
+        "nobody can make a signature whose response fits into 256 bits with the group order added"
+    ),
+    "strongroom.crypto.ed25519:is_public_key: part and _is_strict_point(public)": (
+        "the library's own test of a point of the subgroup refuses the same"
+    ),
+    "strongroom.crypto.frost_nonce:parse_public_nonces: guard len(pubnonce) != PUBLIC_NONCE_BYTES": (
+        "a half of another length is no point"
+    ),
+    "strongroom.crypto.frost_session:Session._parse_aggnonce: guard len(self.aggnonce) != PUBLIC_NONCE_BYTES": (
+        "a half of another length is no point"
+    ),
+    "strongroom.chains.bitcoin.block:parse_block: part or not transactions": ("no root can be made of an empty list"),
+    "strongroom.chains.bitcoin.transaction:read_transaction: part or not bare": (
+        "no inputs are the mark of the extended form, which without witnesses is refused"
+    ),
+    "strongroom.chains.bitcoin.transaction:Reader.count: guard value * item_min_bytes > self.left": (
+        "saves work: what is not there is missed when it is read"
+    ),
     "strongroom_signer.voting:Voting._electorates: filter one is not None": (
         "narrows the type: whatever a proven step led to has both sets of that handover"
     ),

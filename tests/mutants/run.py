@@ -368,7 +368,18 @@ def main() -> int:
         sys.stdout.writelines(f"{mutant.name}\n" for mutant in mutants)
         return 0
     session = Session(mutants, options.jobs, options.calls)
-    flags = ["-q", "-s", "--no-header", "--hypothesis-seed=0", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    flags = [
+        "-q",
+        "-s",
+        "--no-header",
+        "--hypothesis-seed=0",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:faulthandler",
+    ]
     pytest.main([*flags, "-m", "not process and not campaign", *options.tests], plugins=[session])
     if not session.sound:
         return 2

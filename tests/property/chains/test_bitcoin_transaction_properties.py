@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pbk
@@ -199,16 +200,45 @@ def test_a_block_is_read_as_itself_and_any_changed_byte_is_refused(
     assert [item.txid for item in read.transactions] == [item.txid for item in block.transactions]
 
 
-def test_a_list_that_repeats_its_end_is_refused_although_its_root_is_the_same() -> None:
-    transactions = tuple(
-        Transaction(
-            version=number,
-            inputs=(TxInput(txid=bytes(32), vout=0, sequence=0),),
-            outputs=(TxOutput(amount_sat=1, script=b"\x51" * 20),),
-            locktime=0,
-        )
-        for number in range(3)
+def _paying(version: int, script: bytes = b"\x51" * 20) -> Transaction:
+    return Transaction(
+        version=version,
+        inputs=(TxInput(txid=bytes(32), vout=0, sequence=0),),
+        outputs=(TxOutput(amount_sat=1, script=script),),
+        locktime=0,
     )
+
+
+def test_a_block_without_the_work_that_it_claims_is_refused() -> None:
+    block = _block((_paying(1),))
+    header = block.header
+    while header.meets_target:
+        header = replace(header, nonce=header.nonce + 1)
+    with pytest.raises(InvalidBlock, match="above its own target"):
+        parse_block(replace(block, header=header).serialise())
+
+
+@pytest.mark.parametrize("size", [79, 81])
+def test_a_header_of_another_length_is_refused(size: int) -> None:
+    with pytest.raises(InvalidBlock, match="80 bytes"):
+        parse_header(_block((_paying(1),)).serialise()[:size])
+
+
+def test_what_is_larger_than_any_block_is_refused_unread() -> None:
+    large = _paying(1, b"\x51" * 4_000_000)
+    with pytest.raises(InvalidTransaction, match="at most 4000000 bytes"):
+        parse(large.serialise())
+    with pytest.raises(InvalidBlock, match="at most 4000000 bytes"):
+        parse_block(_block((large,)).serialise())
+
+
+def test_a_transaction_id_of_another_length_is_not_written() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        txid_text(bytes(31))
+
+
+def test_a_list_that_repeats_its_end_is_refused_although_its_root_is_the_same() -> None:
+    transactions = tuple(_paying(number) for number in range(3))
     block = _block(transactions)
     longer = Block(header=block.header, transactions=(*transactions, transactions[-1]))
     with pytest.raises(InvalidBlock, match="repeats"):

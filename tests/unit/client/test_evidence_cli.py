@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import charter_builder as builder
+from docs_text import ROOT
 from evidence_world import Case, flipped
 from fake_treasury import Office, act, sign
 from strongroom.ledger import codec
@@ -58,6 +60,19 @@ def test_blame_takes_the_log_id_as_it_is_read_aloud(tmp_path: Path, case: Case) 
     shown = CliRunner().invoke(main, [*words, digits])
     assert json.loads(shown.stdout)["log_id"] == case.world.log_id.hex()
     assert CliRunner().invoke(main, [*words, digits[::-1]]).exit_code == 4
+
+
+def test_the_example_of_the_guide_holds_and_with_one_digit_changed_does_not(tmp_path: Path) -> None:
+    example = (ROOT / "docs/examples/evidence.example.json").read_text()
+    [log_id] = re.findall(r"`([0-9a-f]{64})`", (ROOT / "docs/auditors.md").read_text())
+    shown = CliRunner().invoke(
+        main, ["audit", "blame", str(ROOT / "docs/examples/evidence.example.json"), "--log-id", log_id]
+    )
+    assert (shown.exit_code, "Proven: signer s2 gave a wrong signature share." in shown.output) == (0, True)
+    record = read_evidence_file(example.encode())
+    altered = tmp_path / "altered.json"
+    altered.write_bytes(write_evidence_file(record[:-1] + bytes([record[-1] ^ 1])))
+    assert CliRunner().invoke(main, ["audit", "blame", str(altered), "--log-id", log_id]).exit_code == 4
 
 
 def test_blame_says_what_is_proven_and_what_is_not(tmp_path: Path, case: Case) -> None:
