@@ -42,7 +42,7 @@ test-fast: setup ## tests without processes, about a minute
 
 adversary: setup ## attack every line of the promise and kill the daemons at every crash point; prints what held
 	@# Three workers on two cores: most of the time a test waits for something.
-	$(BIN)/python -m pytest -q -m "attack or crash_point" --promise --promise-floor 900,90 --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -q -m "attack or crash_point" --promise --promise-floor 600,90 --numprocesses 3 --dist loadfile
 
 mutants: setup ## take out each single check of the signer's rule and the rules engine: does a test notice?
 	$(BIN)/python tests/mutants/run.py
