@@ -75,8 +75,9 @@ def test_public_shares_that_interpolate_to_infinity_are_the_shares_of_no_key() -
     """Shares of holders 0 and 1 count two and minus one times, so s and 2s cancel out."""
     one = Point.generator_times(7)
     shares = (one.serialise(), (one + one).serialise())
-    with pytest.raises(InvalidInput, match="do not belong"):
-        SignersContext(2, 2, (0, 1), shares, one.serialise()).validated()
+    for key in (one.serialise(), bytes(33)):
+        with pytest.raises(InvalidInput, match="do not belong"):
+            SignersContext(2, 2, (0, 1), shares, key).validated()
 
 
 def test_a_tweak_that_cancels_the_key_is_refused() -> None:
