@@ -299,6 +299,22 @@ def test_it_is_said_whose_keys_are_taken_and_who_approved_it(world: World) -> No
     )
 
 
+def test_those_whose_word_counted_for_nothing_are_no_approvers(world: World) -> None:
+    """Carol initiated it, dave is no administrator, and alice's key in the log counts no more."""
+    order = world.order(world.amendment(**without(world, "dave")))
+    initiated = world.endorsement("carol", Verb.INITIATE, order)
+    world.log(OrderEntry(order=order, endorsements=(initiated, world.endorsement("alice", Verb.APPROVE, order))))
+    words = [world.endorsement(name, Verb.APPROVE, order) for name in ("bob", "carol", "dave")]
+    assert [one.person for one in taken(world, order, words).approvers] == ["alice", "bob"]
+    with pytest.raises(RevocationRefused, match="have not approved it"):
+        taken(world, order, words, revoked={key("alice")})
+    again = world.order(world.amendment(**without(world, "dave")))
+    world.log(OrderEntry(order=again, endorsements=tuple(said(world, again, "alice"))))
+    words = [world.endorsement(name, Verb.APPROVE, again) for name in ("bob", "carol")]
+    found = taken(world, again, words, revoked={key("alice")})
+    assert [one.person for one in found.approvers] == ["bob", "carol"]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_two_files_that_take_keys_of_each_others_approvers_are_both_refused(world: World, first: int) -> None:
     """The thief of bob's key and a deceived alice take carol; alice and carol take bob."""
