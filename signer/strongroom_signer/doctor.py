@@ -11,11 +11,9 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 
@@ -28,13 +26,14 @@ from strongroom.model.ids import LogId
 from strongroom.model.quantities import duration_text
 from strongroom_signer.clock import Clock
 from strongroom_signer.config import SealKind, SignerConfig, load_config, load_seal
+from strongroom_signer.doctor_voting import alarm_of, handed_in_of, quarantine_of, stored_alarms, stored_words
 from strongroom_signer.enrolment import CONFIG_FILE, DATABASE_FILE
+from strongroom_signer.findings import Finding, Level, exit_code, facts_of, failed, ok, text_of
 from strongroom_signer.keys import SEALED_FILE
 from strongroom_signer.link_session import LinkReplaced
 from strongroom_signer.operator_commands import DaemonNotRunning, DaemonRefused, operator_stub
-from strongroom_signer.plain_text import plain
 from strongroom_signer.process import FolderInUse, FolderLock
-from strongroom_signer.retirement import Retired, has_left
+from strongroom_signer.retirement import has_left
 from strongroom_signer.store import Store
 from strongroom_signer.tls import KEY_FILE, check_certificate
 from strongroom_signer.unseal import unlock
@@ -49,26 +48,6 @@ CLOCK_WARNS_MS: Final = 5_000
 CLOCK_FAILS_MS: Final = 60_000
 """Further off, the signer refuses every batch."""
 EXPIRY_WARNS_DAYS: Final = 30
-_WARNED: Final = 5
-
-
-class Level(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One check: what was looked at, how it stands, and what to do when it does not stand well."""
-
-    check: str
-    level: Level
-    detail: str
-    do: str = ""
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -78,34 +57,6 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "check this machine: 0 all well, 5 warnings, 1 something must be mended; changes nothing",
         passphrase=True,
     )
-
-
-def exit_code(findings: Sequence[Finding]) -> int:
-    """0 when all is well, 5 for warnings, 1 when something failed."""
-    levels = {one.level for one in findings}
-    return 1 if Level.FAILED in levels else _WARNED if Level.WARNING in levels else 0
-
-
-def facts_of(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The findings for programs."""
-    worst = {0: Level.OK, 1: Level.FAILED, _WARNED: Level.WARNING}[exit_code(findings)]
-    return {
-        "health": worst.value,
-        "checks": [
-            {"check": one.check, "level": one.level.value, "detail": one.detail, "do": one.do or None}
-            for one in findings
-        ],
-    }
-
-
-def text_of(findings: Sequence[Finding]) -> str:
-    """The findings for people, a line each, and what to do below."""
-    lines = []
-    for one in findings:
-        lines.append(f"{one.level.value.upper():8} {one.check:14} {one.detail}")
-        if one.do:
-            lines.append(f"{'':23} -> {one.do}")
-    return "\n".join(map(plain, lines))
 
 
 def examine(
@@ -122,21 +73,13 @@ def examine(
     try:
         config = load_config(folder)
     except StrongroomError as error:
-        return (_failed("config", error, "run `enrol`, or mend signer.toml: `check-config` shows every problem"),)
-    found = [_ok("config", f"{folder / CONFIG_FILE} is right; coordinator {config.coordinator}")]
+        return (failed("config", error, "run `enrol`, or mend signer.toml: `check-config` shows every problem"),)
+    found = [ok("config", f"{folder / CONFIG_FILE} is right; coordinator {config.coordinator}")]
     found += _permissions(folder)
     found.append(_seal(folder, passphrase_file, random))
     found += _of_daemon(folder, config, clock)
     found.append(_disk(folder, config))
     return tuple(found)
-
-
-def _ok(check: str, detail: str) -> Finding:
-    return Finding(check=check, level=Level.OK, detail=detail)
-
-
-def _failed(check: str, error: StrongroomError, do: str) -> Finding:
-    return Finding(check=check, level=Level.FAILED, detail=f"{error.reason}: {error.message}", do=do)
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------
@@ -168,7 +111,7 @@ def _permissions(folder: Path) -> Iterator[Finding]:
             do="chmod 700 the folder and 600 the files, and find out who could read them",
         )
     else:
-        yield _ok("permissions", "only this user can enter the folder and read its secrets")
+        yield ok("permissions", "only this user can enter the folder and read its secrets")
 
 
 def _key_file(folder: Path) -> tuple[Path, ...]:
@@ -192,10 +135,10 @@ def _seal(folder: Path, passphrase_file: Path | None, random: Callable[[int], by
         with unlock(load_seal(folder), folder, passphrase_file, new=False, random=random) as secret:
             sealed.open_sealed(data, secret, kind=sealed.parse(data).kind).wipe()
     except StrongroomError as error:
-        return _failed("seal", error, "put back what opens this signer before the daemon has to start again")
+        return failed("seal", error, "put back what opens this signer before the daemon has to start again")
     except OSError as error:
         return Finding(check="seal", level=Level.FAILED, detail=f"{folder / SEALED_FILE}: {error.strerror}")
-    return _ok("seal", f"the {kind.value} opens signer {name}")
+    return ok("seal", f"the {kind.value} opens signer {name}")
 
 
 def _disk(folder: Path, config: SignerConfig) -> Finding:
@@ -229,22 +172,13 @@ def _running(folder: Path, config: SignerConfig, clock: Clock) -> list[Finding]:
         with operator_stub(folder / config.operator_socket) as stub:
             status = stub.GetStatus(pb.GetStatusRequest(), timeout=ASK_S)
     except (DaemonNotRunning, DaemonRefused) as error:
-        return [_failed("daemon", error, "it holds the folder and does not answer: read its log, restart it")]
-    found = [_alarm(status), _ok("database", "open in the daemon, which checked it when it started")]
+        return [failed("daemon", error, "it holds the folder and does not answer: read its log, restart it")]
+    found = [alarm_of(status), ok("database", "open in the daemon, which checked it when it started")]
     found += _certificates(folder, config, status.signer, None, clock)
     found += [_reach(status), _clock(status), _freezes(_told_freezes(status))]
+    found += [quarantine_of(status), handed_in_of(status)]
     held = [one for one in status.vaults if one.is_holder]
     return [*found, *_vaults([(one.name, one.epoch, one.has_share, one.backup_verified) for one in held])]
-
-
-def _alarm(status: pb.GetStatusResponse) -> Finding:
-    running = f"signer {status.signer} runs: {status.final_size} of {status.size} entries final, term {status.term}"
-    if status.alarm == Retired.reason:
-        return Finding(check="daemon", level=Level.WARNING, detail=status.alarm_message)
-    if status.alarm:
-        detail = f"{status.alarm}: {status.alarm_message}"
-        return Finding(check="daemon", level=Level.FAILED, detail=detail, do="see the alarms in the operators' guide")
-    return _ok("daemon", running)
 
 
 def _reach(status: pb.GetStatusResponse) -> Finding:
@@ -257,7 +191,7 @@ def _reach(status: pb.GetStatusResponse) -> Finding:
             do="find the copy and stop it: it has this signer's vote key too",
         )
     if status.connected:
-        return _ok("coordinator", f"connected to {status.coordinator}")
+        return ok("coordinator", f"connected to {status.coordinator}")
     why = status.last_error or "no answer yet"
     do = "check its address, its certificate and the network; the daemon goes on trying"
     return Finding(
@@ -272,7 +206,7 @@ def _clock(status: pb.GetStatusResponse) -> Finding:
     ahead = status.clock_ahead_ms
     detail = f"{duration_text(abs(ahead))} {'ahead of' if ahead >= 0 else 'behind'} the coordinator's"
     if abs(ahead) < CLOCK_WARNS_MS:
-        return _ok("clock", detail)
+        return ok("clock", detail)
     level = Level.FAILED if abs(ahead) >= CLOCK_FAILS_MS else Level.WARNING
     do = "find out which clock is wrong; further off than a minute this signer refuses to vote"
     return Finding(check="clock", level=level, detail=detail, do=do)
@@ -292,7 +226,7 @@ def _standing(store: Store, state: State, clock: Clock) -> list[tuple[str, str, 
 def _freezes(standing: Sequence[tuple[str, str, str]]) -> Finding:
     """Freezes of this signer's operator and of the ledger: vault, by whom, and why. It gives no share against one."""
     if not standing:
-        return _ok("freezes", "none of this signer's operator and none in the ledger")
+        return ok("freezes", "none of this signer's operator and none in the ledger")
     told = "; ".join(f"{vault or 'all vaults'} by {by}: {why}" for vault, by, why in standing)
     return Finding(
         check="freezes",
@@ -307,28 +241,25 @@ def _stopped(folder: Path, config: SignerConfig, clock: Clock) -> list[Finding]:
     try:
         store = Store.open(folder / DATABASE_FILE)
     except StrongroomError as error:
-        return [*found, _failed("database", error, "do not restore an old copy: see the operators' guide")]
+        return [*found, failed("database", error, "do not restore an old copy: see the operators' guide")]
     try:
         return found + _in_database(folder, config, store, clock)
     except StrongroomError as error:
-        return [*found, _failed("database", error, "do not restore an old copy: see the operators' guide")]
+        return [*found, failed("database", error, "do not restore an old copy: see the operators' guide")]
     finally:
         store.close()
 
 
 def _in_database(folder: Path, config: SignerConfig, store: Store, clock: Clock) -> list[Finding]:
     identity, pin = store.identity(), store.pin()
-    found = [_ok("database", f"whole: {store.size()} entries, {store.certified_size()} certified")]
+    found = [ok("database", f"whole: {store.size()} entries, {store.certified_size()} certified")]
     if pin is None:
         return [*found, Finding(check="log", level=Level.FAILED, detail="no log is pinned", do="run `enrol`")]
-    found += [
-        Finding(check="alarm", level=Level.FAILED, detail=f"{one.reason}: {one.message}", do="see the operators' guide")
-        for one in store.alarms()
-    ]
+    found += stored_alarms(store)
     found += _certificates(folder, config, identity.name, decode_charter(pin.charter).organisation, clock)
     found += [_dialled(config), Finding(check="clock", level=Level.UNKNOWN, detail="compared while the daemon runs")]
     state = State(store, LogId(pin.log_id))
-    found.append(_freezes(_standing(store, state, clock)))
+    found += [_freezes(_standing(store, state, clock)), *stored_words(store)]
     if not state.size:
         return found
     if has_left(state, identity.name, identity.vote_key):
@@ -346,7 +277,7 @@ def _dialled(config: SignerConfig) -> Finding:
     except OSError as error:
         detail = f"{config.coordinator} does not answer: {error.strerror or type(error).__name__}"
         return Finding(check="coordinator", level=Level.FAILED, detail=detail, do="check its address and the network")
-    return _ok("coordinator", f"{config.coordinator} answers; the certificates are tried when the daemon runs")
+    return ok("coordinator", f"{config.coordinator} answers; the certificates are tried when the daemon runs")
 
 
 def _vaults(held: Sequence[tuple[str, int, bool, bool]]) -> Iterator[Finding]:
@@ -358,12 +289,12 @@ def _vaults(held: Sequence[tuple[str, int, bool, bool]]) -> Iterator[Finding]:
         do = "the daemon recovers it from its words' key and the log; else have the vault refreshed"
         yield Finding(check="epochs", level=Level.WARNING, detail=f"no share of {', '.join(lacking)}", do=do)
     else:
-        yield _ok("epochs", f"{count} share{'' if count == 1 else 's'}, each of its vault's current epoch")
+        yield ok("epochs", f"{count} share{'' if count == 1 else 's'}, each of its vault's current epoch")
     if stale:
         do = "run `backup verify` with the words"
         yield Finding(check="backup", level=Level.WARNING, detail=f"not proven for {', '.join(stale)}", do=do)
     else:
-        yield _ok("backup", "the words are proven to give every share that is here")
+        yield ok("backup", "the words are proven to give every share that is here")
 
 
 def _certificates(
@@ -385,7 +316,7 @@ def _certificates(
         elif days < EXPIRY_WARNS_DAYS:
             yield Finding(check=check, level=Level.WARNING, detail=f"{detail}, {days} days", do=do)
         else:
-            yield _ok(check, detail)
+            yield ok(check, detail)
     if organisation is not None:
         yield from _identity(folder, config, name, organisation, clock)
 
@@ -404,4 +335,4 @@ def _identity(folder: Path, config: SignerConfig, name: str, organisation: str, 
         message = error.message if isinstance(error, StrongroomError) else str(error.strerror)
         yield Finding(check="identity", level=Level.FAILED, detail=message, do="run `enrol` with the right certificate")
     else:
-        yield _ok("identity", f"the certificate is that of {name} in {organisation}")
+        yield ok("identity", f"the certificate is that of {name} in {organisation}")

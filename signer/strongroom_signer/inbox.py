@@ -375,6 +375,15 @@ class Inbox:
                 if self._would_be_logged(statement):
                     raise WordsWithheld(f"the log has lacked this operator's freeze {freeze.id.hex()} for ten minutes")
 
+    def withheld(self) -> str:
+        """What the newest log has lacked too long, so that this signer does not vote; empty when it lacks nothing."""
+        try:
+            if self._copy.size:
+                self.check_not_withheld(self._copy.newest())
+        except WordsWithheld as error:
+            return error.message
+        return ""
+
     def _lacking(self, item: InboxItem, state: State | None) -> tuple[Endorse | OrderEntry, ...]:
         """What of a word is not in the log as this state has it; None is the empty log's."""
         said = self._said[item.id]

@@ -51,6 +51,7 @@ def status_of(
         vaults=_vaults(signer, state),
         local_freezes=_local_freezes(signer, state),
         inbox=len(signer.inbox.items),
+        withheld=signer.inbox.withheld(),
         alarm=alarm,
         alarm_message=message,
         last_error=last_error,

@@ -32,6 +32,7 @@ def status_facts(status: pb.GetStatusResponse) -> dict[str, Any]:
         "vaults": [_vault_facts(vault) for vault in status.vaults],
         **_precautions(status),
         "inbox": status.inbox,
+        "withheld": status.withheld or None,
         "retired": status.alarm == Retired.reason,
         "alarm": status.alarm or None,
         "alarm_message": status.alarm_message,
@@ -142,13 +143,15 @@ def status_text(status: pb.GetStatusResponse) -> str:
     for box in status.boxes:
         when = f"from {time_text(box.opens_ms)} until {time_text(box.closes_ms)}"
         lines.append(f"BREAK-GLASS  vault {box.vault} may go to {box.destination} {when}")
-    if status.inbox:
-        lines.append(
-            f"inbox        {status.inbox} word(s) handed in that are not final in the ledger yet; they act here"
-        )
+    lines += _inbox_lines(status)
     if status.HasField("quarantine"):
         lines += _quarantine_lines(status.quarantine)
     return "\n".join(map(plain, lines + _replaced_lines(status) + _alarm_lines(status)))
+
+
+def _inbox_lines(status: pb.GetStatusResponse) -> list[str]:
+    held = f"inbox        {status.inbox} word(s) handed in that are not final in the ledger yet; they act here"
+    return ([held] if status.inbox else []) + ([f"NO VOTES     {status.withheld}"] if status.withheld else [])
 
 
 def _replaced_lines(status: pb.GetStatusResponse) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -12,12 +13,17 @@ from typing import Any
 import pytest
 
 from coordinator_world import TestAuthority
-from signer_world import PASSPHRASE, VAULT, Cluster, FakeClock
+from signer_world import PASSPHRASE, VAULT, Cluster, FakeClock, open_folder
 from strongroom.api.operator.v1 import operator_service_pb2 as pb
+from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import State
+from strongroom.protocol.signed import SignedBody
+from strongroom.protocol.voter_state import VoterStopped
 from strongroom_signer import doctor
 from strongroom_signer.config import Seal, SealKind, SignerConfig, render_config
 from strongroom_signer.doctor import Finding, Level
+from strongroom_signer.doctor_voting import alarm_of, handed_in_of, quarantine_of, stored_alarms, stored_words
+from strongroom_signer.inbox import GRACE_MS
 from strongroom_signer.offline_freeze import freeze_offline
 from strongroom_signer.status_answer import status_of
 from strongroom_signer.status_view import status_facts, status_text
@@ -81,6 +87,8 @@ def test_a_stopped_signer_is_looked_at_in_its_folder(machine: Machine) -> None:
         "coordinator": Level.OK,
         "clock": Level.UNKNOWN,
         "freezes": Level.OK,
+        "quarantine": Level.UNKNOWN,
+        "inbox": Level.OK,
         "epochs": Level.OK,
         "backup": Level.WARNING,
         "disk": Level.OK,
@@ -137,6 +145,61 @@ def test_a_frozen_signer_is_told_that_it_gives_no_share(tmp_path: Path) -> None:
     stopped = doctor._standing(signer.store, State(signer.store, cluster.world.log_id), cluster.clock)
     assert doctor._freezes(stopped) == running()
     cluster.close()
+
+
+def test_the_alarm_of_a_copy_that_was_stopped_is_found_in_its_folder(tmp_path: Path) -> None:
+    """The vote that its database does not hold stopped it; it stands again before the link opens."""
+    cluster = Cluster.started(tmp_path)
+    cluster.signers["s1"].close()
+    shutil.copytree(cluster.folders["s1"], tmp_path / "copy")
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+    cluster.tick(names=("s1", "s2"))
+    assert cluster.certificate is not None
+    copy = open_folder(tmp_path / "copy", cluster.clock)
+    assert not list(stored_alarms(copy.store))
+    with pytest.raises(VoterStopped):
+        copy.voting.settle(cluster.certificate)
+    copy.close()
+    store = Store.open(tmp_path / "copy" / "signer.db")
+    (found,) = stored_alarms(store)
+    store.close()
+    cluster.close()
+    assert (found.check, found.level) == ("alarm", Level.FAILED)
+    assert found.detail.startswith("OWN_VOTE_UNKNOWN: ")
+    assert "`recover`" in found.do
+
+
+def test_a_word_that_the_log_lacks_is_told_running_and_stopped(tmp_path: Path) -> None:
+    cluster = Cluster.started(tmp_path)
+    signer, world = cluster.signers["s1"], cluster.world
+
+    def running() -> Finding:
+        return handed_in_of(status_of(signer, connected=True, last_error=""))
+
+    assert (running().level, [one.level for one in stored_words(signer.store)][1]) == (Level.OK, Level.OK)
+    order = world.pay("customer-1", 100_000)
+    cluster.sync()
+    said = world.endorsement("carol", Verb.REJECT, order)
+    signer.inbox.hand_in(b"", [SignedBody.of(said)])
+    assert running().level is Level.WARNING
+    stopped = list(stored_words(signer.store))[1]
+    assert (stopped.level, "rejection" in stopped.detail) == (Level.WARNING, True)
+    cluster.wait(GRACE_MS)
+    assert running().level is Level.FAILED
+    assert "does not vote: the log has lacked a rejection" in running().detail
+    assert "NO VOTES" in status_text(status_of(signer, connected=True, last_error=""))
+    cluster.close()
+
+
+def test_a_quarantine_and_what_lifts_it_are_told() -> None:
+    assert quarantine_of(pb.GetStatusResponse(connected=True)).level is Level.OK
+    assert quarantine_of(pb.GetStatusResponse()).level is Level.UNKNOWN
+    told = pb.Quarantine(evidence_hash=bytes(32), fault="wrong-share", detail="the share is wrong")
+    found = quarantine_of(pb.GetStatusResponse(connected=True, quarantine=told))
+    assert (found.level, "wrong-share" in found.detail) == (Level.WARNING, True)
+    assert f"`reinstate {'00' * 32}`" in found.do
+    told.operator_cleared = True
+    assert "unfreeze quorum" in quarantine_of(pb.GetStatusResponse(connected=True, quarantine=told)).do
 
 
 def test_files_that_others_may_read_fail(machine: Machine) -> None:
@@ -226,9 +289,10 @@ def test_clocks_that_differ_are_told_before_the_signer_stops_voting(ahead_ms: in
 
 
 def test_alarms_retirement_and_a_lost_link_are_told() -> None:
-    assert doctor._alarm(pb.GetStatusResponse(signer="s1")).level is Level.OK
-    assert doctor._alarm(pb.GetStatusResponse(alarm="CLOCK_DRIFT", alarm_message="x")).level is Level.FAILED
-    assert doctor._alarm(pb.GetStatusResponse(alarm="SIGNER_RETIRED", alarm_message="x")).level is Level.WARNING
+    assert alarm_of(pb.GetStatusResponse(signer="s1")).level is Level.OK
+    assert alarm_of(pb.GetStatusResponse(alarm="CLOCK_DRIFT", alarm_message="x")).level is Level.FAILED
+    assert alarm_of(pb.GetStatusResponse(alarm="SIGNER_RETIRED", alarm_message="x")).level is Level.WARNING
+    assert "`recover`" in alarm_of(pb.GetStatusResponse(alarm="OWN_VOTE_UNKNOWN", alarm_message="x")).do
     assert doctor._reach(pb.GetStatusResponse(connected=True)).level is Level.OK
     lost = doctor._reach(pb.GetStatusResponse(last_error="no route"))
     assert (lost.level, "no route" in lost.detail) == (Level.FAILED, True)

@@ -49,7 +49,8 @@ class SignerLinkServiceServicer:
     """
 
     def Link(self, request_iterator, context):
-        """The first frame of a signer is Hello, the first of the coordinator is Welcome.
+        """The first frame of a signer is Hello, the first of the coordinator is Welcome. The coordinator keeps one stream of
+        each signer, the newest, and ends an older one with a message that begins with `LINK_REPLACED:`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
