@@ -80,13 +80,19 @@ async def leading(
 
 
 def dial(
-    cluster: Cluster, authority: Authority, port: int, *, signer: str = "s1", log: io.StringIO | None = None
+    cluster: Cluster,
+    authority: Authority,
+    port: int,
+    *,
+    signer: str = "s1",
+    address: str = "",
+    log: io.StringIO | None = None,
 ) -> Link:
     part = cluster.signers[signer]
     key = ec.generate_private_key(ec.SECP256R1())
     uri = x509.UniformResourceIdentifier(f"spiffe://acme/signer/{signer}")
     endpoint = Endpoint(
-        address=f"localhost:{port}",
+        address=address or f"localhost:{port}",
         authority=authority.pem,
         certificate=authority.issue(key.public_key(), uri),
         key=key_pem(key),
@@ -254,6 +260,24 @@ async def test_two_daemons_with_one_tls_key_are_told_and_dial_ever_more_slowly(
     warned = [line for line in told if line["event"] == "link.replaced"]
     assert len(warned) >= 6
     assert {(line["log_level"], line["signer"]) for line in warned} == {("warning", "s1")}
+
+
+@pytest.mark.parametrize(
+    ("address", "why"), [("127.0.0.1:1", "Connection refused"), ("no-such-host.invalid:7400", "no-such-host.invalid")]
+)
+async def test_a_coordinator_that_cannot_be_reached_is_told_with_the_cause(
+    cluster: Cluster, authority: Authority, address: str, why: str
+) -> None:
+    log = WatchedLog()
+    link = dial(cluster, authority, 0, address=address, log=log)
+    task = asyncio.create_task(link.run())
+    try:
+        await log.written("link.failed")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert why in link.last_error
+    assert json.loads(log.getvalue().splitlines()[0])["message"] == link.last_error
 
 
 async def test_a_link_that_broke_off_by_itself_was_taken_by_nobody(cluster: Cluster, authority: Authority) -> None:

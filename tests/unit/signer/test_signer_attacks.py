@@ -280,7 +280,7 @@ async def test_words_of_the_coordinator_stay_words_on_the_operators_screen(clust
         await call.code()
         with pytest.raises((link_session.LinkFailed, grpc.aio.AioRpcError)) as caught:
             await session.serve()
-        kept = link_session.ended(await call.details())
+        kept = link_session.ended(await call.details()).message
     assert isinstance(caught.value, grpc.aio.AioRpcError) or caught.value.message == kept
     assert kept.isprintable()
     assert "certified head 1204:aaaa" in kept
