@@ -6,17 +6,20 @@ that and a large one with a delay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cheat_report import NothingToCheatWith, cheat
 from rogue_leader import RogueLeader
-from rogue_people import DAY_MS, drafted, more, ordered, pays, withdrawal
-from rogue_plans import forced, now_ms
+from rogue_people import AMOUNT, DAY_MS, claimed, drafted, more, ordered, pays, withdrawal
+from rogue_plans import FEE_SAT, forced, now_ms
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger import codec
+from strongroom.ledger.entry_messages import Plan, Tick
 from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.plans import plan_hash
 from strongroom.ledger.signed_messages import Verb
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.orders import DraftedOrder
@@ -260,6 +263,52 @@ async def freeze_another(rogue: RogueLeader) -> None:
     freeze = drafted(rogue, Freeze(scope=Scope.ALL, vault="reserve", why="the coordinator looks hostile"))
     order = withdrawal(rogue)
     await forced(rogue, ordered(rogue, order), ordered(rogue, freeze, by="carol", approved=()), pays(rogue, order))
+
+
+# --- the coordinator's bytes of a day
+
+COINS_OF_A_LARGE_PLAN = 1_350
+"""Coins that only the cheater knows of, so many that one plan takes nearly as many bytes as an entry may have."""
+
+
+def _bytes_left(rogue: RogueLeader, time_ms: int) -> int:
+    """What the coordinator may still write in the log's day of this time."""
+    record = rogue.state.quota("")
+    used = record.used_bytes if record is not None and record.day == time_ms // DAY_MS else 0
+    return rogue.state.charter.log.coordinator_bytes_per_day - used
+
+
+def _ever_higher_fees(rogue: RogueLeader, order: DraftedOrder) -> Iterator[Plan]:
+    """A large plan, and without end the same with one satoshi more of fee."""
+    coins = [claimed(AMOUNT) for _ in range(COINS_OF_A_LARGE_PLAN)]
+    fee_sat = FEE_SAT
+    plan = pays(rogue, order, inputs=coins, fee_sat=fee_sat)
+    while True:
+        yield plan
+        fee_sat += 1
+        plan = pays(rogue, order, inputs=coins, fee_sat=fee_sat, bumps=plan_hash(codec.encode(plan)))
+
+
+@cheat("fill-the-day", "Writes as much into the log in one day as it may, and then more, to fill the signers' disks.")
+async def fill_the_day(rogue: RogueLeader) -> None:
+    """With one approved order: a large plan of it, bumped as often as there is room, and ticks for the rest."""
+    # One time for everything, so that all of it is of one day of log time.
+    at_ms = max(now_ms(), rogue.state.time_ms)
+    bumped, further = withdrawal(rogue), withdrawal(rogue)
+    await rogue.append_honestly(ordered(rogue, bumped), time_ms=at_ms)
+    plans = _ever_higher_fees(rogue, bumped)
+    while len(rogue.entry(plan := next(plans))) <= _bytes_left(rogue, at_ms):
+        await rogue.append_honestly(plan, time_ms=at_ms)
+    tick_bytes = len(rogue.entry(Tick(), time_ms=at_ms))
+    await rogue.append_honestly(*[Tick()] * (_bytes_left(rogue, at_ms) // tick_bytes), time_ms=at_ms)
+    rogue.report.say("filled", left=_bytes_left(rogue, at_ms), tick=tick_bytes, day=at_ms // DAY_MS)
+    await forced(rogue, Tick(), time_ms=at_ms, step="tick")
+    await forced(rogue, plan, time_ms=at_ms, step="bump")
+    await forced(rogue, ordered(rogue, further), pays(rogue, further), time_ms=at_ms, step="plan")
+    # What people say counts for them, and a rejection for nobody: these batches are certified, or the cheat ends here.
+    await rogue.append_honestly(ordered(rogue, further, approved=("bob",)), time_ms=at_ms)
+    await rogue.append_honestly(more(rogue, Verb.APPROVE, further, "carol"), time_ms=at_ms)
+    await rogue.append_honestly(more(rogue, Verb.REJECT, bumped, "carol"), time_ms=at_ms)
 
 
 # --- one operator's own maximum

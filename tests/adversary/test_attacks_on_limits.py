@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import attack_cases
-from actor import Actor, actors, ready, until
+from actor import DAY_MS, Actor, actors, ready, until
 from attack_cases import Case
 from cluster import VAULT, Cheated, Cluster, running
+from machines import said
 from payments import approved, paid, payee, payments_on_chain
 from siege import attacked, attacked_together, heals, refused
 from strict_deployment import strict, strictly_besieged
 from strongroom.ledger.order_messages import Freeze, Scope
+from strongroom.ledger.records import OrderState
 from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.processes import DaemonFailed
@@ -32,6 +36,7 @@ COLLUSION = "Multichain 2023 and insider reports: everybody who approves is one 
 COMMINGLED = "FTX 2022: one vault pays what another owes"
 WITHHELD = "on paper: rejections, freezes and revocations that a coordinator keeps to itself"
 AMOUNT_LIE = "hardware wallets 2020: a false input amount turned coins into fees (CVE-2020-14199)"
+DISK = "on paper: a log that can only grow is filled up for ever"
 LOCAL = "on paper: an operator's own maximum counted by somebody else"
 
 
@@ -209,3 +214,25 @@ def test_a_standing_lag_buys_no_second_window() -> None:
             cluster.launch_signer(name, "--shift-ms", "50000")
         outcome = attacked(cluster, "lag-then-jump", "append", "BATCH_TIME_OFF")
         refused(outcome, "within-tolerance", "OVER_LIMIT")
+
+
+@pytest.mark.attack(line="coordinator", title="the log filled with all the bytes of a day, and more", origin=DISK)
+async def test_a_filled_day_ends_at_the_quota_and_keeps_nobodys_words_out() -> None:
+    """Neither one more tick nor a plan gets in, from the cheater or its honest successor; what people say does."""
+    with running(strict(), "filled") as cluster:
+        cluster.start(coordinator=False)
+        outcome = attacked(cluster, "fill-the-day", "tick", "LOG_QUOTA")
+        for step in ("bump", "plan"):
+            refused(outcome, step, "LOG_QUOTA")
+        (filled,) = (line for line in outcome.events if line["event"] == "filled")
+        assert 0 <= filled["left"] < filled["tick"]
+        cluster.deployment.start_coordinator()
+        async with actors(cluster.deployment, "alice", "bob", "carol") as people:
+            alice, _, carol = people
+            await ready(alice)
+            order = await approved(people, payee())
+            if time.time_ns() // 1_000_000 // DAY_MS == filled["day"]:
+                await asyncio.to_thread(said, cluster.coordinator, "plan.refused", reason="LOG_QUOTA")
+                assert not (await alice.client.order(order)).plans
+            await carol.reject(order)
+            await alice.wait_for_order(order, lambda one: one.proven.record.state is OrderState.REJECTED)

@@ -4,12 +4,13 @@
 
 Vaults: `customer-hot` under one generous rule, `petty` under a small tier with a tight limit over 24 hours, `savings`
 under that and under a large one with a delay of an hour, which the board approves too, and `reserve`, from which no
-rule lets anybody pay.
+rule lets anybody pay. The coordinator may write as little in a day as any charter allows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,7 @@ from cluster import COINS, VAULT, Cluster, made, running, template
 from payments import approved, paid, payee
 from strongroom.chains.bitcoin.address import address_of
 from strongroom.chains.bitcoin.networks import REGTEST
+from strongroom.ledger.charter_check_bounds import LEAST_COORDINATOR_BYTES
 from strongroom.ledger.records import VaultRecord
 from strongroom_client.answers import derive_address
 from strongroom_client.demo.deployment import Deployment, Shape
@@ -78,6 +80,9 @@ def _strict(source: str) -> str:
     """The proposed charter with these rules in place of its own, and with dave on the board alone."""
     head, _, rest = source.partition("[[rule]]")
     settings = rest[rest.index("[quorums]") :]
+    settings, lowered = re.subn(r"(?m)^(coordinator_bytes_per_day) = .*$", rf"\1 = {LEAST_COORDINATOR_BYTES}", settings)
+    if lowered != 1:
+        raise ValueError("the proposed charter does not say what the coordinator may write in a day")
     everybody, treasury = '"alice", "bob", "carol", "dave"', '"alice", "bob", "carol"'
     return head.replace(f"members = [{everybody}]", f"members = [{treasury}]") + _RULES.lstrip() + settings
 
