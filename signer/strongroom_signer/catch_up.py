@@ -11,7 +11,7 @@ Spec: design, "Terms"; the three ways to begin are `protocol.voter_state.Keep`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from strongroom.ledger import codec
@@ -32,7 +32,7 @@ from strongroom_signer.requests import LogBatch
 from strongroom_signer.store import Writer
 from strongroom_signer.voting import Voting
 
-__all__ = ["CannotCatchUp", "CatchUp", "Source"]
+__all__ = ["BranchTooLong", "CannotCatchUp", "CatchUp", "Source"]
 
 MAX_ASKED: Final = 100
 """Recovery data asked for at once."""
@@ -55,6 +55,38 @@ class CannotCatchUp(StrongroomError):
     kind = Kind.ABORTED
 
 
+class BranchTooLong(StrongroomError):
+    """The certified log went another way than the own one, and more of it than fits cannot take its place."""
+
+    reason = "CATCH_UP_TOO_LONG"
+    kind = Kind.RESOURCE_EXHAUSTED
+
+
+class _Branch:
+    """Another way that the log went, in memory."""
+
+    def __init__(self, replica: Replica, keep: int) -> None:
+        self.replica = replica
+        self.keep = keep
+        self.batches: list[LogBatch] = []
+        self.previews: list[Preview] = []
+        self.certificates: list[Certificate] = []
+        """On the way, by those whom the entries name."""
+        self.kept_bytes = 0
+        self.uncertified_bytes = 0
+
+    def add(self, batch: LogBatch, preview: Preview) -> None:
+        self.replica.push(preview)
+        self.batches.append(batch)
+        self.previews.append(preview)
+
+    def truncate(self, size: int) -> None:
+        self.replica.truncate(size)
+        self.batches = [one for one in self.batches if one.size <= size]
+        self.previews = [one for one in self.previews if one.size <= size]
+        self.certificates = [one for one in self.certificates if one.head.size <= size]
+
+
 class CatchUp:
     """Brings the own log up to a certified head."""
 
@@ -67,6 +99,7 @@ class CatchUp:
         """Fetch and store every entry below the head of a certificate that was verified.
 
         Raises:
+            BranchTooLong: the log went another way, and what it went does not fit in memory.
             CannotCatchUp: no way of beginning led to the certified root, or the signer has gone on from where it asked.
         """
         begun, target = self._voting.state, certificate.head
@@ -82,7 +115,7 @@ class CatchUp:
                     await self._extend(certificate, begun)
                 else:
                     await self._replace(certificate, missing.keep, begun)
-            except (CannotCatchUp, CannotJudge, RecoveryMissing, Refused, BadFrame):
+            except (CannotCatchUp, BranchTooLong, CannotJudge, RecoveryMissing, Refused, BadFrame):
                 if keep is Keep.FINAL or self._voting.state is not begun:
                     raise
 
@@ -140,43 +173,82 @@ class CatchUp:
 
     # --- the own log went another way --------------------------------------------------------------------------------
 
-    async def _replace(self, certificate: Certificate, keep: int, begun: VoterState) -> None:
-        """Build another copy from `keep` entries on; put it in place when its root is the certified one."""
-        store, target = self._copy.store, certificate.head
-        replica: Replica = rebuild(store, store, self._copy.log_id, keep)
-        batches: list[LogBatch] = []
-        previews: list[Preview] = []
-        uncertified = 0
-        while replica.size < target.size:
-            for batch in await self._next(replica.size, target.size, begun):
-                uncertified += bytes_kept(batch.entries)
-                if uncertified > MAX_UNCERTIFIED_BYTES:
-                    raise CannotCatchUp("the coordinator sends entries without any certificate for them")
-                preview = judged(replica, Batch(first_index=batch.first_index, entries=batch.entries))
-                replica.push(preview)
-                batches.append(batch)
-                previews.append(preview)
-                if self._is_certified(batch, preview, replica):
-                    uncertified = 0
-        if replica.root_at(target.size) != target.root:
-            raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
-        recovery = await self._lacking(replica.state())
-        if replica.folded_size != self._copy.final_size or self._voting.state is not begun:
-            raise CannotCatchUp("this signer went on from the place from which entries were fetched")
+    async def _replace(self, wanted: Certificate, keep: int, begun: VoterState) -> None:
+        """Build another copy from `keep` entries on; put it in place when its root is the certified one.
 
+        A branch of more than fits in memory takes its place before, at a certificate on its way under which the voter
+        may drop what is stored (`voter.on_branch`); from there on it is the own log that goes on.
+        """
+        target = wanted.head
+        branch = _Branch(rebuild(self._copy.store, self._copy.store, self._copy.log_id, keep), keep)
+        while branch.replica.size < target.size:
+            for batch in await self._next(branch.replica.size, target.size, begun):
+                self._add(branch, batch)
+                if branch.kept_bytes > MAX_UNCERTIFIED_BYTES and batch.size < target.size:
+                    await self._cut(branch, target, begun)
+                    await self._extend(wanted, self._voting.state)
+                    self._voting.add_recovery(await self._lacking(self._copy.newest()))
+                    return
+        if branch.replica.root_at(target.size) != target.root:
+            raise CannotCatchUp(f"the entries up to {target.size} do not give the certified root")
+        recovery = await self._recovery_of(branch, begun)
+        self._voting.replace_copy(branch.replica, self._writing(branch, recovery), keep, wanted)
+
+    def _add(self, branch: _Branch, batch: LogBatch) -> None:
+        """Replay one more batch on a branch."""
+        preview = judged(branch.replica, Batch(first_index=batch.first_index, entries=batch.entries))
+        branch.add(batch, preview)
+        if self._copy.replica.root_at(preview.size) != preview.root:
+            # What is stored here as well is as long as this signer let its own log become.
+            branch.kept_bytes += bytes_kept(batch.entries)
+            branch.uncertified_bytes += bytes_kept(batch.entries)
+        certificate = _certificate_of(batch)
+        if certificate is not None and self._is_certified(certificate, preview, branch.replica):
+            branch.certificates.append(certificate)
+            branch.uncertified_bytes = 0
+        if branch.uncertified_bytes > MAX_UNCERTIFIED_BYTES:
+            raise CannotCatchUp("the coordinator sends entries without any certificate for them")
+
+    async def _cut(self, branch: _Branch, target: Head, begun: VoterState) -> None:
+        """Store a branch up to the last certificate on it that allows that."""
+        allowing = (
+            one
+            for one in reversed(branch.certificates)
+            if self._voting.may_cut(branch.replica, branch.keep, one, target)
+        )
+        place = next(allowing, None)
+        if place is None:
+            raise BranchTooLong(
+                f"the certified log went another way than this signer's from {branch.keep} on, and none of its "
+                "certificates lets this signer give up what it holds: let a machine that is set up from this signer's "
+                "words and an exported log (`strongroom-signer recover`) take its seat"
+            )
+        branch.truncate(place.head.size)
+        recovery = await self._recovery_of(branch, begun)
+        self._voting.cut_copy(branch.replica, self._writing(branch, recovery), branch.keep, place, target)
+
+    async def _recovery_of(self, branch: _Branch, begun: VoterState) -> dict[bytes, bytes]:
+        """The recovery data that a branch needs, while it still has its place here."""
+        recovery = await self._lacking(branch.replica.state())
+        if branch.replica.folded_size != self._copy.final_size or self._voting.state is not begun:
+            raise CannotCatchUp("this signer went on from the place from which entries were fetched")
+        return recovery
+
+    def _writing(self, branch: _Branch, recovery: dict[bytes, bytes]) -> Callable[[Writer], None]:
         def write_all(write: Writer) -> None:
-            _write_all(write, batches, previews)
+            _write_all(write, branch.batches, branch.previews)
+            for one in branch.certificates:
+                write.put_certificate(one.head.size, one.head.term, codec.encode(one))
             self._copy.recovery.add(write, recovery)
 
-        self._voting.replace_copy(replica, write_all, keep, certificate)
+        return write_all
 
-    def _is_certified(self, batch: LogBatch, preview: Preview, replica: Replica) -> bool:
-        """Whether the batch came with a certificate for the entries up to it, by those whom they name.
+    def _is_certified(self, certificate: Certificate, preview: Preview, replica: Replica) -> bool:
+        """Whether a certificate is for the entries up to a batch, by those whom they name.
 
         Then they are no stranger's any more, however many they are: a log that went on for long is all certified.
         """
-        certificate = _certificate_of(batch)
-        if certificate is None or certificate.head.root != preview.root:
+        if certificate.head.root != preview.root:
             return False
         electorate = Electorate.of(replica.state().witnesses)
         try:

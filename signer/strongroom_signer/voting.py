@@ -451,17 +451,58 @@ class Voting:
             self._require_no_alarm(outcome)
         if not isinstance(outcome, Adopted | Taken):
             raise EntriesMissing(certificate)
-        salvaged = self._salvaged(keep)
         with self._store.one_commit():
-            with self._store.commit() as write:
-                for item in salvaged:
-                    write.add_inbox(item)
-                write.truncate(keep)
-                write_batches(write)
-            self._copy.replica = replica
-            self._copy.changed()
-            self._inbox.reload()
+            self._put_in_place(replica, write_batches, keep)
             self._save(state, certificate=state.held, truncate_to=outcome.truncate_to)
+
+    def may_cut(self, replica: Replica, keep: int, certificate: Certificate, target: Head) -> bool:
+        """Whether a fetched branch, which still goes on, may take the place of what is stored beyond `keep` entries."""
+        return self._on_branch(replica, keep, certificate, target) is not None
+
+    def cut_copy(
+        self,
+        replica: Replica,
+        write_batches: Callable[[Writer], None],
+        keep: int,
+        certificate: Certificate,
+        target: Head,
+    ) -> None:
+        """Put a fetched branch up to a certificate on its way in place of what is stored beyond `keep` entries.
+
+        One commit, with what the voter holds from then on: it never names a certificate whose entries are gone.
+
+        Raises:
+            VoterStopped: the certificate raises an alarm; the stored log stays.
+            EntriesMissing: the own entries must stay.
+            BadCertificate: it does not hold; nothing was written.
+        """
+        state = self._on_branch(replica, keep, certificate, target)
+        if state is None:
+            raise EntriesMissing(certificate)
+        inspected = voter.inspect_certificate(self._voter, certificate)
+        if inspected is not None:
+            self._save(inspected[0])
+            self._require_no_alarm(inspected[1])
+        with self._store.one_commit():
+            self._put_in_place(replica, write_batches, keep)
+            self._save(state, certificate=certificate)
+
+    def _on_branch(self, replica: Replica, keep: int, certificate: Certificate, target: Head) -> VoterState | None:
+        return voter.on_branch(
+            self._voter, certificate, target, View(replica), keep=keep, electorates=self._electorates(replica)
+        )
+
+    def _put_in_place(self, replica: Replica, write_batches: Callable[[Writer], None], keep: int) -> None:
+        """Store another log beyond `keep` entries; the caller writes in the same commit what is held on it."""
+        salvaged = self._salvaged(keep)
+        with self._store.commit() as write:
+            for item in salvaged:
+                write.add_inbox(item)
+            write.truncate(keep)
+            write_batches(write)
+        self._copy.replica = replica
+        self._copy.changed()
+        self._inbox.reload()
 
     def _decided(self, log: View, certificate: Certificate) -> tuple[VoterState, object]:
         """What adopting the base of the term, or taking a certificate, gives on a log that is not stored.

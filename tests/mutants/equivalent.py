@@ -61,7 +61,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.catch_up:_certificate_of: guard certificate.head.size != batch.size": (
         "the size that was replayed is held against the certificate's before anything is stored"
     ),
-    "strongroom_signer.catch_up:CatchUp._replace: part or replica.folded_size != self._copy.final_size": (
+    "strongroom_signer.catch_up:CatchUp._recovery_of: part or branch.replica.folded_size != self._copy.final_size": (
         "while a branch is fetched nothing becomes final but by a certificate that is taken, which changes the state"
     ),
     "strongroom.ledger.judge:breaks_glass: part and record is not None": (

@@ -274,7 +274,7 @@ SIGNER: Final = (
         "the branch and the certificate it leads to, in one commit",
         "adopts the base of the term",
         f"{_VOTING}.replace_copy",
-        sites=("signer.voting:Voting.replace_copy one_commit", "signer.voting:Voting.replace_copy commit"),
+        sites=("signer.voting:Voting.replace_copy one_commit", "signer.voting:Voting._put_in_place commit"),
     ),
     _point(
         "the database is closed cleanly",

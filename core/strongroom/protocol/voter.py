@@ -78,6 +78,7 @@ __all__ = [
     "inspect_certificate",
     "inspect_vote",
     "missing",
+    "on_branch",
     "open_term",
     "promise",
     "raise_alarm",
@@ -216,6 +217,54 @@ def missing(state: VoterState, target: Head, log: LogView, *, keep: Keep = Keep.
     if keep is Keep.ALL and log.size < end:
         start = log.size
     return Missing(keep=start, end=end) if start < end else None
+
+
+def on_branch(
+    state: VoterState,
+    certificate: Certificate,
+    target: Head,
+    log: LogView,
+    *,
+    keep: int,
+    electorates: Electorates,
+) -> VoterState | None:
+    """Say what is held when a fetched branch is stored up to a certificate on its way, in place of the own entries.
+
+    What is stored beyond `keep` gives way to the target in any case. It may do so before, since a certificate of the
+    last vote's term or a later one shows that no other batch of that vote's branch can still be certified. A
+    certificate held stays unless the branch lacks it; then only one of a later term takes its place, and never that of
+    a base that was adopted: whatever was final lies below every certificate of a later term, and what was released
+    under the one held was released in its own.
+
+    Args:
+        state: The current state.
+        certificate: One on the way to the target.
+        target: The head for which entries are fetched; a certificate of it was verified, or it is the term's base.
+        log: The fetched branch, up to the certificate's head at least.
+        keep: Entries that the own log and the branch have in common for certain.
+        electorates: Whose votes count on the branch.
+
+    Returns:
+        The state to store in the same commit as the branch; None when the own entries must stay.
+
+    Raises:
+        VoterStopped: the signer has an alarm.
+        BadCertificate: the certificate does not hold.
+    """
+    _require_running(state)
+    head, last = certificate.head, state.vote_cast()
+    if head.term > target.term or (last is not None and head.term < last.term):
+        return None
+    if not _has(log, head):
+        return None
+    held = None if state.held is None else state.held.head
+    after = state
+    if held is not None and held.size > keep and not _has(log, held):
+        if state.adopted or head.term <= held.term:
+            return None
+        after = replace(state, held=certificate)
+    verify_certificate(certificate, log_id=LogId(state.log_id), electorate=electorates.own(head.size))
+    return after
 
 
 def adopt(state: VoterState, log: LogView, *, electorates: Electorates) -> tuple[VoterState, Adopted | Alarmed]:
@@ -452,6 +501,10 @@ def _agrees(log: LogView, head: Head) -> bool:
     """Whether the log does not contradict a head; a root that is not at hand contradicts nothing."""
     root = log.root_at(head.size)
     return root is None or root == head.root
+
+
+def _has(log: LogView, head: Head) -> bool:
+    return (log.root_at(head.size), log.digest_at(head.size)) == (head.root, head.state_digest)
 
 
 def _compare(state: VoterState, head: Head, log: LogView) -> tuple[VoterState, Alarmed] | None:
