@@ -54,13 +54,14 @@ class _Connection:
 
 
 class FaultyLink:
-    """Listens on a loopback port and passes every connection on to `target`, through whatever weather is set.
+    """Listens on a port and passes every connection on to the loopback port `target`, through whatever weather is set.
 
     Every method may be called from any thread; it returns when the change is in force.
     """
 
-    def __init__(self, target: int, *, seed: int = 0) -> None:
+    def __init__(self, target: int, *, seed: int = 0, listen: str = "127.0.0.1") -> None:
         self._target = target
+        self._host = listen
         self._random = random.Random(seed)
         self._weather = FAIR
         self._flowing = {direction: asyncio.Event() for direction in DIRECTIONS}
@@ -140,7 +141,7 @@ class FaultyLink:
     async def _listen(self) -> None:
         for flowing in self._flowing.values():
             flowing.set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

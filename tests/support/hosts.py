@@ -1,4 +1,4 @@
-"""Several hosts on one machine: a network namespace for each signer, bridged to the coordinator, real packet loss.
+"""Several hosts on one machine: a network namespace for each, on one bridge with this process, real packet loss.
 
 Needs root and iproute2. Where nftables is there, partitions are its drop rules; elsewhere routes into nowhere, which
 lose the same packets. `why_not` says what a machine lacks.
@@ -20,6 +20,8 @@ from typing import Final
 _RANGE: Final = [f"198.{high}.{low}" for high in (18, 19) for low in range(256)]
 """The networks set aside for tests of network devices (RFC 2544), so that they meet no real one."""
 _NUMBER = itertools.count()
+HERE: Final = "here"
+"""The host that this process is on, which has no namespace of its own."""
 
 
 class CannotBuild(Exception):
@@ -41,8 +43,8 @@ def why_not() -> str:
         return "iproute2 or nsenter is not installed"
     try:
         with hosts(["probe"]) as found:
-            found.cut("probe")
-            found.heal("probe")
+            found.cut("probe", HERE)
+            found.heal("probe", HERE)
     except CannotBuild as error:
         return f"this machine cannot make network namespaces: {error}"
     return ""
@@ -50,7 +52,7 @@ def why_not() -> str:
 
 @dataclass
 class Hosts:
-    """Namespaces by host name, all on one bridge with the coordinator's address."""
+    """Namespaces and addresses by host name, all on one bridge."""
 
     bridge: str
     network: str
@@ -59,10 +61,8 @@ class Hosts:
     addresses: dict[str, str] = field(default_factory=dict)
     nftables: bool = field(default_factory=lambda: shutil.which("nft") is not None)
 
-    @property
-    def coordinator(self) -> str:
-        """The address of this process to all hosts."""
-        return f"{self.network}.1"
+    def __post_init__(self) -> None:
+        self.addresses[HERE] = f"{self.network}.1"
 
     def add(self, name: str) -> None:
         """Make a host and plug it in."""
@@ -75,48 +75,51 @@ class Hosts:
         _run("ip", "link", "set", inside, "netns", space)
         _run("ip", "link", "set", outside, "master", self.bridge)
         _run("ip", "link", "set", outside, "up")
-        self._inside(name, "ip", "addr", "add", f"{self.addresses[name]}/24", "dev", inside)
-        self._inside(name, "ip", "link", "set", inside, "up")
-        self._inside(name, "ip", "link", "set", "lo", "up")
+        self._at(name, "ip", "addr", "add", f"{self.addresses[name]}/24", "dev", inside)
+        self._at(name, "ip", "link", "set", inside, "up")
+        self._at(name, "ip", "link", "set", "lo", "up")
 
     def command(self, name: str, command: Sequence[str]) -> list[str]:
         """A command that runs on this host."""
+        if name == HERE:
+            return list(command)
         return ["nsenter", f"--net=/var/run/netns/{self.namespaces[name]}", *command]
 
-    def cut(self, name: str, *, up: bool = True, down: bool = True) -> None:
-        """Lose every packet from this host to the coordinator (up), or from the coordinator to it (down)."""
+    def cut(self, name: str, other: str, *, up: bool = True, down: bool = True) -> None:
+        """Lose every packet from a host to another one (up), or from the other one to it (down)."""
         if self.nftables:
-            self._inside(name, "nft", "add", "table", "inet", "cut")
-            for chain, wanted in (("output", up), ("input", down)):
+            self._at(name, "nft", "add", "table", "inet", "cut")
+            for chain, whose, wanted in (("output", "daddr", up), ("input", "saddr", down)):
                 if wanted:
-                    rule = f"{{ type filter hook {chain} priority 0 ; policy drop ; }}"
-                    self._inside(name, "nft", "add", "chain", "inet", "cut", chain, rule)
+                    hook = f"{{ type filter hook {chain} priority 0 ; }}"
+                    self._at(name, "nft", "add", "chain", "inet", "cut", chain, hook)
+                    self._at(
+                        name, "nft", "add", "rule", "inet", "cut", chain, "ip", whose, self.addresses[other], "drop"
+                    )
             return
         if up:
-            self._inside(name, "ip", "route", "replace", "blackhole", f"{self.coordinator}/32")
+            self._at(name, "ip", "route", "replace", "blackhole", f"{self.addresses[other]}/32")
         if down:
-            _run("ip", "route", "replace", "blackhole", f"{self.addresses[name]}/32")
+            self._at(other, "ip", "route", "replace", "blackhole", f"{self.addresses[name]}/32")
 
-    def heal(self, name: str) -> None:
-        """Lose no packet of this host any more."""
+    def heal(self, name: str, other: str) -> None:
+        """Lose no packet between these two any more; `name` is the one that was named first when it was cut."""
         if self.nftables:
-            self._inside(name, "nft", "flush", "ruleset")
+            self._at(name, "nft", "flush", "ruleset")
             return
-        for command in (
-            self.command(name, ["ip", "route", "del", "blackhole", f"{self.coordinator}/32"]),
-            ["ip", "route", "del", "blackhole", f"{self.addresses[name]}/32"],
-        ):
+        for at, lost in ((name, other), (other, name)):
+            command = self.command(at, ["ip", "route", "del", "blackhole", f"{self.addresses[lost]}/32"])
             subprocess.run(command, capture_output=True, check=False, timeout=30)
 
     def remove(self) -> None:
         """Take everything away again."""
         for name in self.namespaces:
-            self.heal(name)
+            self.heal(name, HERE)
         for space in self.namespaces.values():
             subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False, timeout=30)
         subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False, timeout=30)
 
-    def _inside(self, name: str, *command: str) -> None:
+    def _at(self, name: str, *command: str) -> None:
         _run(*self.command(name, command))
 
 
@@ -131,7 +134,7 @@ def _free_network() -> str:
 
 @contextmanager
 def hosts(names: Sequence[str]) -> Iterator[Hosts]:
-    """Hosts of these names, reachable from this process at `Hosts.addresses`; it is itself `Hosts.coordinator`.
+    """Hosts of these names, reachable from this process and from each other at `Hosts.addresses`.
 
     Raises:
         CannotBuild: the machine cannot make them.
@@ -140,7 +143,7 @@ def hosts(names: Sequence[str]) -> Iterator[Hosts]:
     found = Hosts(bridge=f"sr{os.getpid() % 100_000}{next(_NUMBER) % 10}", network=_free_network())
     try:
         _run("ip", "link", "add", found.bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{found.coordinator}/24", "dev", found.bridge)
+        _run("ip", "addr", "add", f"{found.addresses[HERE]}/24", "dev", found.bridge)
         _run("ip", "link", "set", found.bridge, "up")
         for name in names:
             found.add(name)
