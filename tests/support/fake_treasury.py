@@ -163,7 +163,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
     lies: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     most_a_page: int = 500
     """How many orders one answer lists at most."""
-    looked_at_a_page: int = 5_000
+    looked_at_a_page: int = 2_000
     """How many orders are looked at for one answer, whether they are selected or not, as at the coordinator."""
     evidence: list[bytes] = field(default_factory=list)
     """Records of evidence, oldest first."""

@@ -23,6 +23,7 @@ from strongroom_coordinator.link_frames import signed_of
 from strongroom_coordinator.reading import Reading
 from strongroom_coordinator.rpc.answers import record_pb
 from strongroom_coordinator.rpc.errors import NoSuchThing
+from strongroom_coordinator.rpc.live_orders import LIVE, LiveOrders
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.rpc.requests import Page
 from strongroom_coordinator.storage import chain as chain_rows
@@ -33,8 +34,11 @@ from strongroom_coordinator.views import OrderOverview, Status
 __all__ = ["Queries"]
 
 EXPLAIN_TIMEOUT_S: Final = 2.0
-MAX_SCANNED: Final = 5_000
-"""Orders looked at for one page of a filtered list; a page may come out short, its token goes on."""
+MAX_SCANNED: Final = 2_000
+"""Orders looked at for one page of a filtered list; a page may come out short or empty, its token goes on.
+
+Each takes some milliseconds, and a client waits for half a minute.
+"""
 CHUNK: Final = 100
 
 
@@ -43,6 +47,7 @@ class Queries:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._live = LiveOrders(parts)
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
@@ -65,24 +70,25 @@ class Queries:
     ) -> tuple[list[OrderOverview], int | None]:
         """One page of orders, newest first, and where the next one begins."""
         state = self._parts.reader.certified().state
-        position = min(page.start, state.orders_count) if page.start is not None else state.orders_count
-        end = max(position - MAX_SCANNED, 0)
+        below = min(page.start, state.orders_count) if page.start is not None else state.orders_count
+        numbers: Sequence[int] = range(below - 1, -1, -1)
+        if statuses and statuses <= LIVE:
+            numbers = await self._live.numbers(state, below)
+        end, looked_at = min(len(numbers), MAX_SCANNED), 0
         found: list[OrderOverview] = []
-        while position > end:
-            take: list[tuple[int, bytes]] = []
-            while position > end and len(take) < min(CHUNK, page.size - len(found)):
-                position -= 1
-                record = state.order_at(position)
+        while looked_at < end and len(found) < page.size:
+            take: list[bytes] = []
+            while looked_at < end and len(take) < min(CHUNK, page.size - len(found)):
+                record = state.order_at(numbers[looked_at])
+                looked_at += 1
                 order = decode_order(record.order)
                 if withdrawals_only and not isinstance(order.action, Withdraw):
                     continue
                 if not vault or vault_of(state, order) == vault:
-                    take.append((position, record.hash))
-            views = await self._parts.views.orders(name for _, name in take)
+                    take.append(record.hash)
+            views = await self._parts.views.orders(take)
             found += [view for view in views if not statuses or view.status in statuses]
-            if len(found) >= page.size:
-                break
-        return found, position or None
+        return found, numbers[looked_at - 1] if looked_at < len(numbers) else None
 
     async def explain(self, order_hash: bytes) -> types_pb2.Explanation:
         """Our judgement of an order now, and each signer's own signed view.

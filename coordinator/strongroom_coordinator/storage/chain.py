@@ -45,6 +45,7 @@ __all__ = [
     "settled_from",
     "spenders_of",
     "tip",
+    "unburied_plans",
     "undo_from",
     "unsettled_plans",
     "unspent",
@@ -248,6 +249,17 @@ def unsettled_plans(connection: Connection) -> dict[bytes, int]:
         .where(plan_outcome.c.plan_hash.is_(None))
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def unburied_plans(connection: Connection, height: int) -> list[bytes]:
+    """Plans whose own transaction no block at or below `height` holds, whatever else settled them."""
+    buried = (plan_outcome.c.height <= height) & (plan_outcome.c.txid == plan_progress.c.txid)
+    query = (
+        select(plan_progress.c.plan_hash)
+        .outerjoin(plan_outcome, plan_outcome.c.plan_hash == plan_progress.c.plan_hash)
+        .where(plan_outcome.c.plan_hash.is_(None) | ~buried)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def settled_from(connection: Connection, height: int) -> list[OutcomeRow]:

@@ -312,6 +312,19 @@ class State:
         """Return the order accepted as number `sequence`, from 0."""
         return self._read(ORDERS, OrderRecord, sequence)
 
+    def order_number(self, order_hash: bytes) -> int | None:
+        """Return as which number, from 0, the order with this hash was accepted."""
+        return self._sequence(ORDER_BY_HASH, order_hash)
+
+    def waiting_numbers(self) -> Iterator[int]:
+        """Numbers of the orders that wait for anything but a plan's transaction, in no order; some may have expired."""
+        yield from open_sequences(self._view)
+        yield from (sequence for _, sequence in schedule.scheduled(self._view))
+        amendment = self.witnesses.amendment
+        handing_over = self.order_number(amendment) if amendment else None
+        if handing_over is not None:
+            yield handing_over
+
     def open_orders(self) -> Iterator[OrderRecord]:
         """Orders that wait for approvals, a delay, a plan or a key, in order of acceptance; some may have expired."""
         for sequence in open_sequences(self._view):
