@@ -279,10 +279,13 @@ async def _order(profile: Path, text: str) -> OrderStatus:
 
 
 async def _amendments(profile: Path) -> tuple[Trust, list[OrderStatus]]:
-    """The charter in force, and the newest amendments: those that can still act first."""
+    """The charter in force, and amendments: all that can still act first, then those among the newest orders."""
     async with session(profile) as opened:
         trust = await opened.client.trust()
-        orders = [
-            one async for one in opened.orders(most=_ORDERS_LOOKED_AT) if isinstance(one.order.action, AmendCharter)
-        ]
-        return trust, sorted(orders, key=lambda one: one.proven.record.state not in _LIVE)
+        found: dict[bytes, OrderStatus] = {}
+        # One that waits out its delay is not to be hidden behind newer orders.
+        for listed in opened.orders(statuses=("open",)), opened.orders(most=_ORDERS_LOOKED_AT):
+            async for one in listed:
+                if isinstance(one.order.action, AmendCharter):
+                    found.setdefault(one.hash, one)
+        return trust, sorted(found.values(), key=lambda one: one.proven.record.state not in _LIVE)

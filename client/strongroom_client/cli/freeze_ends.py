@@ -14,7 +14,7 @@ from strongroom_client.display import judged_here
 
 __all__ = ["PendingUnfreeze", "pending_unfreezes"]
 
-_ORDERS_LOOKED_AT: Final = 2_000
+_ORDERS_LOOKED_AT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,12 @@ class PendingUnfreeze:
 
 
 async def pending_unfreezes(opened: Session) -> list[PendingUnfreeze]:
-    """Those among the newest orders; each is proven, that there are no others is the coordinator's word."""
+    """Those among the open orders; each is proven, that there are no others is the coordinator's word.
+
+    Whoever has one to hide can log any number of newer orders, which end, while it waits out its delay.
+    """
     trust, now, found = await opened.client.trust(), now_ms(), []
-    async for status in opened.orders(most=_ORDERS_LOOKED_AT):
+    async for status in opened.orders(statuses=("open",), most=_ORDERS_LOOKED_AT):
         record, action = status.proven.record, status.order.action
         if not isinstance(action, Unfreeze) or rejected_by(record) is not None:
             continue

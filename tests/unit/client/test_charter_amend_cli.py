@@ -16,7 +16,7 @@ from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.charter_source import charter_to_toml, parse_charter_toml
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.records import OrderState
-from strongroom_client.cli import main
+from strongroom_client.cli import charter_amend, main
 
 TIGHTER = 'loosening_delay = "2d"'
 LOOSER = 'lapse = "24h"'
@@ -95,6 +95,19 @@ def test_a_loosening_is_shown_waits_and_is_in_force_then(office: Office) -> None
     office.world.log(Tick())
     assert (listed(office)["version"], listed(office)["amendments"][0]["state"]) == (2, "done")
     assert 'lapse = "1h"' in edited(office).read_text()
+
+
+def test_an_amendment_that_can_still_act_is_listed_behind_any_number_of_ended_orders(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = proposed(office, (LOOSER, 'lapse = "1h"'))
+    for name in ("alice", "bob"):
+        sign(office, name, "charter", "approve", order)
+    for why in ("one", "two", "three"):
+        sign(office, "dave", "freeze", "--vault", "customer-1", "--why", why)
+    monkeypatch.setattr(charter_amend, "_ORDERS_LOOKED_AT", 2)
+    office.treasury.most_a_page = office.treasury.looked_at_a_page = 1
+    assert [(row["order"], row["state"]) for row in listed(office)["amendments"]] == [(order, "scheduled")]
 
 
 @pytest.mark.parametrize("approvers", [("bob",), ("bob", "carol")])

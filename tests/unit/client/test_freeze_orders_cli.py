@@ -10,6 +10,7 @@ import pytest
 
 from fake_treasury import Office, act, sign
 from strongroom.ledger.records import OrderState
+from strongroom_client.cli import freeze_ends
 
 
 def frozen_and_ordered(office: Office) -> tuple[str, str]:
@@ -60,6 +61,18 @@ def test_the_freezes_list_the_orders_that_would_end_them(office: Office) -> None
     assert f"unfreeze {order[:16]} of freeze {freeze[:16]} waits for {told['waits_for'][0]}" in shown
     sign(office, "bob", "unfreeze", order, "--approve")
     assert json.loads(act(office, "bob", "freezes", "--json").stdout)["unfreezes"] == []
+
+
+def test_the_order_of_an_unfreeze_is_listed_behind_any_number_of_ended_orders(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, order = frozen_and_ordered(office)
+    for why in ("one", "two", "three"):
+        sign(office, "dave", "freeze", "--vault", "customer-1", "--why", why)
+    monkeypatch.setattr(freeze_ends, "_ORDERS_LOOKED_AT", 2)
+    office.treasury.most_a_page = office.treasury.looked_at_a_page = 1
+    (told,) = json.loads(act(office, "bob", "freezes", "--json").stdout)["unfreezes"]
+    assert told["order"] == order
 
 
 def test_the_command_of_another_kind_is_named_for_the_same_act(office: Office) -> None:
