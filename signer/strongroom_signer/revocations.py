@@ -24,7 +24,7 @@ from strongroom.ledger.judge import endorsed_beside
 from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
-from strongroom.ledger.rules import judge_quorum
+from strongroom.ledger.rules import judge_quorum, person_key_known
 from strongroom.ledger.signed_messages import Endorsement, Signed, Verb
 from strongroom.ledger.state import State, decode_order
 from strongroom.model.errors import Kind, StrongroomError
@@ -71,9 +71,11 @@ class HandedRevocation:
         record = state.order(self.order_hash)
         if record is None:
             return (self.order,)
-        known = {(one.person, one.verb) for one in record.endorsements}
+        # A word by a key that the charter has lost is taken anew by another one.
+        logged = [one for one in record.endorsements if person_key_known(state.charter, one.person, one.key)]
+        known = {(one.person, one.verb) for one in logged}
         # Where the word that brought the order in has expired, another may take its place, and must for it to act.
-        is_initiated = any(one.verb is Verb.INITIATE and state.time_ms < one.expires_ms for one in record.endorsements)
+        is_initiated = any(one.verb is Verb.INITIATE and state.time_ms < one.expires_ms for one in logged)
         read = [(signed, codec.decode(Endorsement, signed.body)) for signed in self.order.endorsements]
         return tuple(
             Endorse(endorsement=signed)
@@ -97,7 +99,7 @@ class HandedRevocation:
             case _:
                 return False
         read = [codec.decode(Endorsement, signed.body) for signed in self.order.endorsements]
-        said = endorsed_beside(state.order(self.order_hash), read, 0)
+        said = endorsed_beside(state.charter, state.order(self.order_hash), read, 0)
         return not judge_quorum(state.charter, state.charter.admin, said, at_ms=0, is_begun=True).allowed
 
 
@@ -146,7 +148,8 @@ def revocation(
     record = state.order(order_hash)
     if record is not None and record.state is not OrderState.OPEN:
         raise NoRevocation(f"the log has decided this amendment: it is {record.state.name}")
-    judgement = judge_quorum(counting, counting.admin, endorsed_beside(record, said, now_ms), at_ms=now_ms)
+    words = endorsed_beside(old, record, said, now_ms)
+    judgement = judge_quorum(counting, counting.admin, words, at_ms=now_ms)
     if not judgement.allowed:
         raise NoRevocation(f"the administrators have not approved it: {'; '.join(judgement.missing)}")
     return HandedRevocation(order=OrderEntry(order=data, endorsements=tuple(signed)), keys=tuple(sorted(keys)))

@@ -328,10 +328,20 @@ def _no(code: Code, line: str) -> Judgement:
     return Judgement(allowed=False, code=code, rule=None, missing=(line,), tried=())
 
 
-def endorsed_beside(record: OrderRecord | None, handed: Sequence[Endorsement], time_ms: int) -> tuple[Endorsed, ...]:
-    """Return what the log holds about an order, and beside it verified words that came by hand at `time_ms`."""
+def endorsed_beside(
+    charter: Charter, record: OrderRecord | None, handed: Sequence[Endorsement], time_ms: int
+) -> tuple[Endorsed, ...]:
+    """Return what the log holds about an order, and beside it verified words that came by hand at `time_ms`.
+
+    Args:
+        charter: The one in force. Where it has lost the key of a logged word, the log takes that word by another key,
+            and so it is taken from a hand.
+        record: The order as the log has it; None when it has not.
+        handed: The words that came by hand.
+        time_ms: When they came.
+    """
     logged = () if record is None else endorsed(record)
-    known = {(one.person, one.verb) for one in logged}
+    known = {(one.person, one.verb) for one in logged if person_key_known(charter, one.person, one.key)}
     further = (
         Endorsed(person=one.person, key=one.key, verb=one.verb, expires_ms=one.expires_ms, time_ms=time_ms)
         for one in handed

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from charter_builder import person
+from charter_builder import person, signing_key
 from ledger_world import DAY_MS
 from signer_world import VAULT, Cluster, refusal_of, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
+from strongroom.ledger.charter import PersonKey
 from strongroom.ledger.entry_messages import Endorse, OrderEntry, Tick
 from strongroom.ledger.order_messages import AmendCharter, Freeze, Scope
 from strongroom.ledger.records import OrderState
-from strongroom.ledger.signed_messages import Endorsement, Refusal, Signed, Verb, Verdict, View
+from strongroom.ledger.signed_messages import Endorsement, KeyType, Refusal, Signed, Verb, Verdict, View
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody, open_body
 from strongroom_signer import inbox as inbox_module
@@ -507,3 +508,36 @@ def test_an_amendment_that_is_over_cannot_be_handed_in(cluster: Cluster) -> None
     ]
     with pytest.raises(NoRevocation, match="expired"):
         hand_in(cluster, stale, fresh)
+
+
+def with_keys(cluster: Cluster, name: str, *labels: str) -> dict[str, Any]:
+    """The parts of a charter in which somebody has these keys."""
+    keys = tuple(PersonKey(type=KeyType.ED25519, public=signing_key(one).public) for one in labels)
+    people = cluster.world.state.charter.people
+    return {"people": tuple(replace(one, keys=keys) if one.name == name else one for one in people)}
+
+
+def test_a_word_by_another_key_counts_where_the_log_has_it_by_one_that_is_gone(cluster: Cluster) -> None:
+    """The log would take it too: what somebody said by a key that is revoked, they may say again."""
+    world = cluster.world
+    world.amend("bob", "carol", **with_keys(cluster, "alice", "alice", "alice-2"))
+    cluster.sync()
+    cluster.wait(world.charter.loosening_delay_ms)
+    cluster.tick(2)
+    order = amendment(cluster)
+    initiation, by_alice, by_carol = words(cluster, order, "alice", "carol")
+    world.log(OrderEntry(order=order, endorsements=(initiation, by_alice)))
+    cluster.sync()
+    by_other = world.endorsement("alice", Verb.APPROVE, order, "alice-2", key=signing_key("alice-2").public)
+    hand_in(cluster, order, [by_other, by_carol])
+    (item,) = inbox_of(cluster).items
+    held = codec.decode(HandedRevocation, item.body)
+    # While the log's word counts, it takes no other of the same person.
+    assert held.lacking(world.state) == (Endorse(endorsement=by_carol),)
+    world.amend("bob", "carol", **with_keys(cluster, "alice", "alice-2"))
+    assert held.lacking(world.state) == (Endorse(endorsement=by_other), Endorse(endorsement=by_carol))
+    assert not held.is_overtaken(world.state)
+    world.amend("bob", "carol", **with_keys(cluster, "alice", "alice-3"))
+    world.later(world.charter.loosening_delay_ms)
+    world.log(Tick())
+    assert held.is_overtaken(world.state)
