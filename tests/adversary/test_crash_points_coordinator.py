@@ -201,6 +201,45 @@ async def as_it_finds_another_branch(scene: Scene, people: People, point: CrashP
     scene.cluster.signer(scene.spare).kill()
 
 
+async def as_it_learns_late_of_a_plan(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
+    """Another coordinator had the plan signed; it reads the block before any signer gives it the plan that is in it."""
+    cluster = scene.cluster
+    await asyncio.to_thread(cluster.coordinator.kill)
+    with emptied_coordinator(scene):
+        order = await scene.pay(people)
+    for name in scene.signers:
+        cluster.signer(name).kill()
+    doomed = await asyncio.to_thread(scene.doom_coordinator, point, side)
+    await until(lambda: has_read_all_blocks(scene), timeout_s=PATIENCE_S)
+    for name in scene.signers:
+        await asyncio.to_thread(scene.recording_signer, name)
+    await ended(doomed)
+    assert confirmations(scene, order) == (side == AFTER)
+    await asyncio.to_thread(scene.plain_coordinator)
+    await people[0].wait_for_order(order, lambda one: one.status == "paid", timeout_s=PATIENCE_S)
+    assert confirmations(scene, order) == 1
+
+
+async def has_read_all_blocks(scene: Scene) -> bool:
+    height = await asyncio.to_thread(scene.cluster.deployment.rpc, "getblockcount")
+    return in_database(scene, "SELECT max(height) FROM chain_block") == height
+
+
+def confirmations(scene: Scene, order: OrderHash) -> int:
+    """How often the coordinator's database says to watchers that the order is in a block."""
+    return in_database(scene, "SELECT count(*) FROM order_event WHERE kind = 'confirmed' AND order_hash = ?", order)
+
+
+def in_database(scene: Scene, query: str, *values: bytes) -> int:
+    """One number out of the coordinator's database."""
+    database = scene.cluster.deployment.coordinator_folder / "coordinator.db"
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        return int(connection.execute(query, values).fetchone()[0])
+    finally:
+        connection.close()
+
+
 # --- the chain -------------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +356,7 @@ ACTS: dict[str, Act] = {
     "why holders refused a plan is stored": with_a_plan_that_signers_refuse,
     "the transaction is handed to the node": in_an_order_while_the_node_restarts,
     "that the node took the transaction is stored": in_an_order_while_the_node_restarts,
+    "a plan that became known late is stored as settled by an older block": as_it_learns_late_of_a_plan,
     "a deposit is stored in the feed": as_a_deposit_comes,
     "a deposit index in use is stored": as_an_address_is_asked_for,
     "blocks are taken back to be read again": as_blocks_are_read_again,

@@ -14,6 +14,7 @@ from conviction import charter_of, evidence_from, hand_in
 from crash_acts import People
 from crash_points import AFTER, BEFORE, CrashPoint
 from crash_points_coordinator import EVIDENCE, REINSTATED
+from crash_points_signer import SIGNER_REINSTATED
 from crash_scenes import PATIENCE_S, Scene, deployment, ended, patiently, people_of
 from crash_sides import sides_of
 from payments import approve_once
@@ -121,8 +122,9 @@ async def test_what_is_proven_of_a_signer_and_said_for_it_outlives_a_kill(
 class Return:
     """A signer that was proven bad is taken back, by its operator's word and an order; with a kill at each."""
 
-    def __init__(self, scene: Scene, side: str) -> None:
-        self.scene, self.side = scene, side
+    def __init__(self, scene: Scene, side: str, *, size: int = 1) -> None:
+        """Of votes at this size and, after a kill on the other side, at the next."""
+        self.scene, self.side, self.size = scene, side, size
         self.evidence = ""
 
     async def begins(self) -> None:
@@ -130,7 +132,7 @@ class Return:
         cluster, spare = self.scene.cluster, self.scene.spare
         await asyncio.to_thread(cluster.coordinator.kill)
         # Another record for each side: what is settled once is settled for good.
-        record = evidence_from(cluster, spare, charter_of(cluster), size=1 + (self.side == AFTER))
+        record = evidence_from(cluster, spare, charter_of(cluster), size=self.size + (self.side == AFTER))
         self.evidence = hand_in(cluster, record)
 
     async def killed_at(self, point: CrashPoint, act: Callable[[], Awaitable[Any]]) -> None:
@@ -206,4 +208,32 @@ async def test_a_signer_is_taken_back_once_both_have_spoken_whatever_was_killed_
         assert kept["order"]
         await scene.pay(people)
         scene.cluster.signer(scene.spare).kill()
+        await scene.holds(people)
+
+
+@pytest.mark.parametrize(("point", "side"), sides_of(SIGNER_REINSTATED))
+async def test_a_signer_is_taken_back_on_its_operators_word_though_it_was_killed_as_that_was_said(
+    scene: Scene, point: CrashPoint, side: str
+) -> None:
+    """What it kept it says by itself; what it did not keep it never said, and its operator says it again."""
+    story, cluster, spare = Return(scene, side, size=3), scene.cluster, scene.spare
+    await story.begins()
+    await asyncio.to_thread(scene.plain_coordinator)
+    async with people_of(scene) as people:
+        await story.is_ordered(people)
+        doomed = await asyncio.to_thread(scene.doom_signer, point, side, name=spare)
+        await asyncio.to_thread(cluster.signer_command, spare, "reinstate", story.evidence)
+        await ended(doomed)
+        assert not await story.is_back()
+        assert not (await story.shown())["operator_cleared"]
+        await asyncio.to_thread(cluster.plain_signer, spare)
+        if side == BEFORE:
+            done = await asyncio.to_thread(cluster.signer_command, spare, "reinstate", story.evidence)
+            assert done.returncode == 0, done.stderr
+        await until(story.is_back, timeout_s=PATIENCE_S)
+        kept = await story.shown()
+        assert kept["operator_cleared"]
+        assert kept["order"]
+        await scene.pay(people)
+        cluster.signer(spare).kill()
         await scene.holds(people)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from cluster import VAULT
 from crash_acts import (
     COLD,
     People,
+    approved,
     cold_vault,
+    epoch_of,
     freeze_logged,
     freezes,
     lone_batch,
@@ -27,6 +31,7 @@ from crash_acts import (
     open_order,
     operator,
     rejected,
+    share_sealed,
     shared_vault,
     with_the_spare,
 )
@@ -34,7 +39,9 @@ from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_signer import SIGNER
 from crash_scenes import Scene, deployment, ended, people_of
 from crash_sides import sides_of
+from strongroom.ledger.order_messages import RefreshShares
 from strongroom.ledger.signed_messages import Verb
+from strongroom.model.ids import OrderHash
 from strongroom_client.cli.shared_signing import hand_in_text
 
 pytestmark = pytest.mark.process
@@ -94,6 +101,32 @@ async def in_new_shares(scene: Scene, people: People, point: CrashPoint, side: s
     async with dooming(scene, point, side):
         making = asyncio.create_task(new_shares(scene, people))
     await making
+
+
+async def as_the_operator_accepts_new_shares(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
+    """One of three holders is away, so that the operators of both others must agree."""
+    before = epoch_of(scene, scene.helper, VAULT)
+    order = await approved(people, RefreshShares(vaults=(VAULT,), absent=(scene.spare,)))
+    done = await asyncio.to_thread(scene.cluster.signer_command, scene.helper, "accept", order.hex())
+    assert done.returncode == 0, done.stderr
+    async with dooming(scene, point, side, restart=False):
+        await operator(scene, "accept", order.hex())
+    assert accepted(scene, order) == (side == AFTER)
+    await asyncio.to_thread(scene.cluster.plain_signer, scene.victim)
+    if side == BEFORE:
+        # Nothing was stored and nothing was answered: the operator says it again.
+        await operator(scene, "accept", order.hex())
+    await share_sealed(scene, VAULT, before + 1)
+
+
+def accepted(scene: Scene, order: OrderHash) -> bool:
+    """Whether the database of the first signer, which is stopped, holds its operator's word for an order."""
+    connection = sqlite3.connect(scene.cluster.deployment.signer_folder(scene.victim) / "signer.db")
+    try:
+        query = "SELECT count(*) FROM accepted WHERE order_hash = ?"
+        return bool(connection.execute(query, (order,)).fetchone()[0])
+    finally:
+        connection.close()
 
 
 async def in_a_key_generation(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
@@ -224,6 +257,7 @@ ACTS: dict[str, Act] = {
     "the operator's freeze is stored and not yet answered": as_the_operator_freezes,
     "the end of the operator's freeze is stored and not yet answered": as_the_operator_thaws,
     "a rejection handed in is stored and not yet answered": as_a_rejection_is_handed_in,
+    "the operator's word for new shares is kept and not yet answered": as_the_operator_accepts_new_shares,
     "words handed in are raised with the coordinator": as_the_operator_freezes,
     "the database notes that newest commits lie in the file beside it": as_it_starts,
     "the newest commits are moved into the database": as_it_starts,

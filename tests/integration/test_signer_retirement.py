@@ -14,7 +14,7 @@ import crash_points
 import signer_world
 from coordinator_world import SIGNERS, Site
 from crash_points import CrashPoint
-from crash_points_signer import SIGNER_RETIREMENT
+from crash_points_signer import SIGNER_ERASURE, SIGNER_RETIREMENT
 from crash_sides import sides_of
 from ledger_world import DAY_MS
 from signer_world import FakeClock
@@ -22,10 +22,12 @@ from strongroom.api.operator.v1 import operator_service_pb2 as operator_pb
 from strongroom.ledger.charter import encode_charter
 from strongroom.ledger.order_messages import AmendCharter, ReshareVault
 from strongroom.ledger.records import WitnessPhase
+from strongroom_coordinator.subjects import decode_entry, subjects_of
 from strongroom_signer import retirement
 from strongroom_signer.assembly import Signer
 from strongroom_signer.retirement import Retired, has_left
 from strongroom_signer.rotation import begin_rotation
+from strongroom_signer.sealing import Sealing
 from strongroom_signer.status_answer import status_of
 from strongroom_signer.store import Store, StoreFailed
 
@@ -119,22 +121,9 @@ async def test_a_kill_around_the_erasure_ends_in_an_erased_key(
             assert not has_left(final, "s1", site.signers["s1"].signer.keys.vote.public)
             assert not has_left(final, "s9", kept.keys.vote.public)
             now = site.clock.wall_ms()
-    killed_then_started(tmp_path, point, side, now)
-
-
-def killed_then_started(root: Path, point: CrashPoint, side: str, now: int) -> None:
-    """The daemon of s3 is killed at the point as it starts, and then started once more."""
-    folder = root / "s3"
+    folder = tmp_path / "s3"
     assert vote_secret(folder)
-    (folder / "signer.toml").write_text(
-        '[coordinator]\naddress = "127.0.0.1:1"\n[storage]\nfree_disk_floor_bytes = 0\n'
-    )
-    (root / "phrase").write_bytes(signer_world.PASSPHRASE)
-    launcher = Path(crash_points.__file__).with_name("signer_launcher.py")
-    command = [sys.executable, str(launcher), "--crash", point.name, "--side", side, "--", "run"]
-    command += ["--data", str(folder), "--passphrase-file", str(root / "phrase")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == -9, done.stderr[-2_000:]
+    killed_as_it_starts(tmp_path, point, side)
     assert vote_secret(folder) == (side == crash_points.BEFORE)
     signer = signer_world.open_folder(folder, FakeClock(wall=now))
     assert signer.alarm()[0] == "SIGNER_RETIRED"
@@ -144,3 +133,62 @@ def killed_then_started(root: Path, point: CrashPoint, side: str, now: int) -> N
     with signer_world.SecretBytes(signer_world.PASSPHRASE) as phrase, pytest.raises(Retired):
         begin_rotation(folder, store, phrase, confirm=lambda _: None, cost=signer_world.CHEAP, random=bytes)
     store.close()
+
+
+@pytest.mark.parametrize(("point", "side"), sides_of(SIGNER_ERASURE, ()))
+@pytest.mark.process
+async def test_a_kill_around_the_erasure_of_a_share_ends_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: CrashPoint, side: str
+) -> None:
+    """A vault goes to two of its three holders; the third one's share is nobody's any more."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Sealing, "_erase_all", lambda *_: None)
+        async with Site(tmp_path, loosening_delay_ms=1) as site:
+            await site.start_coordinator()
+            await site.start_signers(*SIGNERS)
+            await site.make_vault(VAULT)
+            reshare = ReshareVault(vault=VAULT, signers=("s1", "s2"), threshold=2, absent=())
+            logged = await site.submit(reshare, "alice", "bob", "carol")
+            for name in SIGNERS:
+                signer = site.signers[name].signer
+                await site.until(lambda signer=signer: signer.copy.size > logged.index)
+                signer.redistribution.accept(subjects_of(decode_entry(logged.entry).body)[0])
+            copy = site.signers["s3"].signer.copy
+
+            def holders() -> tuple[str, ...]:
+                vault = copy.final().vault(VAULT)
+                return () if vault is None else vault.signers
+
+            await site.until(lambda: holders() == ("s1", "s2"), 30)
+            now = site.clock.wall_ms()
+    folder = tmp_path / "s3"
+    assert shares_stored(folder) == ((VAULT, 1),)
+    killed_as_it_starts(tmp_path, point, side)
+    assert shares_stored(folder) == (((VAULT, 1),) if side == crash_points.BEFORE else ())
+    signer = signer_world.open_folder(folder, FakeClock(wall=now))
+    assert signer.store.share_names() == ()
+    signer.close()
+    assert shares_stored(folder) == ()
+
+
+def shares_stored(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Vault and epoch of the shares in a stopped signer's database."""
+    store = Store.open(folder / "signer.db")
+    try:
+        return store.share_names()
+    finally:
+        store.close()
+
+
+def killed_as_it_starts(root: Path, point: CrashPoint, side: str) -> None:
+    """Start the daemon of s3, which ends at the point."""
+    folder = root / "s3"
+    (folder / "signer.toml").write_text(
+        '[coordinator]\naddress = "127.0.0.1:1"\n[storage]\nfree_disk_floor_bytes = 0\n'
+    )
+    (root / "phrase").write_bytes(signer_world.PASSPHRASE)
+    launcher = Path(crash_points.__file__).with_name("signer_launcher.py")
+    command = [sys.executable, str(launcher), "--crash", point.name, "--side", side, "--", "run"]
+    command += ["--data", str(folder), "--passphrase-file", str(root / "phrase")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == -9, done.stderr[-2_000:]

@@ -130,9 +130,14 @@ async def new_shares(scene: Scene, people: People) -> None:
     """The two running signers get new shares of a vault of theirs, both sealed; the older ones are gone."""
     before = (await people[0].wait_for_vault(SHARED, timeout_s=PATIENCE_S)).record.epoch
     await approved(people, RefreshShares(vaults=(SHARED,), absent=()))
+    await share_sealed(scene, SHARED, before + 1)
+
+
+async def share_sealed(scene: Scene, vault: str, epoch: int) -> None:
+    """Wait until the two running signers hold their shares of an epoch of a vault, the newest that they know."""
 
     async def sealed() -> bool:
-        return all(epoch_of(scene, signer, SHARED) == before + 1 for signer in scene.signers)
+        return all(epoch_of(scene, signer, vault) == epoch for signer in scene.signers)
 
     await until(sealed, timeout_s=PATIENCE_S)
 

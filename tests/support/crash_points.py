@@ -167,7 +167,7 @@ def points() -> dict[str, CrashPoint]:
     import crash_points_coordinator as coordinator  # noqa: PLC0415
     import crash_points_signer as signer  # noqa: PLC0415
 
-    signers = (signer.SIGNER, signer.SIGNER_RETIREMENT)
+    signers = (signer.SIGNER, signer.SIGNER_RETIREMENT, signer.SIGNER_ERASURE, signer.SIGNER_REINSTATED)
     coordinators = (coordinator.COORDINATOR, coordinator.EVIDENCE, coordinator.REINSTATED)
     tables = (*signers, *coordinators, commands.COMMANDS)
     found = [point for table in tables for point in table]

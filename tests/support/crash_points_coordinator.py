@@ -263,6 +263,13 @@ COORDINATOR: Final = (
         when=_rows_given,
     ),
     _point(
+        "a plan that became known late is stored as settled by an older block",
+        "which transaction settled it, and the events of its orders",
+        "tells watchers that the order is paid",
+        "strongroom_coordinator.tracker.plan_loader:PlanLoader._settle",
+        sites=("coordinator.tracker.plan_loader:PlanLoader._settle run",),
+    ),
+    _point(
         "a deposit is stored in the feed",
         "the deposit, with its block",
         "tells those who watch deposits",

@@ -48,6 +48,10 @@ def _nothing_follows(_self: Any, *, follows: bool) -> bool:
     return not follows
 
 
+def _still_holds(self: Any, vault: Any) -> bool:
+    return bool(self._shares.has_any(vault.name))
+
+
 def _point(name: str, writes: str, then: str, function: str, **more: Any) -> CrashPoint:
     return CrashPoint(name=name, daemon="signer", writes=writes, then=then, function=function, **more)
 
@@ -225,6 +229,13 @@ SIGNER: Final = (
         sites=("signer.inbox:Inbox.hand_in commit",),
     ),
     _point(
+        "the operator's word for new shares is kept and not yet answered",
+        "that this signer may deal for exactly this order, and take its new share",
+        "answers the operator; deals when it is asked",
+        "strongroom_signer.redistribution:Redistribution.accept",
+        sites=("signer.redistribution:Redistribution.accept commit",),
+    ),
+    _point(
         "words handed in are raised with the coordinator",
         "the frame Raised",
         "raises them again from time to time, until the log holds them",
@@ -294,3 +305,24 @@ SIGNER_RETIREMENT: Final = (
     ),
 )
 """What a signer passes once, when its part in the witness set is over."""
+SIGNER_ERASURE: Final = (
+    _point(
+        "the share of a vault that went to other holders is erased",
+        "that there is no share of the vault here any more",
+        "tells its operator, and goes on with the next vault",
+        "strongroom_signer.sealing:Sealing._erase_all",
+        when=_still_holds,
+        sites=("signer.sealing:Sealing._erase_all commit",),
+    ),
+)
+"""What a signer passes when others take its place as a holder."""
+SIGNER_REINSTATED: Final = (
+    _point(
+        "a signer keeps its operator's word that it is mended",
+        "that the operator has settled this evidence",
+        "answers the operator, and tells the coordinator, now and at every connection",
+        "strongroom_signer.quarantine:Quarantine.reinstate",
+        sites=("signer.quarantine:Quarantine.reinstate commit",),
+    ),
+)
+"""What a signer that was proven bad passes on its way back."""

@@ -76,22 +76,16 @@ EXEMPT: Final = {
     "signer.offline_freeze:_place commit": "one row, by a command that says when it is there: it is given again",
     "signer.daemon:confirm_alarm commit": "one row that the operator takes away; the same command does it again",
     "coordinator.rounds:VotingRounds.handed_out post": "on a stop, before the end: what `_give` does, and waits for it",
-    "coordinator.tracker.plan_loader:PlanLoader._settle run": (
-        "outcomes that follow from coins stored before: found again from them at the next start"
-    ),
     "coordinator.evidence_book:EvidenceBook._load run_sync": "brings database and files of evidence to the same",
     "coordinator.evidence_book:EvidenceBook.log_founded run": "what each start with a log does, from the same files",
     "coordinator.evidence_files:EvidenceFiles.write *": "the file is made from the database's row at each start",
-    "signer.redistribution:Redistribution.accept commit": "one row of the operator's; the same command does it again",
     "coordinator.redistribution:Redistributions._forget_ended run": (
         "deletes what a kill left: found again, by the same look at open orders, at the next start"
     ),
-    "signer.sealing:Sealing._erase_all commit": "what is left is erased at the next start, before anything is asked",
     "client.cli.ceremony:Watching.follow write_new": "new files, each whole or not there, of an order that has acted",
     "signer.voting:Voting.add_recovery commit": "what is not there is asked for again, and nothing is held until it is",
     "coordinator.ledger_copy:LedgerCopy.keep_recovery enqueue": "what is not there is asked for at the next opening",
     "signer.voting:Voting.cut_copy one_commit": "as `replace_copy`, where a branch of 64 MiB goes on; in unit tests",
-    "signer.quarantine:Quarantine.reinstate commit": "the operator's word; it is told at every connection from then on",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
     "coordinator.handovers:Handovers.__init__ run_sync": "reads only",
     "coordinator.handovers:Handovers._read_again run": "reads only",
