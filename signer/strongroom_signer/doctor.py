@@ -38,7 +38,7 @@ from strongroom_signer.store import Store
 from strongroom_signer.tls import KEY_FILE, check_certificate
 from strongroom_signer.unseal import unlock
 
-__all__ = ["Finding", "Level", "add", "examine", "exit_code", "facts_of", "text_of"]
+__all__ = ["Finding", "Level", "add", "examine", "exit_code", "facts_of", "permissions", "text_of"]
 
 ASK_S: Final = 10.0
 REACH_S: Final = 5.0
@@ -75,7 +75,7 @@ def examine(
     except StrongroomError as error:
         return (failed("config", error, "run `enrol`, or mend signer.toml: `check-config` shows every problem"),)
     found = [ok("config", f"{folder / CONFIG_FILE} is right; coordinator {config.coordinator}")]
-    found += _permissions(folder)
+    found += permissions(folder)
     found.append(_seal(folder, passphrase_file, random))
     found += _of_daemon(folder, config, clock)
     found.append(_disk(folder, config))
@@ -85,7 +85,8 @@ def examine(
 # --- the folder ------------------------------------------------------------------------------------------------------
 
 
-def _permissions(folder: Path) -> Iterator[Finding]:
+def permissions(folder: Path) -> Iterator[Finding]:
+    """Whether this user alone can enter the folder and read what is secret in it."""
     open_to_others = []
     for path in (folder, *(folder / name for name in (SEALED_FILE, DATABASE_FILE, KEY_FILE)), *_key_file(folder)):
         try:
@@ -174,7 +175,8 @@ def _running(folder: Path, config: SignerConfig, clock: Clock) -> list[Finding]:
     except (DaemonNotRunning, DaemonRefused) as error:
         return [failed("daemon", error, "it holds the folder and does not answer: read its log, restart it")]
     found = [alarm_of(status), ok("database", "open in the daemon, which checked it when it started")]
-    found += _certificates(folder, config, status.signer, None, clock)
+    organisation = decode_charter(status.charter).organisation if status.charter else None
+    found += _certificates(folder, config, status.signer, organisation, clock)
     found += [_reach(status), _clock(status), _freezes(_told_freezes(status))]
     found += [quarantine_of(status), handed_in_of(status)]
     held = [one for one in status.vaults if one.is_holder]

@@ -17,12 +17,12 @@ from typing import Any, Final, TextIO
 
 from strongroom.crypto.sealed import SIGNER, Cost, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes, SecretScalar
-from strongroom.ledger.charter import decode_charter
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom.model.fingerprints import Compared, spoken
 from strongroom_signer import assembly, backup_commands, daemon, doctor, operator_commands, restart_command
 from strongroom_signer.clock import Clock, SystemClock
 from strongroom_signer.config import BadConfig, Seal, load_config, load_seal
+from strongroom_signer.config_check import check_everything
 from strongroom_signer.enrolment import DATABASE_FILE, Enrolled, enrol, initialise
 from strongroom_signer.keys import open_keys
 from strongroom_signer.logs import open_log
@@ -33,7 +33,6 @@ from strongroom_signer.process import FolderLock, harden
 from strongroom_signer.rotation import begin_rotation
 from strongroom_signer.seed_words import show_words
 from strongroom_signer.store import DiskFull, Store, StoreFailed
-from strongroom_signer.tls import check_certificate
 from strongroom_signer.unseal import add_seal_options, seal_of, unlock
 
 __all__ = ["main", "run"]
@@ -78,8 +77,29 @@ def run(
         command.complain(error)
         return exit_code(error)
     except OSError as error:
-        (err or sys.stderr).write(f"strongroom-signer: {error.strerror or error}: {error.filename or ''}\n")
-        return FAILED
+        told = _told(error)
+        command.complain(told)
+        return exit_code(told)
+
+
+class FileUnusable(StrongroomError):
+    """A file that the command names is not there, or may not be read or written by this user."""
+
+    reason = "FILE_UNUSABLE"
+    kind = Kind.INVALID_ARGUMENT
+
+
+class SystemFailed(StrongroomError):
+    """The operating system failed the command: a full or broken disk, or nothing left of what it gives to programs."""
+
+    reason = "SYSTEM_FAILED"
+    kind = Kind.UNAVAILABLE
+
+
+def _told(error: OSError) -> StrongroomError:
+    message = f"{error.strerror or error}: {error.filename or ''}".removesuffix(": ")
+    files = FileNotFoundError | FileExistsError | IsADirectoryError | NotADirectoryError | PermissionError
+    return FileUnusable(message) if isinstance(error, files) and error.filename else SystemFailed(message)
 
 
 def exit_code(error: StrongroomError) -> int:
@@ -197,6 +217,9 @@ class _Command:
     def _run(self) -> int:
         config = load_config(self._folder)
         log = open_log(level=config.log_level, stream=self._err)
+        for one in doctor.permissions(self._folder):
+            if one.level is doctor.Level.FAILED:
+                log.warning("folder.exposed", detail=one.detail, do=one.do)
         with FolderLock(self._folder):
             if self._options.confirm is not None:
                 self._confirm()
@@ -233,27 +256,10 @@ class _Command:
 
     def _check_config(self) -> int:
         config = load_config(self._folder)
-        with FolderLock(self._folder):
-            store = Store.open(self._folder / DATABASE_FILE)
-            try:
-                pin, identity = store.pin(), store.identity()
-            finally:
-                store.close()
-        if pin is None:
-            raise assembly.NotEnrolled(f"the signer in {self._folder} belongs to no log yet: run `enrol`")
-        charter = decode_charter(pin.charter)
-        assembly.check_limits(config, charter)
-        check_certificate(
-            self._folder,
-            certificate=_read(self._folder / config.certificate),
-            authority=_read(self._folder / config.certificate_authority),
-            organisation=charter.organisation,
-            name=identity.name,
-            now_ms=self._clock.wall_ms(),
-        )
+        found = check_everything(self._folder, config, clock=self._clock)
         self._show(
-            {"ok": True, "signer": identity.name, "log_id": pin.log_id.hex(), "coordinator": config.coordinator},
-            f"{self._folder}/signer.toml is right: signer {identity.name} of log {pin.log_id.hex()}, "
+            {"ok": True, "signer": found.name, "log_id": found.log_id.hex(), "coordinator": config.coordinator},
+            f"{self._folder}/signer.toml is right: signer {found.name} of log {found.log_id.hex()}, "
             f"coordinator {config.coordinator}.",
         )
         return OK

@@ -42,6 +42,7 @@ def status_of(
     return pb.GetStatusResponse(
         signer=signer.name,
         log_id=signer.copy.log_id,
+        charter=b"" if (pin := signer.store.pin()) is None else pin.charter,
         connected=connected,
         term=signer.voting.state.term,
         size=signer.copy.size,

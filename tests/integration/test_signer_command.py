@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -226,6 +226,43 @@ def test_check_config_names_an_asset_that_the_charter_lacks(enrolled: Terminal) 
     assert "slip44:0" in enrolled.err
 
 
+def test_check_config_names_every_mistake_at_once(enrolled: Terminal) -> None:
+    with (enrolled.folder / "signer.toml").open("a") as file:
+        file.write('[limits."bip122:000000000019d6689c085ae165831e93/slip44:0"]\nper_order = "1"\n')
+    enrolled.folder.chmod(0o755)
+    (enrolled.folder / "signer.sealed").chmod(0o644)
+    (enrolled.folder / "cert.pem").unlink()
+    assert enrolled.run("check-config", "--json") == 2
+    error = json.loads(enrolled.err)["error"]
+    assert error["reason"] == "BAD_CONFIG"
+    for part in ("slip44:0", "(755)", "signer.sealed (644)", "cert.pem cannot be read"):
+        assert part in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: folder.chmod(0o750), "FOLDER_EXPOSED"),
+        (lambda folder: (folder / "cert.pem").unlink(), "TLS_CERTIFICATE_INVALID"),
+    ],
+)
+def test_check_config_gives_one_mistake_its_own_reason(
+    enrolled: Terminal, spoil: Callable[[Path], None], reason: str
+) -> None:
+    spoil(enrolled.folder)
+    assert enrolled.run("check-config") == 2
+    assert reason in enrolled.err
+
+
+def test_a_file_that_is_not_there_has_a_reason(enrolled: Terminal, tmp_path: Path) -> None:
+    missing = str(tmp_path / "nofile.json")
+    arguments = ["enrol", "--coordinator", COORDINATOR, "--charter", missing, "--cert", missing, "--ca", missing]
+    assert enrolled.run(*arguments, "--fingerprint", "00", "--json") == 2
+    error = json.loads(enrolled.err)["error"]
+    assert error["reason"] == "FILE_UNUSABLE"
+    assert "nofile.json" in error["message"]
+
+
 def test_errors_are_json_when_asked_for(terminal: Terminal) -> None:
     assert terminal.run("check-config", "--json") == 2
     assert json.loads(terminal.err)["error"]["reason"] == "BAD_CONFIG"
@@ -273,11 +310,24 @@ def test_daemon_serves_its_operator_and_stops_gracefully(enrolled: Terminal) -> 
         assert enrolled.run("freeze", "--vault", "NOT A NAME", "--why", "x") == 4
         assert enrolled.run("run") == 4
         assert "FOLDER_IN_USE" in enrolled.err
+        assert enrolled.run("check-config") == 0, enrolled.err
+        (enrolled.folder / "cert.pem").rename(enrolled.folder / "away.pem")
+        assert enrolled.run("check-config") == 2
+        assert "TLS_CERTIFICATE_INVALID" in enrolled.err
+        (enrolled.folder / "away.pem").rename(enrolled.folder / "cert.pem")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     assert not (enrolled.folder / "operator.sock").exists()
     assert enrolled.run("status") == 1
     assert "DAEMON_NOT_RUNNING" in enrolled.err
+
+
+def test_a_daemon_in_a_folder_that_others_can_enter_warns_of_it(enrolled: Terminal, tmp_path: Path) -> None:
+    enrolled.folder.chmod(0o755)
+    (tmp_path / "wrong").write_bytes(b"not the passphrase\n")
+    assert enrolled.run("run", phrase=tmp_path / "wrong") == 3
+    warned = json.loads(enrolled.err.splitlines()[0])
+    assert (warned["event"], warned["level"], "(755)" in warned["detail"]) == ("folder.exposed", "warning", True)
 
 
 @pytest.mark.process

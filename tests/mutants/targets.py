@@ -199,6 +199,7 @@ LEFT_OUT: Final = {
     "signer/strongroom_signer/backup_commands.py": _COMMAND,
     "signer/strongroom_signer/backups.py": _COMMAND,
     "signer/strongroom_signer/config.py": _COMMAND,
+    "signer/strongroom_signer/config_check.py": _COMMAND,
     "signer/strongroom_signer/doctor.py": _COMMAND,
     "signer/strongroom_signer/doctor_voting.py": _COMMAND,
     "signer/strongroom_signer/enrolment.py": _COMMAND,

@@ -216,13 +216,13 @@ def test_a_key_file_that_others_may_read_fails(machine: Machine, monkeypatch: py
     """Who can read it has the share."""
     seal = Seal(kind=SealKind.KEY_FILE, key_file="stick/seal.key")
     monkeypatch.setattr(doctor, "load_seal", lambda folder: seal)
-    (found,) = doctor._permissions(machine.folder)
+    (found,) = doctor.permissions(machine.folder)
     assert found.level is Level.OK
     key = machine.folder / "stick" / "seal.key"
     key.parent.mkdir()
     key.write_bytes(bytes(32))
     key.chmod(0o644)
-    (found,) = doctor._permissions(machine.folder)
+    (found,) = doctor.permissions(machine.folder)
     assert (found.level, "seal.key (644)" in found.detail) == (Level.FAILED, True)
 
 

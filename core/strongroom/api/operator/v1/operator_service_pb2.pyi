@@ -12,7 +12,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes", "final_root", "host_keys", "founded_size", "clock_ahead_ms", "certified_root", "replaced_ago_s", "withheld")
+    __slots__ = ("signer", "log_id", "connected", "term", "size", "certified_size", "final_size", "vaults", "local_freezes", "inbox", "alarm", "alarm_message", "last_error", "free_disk_bytes", "version", "coordinator", "shares_released", "last_refusal", "quarantine", "last_keygen_failure", "ledger_freezes", "boxes", "final_root", "host_keys", "founded_size", "clock_ahead_ms", "certified_root", "replaced_ago_s", "withheld", "charter")
     SIGNER_FIELD_NUMBER: _ClassVar[int]
     LOG_ID_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class GetStatusResponse(_message.Message):
     CERTIFIED_ROOT_FIELD_NUMBER: _ClassVar[int]
     REPLACED_AGO_S_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
     signer: str
     log_id: bytes
     connected: bool
@@ -71,7 +72,8 @@ class GetStatusResponse(_message.Message):
     certified_root: bytes
     replaced_ago_s: int
     withheld: str
-    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ..., final_root: _Optional[bytes] = ..., host_keys: _Optional[_Iterable[bytes]] = ..., founded_size: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., certified_root: _Optional[bytes] = ..., replaced_ago_s: _Optional[int] = ..., withheld: _Optional[str] = ...) -> None: ...
+    charter: bytes
+    def __init__(self, signer: _Optional[str] = ..., log_id: _Optional[bytes] = ..., connected: _Optional[bool] = ..., term: _Optional[int] = ..., size: _Optional[int] = ..., certified_size: _Optional[int] = ..., final_size: _Optional[int] = ..., vaults: _Optional[_Iterable[_Union[VaultStatus, _Mapping]]] = ..., local_freezes: _Optional[_Iterable[_Union[LocalFreeze, _Mapping]]] = ..., inbox: _Optional[int] = ..., alarm: _Optional[str] = ..., alarm_message: _Optional[str] = ..., last_error: _Optional[str] = ..., free_disk_bytes: _Optional[int] = ..., version: _Optional[str] = ..., coordinator: _Optional[str] = ..., shares_released: _Optional[int] = ..., last_refusal: _Optional[str] = ..., quarantine: _Optional[_Union[Quarantine, _Mapping]] = ..., last_keygen_failure: _Optional[str] = ..., ledger_freezes: _Optional[_Iterable[_Union[LedgerFreeze, _Mapping]]] = ..., boxes: _Optional[_Iterable[_Union[BreakGlassBox, _Mapping]]] = ..., final_root: _Optional[bytes] = ..., host_keys: _Optional[_Iterable[bytes]] = ..., founded_size: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., certified_root: _Optional[bytes] = ..., replaced_ago_s: _Optional[int] = ..., withheld: _Optional[str] = ..., charter: _Optional[bytes] = ...) -> None: ...
 
 class LedgerFreeze(_message.Message):
     __slots__ = ("id", "vault", "by", "why", "lapses_ms")
