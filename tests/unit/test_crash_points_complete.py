@@ -89,6 +89,7 @@ EXEMPT: Final = {
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
     "coordinator.handovers:Handovers.__init__ run_sync": "reads only",
     "coordinator.handovers:Handovers._read_again run": "reads only",
+    "coordinator.rpc.live_orders:LiveOrders.numbers run": "reads only",
     "coordinator.handovers:Handovers._tell tell": "told again at every connection",
     # --- many at once: the same path as one --------------------------------------------------------------------------
     "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
