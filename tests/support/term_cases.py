@@ -31,7 +31,7 @@ NOT_KNOWN: Final = "`make model` says"
 class Case:
     """One world whose every state is looked at.
 
-    `quick` ones belong to every test run; the others take up to some minutes each.
+    `quick` ones belong to every test run; the others take up to five minutes each.
     """
 
     n: int
@@ -111,7 +111,14 @@ def _cases() -> tuple[Case, ...]:
         ]
     for amnesia in (Amnesia.SILENT, Amnesia.RETURNS):
         found += [Case(3, w, f, FORK, Release.ON_FINAL, amnesia, quick=w == 3) for w in (2, 3) for f in twice]
-    found.append(Case(4, 3, 0, FORK, Release.ON_FINAL, Amnesia.SILENT, quick=False))
+    for amnesia in (Amnesia.SILENT, Amnesia.RETURNS):
+        found += [Case(4, 3, f, FORK, Release.ON_FINAL, amnesia, quick=False) for f in twice]
+    found += [Case(4, 4, f, FORK, Release.ON_FINAL, Amnesia.SILENT) for f in twice]
+    # Who lost its memory can never return here, but what the others say since is told apart: more states, 5 seconds.
+    found += [Case(4, 4, f, FORK, Release.ON_FINAL, Amnesia.RETURNS, quick=f == 1) for f in twice]
+    for release in Release:
+        found += [Case(4, 3, f, (TWO_BATCHES,) * 2, release, quick=False) for f in twice]
+        found += [Case(4, 4, f, (TWO_BATCHES,) * 2, release) for f in twice]
     return tuple(found)
 
 

@@ -96,6 +96,22 @@ def test_the_search_finds_what_a_missing_rule_allows(rule: str) -> None:
     assert search(replace(world, rules=Rules(**{rule: False})), check=check).violation != ""
 
 
+FOUR = {
+    "w=3": World(n=4, t=2, w=3, terms=2, logs=(("a",), ("b",))),
+    "w=4": World(n=4, t=1, w=4, terms=2, logs=(ONE_BATCH, ONE_BATCH)),
+    "w=4 and a loss of memory": World(n=4, t=1, w=4, terms=2, logs=(ONE_BATCH, ONE_BATCH), amnesia=Amnesia.SILENT),
+}
+
+
+@pytest.mark.parametrize("name", FOUR)
+@pytest.mark.parametrize("rule", ["refuses_lower_terms", "base_is_highest"])
+def test_four_signers_need_the_rules_of_terms_and_bases_as_well(name: str, rule: str) -> None:
+    world = FOUR[name]
+    assert search(world, check=release_violation).violation == ""
+    without = replace(world, rules=Rules(**{rule: False}))
+    assert search(without, check=release_violation).violation == "both plans of one order are signed"
+
+
 def votes(term: int, log: str, *signers: int) -> list[Step]:
     return [Step(signer, "vote", term, log) for signer in signers]
 
