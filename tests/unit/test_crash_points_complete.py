@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import pytest
@@ -10,10 +9,32 @@ import pytest
 from crash_points import CrashPoint, located, points
 from crash_sites import ROLES, sites
 
+
+def _each(why: str, where: str, kind: str, names: str) -> dict[str, str]:
+    """One reason for several functions of a module or class, each by its name, so that a new one is not among them."""
+    joint = "" if where.endswith(":") else "."
+    return {f"{where}{joint}{name} {kind}": why for name in names.split()}
+
+
 EXEMPT: Final = {
     # --- primitives: whoever calls them is a site of its own ---------------------------------------------------------
-    "signer.writer:Writer.* execute": "one statement of a commit, and the commit is a site",
-    "signer.store:Store.* execute": "the commit itself, its undoing, or a read",
+    **_each(
+        "one statement of a commit, and the commit is a site",
+        "signer.writer:Writer",
+        "execute",
+        (
+            "add_accepted add_alarm add_batch add_inbox add_local_freeze add_payment add_recovery "
+            "add_reinstatement add_secret add_share change_host_key change_pin mark_nonce note_backup "
+            "put_certificate put_state remove_alarm remove_inbox remove_local_freeze remove_recovery "
+            "remove_secret remove_share set_counter set_identity set_pin set_voter truncate"
+        ),
+    ),
+    **_each(
+        "the commit itself, its undoing, or a read",
+        "signer.store:Store",
+        "execute",
+        "_finish _row _rows _undo commit create one_commit scrub",
+    ),
     "signer.store:Store.create open": "the file of `initialise create`",
     "signer.process:write_private *": "the primitive of every private file: each of its callers is a site",
     "signer.process:sync_folder open": "opens a folder to make its names durable, and writes nothing of its own",
@@ -21,14 +42,29 @@ EXEMPT: Final = {
     "coordinator.storage.engine:Storage.run_sync begin": "the transaction of every write: each caller is a site",
     "coordinator.main:migrate migrate": "what it hands on to: each of its callers is a site",
     "coordinator.storage.migrating:migrate begin": "the transaction of the migration",
-    "coordinator.link:SignerLink.* *": "the queue of every frame to a signer: each of its callers is a site",
+    **_each(
+        "the queue of every frame to a signer: each of its callers is a site",
+        "coordinator.link:SignerLink",
+        "*",
+        "_serve_one post request tell",
+    ),
     "coordinator.data_folder:write_private open": "the primitive of every file of `init`",
-    "client.files:* *": "the primitive of every new file of the client: it is there whole or not at all",
+    **_each(
+        "the primitive of every new file of the client: it is there whole or not at all",
+        "client.files:",
+        "*",
+        "_give_name _sync_folder make_private_folder replace_file write_new",
+    ),
     "client.profile:replace_file *": "the primitive of every replaced file: the old or the new one is there whole",
     # --- locks, sockets, folders -------------------------------------------------------------------------------------
     "signer.process:FolderLock.__init__ open": "an empty file that the kernel's lock is on; its content says nothing",
     "coordinator.data_folder:FolderLock.__enter__ open": "an empty file that the kernel's lock is on",
-    "signer.operator:*": "the operator's socket: made anew at each start, and its answers are points of the inbox",
+    **_each(
+        "the operator's socket: made anew at each start, and its answers are points of the inbox",
+        "signer.operator:",
+        "*",
+        "_abort _restrict prepare_socket remove_socket socket_address",
+    ),
     "signer.enrolment:initialise mkdir": "an empty folder: `init` takes it as it is",
     "signer.seed_words:_open_terminal open": "a terminal: no file",
     "signer.restore:recover mkdir": "an empty folder: `recover` takes it as it is",
@@ -44,15 +80,16 @@ EXEMPT: Final = {
     "coordinator.founding:load_founding run_sync": "a read",
     "coordinator.founding:_replayed run_sync": "a read",
     "coordinator.founding:_require_nothing_lost run_sync": "a read",
-    "coordinator.rpc.log_queries:* run": "a read",
-    "coordinator.rpc.queries:* run": "a read",
+    **_each("a read", "coordinator.rpc.log_queries:LogQueries", "run", "_founding_entry entries export"),
+    **_each("a read", "coordinator.rpc.queries:Queries", "run", "deposits"),
+    "coordinator.rpc.live_orders:LiveOrders.numbers run": "a read",
     "coordinator.rpc.queries:Queries._view request": "asks a signer for its view, which writes nothing there",
     "coordinator.rpc.submissions:Submissions._known run": "a read",
-    "coordinator.rpc.watches:* run": "a read",
-    "coordinator.unsigned_plans:UnsignedPlans._take_up* run": "reads",
+    **_each("a read", "coordinator.rpc.watches:Watches", "run", "deposits orders"),
+    **_each("reads", "coordinator.unsigned_plans:UnsignedPlans", "run", "_take_up _take_up_one _take_up_row"),
     "client.recovery_kit.exchange:_content open": "reads",
     "client.recovery_kit.words:_silent_terminal open": "the terminal",
-    "coordinator.tracker.follower:Follower._l* run": "a read",
+    **_each("a read", "coordinator.tracker.follower:Follower", "run", "_leave_abandoned_blocks _load_coins"),
     "coordinator.tracker.follower:Follower.load run": "a read",
     "coordinator.tracker.journal:OrderJournal.catch_up run": "a read",
     "coordinator.tracker.plan_loader:PlanLoader._excluded_parents run": "a read",
@@ -92,7 +129,12 @@ EXEMPT: Final = {
     "coordinator.rpc.live_orders:LiveOrders.numbers run": "reads only",
     "coordinator.handovers:Handovers._tell tell": "told again at every connection",
     # --- many at once: the same path as one --------------------------------------------------------------------------
-    "coordinator.rpc.treasury:TreasuryService.*Orders submit_many": "each is submitted as one is",
+    **_each(
+        "each is submitted as one is",
+        "coordinator.rpc.treasury:TreasuryService",
+        "submit_many",
+        "EndorseOrders SubmitOrders",
+    ),
     "coordinator.rpc.integration:IntegrationService.CreateWithdrawals submit_many": "each is submitted as one is",
     "coordinator.rpc.submissions:Submissions.submit_many submit_many": "each is submitted as one is",
     # --- one file, made by a command that says no when it is there ---------------------------------------------------
@@ -102,19 +144,50 @@ EXEMPT: Final = {
     "signer.joining:join create": "a database beside the signer's own, which the next `join` discards",
     "signer.joining:_discard unlink": "what an earlier `join` left, and nobody saw or voted by",
     "signer.restore:_leaving_nothing unlink": "what a refused `recover` made; the next one refuses what a kill leaves",
-    "client.cli.charter*:* write_new": "one new file, whole or not there: the command is given again",
-    "client.cli.restart:* write_new": "one new file, whole or not there: the command is given again",
-    "client.cli.pki:* write_new": "new files, each whole or not there: the command is given again, for another folder",
+    **_each(
+        "one new file, whole or not there: the command is given again",
+        "client.cli.charter:",
+        "write_new",
+        "adopt build genesis new",
+    ),
+    **_each(
+        "one new file, whole or not there: the command is given again",
+        "client.cli.charter_amend:",
+        "write_new",
+        "current proposed",
+    ),
+    **_each(
+        "one new file, whole or not there: the command is given again",
+        "client.cli.restart:",
+        "write_new",
+        "approve draft finish",
+    ),
+    **_each(
+        "new files, each whole or not there: the command is given again, for another folder",
+        "client.cli.pki:",
+        "write_new",
+        "issue issue_coordinator",
+    ),
     "client.pki:Authority.create write_new": "the key before its certificate: without both the folder is refused",
     "client.cli.shared_signing:write_hand_in write_new": "one new file, whole or not there, before it is shown",
     "client.cli.signers:_evidence write_new": "one new file, whole or not there: the command is given again",
     "client.cli.audit:_export open": "a log that was exported in part says so: it has no end line",
     "client.pki:Authority.revoke replace_file": "one file, the old or the new one whole: the command is given again",
-    "client.cli.recovery_kit:* write_new": "one new file, whole or not there: the command is given again",
+    **_each(
+        "one new file, whole or not there: the command is given again",
+        "client.cli.recovery_kit:",
+        "write_new",
+        "combine_shares make_order make_the_plan",
+    ),
     "client.cli.recovery_kit:approve replace_file": "one file, the old or the new one whole: it is approved again",
     "client.cli.shared:Session.seen remember": "calls `Memory.remember`, which is a site",
 }
-"""Sites without a point of their own, by pattern, and why they need none."""
+"""Sites without a point of their own, and why they need none; `*` stands for every kind of write in one function."""
+
+
+def is_exempt(site: str) -> bool:
+    function, _, _ = site.rpartition(" ")
+    return site in EXEMPT or f"{function} *" in EXEMPT
 
 
 def every_site() -> set[str]:
@@ -123,15 +196,25 @@ def every_site() -> set[str]:
 
 def test_every_write_site_is_a_crash_point_or_says_why_not() -> None:
     covered = {site for point in points().values() for site in point.sites}
-    open_sites = {site for site in every_site() - covered if not any(fnmatchcase(site, one) for one in EXEMPT)}
-    assert not open_sites
+    assert not {site for site in every_site() - covered if not is_exempt(site)}
 
 
 def test_no_point_and_no_exemption_names_a_site_that_is_gone() -> None:
     found = every_site()
     named = {site for point in points().values() for site in point.sites}
     assert not named - found
-    assert not [pattern for pattern in EXEMPT if not any(fnmatchcase(site, pattern) for site in found)]
+    found |= {f"{site.rpartition(' ')[0]} *" for site in found}
+    assert not set(EXEMPT) - found
+
+
+def test_no_site_is_a_point_and_exempt() -> None:
+    """An exemption that is not needed any more would hide the loss of the point."""
+    assert not {site for point in points().values() for site in point.sites if is_exempt(site)}
+
+
+def test_exemptions_name_their_functions() -> None:
+    """A pattern would take in functions that nobody has thought about."""
+    assert not [one for one in EXEMPT if set("*?[") & set(one.rpartition(" ")[0])]
 
 
 @pytest.mark.parametrize("point", [pytest.param(point, id=name) for name, point in points().items()])
