@@ -82,7 +82,6 @@ EXEMPT: Final = {
     "coordinator.founding:_require_nothing_lost run_sync": "a read",
     **_each("a read", "coordinator.rpc.log_queries:LogQueries", "run", "_founding_entry entries export"),
     **_each("a read", "coordinator.rpc.queries:Queries", "run", "deposits"),
-    "coordinator.rpc.live_orders:LiveOrders.numbers run": "a read",
     "coordinator.rpc.queries:Queries._view request": "asks a signer for its view, which writes nothing there",
     "coordinator.rpc.submissions:Submissions._known run": "a read",
     **_each("a read", "coordinator.rpc.watches:Watches", "run", "deposits orders"),
