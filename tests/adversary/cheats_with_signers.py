@@ -6,26 +6,30 @@ beside the cheater's, and its name in a file named `stolen`. The daemon of that 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cheat_report import cheat
+from cheat_report import NothingToCheatWith, cheat
 from cheats_on_terms import held, open_with, promised
-from rogue_leader import Answer, RogueLeader
+from rogue_leader import PATIENCE_S, Answer, RogueLeader
 from rogue_people import HOT, ordered, payee_of, pays, withdrawal
 from rogue_plans import acceptable_plan, as_inputs, fresh_coins, open_order, plan_for, words_of
 from rogue_shares import finished, in_vault_order
 from stolen_signers import Mole, stolen_signer
 
 from electorate_of import certificate_by, electorate
+from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.certificate_messages import Certificate, Head
-from strongroom.ledger.entry_messages import Plan
+from strongroom.ledger.entry_messages import Plan, Tick
 from strongroom.ledger.records import OrderRecord
 from strongroom.ledger.signed_messages import Commitments, Vote
-from strongroom.protocol.certificates import NO_CERTIFICATE, held_of, verify_vote
+from strongroom.protocol.certificates import NO_CERTIFICATE, held_of, verify_certificate, verify_vote
+from strongroom.protocol.leader import VoteCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
+from strongroom_coordinator.link_frames import signed_pb
 
 
 def _given(answers: Mapping[str, Answer], index: int) -> dict[str, SignedBody]:
@@ -187,3 +191,71 @@ async def mole_pays_on_both_histories(rogue: RogueLeader) -> None:
         certificate = _certified(rogue, answers, mole, quorum=rogue.electorate.witness_quorum)
         raw = await finished(rogue, plan, index, _given(answers, index), certificate, stolen=[mole])
         rogue.report.say("finished", signer=name, raw=raw.hex(), payee=payee_of(order))
+
+
+# --- a signer whose disk was restored while a vote of it was kept back
+
+
+def _tell_votes(rogue: RogueLeader, which: str, answers: Mapping[str, Answer]) -> None:
+    """Say who voted for a head, stolen keys included, and whether that makes a certificate; nobody is shown it."""
+    head = _head_of(answers)
+    votes = VoteCollection(head=head, electorate=rogue.electorate.electorate, certified=lambda held: True)
+    for name, answer in answers.items():
+        if answer.vote is not None:
+            votes = votes.add(name, answer.vote)
+    for mole in rogue.accomplices(rogue):
+        votes = votes.add(mole.name, mole.vote(head))
+    place, certificate = [head.term, head.size], votes.certificate()
+    if certificate is not None:
+        verify_certificate(certificate, log_id=rogue.log_id, electorate=rogue.electorate.electorate)
+    rogue.report.say(
+        "voted",
+        which=which,
+        root=head.root.hex(),
+        place=place,
+        by=sorted(votes.votes),
+        certified=certificate is not None,
+    )
+
+
+async def _adopted(rogue: RogueLeader, name: str, opening: pb.OpenTerm) -> None:
+    """Have one signer state for the term that is open, and adopt it."""
+    frame = pb.Promise(term=rogue.term, leader=rogue.leader)
+    size = len(rogue.entries)
+    if await rogue.ask(name, frame, "promise") is None or (
+        await rogue.ask(name, opening, "open_term", is_last=lambda reply: reply.term_opened.size == size) is None
+    ):
+        raise NothingToCheatWith(f"{name} does not adopt the term")
+
+
+@cheat("ask-who-forgot", "Keeps a signer's vote to itself, and asks it for another once its disk is an old copy.")
+async def ask_who_forgot(rogue: RogueLeader) -> None:
+    """The signer's own words must not come back to it: neither its first statement nor its first vote.
+
+    The first history is shown to as many others as a certificate takes beside the forgetful and the stolen votes.
+    """
+    forgetful, *others = sorted(rogue.links, reverse=True)
+    moles = rogue.accomplices(rogue)
+    given = await promised(rogue, rogue.term + 1)
+    statements = [given[name] for name in others] + [
+        mole.statement(rogue.term, held_of(rogue.certificate)) for mole in moles
+    ]
+    opening = pb.OpenTerm(
+        term=rogue.term,
+        statements=[signed_pb(statement) for statement in statements],
+        base_certificate=codec.encode(held(rogue)),
+    )
+    for name in rogue.links:
+        await rogue.ask(name, opening, "open_term")
+    enough = rogue.electorate.witness_quorum - 1 - len(moles)
+    first, second = others[:enough], others[enough:]
+    kept = await rogue.append([rogue.entry(Tick())], to=[forgetful, *first])
+    before = rogue.links[forgetful]
+    await rogue.pause(f"restore {forgetful}")
+    async with asyncio.timeout(PATIENCE_S):
+        while rogue.links.get(forgetful, before) is before:  # noqa: ASYNC110 - nothing tells of a changed link
+            await asyncio.sleep(0.02)
+    await _adopted(rogue, forgetful, opening)
+    again = await rogue.append([rogue.entry(Tick())], to=[forgetful, *second])
+    _tell_votes(rogue, "first", kept)
+    _tell_votes(rogue, "second", again)

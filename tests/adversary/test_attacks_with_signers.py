@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from actor import actors, ready
-from attack_cases import Case, attack
+from attack_cases import Case, attack, helped
 from cluster import FIVE, VAULT, Cheated, Cluster, funded, running
+from machines import copy_folder, put_back
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from siege import attacked_together
 from strongroom.ledger.signed_messages import Verb
@@ -221,6 +223,40 @@ async def test_the_four_go_on_under_an_honest_coordinator(
     assert payments_on_chain(siege, other) == [AMOUNT]
     assert payments_on_chain(siege, destination) in ([], [AMOUNT])
     assert all(siege.signer_status(name)["alarm"] is None for name in siege.signers[:-1])
+
+
+# --- one stolen, and one that forgot ----------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(
+    line="coordinator+signers",
+    title="one signer stolen and another restored from an old copy, asked for a second vote",
+    origin="on paper: a snapshot of a signer's machine restored, and the signer asked to vote again",
+)
+async def test_of_two_histories_with_a_stolen_vote_and_a_forgotten_one_in_each_one_is_certified(
+    siege: Cluster, outcomes: dict[str, Cheated], tmp_path: Path
+) -> None:
+    """The two are fewer than 2w-n = 3. The forgetful one does vote twice."""
+    assert outcomes
+    if siege.coordinator.running:
+        siege.coordinator.stop()
+    forgetful = max(siege.deployment.signers)
+    folder = siege.deployment.signer_folder(forgetful)
+    siege.signer(forgetful).stop()
+    old = copy_folder(folder, tmp_path / "old")
+    siege.deployment.start_signer(forgetful)
+
+    def restore() -> None:
+        siege.signer(forgetful).kill()
+        put_back(old, folder)
+        siege.deployment.start_signer(forgetful)
+
+    outcome = await helped(siege, "ask-who-forgot", restore, restarted={forgetful})
+    first, second = sorted((line for line in outcome.events if line["event"] == "voted"), key=lambda one: one["which"])
+    assert first["place"] == second["place"]
+    assert first["root"] != second["root"]
+    assert set(first["by"]) & set(second["by"]) == {forgetful, siege.signers[-1]}
+    assert (first["certified"], second["certified"]) == (True, False)
 
 
 # --- two of five ------------------------------------------------------------------------------------------------------

@@ -1,12 +1,18 @@
-"""What the documentation says does not hold, shown on real daemons: a charter that tolerates no bad signer."""
+"""What the documentation says does not hold, shown on real daemons: a charter that tolerates no bad signer.
+
+Nor one that forgets: a signer whose disk is an old copy is as bad as one that was stolen.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from attack_cases import helped
 from cluster import Cluster
+from machines import copy_folder, put_back
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -39,3 +45,27 @@ def test_one_stolen_signer_of_three_and_the_coordinator_pay_an_order_twice_as_th
     sent = {cluster.deployment.rpc("sendrawtransaction", line["raw"]) for line in made}
     assert len(sent) == 2
     assert sent == set(cluster.deployment.rpc("getrawmempool"))
+
+
+async def test_a_signer_restored_from_an_old_copy_votes_twice_as_the_threat_model_says(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Its first vote was kept back, so nothing reminds it: a second one, and two certified histories of 2-of-3."""
+    cluster.coordinator.stop()
+    forgetful = max(cluster.signers)
+    folder = cluster.deployment.signer_folder(forgetful)
+    cluster.signer(forgetful).stop()
+    old = copy_folder(folder, tmp_path / "old")
+    cluster.deployment.start_signer(forgetful)
+
+    def restore() -> None:
+        cluster.signer(forgetful).kill()
+        put_back(old, folder)
+        cluster.deployment.start_signer(forgetful)
+
+    outcome = await helped(cluster, "ask-who-forgot", restore, restarted={forgetful})
+    first, second = sorted((line for line in outcome.events if line["event"] == "voted"), key=lambda one: one["which"])
+    assert first["place"] == second["place"]
+    assert first["root"] != second["root"]
+    assert set(first["by"]) & set(second["by"]) == {forgetful}
+    assert (first["certified"], second["certified"]) == (True, True)

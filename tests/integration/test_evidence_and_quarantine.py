@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,14 +18,14 @@ from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.chains.bitcoin.transaction import parse
 from strongroom.ledger import codec
 from strongroom.ledger.order_messages import ReinstateSigner
-from strongroom.ledger.signed_messages import Commitments, ReinstateStatement, Shares
+from strongroom.ledger.signed_messages import Commitments, ReinstateStatement, Shares, Vote
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file
 from strongroom.protocol.signed import MAX_BODY_BYTES, sign_body
 from strongroom_coordinator import sessions
 from strongroom_coordinator.storage.evidence import EvidenceRow
-from strongroom_signer import requests
+from strongroom_signer import link_session, requests
 from strongroom_signer.assembly import Signer
 
 pytestmark = pytest.mark.slow
@@ -74,6 +75,23 @@ def bad_points(signer: Signer) -> Answer:
         return voted
 
     return answer
+
+
+def forgotten_votes(signer: Signer) -> Answer:
+    """For another history the first time, and for the true one when asked again at the same place."""
+    given: set[int] = set()
+
+    def answer(asked: Any, voted: Any) -> Any:
+        if asked.first_index not in given:
+            given.add(asked.first_index)
+            resign(signer, "vote", Vote, voted.vote, lambda _said: {"root": bytes(32)})
+        return voted
+
+    return answer
+
+
+def said(log: Sequence[Mapping[str, Any]], event: str) -> list[Mapping[str, Any]]:
+    return [line for line in log if line["event"] == event]
 
 
 def second_commitments(signer: Signer) -> Answer:
@@ -379,6 +397,38 @@ async def test_two_votes_convict(tmp_path: Path) -> None:
         row = site.side.evidence.quarantined("s3")
         assert row is not None
         assert row.fault == "two-votes"
+
+
+async def test_a_second_vote_at_one_place_is_noticed_and_convicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that lost its first vote gives another when its new link is asked again; the first is held still."""
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        await site.until(lambda: len(site.side.terms.ready) == 3)
+        honest, others = link_session.LinkSession._answer, [site.signers[name].signer.service for name in ("s1", "s2")]
+
+        async def wait_with_votes(session: Any, item: Any) -> None:
+            """The batch stays undecided, so that who is there anew is asked for a vote."""
+            if session._service not in others or not isinstance(item.request, requests.Append):
+                await honest(session, item)
+
+        monkeypatch.setattr(link_session.LinkSession, "_answer", wait_with_votes)
+        liar_in(site, "s3", requests.Append, forgotten_votes)
+        with capture_logs() as log:
+            submitted = asyncio.create_task(site.submit(site.world.withdrawal("customer-1", 50_000), "shop"))
+            await site.until(lambda: said(log, "vote.other_head"))
+            assert not said(log, "vote.double")
+            site.side.terms.ready["s3"].close("the machine is gone")
+            await site.until(lambda: said(log, "vote.double"))
+            await site.until(lambda: site.side.evidence.quarantined("s3") is not None)
+        submitted.cancel()
+        assert [line["signer"] for line in said(log, "vote.double")] == ["s3"]
+        row = site.side.evidence.quarantined("s3")
+        assert row is not None
+        await site.until(site.side.evidence._files.path(row.hash).exists)
+        found = proven_in(site, row)
+        assert (found.signer, found.fault) == ("s3", Fault.TWO_VOTES)
 
 
 async def test_a_silent_or_refusing_signer_is_never_quarantined(tmp_path: Path) -> None:
