@@ -96,6 +96,8 @@ class AuditSummary:
     vaults: int
     plans: int
     freezes: int
+    checkpoint_size: int
+    """Entries that the published checkpoint covers, often fewer than are final; 0 when there was none to verify."""
     cosigners: tuple[str, ...]
     """Signers whose cosignature of the published checkpoint was verified; empty when there was none to verify."""
     restarts: tuple[Restarted, ...]
@@ -214,7 +216,7 @@ class Auditor:
             raise AuditFailed(
                 f"entries {self._certified} to {log.size - 1} stand under no certificate", entry=str(self._certified)
             )
-        cosigners = self._check_checkpoint(checkpoint) if checkpoint else ()
+        checkpoint_size, cosigners = self._check_checkpoint(checkpoint) if checkpoint else (0, ())
         root, digest = log.head()
         state = log.state()
         return AuditSummary(
@@ -233,6 +235,7 @@ class Auditor:
             vaults=state.count(b"vaults"),
             plans=len(self.spends),
             freezes=len(state.freezes()),
+            checkpoint_size=checkpoint_size,
             cosigners=cosigners,
             restarts=tuple(self.restarts),
             false_claims=self._claims.all(),
@@ -388,8 +391,8 @@ class Auditor:
             )
         self._claims.add(certificate.head.size, false)
 
-    def _check_checkpoint(self, data: bytes) -> tuple[str, ...]:
-        """Verify the published checkpoint against the replay.
+    def _check_checkpoint(self, data: bytes) -> tuple[int, tuple[str, ...]]:
+        """Verify the published checkpoint against the replay; return its size and who cosigned it.
 
         Who cosigned is told; how many suffice is for who relies on the checkpoint outside, one is enough to compare.
         """
@@ -406,4 +409,4 @@ class Auditor:
                 f"signers cosigned a history of {size} entries, and {what}: something is hidden or replaced",
                 size=str(size),
             )
-        return tuple(sorted(name.removeprefix(f"{origin}/") for name in opened.times_s))
+        return size, tuple(sorted(name.removeprefix(f"{origin}/") for name in opened.times_s))

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from strongroom.ledger.checkpoint import Checkpoint, cosigner_key, log_origin, publish
+from strongroom.ledger.electorate import Electorate
 from strongroom.ledger.note import Note, NoteSignature, verify_note
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import LogId
@@ -26,6 +27,7 @@ class Cosignatures:
         log_id: The log.
         witness_keys: Gives the witness keys (32 bytes) of every signer, by name.
         root_at: Root of the own log at a size, or None.
+        electorate: Gives those of whom a certificate needs a quorum now.
     """
 
     def __init__(
@@ -34,11 +36,13 @@ class Cosignatures:
         log_id: LogId,
         witness_keys: Callable[[], Mapping[str, tuple[bytes, ...]]],
         root_at: Callable[[int], bytes | None],
+        electorate: Callable[[], Electorate],
     ) -> None:
         self._origin = log_origin(log_id)
         self._log_id = log_id
         self._witness_keys = witness_keys
         self._root_at = root_at
+        self._electorate = electorate
         self._lines: dict[int, dict[str, NoteSignature]] = {}
 
     def note_final(self, size: int) -> None:
@@ -64,11 +68,17 @@ class Cosignatures:
         log.info("cosignature.unmatched", signer=signer)
 
     def checkpoint(self) -> str:
-        """The newest final head that the most signers cosigned, as a signed note; empty while there is none."""
-        signed = [(len(lines), size) for size, lines in self._lines.items() if lines]
+        """The newest final head that a quorum cosigned, as a signed note; empty while nobody cosigned any.
+
+        While no head has a quorum it is the one that the most cosigned. Beyond a quorum, more cosignatures count for
+        nothing: one signer that stopped would else hold the published checkpoint at the last head it cosigned.
+        """
+        signed = {size: lines for size, lines in self._lines.items() if lines}
         if not signed:
             return ""
-        _, size = max(signed)
+        electorate = self._electorate()
+        whole = [size for size, lines in signed.items() if electorate.could_be_quorum(lines)]
+        size = max(whole) if whole else max(signed, key=lambda size: (len(signed[size]), size))
         checkpoint = self._checkpoint(size)
         if checkpoint is None:
             return ""

@@ -93,6 +93,7 @@ def build_ledger_side(
         log_id=founding.log_id,
         witness_keys=lambda: base.voters.witness_keys,
         root_at=base.ledger.replica.root_at,
+        electorate=lambda: base.voters.now,
     )
     evidence = EvidenceBook(
         ledger=base.ledger,

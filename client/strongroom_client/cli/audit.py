@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -175,6 +175,7 @@ def _data(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float) 
         "vaults": summary.vaults,
         "plans": summary.plans,
         "freezes": summary.freezes,
+        "checkpoint_size": summary.checkpoint_size or None,
         "cosigners": list(summary.cosigners),
         "false_claims": claims_data(summary.false_claims),
         "restarts": [
@@ -210,7 +211,8 @@ def _words(summary: AuditSummary, chain: ChainSummary | None, replayed_s: float)
         "and the state digest that the replay gives",
         f"  {counted(summary.orders, 'order')}, {counted(summary.vaults, 'vault')}, {counted(summary.plans, 'plan')}, "
         f"{counted(summary.freezes, 'freeze')}, each judged again",
-        f"  final up to entry {summary.final_size}" + _cosigned(summary.cosigners),
+        f"  final: the first {counted(summary.final_size, 'entry')}",
+        *_checkpoint_words(summary),
         f"  certified head  {summary.certified_head}",
         f"  final head      {summary.final_head or 'none'}",
         f"  state digest    {summary.state_digest.hex()}",
@@ -238,6 +240,8 @@ def _restart_words(one: Restarted) -> str:
     )
 
 
-def _cosigned(cosigners: Iterable[str]) -> str:
-    names = ", ".join(cosigners)
-    return f"; its checkpoint is cosigned by {names}" if names else ""
+def _checkpoint_words(summary: AuditSummary) -> Iterator[str]:
+    """Its own size is told: cosigners vouch for nothing beyond it, and more may be final by now."""
+    if summary.cosigners:
+        size, names = counted(summary.checkpoint_size, "entry"), ", ".join(summary.cosigners)
+        yield f"  the published checkpoint, of {size}, is cosigned by {names}"

@@ -246,12 +246,27 @@ def checkpoint(world: CertifiedWorld, size: int, root: bytes | None = None) -> b
 
 
 def test_a_cosigned_checkpoint_is_held_against_the_replay(world: CertifiedWorld) -> None:
-    assert replay(world, logged(world), checkpoint=checkpoint(world, world.final)).cosigners == ("s1", "s3")
+    told = replay(world, logged(world), checkpoint=checkpoint(world, world.final))
+    assert (told.checkpoint_size, told.cosigners) == (world.final, ("s1", "s3"))
     with pytest.raises(AuditFailed, match="another root"):
         replay(world, logged(world), checkpoint=checkpoint(world, world.final, root=bytes(32)))
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_cosigners_are_told_with_the_entries_that_their_checkpoint_covers(office: Office) -> None:
+    world = office.world
+    act(office, "alice", "audit", "export", "--out", "log.jsonl")
+    *lines, end = Path("log.jsonl").read_text().splitlines()
+    note = checkpoint(world, world.final - 1).decode()
+    Path("log.jsonl").write_text("\n".join([*lines, json.dumps({**json.loads(end), "checkpoint": note})]) + "\n")
+    words = ("audit", "verify", "--from-file", "log.jsonl", "--log-id", world.log_id.hex())
+    facts = json.loads(act(office, "alice", *words, "--json").stdout)
+    assert (facts["final_size"], facts["checkpoint_size"]) == (world.final, world.final - 1)
+    said = act(office, "alice", *words).stdout
+    assert f"  final: the first {world.final} entries\n" in said
+    assert f"  the published checkpoint, of {world.final - 1} entries, is cosigned by s1, s3\n" in said
 
 
 def test_the_command_verifies_what_the_coordinator_serves(office: Office) -> None:
