@@ -87,7 +87,7 @@ def _stays(kept: State, index: int, data: bytes) -> bool:
 def _revocation(store: Store, own: State, keys: frozenset[bytes], now_ms: int) -> InboxItem:
     """The keys as a word that was handed in, under the order that put the newest charter in force."""
     word = HandedRevocation(order=_amending_entry(store, own), keys=tuple(sorted(keys)))
-    return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms)
+    return InboxItem(id=word.order_hash, kind="revocation", body=codec.encode(word), since_ms=now_ms, salvaged=True)
 
 
 def _amending_entry(store: Store, own: State) -> OrderEntry:

@@ -437,7 +437,8 @@ class Inbox:
             return not self._acts(said, now_ms)
         if isinstance(said, HandedRevocation):
             # The administrators have said it, and a key that was revoked once never comes back.
-            return said.is_overtaken(final)
+            # What it rested on may be gone with the dropped entries.
+            return not item.salvaged and said.is_overtaken(final)
         kept = item.salvaged and now_ms >= item.since_ms + UNKNOWN_ORDER_KEPT_MS
         return kept and self._copy.newest().order(said.order_hash) is None
 

@@ -67,7 +67,7 @@ def _joined(handed: InboxItem, dropped: InboxItem) -> InboxItem:
     """One revocation that takes the keys of both."""
     word = codec.decode(HandedRevocation, handed.body)
     joined = replace(word, keys=tuple(sorted(revoked_in([handed, dropped]))))
-    return replace(handed, body=codec.encode(joined))
+    return replace(handed, body=codec.encode(joined), salvaged=True)
 
 
 def _still_acts(item: InboxItem, state: State) -> bool:

@@ -21,6 +21,7 @@ from strongroom.ledger.entry_messages import Endorse, OrderEntry
 from strongroom.ledger.handlers.amending import check_amendment
 from strongroom.ledger.handlers.witnesses import changes_witnesses
 from strongroom.ledger.judge import endorsed_beside
+from strongroom.ledger.judgement import Endorsed
 from strongroom.ledger.order_messages import AmendCharter, Order
 from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import OrderState
@@ -87,12 +88,10 @@ class HandedRevocation:
         """Whether the log can never take it up any more, and those who approved it are no quorum there by now.
 
         Expiry does not matter: nobody can give a revoked key back. But who approved it by a key that was revoked
-        itself, perhaps a stolen one, has revoked nothing. A word for the log before this one was founded anew never
-        ends so: what its approvals rested on may be gone with dropped entries, and it goes when the keys do.
+        itself, perhaps a stolen one, has revoked nothing. A word for the log before this one was founded anew ends so
+        only when all its approvals are here: those that the log held may be gone with entries that were dropped.
         """
         order = decode_order(self.order.order)
-        if order.log_id != state.log_id:
-            return False
         match order.action:
             case AmendCharter(charter=wanted) if decode_charter(wanted).version <= state.charter.version:
                 pass
@@ -100,7 +99,15 @@ class HandedRevocation:
                 return False
         read = [codec.decode(Endorsement, signed.body) for signed in self.order.endorsements]
         said = endorsed_beside(state.charter, state.order(self.order_hash), read, 0)
+        if order.log_id != state.log_id and len(_approvers(said)) < state.charter.admin.count:
+            return False
         return not judge_quorum(state.charter, state.charter.admin, said, at_ms=0, is_begun=True).allowed
+
+
+def _approvers(said: Sequence[Endorsed]) -> frozenset[str]:
+    """Who approved, by whatever keys."""
+    initiators = frozenset(one.person for one in said if one.verb is Verb.INITIATE)
+    return frozenset(one.person for one in said if one.verb is Verb.APPROVE) - initiators
 
 
 def revocation(

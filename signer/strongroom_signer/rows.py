@@ -32,7 +32,7 @@ class InboxItem:
 
     `body` is the canonical OrderEntry or Endorse it becomes in the log; of a revocation a HandedRevocation.
 
-    `salvaged`: it came out of entries that a new term dropped, and nobody handed it in.
+    `salvaged`: it came out of entries that a new term or a restart dropped, and nobody handed it in, or not all of it.
     """
 
     id: bytes

@@ -79,9 +79,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.inbox:Inbox._acts: part or now_ms < freeze.loggable_until_ms": (
         "saves a look at the state: while the log can take the freeze up it acts whatever the charter says"
     ),
-    "strongroom_signer.inbox:Inbox._is_over: guard isinstance(said, HandedRevocation)": (
-        "a revocation is never marked as one out of dropped entries, and only words that were can be over"
-    ),
     "strongroom.ledger.plans:_orders_of_one_vault: part or not isinstance(paid, Withdraw)": (
         "narrows the type: a cancellation is only ever accepted for a withdrawal"
     ),
