@@ -95,6 +95,7 @@ lock: ## resolve the dependencies anew and write the locks with hashes
 	$(LOCK) --extra client --output-file requirements/client.lock
 	$(LOCK) --extra pkcs11 --output-file requirements/signer-pkcs11.lock
 	$(LOCK) --extra coordinator --extra client --extra regtest --extra pkcs11 --group dev --output-file requirements/dev.lock
+	$(subst pyproject.toml,--group build --constraint requirements/dev.lock,$(LOCK)) --output-file requirements/build.lock
 
 bench: setup ## measure latency, throughput, replay and key generation; prints a table, writes bench-results.json
 	$(BIN)/python tests/bench/main.py --out bench-results.json

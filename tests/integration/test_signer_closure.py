@@ -80,6 +80,15 @@ def test_base_dependencies_are_the_signers_lock() -> None:
     assert len(locked) <= len(wanted) + 4, "what the base dependencies bring along themselves stays small"
 
 
+def test_what_builds_the_package_is_locked_with_hashes() -> None:
+    """Of a build that pip isolates it would fetch this without any."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (backend,) = project["build-system"]["requires"]
+    assert project["dependency-groups"]["build"] == [backend]
+    lock = (ROOT / "requirements" / "build.lock").read_text(encoding="utf-8")
+    assert re.search(rf"^{re.escape(backend)} \\\n +--hash=sha256:[0-9a-f]{{64}}", lock, re.MULTILINE)
+
+
 @pytest.mark.slow
 def test_signer_installs_and_starts_from_its_base_dependencies_alone(tmp_path: Path) -> None:
     """A virtual environment of its own, with `requirements/signer.lock` and the project, and nothing else."""
