@@ -55,6 +55,15 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.chains.bitcoin.transaction:Reader.count: guard value * item_min_bytes > self.left": (
         "saves work: what is not there is missed when it is read"
     ),
+    "strongroom.protocol.keygen_participant:finish: guard output.secshare is None": (
+        "narrows the type: who took part has a share"
+    ),
+    "strongroom.ledger.replica:Replica.folded: call self._check_border(size)": (
+        "what is stored is what `fold` gave, which is the end of a batch"
+    ),
+    "strongroom.ledger.replica:Replica.push: part or first_index != self.size": (
+        "logs of other sizes have other roots"
+    ),
     "strongroom_signer.voting:Voting._electorates: filter one is not None": (
         "narrows the type: whatever a proven step led to has both sets of that handover"
     ),

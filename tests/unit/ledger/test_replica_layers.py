@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from ledger_world import World
-from strongroom.ledger import charter_check_bounds, merkle
+from strongroom.ledger import charter_check_bounds, merkle, replica
 from strongroom.ledger.charter import LogQuotas
 from strongroom.ledger.codec import NotCanonical
 from strongroom.ledger.entry_messages import Tick
@@ -147,6 +147,24 @@ def test_a_draft_is_full_at_the_bound_of_a_batch(world: World) -> None:
         draft.add(world.entry(Tick()))
     assert caught.value.reason == "BATCH_FULL"
     assert draft.finish().size == 9 + 4_096
+
+
+def test_a_draft_is_full_at_as_many_bytes_as_a_batch_has(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = world.entry(Tick())
+    monkeypatch.setattr(replica, "MAX_BATCH_BYTES", 2 * len(entry) - 1)
+    draft = world.replica.draft()
+    draft.add(entry)
+    with pytest.raises(Refused, match="the batch has 1 entries"):
+        draft.add(entry)
+
+
+def test_what_ends_no_batch_is_not_folded_and_what_is_not_there_not_proven(world: World) -> None:
+    world.log(Tick(), Tick())
+    end = world.replica.size
+    with pytest.raises(ReplicaRange):
+        world.replica.fold(end - 1)
+    with pytest.raises(ReplicaRange):
+        world.replica.consistency_path(end - 1, end + 1)
 
 
 def test_an_empty_draft_is_no_batch(world: World) -> None:

@@ -30,6 +30,7 @@ from strongroom_signer.assembly import open_signer
 from strongroom_signer.config import SignerConfig
 from strongroom_signer.keygen import MAX_ATTEMPTS, NotOrdered
 from strongroom_signer.logs import open_log
+from strongroom_signer.retirement import Retired
 
 
 @pytest.fixture
@@ -45,8 +46,11 @@ def ordered(cluster: Cluster, name: str = "customer-2", *approvers: str) -> byte
     return order
 
 
-def generate(cluster: Cluster, order: bytes, attempt: int = 1) -> Any:
-    """One whole attempt, all three signers answering the coordinator's machine; returns the vault's entry body."""
+def generate(cluster: Cluster, order: bytes, attempt: int = 1, *, until: type | None = None) -> Any:
+    """One whole attempt, all three signers answering the coordinator's machine; returns the vault's entry body.
+
+    With `until`, stops at the first such command and returns it, unanswered.
+    """
     world = cluster.world
     record = world.state.order(order)
     assert record is not None
@@ -63,6 +67,8 @@ def generate(cluster: Cluster, order: bytes, attempt: int = 1) -> Any:
     waiting = list(commands)
     while waiting:
         command = waiting.pop(0)
+        if until is not None and isinstance(command, until):
+            return command
         if isinstance(command, coordinator.Generated):
             world.recovery_data[command.vault.recovery_hash] = command.recovery
             return command.vault
@@ -251,7 +257,9 @@ def test_attempts_are_bounded_and_numbered_upwards(cluster: Cluster) -> None:
         cluster.ask("s1", pb.KeygenRound1(order_hash=orders[-1], attempt=1))
     with pytest.raises(KeygenRefused):
         cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=2))
-    with pytest.raises(KeygenRefused):
+    assert cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=3)).message
+    cluster.signers["s1"].key_generation.forget()
+    with pytest.raises(KeygenRefused, match="numbered from 1"):
         cluster.ask("s1", pb.KeygenRound1(order_hash=orders[0], attempt=0))
 
 
@@ -262,3 +270,62 @@ def test_attack_message_after_message_to_one_dealing(cluster: Cluster) -> None:
         cluster.ask("s1", pb.KeygenRound2(**where, message=b"no transcript"))
     with pytest.raises(KeygenRefused, match="not open here"):
         cluster.ask("s1", pb.KeygenRound2(**where, message=b"another one"))
+
+
+def request_of(command: Any, where: dict[str, Any]) -> Any:
+    """What the coordinator asks one signer with this command."""
+    match command:
+        case coordinator.SendRound2():
+            return pb.KeygenRound2(**where, message=command.message)
+        case coordinator.SendFinish():
+            return pb.KeygenFinish(**where, message=command.message)
+        case coordinator.AskTrialNonces():
+            return pb.TrialCommit(**where, signers=command.subset)
+        case coordinator.AskTrialShares():
+            return pb.TrialSign(**where, signers=command.subset, nonces=command.nonces)
+    raise AssertionError(command)
+
+
+STEPS = (
+    coordinator.SendRound2,
+    coordinator.SendFinish,
+    coordinator.AskTrialNonces,
+    coordinator.AskTrialShares,
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_attempt_that_is_over_answers_no_step(cluster: Cluster, step: type) -> None:
+    order = ordered(cluster)
+    request = request_of(generate(cluster, order, until=step), {"order_hash": order, "attempt": 1})
+    cluster.clock.advance(30_001)
+    with pytest.raises(KeygenRefused, match="is over"):
+        cluster.ask("s1", request)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_another_attempt_than_the_open_one_is_answered_nothing(cluster: Cluster, step: type) -> None:
+    order = ordered(cluster)
+    request = request_of(generate(cluster, order, until=step), {"order_hash": order, "attempt": 2})
+    with pytest.raises(KeygenRefused, match="attempt 2 is not open here"):
+        cluster.ask("s1", request)
+
+
+def test_a_transcript_is_agreed_to_once(cluster: Cluster) -> None:
+    order = ordered(cluster)
+    where = {"order_hash": order, "attempt": 1}
+    request = request_of(generate(cluster, order, until=coordinator.SendRound2), where)
+    cluster.ask("s1", request)
+    with pytest.raises(KeygenRefused, match="round 2"):
+        cluster.ask("s1", request)
+
+
+@pytest.mark.parametrize("step", [coordinator.AskRound1, coordinator.AskTrialShares])
+def test_a_signer_whose_vote_key_is_erased_makes_no_key_and_tries_none(cluster: Cluster, step: type) -> None:
+    order = ordered(cluster)
+    where: dict[str, Any] = {"order_hash": order, "attempt": 1}
+    command = generate(cluster, order, until=step)
+    request = pb.KeygenRound1(**where) if step is coordinator.AskRound1 else request_of(command, where)
+    cluster.signers["s1"].keys.vote.wipe()
+    with pytest.raises(Retired):
+        cluster.ask("s1", request)
