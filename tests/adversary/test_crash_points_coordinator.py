@@ -351,6 +351,7 @@ ACTS: dict[str, Act] = {
     "the promises of w signers are there and the term not yet opened": as_it_starts,
     "one signer has adopted the base of a new term": as_it_starts,
     "a certified batch fetched from a signer is stored": as_it_rebuilds,
+    "recovery data fetched from a signer is on its way to the database": as_it_rebuilds,
     "entries that a term left behind are dropped from the database": as_it_finds_another_branch,
     "a holder is asked again for commitments to a plan left unsigned": with_a_plan_left_unsigned,
     "why holders refused a plan is stored": with_a_plan_that_signers_refuse,

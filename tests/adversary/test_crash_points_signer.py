@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from actor import until
 from cluster import VAULT
 from crash_acts import (
     COLD,
@@ -37,7 +38,7 @@ from crash_acts import (
 )
 from crash_points import AFTER, BEFORE, CrashPoint, points
 from crash_points_signer import SIGNER
-from crash_scenes import Scene, deployment, ended, people_of
+from crash_scenes import PATIENCE_S, Scene, deployment, ended, people_of
 from crash_sides import sides_of
 from strongroom.ledger.order_messages import RefreshShares
 from strongroom.ledger.signed_messages import Verb
@@ -202,6 +203,29 @@ async def as_it_catches_up(scene: Scene, people: People, point: CrashPoint, side
     await paying
 
 
+async def as_it_catches_up_with_new_shares(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
+    """The two others made new shares without it; its own comes from what it fetches."""
+    cluster, others = scene.cluster, (scene.helper, scene.spare)
+    cluster.signer(scene.victim).kill()
+    await asyncio.to_thread(cluster.plain_signer, scene.spare)
+    before = epoch_of(scene, scene.helper, VAULT)
+    order = await approved(people, RefreshShares(vaults=(VAULT,), absent=(scene.victim,)))
+    for name in others:
+        done = await asyncio.to_thread(cluster.signer_command, name, "accept", order.hex())
+        assert done.returncode == 0, done.stderr
+
+    async def made() -> bool:
+        return all(epoch_of(scene, name, VAULT) == before + 1 for name in others)
+
+    await until(made, timeout_s=PATIENCE_S)
+    cluster.signer(scene.spare).kill()
+    paying = asyncio.create_task(scene.pay(people))
+    await ended(scene.doom_signer(point, side))
+    cluster.plain_signer(scene.victim)
+    await paying
+    await share_sealed(scene, VAULT, before + 1)
+
+
 async def as_it_finds_another_branch(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
     """It stored a batch that no term took up, and meanwhile a term has begun beyond that place."""
     cluster = scene.cluster
@@ -263,6 +287,7 @@ ACTS: dict[str, Act] = {
     "the newest commits are moved into the database": as_it_starts,
     "the first frame of a link is sent": as_it_starts,
     "batches that were missed are stored": as_it_catches_up,
+    "recovery data that was missed is stored": as_it_catches_up_with_new_shares,
     "what a missed certificate makes final is stored": as_it_catches_up,
     "a fetched branch has taken the place of the stored one": as_it_finds_another_branch,
     "the database is closed cleanly": as_it_stops,

@@ -110,6 +110,13 @@ COORDINATOR: Final = (
         sites=("coordinator.catch_up:CatchUp._fetch request",),
     ),
     _point(
+        "recovery data fetched from a signer is on its way to the database",
+        "nothing yet: what shares of current epochs are made from waits in the queue of writes",
+        "offers the base of the term",
+        "strongroom_coordinator.ledger_copy:LedgerCopy.keep_recovery",
+        sites=(f"{_QUEUE}.keep_recovery enqueue",),
+    ),
+    _point(
         "entries that a term left behind are dropped from the database",
         "the log cut at the base of the term",
         "logs again what people said in them",

@@ -48,6 +48,10 @@ def _nothing_follows(_self: Any, *, follows: bool) -> bool:
     return not follows
 
 
+def _something_fetched(_self: Any, recovery: Any) -> bool:
+    return bool(recovery)
+
+
 def _still_holds(self: Any, vault: Any) -> bool:
     return bool(self._shares.has_any(vault.name))
 
@@ -273,6 +277,14 @@ SIGNER: Final = (
         "folds what the certificate makes final",
         f"{_VOTING}.extend_copy",
         sites=("signer.voting:Voting.extend_copy commit",),
+    ),
+    _point(
+        "recovery data that was missed is stored",
+        "what this signer's share of an epoch is made from",
+        "seals its share of the epoch",
+        f"{_VOTING}.add_recovery",
+        when=_something_fetched,
+        sites=("signer.voting:Voting.add_recovery commit",),
     ),
     _point(
         "what a missed certificate makes final is stored",

@@ -119,8 +119,6 @@ EXEMPT: Final = {
         "deletes what a kill left: found again, by the same look at open orders, at the next start"
     ),
     "client.cli.ceremony:Watching.follow write_new": "new files, each whole or not there, of an order that has acted",
-    "signer.voting:Voting.add_recovery commit": "what is not there is asked for again, and nothing is held until it is",
-    "coordinator.ledger_copy:LedgerCopy.keep_recovery enqueue": "what is not there is asked for at the next opening",
     "signer.voting:Voting.cut_copy one_commit": "as `replace_copy`, where a branch of 64 MiB goes on; in unit tests",
     "coordinator.quarantine_notices:QuarantineNotices._tell tell": "told again at every connection",
     "coordinator.handovers:Handovers.__init__ run_sync": "reads only",
