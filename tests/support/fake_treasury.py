@@ -244,7 +244,7 @@ class FakeTreasury(pb_grpc.TreasuryServiceServicer):
         state = self.world.state
         record = state.order(request.order_hash) if request.order_hash else state.order_by_id(request.order_id)
         if record is None:
-            abort(context, grpc.StatusCode.NOT_FOUND, "ORDER_UNKNOWN", "there is no such order")
+            abort(context, grpc.StatusCode.NOT_FOUND, "NO_SUCH_THING", "no certified order is known by that")
             raise AssertionError("unreachable")
         return self.told("GetOrder", pb.GetOrderResponse(order=self.view(record)))
 

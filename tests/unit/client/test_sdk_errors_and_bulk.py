@@ -59,7 +59,7 @@ async def test_refusals_are_classes_with_the_coordinators_reason(office: Office)
     async with connect(office) as client:
         with pytest.raises(NotFound) as missing:
             await client.order(order_of(office, 1).hash)
-        assert missing.value.remote_reason == "ORDER_UNKNOWN"
+        assert missing.value.remote_reason == "NO_SUCH_THING"
         order = order_of(office, 1_000_000)
         signed = [await say(client, office, "mallory", Verb.INITIATE, order)]
         with pytest.raises(errors.PermissionDenied) as refused:
