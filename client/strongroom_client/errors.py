@@ -32,7 +32,8 @@ __all__ = [
 class RemoteError(StrongroomError):
     """The coordinator refused or failed a call.
 
-    `remote_reason` is the stable code it gave (docs/reference/errors.md); `reason` names the class.
+    `remote_reason` is the stable code it gave (docs/reference/errors.md); `reason` names the class. Where none came, as
+    from a coordinator that cannot be reached, both are the same.
     """
 
     reason: ClassVar[str] = "REMOTE_ERROR"
@@ -180,4 +181,5 @@ _BY_CODE: dict[str, type[RemoteError]] = {
 def remote_error(code: str, message: str, reason: str, facts: dict[str, str]) -> RemoteError:
     """The error class for a gRPC status code name; codes the service never uses become `Internal`."""
     safe = {plain(key): plain(value) for key, value in facts.items() if key not in ("message", "remote_reason")}
-    return _BY_CODE.get(code, Internal)(plain(message), remote_reason=plain(reason or code), **safe)
+    error = _BY_CODE.get(code, Internal)
+    return error(plain(message), remote_reason=plain(reason) or error.reason, **safe)

@@ -196,6 +196,8 @@ async def test_malformed_requests_name_the_field(tmp_path: Path) -> None:
         assert info.reason == "ADDRESS_INDEX_TOO_FAR"
         code, info = await refusal(treasury.GetBalance(treasury_pb.GetBalanceRequest(vault="nowhere")))
         assert (code, info.reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_THING")
+        code, info = await refusal(shop.GetWithdrawal(integration_pb.GetWithdrawalRequest(order_hash=bytes(32))))
+        assert (code, info.reason) == (grpc.StatusCode.NOT_FOUND, "NO_SUCH_THING")
 
 
 async def test_a_watch_resumes_from_its_cursor_over_a_restart(tmp_path: Path) -> None:

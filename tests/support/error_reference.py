@@ -17,6 +17,7 @@ import strongroom_coordinator
 import strongroom_signer
 from strongroom.ledger.reasons import REASONS, Refused
 from strongroom.model.errors import Kind, StrongroomError
+from strongroom.protocol.voter_state import Alarm
 
 PACKAGES = (strongroom, strongroom_coordinator, strongroom_signer, strongroom_client)
 
@@ -50,6 +51,17 @@ This list is made from the code, and a test holds the two together: to renew it,
 ## Kinds
 
 | Kind | What a caller may do |
+|---|---|
+"""
+
+
+ALARMS = """
+## Alarms of a signer
+
+A signer that stopped with an alarm gives the alarm's name as its last refusal and beside its name in
+`strongroom signers list`. Its operator finds what to do under [Alarms](../operators.md#alarms).
+
+| Alarm | Meaning |
 |---|---|
 """
 
@@ -89,6 +101,11 @@ def row(error: type[StrongroomError]) -> str:
     return f"| `{error.reason}` | {error.kind.name} | {meaning} | {remedy[:1].upper()}{remedy[1:].rstrip('.')}. |"
 
 
+def name_of(alarm: Alarm) -> str:
+    """What alarms are sorted by."""
+    return alarm.name
+
+
 def render() -> str:
     """The whole reference."""
     load_all()
@@ -97,7 +114,10 @@ def render() -> str:
         rows = sorted({row(error) for error in classes() if section_of(error) == title})
         text += f"\n## {title}\n\n| Reason | Kind | Meaning | What to do |\n|---|---|---|---|\n"
         text += "".join(f"{line}\n" for line in rows)
-    return text
+    alarms = (
+        f"| `{alarm.name}` | {alarm.value[:1].upper()}{alarm.value[1:]}. |\n" for alarm in sorted(Alarm, key=name_of)
+    )
+    return text + ALARMS + "".join(alarms)
 
 
 if __name__ == "__main__":

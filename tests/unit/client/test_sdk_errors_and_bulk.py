@@ -84,8 +84,9 @@ async def test_an_unreachable_coordinator_is_unavailable(office: Office) -> None
         key_file=profile.endpoint.key_file,
     )
     async with TreasuryClient.connect(endpoint, log_id=profile.log_id) as client:
-        with pytest.raises(Unavailable, match="cannot be reached"):
+        with pytest.raises(Unavailable, match="cannot be reached") as unreached:
             await client.seen()
+    assert unreached.value.remote_reason == "REMOTE_UNAVAILABLE"
 
 
 def test_files_that_are_missing_are_named(office: Office) -> None:
@@ -100,7 +101,12 @@ def test_every_status_code_has_its_class_and_unknown_ones_are_internal() -> None
         error = remote_error(kind.name, "text", "A_REASON", {"order": "ab", "message": "x", "remote_reason": "y"})
         assert (type(error).kind, error.remote_reason, error.facts) == (kind, "A_REASON", {"order": "ab"})
     assert type(remote_error("UNKNOWN", "text", "", {})) is errors.Internal
-    assert remote_error("UNKNOWN", "text", "", {}).remote_reason == "UNKNOWN"
+
+
+@pytest.mark.parametrize("code", [*(kind.name for kind in Kind), "UNKNOWN"])
+def test_without_a_reason_of_the_coordinator_the_class_gives_the_documented_one(code: str) -> None:
+    error = remote_error(code, "text", "", {})
+    assert error.remote_reason == error.reason == f"REMOTE_{error.kind.name}"
 
 
 def test_every_error_of_the_client_has_a_reason_of_its_own() -> None:

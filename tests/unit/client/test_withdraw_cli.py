@@ -226,7 +226,7 @@ def test_an_order_without_an_answer_is_named_so_that_it_is_not_ordered_twice(off
     said_to_programs = json.loads(told)["error"]
     logged = office.world.state.order_at(office.world.state.orders_count - 1).hash.hex()
     assert said_to_programs["facts"]["order"] == logged
-    assert said_to_programs["reason"] == "DEADLINE_EXCEEDED"
+    assert said_to_programs["reason"] == "REMOTE_DEADLINE_EXCEEDED"
 
 
 async def test_a_long_wait_for_signers_is_said_and_a_short_one_is_not(capsys: pytest.CaptureFixture[str]) -> None:
