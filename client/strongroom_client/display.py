@@ -35,7 +35,7 @@ from strongroom.ledger.order_messages import (
 )
 from strongroom.ledger.records import DestinationRecord, EndorsementRecord, FreezeRecord, OrderState, VaultRecord
 from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdrawal
-from strongroom.ledger.signed_messages import Verb, Verdict
+from strongroom.ledger.signed_messages import Verb, Verdict, View
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
 from strongroom_client.answers import ExplainedOrder, OrderStatus, frozen_by
@@ -44,6 +44,7 @@ from strongroom_client.display_recovery import box_line, entry_text, judged_reco
 from strongroom_client.display_shares import earliest_text, judged_key_change, key_change_facts
 from strongroom_client.order_kinds import kind_of
 from strongroom_client.orders import fingerprint
+from strongroom_client.plain_text import counted, plain
 from strongroom_client.trust import Trust
 
 __all__ = [
@@ -414,7 +415,13 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> 
     if sheet.is_lost:
         yield "a transaction that was lost with the log before may pay it: this log cannot exclude that"
     elif sheet.is_payable:
-        yield "it has a plan: it is payable until excluded, and no expiry stops that any more; only a cancellation does"
+        paid = (
+            ", unless it is paid: the coordinator says that it is (its word)" if sheet.status.status == "paid" else ""
+        )
+        yield (
+            "it has a plan: it is payable until excluded, and no expiry stops that any more; only a cancellation does"
+            + paid
+        )
     if isinstance(order.action, Withdraw) and order.action.asset not in book_of(trust.charter).assets:
         yield "the charter does not know this asset: its amount is shown in smallest units"
     if not sheet.status.proven.record.plans and sheet.state is OrderState.OPEN and order.expires_ms - now_ms < SOON_MS:
@@ -430,6 +437,18 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> 
     yield from _signer_warnings(sheet, trust, now_ms, shown_size)
 
 
+def _why_unknown(view: View, shown_size: int) -> str:
+    """Why a signer may not know an order: that it stopped or lags is common, and two histories must not be missed."""
+    if view.reasons:
+        return "; ".join(plain(reason) for reason in view.reasons) + "; ask its operator why"
+    if view.head_size < shown_size:
+        return (
+            f"it holds {counted(view.head_size, 'entry')} of the {shown_size} that are shown; it has stopped or is "
+            "behind, or the coordinator may show different histories"
+        )
+    return "the coordinator may show different histories"
+
+
 def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:
     if sheet.explanation is None:
         return
@@ -439,7 +458,7 @@ def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: i
         yield f"no signed view came from {', '.join(silent)}"
     for name, view in answered.items():
         if view.verdict is Verdict.UNKNOWN_ORDER:
-            yield f"signer {name} does not know this order: the coordinator may show different histories"
+            yield f"signer {name} does not know this order: {_why_unknown(view, sheet.certified_size)}"
         if view.head_size > shown_size:
             yield f"signer {name} holds {view.head_size} entries, and the coordinator shows {shown_size}: look again"
         if abs(now_ms - view.time_ms) > STALE_MS:

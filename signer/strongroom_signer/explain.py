@@ -69,11 +69,13 @@ class Explainer:
     def _judge(self, order_hash: bytes, now_ms: int) -> tuple[Verdict, tuple[str, ...]]:
         state = self._copy.newest()
         record = state.order(order_hash) if self._copy.size else None
-        if record is None:
-            return Verdict.UNKNOWN_ORDER, ()
+        # A signer that stopped takes no more entries: that is why it does not know what came after.
         stopped = self._voting.state.alarm
+        why = (f"this signer has stopped: {stopped}",) if stopped else ()
+        if record is None:
+            return Verdict.UNKNOWN_ORDER, why
         if stopped:
-            return Verdict.WOULD_REFUSE, (f"this signer has stopped: {stopped}",)
+            return Verdict.WOULD_REFUSE, why
         by_hand = self._forbidden_by_hand(state, record)
         if by_hand:
             return Verdict.WOULD_REFUSE, (by_hand,)

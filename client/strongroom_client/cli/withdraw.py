@@ -240,7 +240,8 @@ def _explained(data: dict[str, Any]) -> Iterable[str]:
     """The short answer."""
     judgement = data["judgement"]
     if data["payable_until_excluded"]:
-        yield "It has a plan: payable until excluded."
+        paid = " The coordinator says that it is paid (its word)." if data["coordinator"]["status"] == "paid" else ""
+        yield f"It has a plan: payable until excluded.{paid}"
     elif judgement["allowed"]:
         yield f'Rule "{judgement["rule"]}" passes.' if judgement["rule"] else "It passes."
     else:

@@ -118,7 +118,9 @@ def test_an_order_with_a_plan_is_payable_whatever_its_expiry_and_the_coordinator
     status = status_of(world, order, status="never_will_be_paid")
     sheet = sheet_of(world, status, now_ms=status.order.expires_ms + HOUR_MS)
     assert (sheet.is_payable, sheet.state, sheet.has_ended) == (True, OrderState.PLANNED, False)
-    assert any("payable until excluded" in warning for warning in sheet.warnings)
+    assert any(warning.endswith("only a cancellation does") for warning in sheet.warnings)
+    paid = sheet_of(world, status_of(world, order, status="paid"))
+    assert any(warning.endswith("the coordinator says that it is (its word)") for warning in paid.warnings)
 
 
 def test_twins_are_those_that_can_still_pay(world: World) -> None:
@@ -213,6 +215,25 @@ def test_views_that_disagree_lag_or_lead_are_warned_of(world: World) -> None:
     assert any("view of signer s2 is of" in text for text in warnings)
     assert any(f"s3 holds {world.replica.size + 8} entries" in text for text in warnings)
     assert not any("s3 holds" in text for text in sheet_of(world, status, explanation=told, newest_size=10**6).warnings)
+
+
+def test_why_a_signer_does_not_know_an_order_is_told_as_far_as_it_says_or_shows(world: World) -> None:
+    size = world.replica.size
+    status = status_of(world, ordered(world))
+    views = (
+        view("s1", world, Verdict.UNKNOWN_ORDER, head_size=size - 1, reasons=("this signer has stopped: AN_ALARM",)),
+        view("s2", world, Verdict.UNKNOWN_ORDER, head_size=size - 1),
+        view("s3", world, Verdict.UNKNOWN_ORDER, head_size=status.proven.certified_size),
+    )
+    told = ExplainedOrder(allowed=False, rule="", missing=(), tried=(), views=views, silent=())
+    stopped, behind, other = (
+        text.split("does not know this order: ")[1]
+        for text in sheet_of(world, status, explanation=told).warnings
+        if "does not know" in text
+    )
+    assert stopped == "this signer has stopped: AN_ALARM; ask its operator why"
+    assert behind.startswith(f"it holds {size - 1} entries of the {status.proven.certified_size} that are shown")
+    assert other == "the coordinator may show different histories"
 
 
 def test_a_record_that_is_not_final_is_said_to_be(world: World) -> None:

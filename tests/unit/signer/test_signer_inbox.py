@@ -12,7 +12,7 @@ import pytest
 
 import charter_builder as builder
 from ledger_world import DAY_MS
-from signer_world import VAULT, Cluster, signed
+from signer_world import VAULT, Cluster, open_folder, signed
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.codec import NotCanonical
@@ -416,6 +416,19 @@ def test_views_say_what_this_signer_would_do_and_are_signed(cluster: Cluster) ->
     assert views["no"].verdict is Verdict.WOULD_REFUSE
     assert view_of(cluster, bytes(32)).verdict is Verdict.UNKNOWN_ORDER
     assert views["good"].head_root == world.replica.root_at(views["good"].head_size)
+
+
+def test_a_stopped_signer_says_so_of_orders_that_it_knows_and_of_those_that_it_does_not(cluster: Cluster) -> None:
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.tick()
+    signer = cluster.signers["s1"]
+    with signer.store.commit() as write:
+        write.set_voter(codec.encode(replace(signer.voting.state, alarm="OWN_VOTE_UNKNOWN", alarm_detail="x")))
+    signer.close()
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+    known, unknown = view_of(cluster, order), view_of(cluster, bytes(32))
+    assert (known.verdict, unknown.verdict) == (Verdict.WOULD_REFUSE, Verdict.UNKNOWN_ORDER)
+    assert known.reasons == unknown.reasons == ("this signer has stopped: OWN_VOTE_UNKNOWN",)
 
 
 def test_view_names_freezes_made_here(cluster: Cluster) -> None:
