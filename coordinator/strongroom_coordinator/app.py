@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -143,6 +144,10 @@ class _Daemon:
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(self._side.links, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         add_services(self._server, self._edge)
+        # Asked first: gRPC would write its own line about it, which is no JSON.
+        why = _bind_problem(self._config.listen)
+        if why:
+            raise BadConfig("server.listen", [f"{self._config.listen} cannot be listened on: {why}"])
         try:
             port = self._server.add_secure_port(self._config.listen, self._credentials)
         except RuntimeError as error:
@@ -167,6 +172,28 @@ class _Daemon:
 def _log_defect(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what a callback or a forgotten task raised as one event like every other, so that no defect goes unseen."""
     log.error("daemon.defect", message=context.get("message"), exc_info=context.get("exception"))
+
+
+def _bind_problem(address: str) -> str:
+    """Why the system lets nobody listen on any address of this name; empty when it does."""
+    host, _, port = address.rpartition(":")
+    why = "the name has no address"
+    try:
+        for family, kind, protocol, _, where in socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, protocol) as tried:
+                # As gRPC does: connections of a daemon that just stopped do not hold the port.
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    tried.bind(where)
+                except OSError as error:
+                    why = error.strerror or type(error).__name__
+                else:
+                    return ""
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    return why
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

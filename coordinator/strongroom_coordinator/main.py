@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from strongroom.ledger import codec
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="strongroom-coordinator",
         description="Carries orders, runs the signing rounds and talks to the chain. Holds no key that can move coins.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('strongroom')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     init = commands.add_parser("init", help="fill a new data folder and write its configuration")
     init.add_argument("--data", type=Path, required=True, help="new data folder")

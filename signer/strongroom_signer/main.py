@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -395,6 +396,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 wrong passphrase, 4 refused, "
         "5 `doctor` warns.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('strongroom')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str, *, passphrase: bool = False) -> argparse.ArgumentParser:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,28 @@ def test_run_without_schema_says_migrate(
     (data / "coordinator.db").unlink()
     assert command("run", data) == 1
     assert "strongroom-coordinator migrate" in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_a_port_in_use_is_told_in_one_line_of_its_own(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        data = tmp_path / "data"
+        assert initialised(data, inputs, listen) == 0
+        done = subprocess.run([*PROGRAM, "run", "--data", str(data)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    *events, last = done.stderr.splitlines()
+    assert all(line.startswith("{") for line in events), done.stderr
+    assert "BAD_CONFIG" in last
+    assert f"{listen} cannot be listened on: Address already in use" in last
+    assert "GRPC" not in done.stderr
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(["--version"], clock=SystemClock(), random=os.urandom)
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"strongroom-coordinator {version('strongroom')}\n"
 
 
 @pytest.mark.process

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,11 @@ def test_wrong_passphrase_has_its_own_exit_code(enrolled: Terminal, tmp_path: Pa
     (tmp_path / "wrong").write_bytes(b"another passphrase")
     assert enrolled.run("run", phrase=tmp_path / "wrong") == 3
     assert "WRONG_PASSPHRASE" in enrolled.err
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"], clock=FakeClock(), random=os.urandom) == 0
+    assert capsys.readouterr().out == f"strongroom-signer {version('strongroom')}\n"
 
 
 # --- check-config ---
