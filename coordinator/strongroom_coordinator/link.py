@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc as pb_grpc
+from strongroom.ledger.certification import held_of
 from strongroom.model.errors import StrongroomError
 from strongroom.model.log_allowance import LogAllowance
 from strongroom.wire.revocation import CertificateRevoked, RevocationListExpired
@@ -83,6 +84,12 @@ class SignerLink:
         self._open: dict[int, _Open] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Term and size of the highest certificate that this signer has: what it said when it came, or was given."""
+        said = self.hello.certificate
+        return max(self.given, (0, 0) if said is None else held_of(said).rank)
 
     @property
     def is_open(self) -> bool:

@@ -193,9 +193,7 @@ class Terms:
     def _show_certificate(self, link: SignerLink) -> None:
         """Give a signer the newest certificate known here before it states its own, so that less can vanish."""
         certificate = self._ledger.certificate
-        hello = link.hello.certificate
-        known = max(link.given, (0, 0) if hello is None else held_of(hello).rank)
-        if certificate is not None and known < held_of(certificate).rank:
+        if certificate is not None and link.held < held_of(certificate).rank:
             link.post(pb.Certify(certificate=codec.encode(certificate)))
 
     def _add(

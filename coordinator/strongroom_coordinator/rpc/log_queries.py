@@ -159,7 +159,8 @@ class LogQueries:
         quarantine = None if row is None else evidence_pb(row)
         if link is None:
             return pb.SignerStatus(name=name, quarantine=quarantine)
-        term, size = link.given
+        # One that has stopped with an alarm is given nothing; what it holds it said when it came.
+        term, size = link.held
         return pb.SignerStatus(
             name=name,
             connected=True,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
+from strongroom.ledger.certificate_messages import Certificate, CertificateVote, Head
 from strongroom_coordinator.errors import LinkBroken, SignerFailed, SignerMisbehaved, SignerSilent
 from strongroom_coordinator.link import MAX_OPEN_REQUESTS, SignerLink
 from strongroom_coordinator.link_frames import SignerHello, hello_of
@@ -38,6 +40,18 @@ async def sent(opened: SignerLink, count: int) -> list[pb.LinkResponse]:
         if len(frames) == count:
             break
     return frames
+
+
+async def test_a_signer_that_is_given_nothing_has_what_it_said_when_it_came() -> None:
+    """One that stopped with an alarm, for instance: it is not at term 0 without any entries."""
+    opened = link()
+    assert opened.held == (0, 0)
+    head = Head(log_id=LOG_ID, term=3, size=17, root=bytes(32), state_digest=bytes(32))
+    vote = CertificateVote(signer="s1", held_term=0, held_size=0, held_head=b"", signature=bytes(64))
+    opened.hello = replace(opened.hello, certificate=Certificate(head=head, votes=(vote,)))
+    assert opened.held == (3, 17)
+    opened.given = (3, 20)
+    assert opened.held == (3, 20)
 
 
 @pytest.mark.parametrize(
