@@ -15,11 +15,11 @@ from strongroom.model.ids import LogId
 from strongroom.wire.x509_faults import MALFORMED
 from strongroom_client.cli.charter_view import fingerprint_text
 from strongroom_client.cli.output import PathArgument, emit, json_option
-from strongroom_client.cli.shared import profile_option, run, session
-from strongroom_client.errors import ProfileProblem, RemoteError
+from strongroom_client.cli.shared import connected, profile_option, run, session
+from strongroom_client.errors import PinMismatch, ProfileProblem, RemoteError
 from strongroom_client.files import read_bytes
 from strongroom_client.pki import identity_of
-from strongroom_client.profile import Profile, save_profile
+from strongroom_client.profile import Memory, Profile, save_profile
 from strongroom_client.typed_log_id import LOG_ID_FORMS, log_id_of_typed, served_log_id
 
 __all__ = ["login"]
@@ -50,8 +50,7 @@ def login(
     )
     identity = _check_files(unpinned)
     made = replace(unpinned, log_id=log_id_of_typed(log_id, lambda: _served(unpinned)))
-    save_profile(profile, made, replace_pin=replace_pin)
-    verified, words = run(_ask(profile, made.log_id))
+    verified, words = run(_saved(profile, made, replace_pin=replace_pin))
     emit(
         {
             "profile": str(profile),
@@ -105,16 +104,25 @@ def _check_files(profile: Profile) -> str:
     return identity
 
 
-async def _ask(file: Path, log_id: LogId) -> tuple[bool, str]:
-    """Ask the coordinator whether it serves the pinned log; it need not be reachable yet."""
+async def _saved(file: Path, profile: Profile, *, replace_pin: bool) -> tuple[bool, str]:
+    """Ask the coordinator whether it serves the pinned log, and write the profile unless it serves another.
+
+    It need not be reachable yet. A mistyped log id is not pinned where it is: to correct it would need --replace-pin,
+    and that is for people who compared a new fingerprint.
+    """
+    try:
+        async with connected(profile, Memory.beside(file, profile.log_id)) as client:
+            trust = await client.trust()
+    except RemoteError as error:
+        save_profile(file, profile, replace_pin=replace_pin)
+        return False, f"Not verified yet that the coordinator serves this log: {error.message} ({error.remote_reason})"
+    except PinMismatch as error:
+        raise PinMismatch(f"{error.message}; nothing was written", **error.facts) from error
+    save_profile(file, profile, replace_pin=replace_pin)
     try:
         async with session(file) as opened:
-            trust = await opened.client.trust()
-            try:
-                seen = await opened.seen()
-            except StrongroomError as error:
-                return True, f"The coordinator serves this log; {error.message}"
-    except RemoteError as error:
-        return False, f"Not verified yet that the coordinator serves this log: {error.message} ({error.remote_reason})"
+            seen = await opened.seen()
+    except StrongroomError as error:
+        return True, f"The coordinator serves this log; {error.message}"
     count = "1 entry is" if seen.size == 1 else f"{seen.size} entries are"
     return True, f"The coordinator serves the log of {trust.charter.organisation}: {count} final."

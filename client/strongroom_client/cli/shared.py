@@ -27,6 +27,7 @@ __all__ = [
     "OrderList",
     "OrderNotFound",
     "Session",
+    "connected",
     "finish",
     "mine",
     "now_ms",
@@ -212,15 +213,23 @@ async def session(profile_file: Path) -> AsyncIterator[Session]:
     """
     profile = load_profile(profile_file)
     memory = Memory.beside(profile_file, profile.log_id)
+    async with connected(profile, memory) as client:
+        yield Session(profile, memory, client)
+
+
+def connected(profile: Profile, memory: Memory) -> TreasuryClient:
+    """A client that believes nothing which contradicts what this machine remembers; it connects at the first call.
+
+    Raises:
+        ProfileProblem: a file that the profile names, or the memory, cannot be used.
+    """
     known = memory.head()
-    client = TreasuryClient.connect(
+    return TreasuryClient.connect(
         profile.endpoint,
         log_id=profile.log_id,
         final_seen=0 if known is None else known.size,
         witnesses=memory.witnesses(),
     )
-    async with client:
-        yield Session(profile, memory, client)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

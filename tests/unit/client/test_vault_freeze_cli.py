@@ -228,7 +228,11 @@ def test_login_says_when_the_coordinator_cannot_be_asked(office: Office) -> None
 
 
 def test_login_refuses_a_coordinator_of_another_log(office: Office) -> None:
-    assert "Reason: PIN_MISMATCH" in login(office, "--log-id", "ab" * 32, code=4)
+    refused = login(office, "--log-id", "ab" * 32, code=4)
+    assert "Reason: PIN_MISMATCH" in refused
+    assert "nothing was written" in refused
+    # The right one is pinned afterwards without --replace-pin.
+    assert "serves the log of acme" in login(office)
 
 
 def test_login_refuses_certificates_of_others(office: Office) -> None:
