@@ -333,7 +333,10 @@ class LinkSession:
                 except (StoreFailed, StateDamaged):
                     raise
                 except StrongroomError as error:
-                    self._log.warning("catch_up.failed", reason=error.reason, message=error.message)
+                    # A request is tried a few times within milliseconds: its operator reads of the first failure only.
+                    first = any(item.tries == 1 for item in self._aside)
+                    log = self._log.warning if first else self._log.debug
+                    log("catch_up.failed", reason=error.reason, message=error.message)
             waiting, self._aside = self._aside, []
             for item in waiting:
                 await self._requests.put(item)

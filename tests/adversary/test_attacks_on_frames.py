@@ -120,7 +120,7 @@ def outcomes(siege: Cluster, before: dict[str, int]) -> dict[str, Cheated]:
     assert before
     cuts = [case.values[0].cheat for case in CUTS]  # type: ignore[attr-defined] - pytest hides its type
     floods = ["malformed-flood", "heavy-flood", "flood"]
-    return attacked_together(siege, cheats_of(CASES, *cuts, floods=floods))
+    return attacked_together(siege, cheats_of(CASES, *cuts, floods=floods), raw=True)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,8 +3,9 @@
     outcome = attacked(cluster, "pay-twice", "append", "PLAN_CONFLICT")     # one cheat in a process of its own
 
 starts the cheating coordinator, and checks what must hold after every attack: each signer refused for the right reason
-and said so in one line of its log, no share was released, every signer is the same process as before, and none raised
-an alarm. Starting the cheater costs a few seconds, so cheats that leave nothing behind are run together:
+and said so in exactly one line of its log, beside which it wrote no other refusal, no error, and nothing that is no
+line of a log; no share was released, every signer is the same process as before, and none raised an alarm. Starting
+the cheater costs a few seconds, so cheats that leave nothing behind are run together:
 
     outcomes = attacked_together(cluster, ["pay-twice", "burn-fees"])        # one process, a term for each cheat
     refused(outcomes["pay-twice"], "append", "PLAN_CONFLICT")                # each test looks at its own part
@@ -30,6 +31,10 @@ from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.processes import Daemon
 
 LOGGED_WITHIN_S = 60.0
+BESIDE = ("catch_up.failed", "keygen.failed", "link.failed")
+"""Warnings of a signer that are no refusals: why it lacks entries, that it complains of a share, that a link ended."""
+PROOFS = ("epoch.dealings_disputed",)
+"""Errors of a signer that are right under attack: it has proof against another signer."""
 BLAME = ("evidence.found", "evidence.again", "evidence.not_made", "share.wrong")
 """What the coordinator logs of a signer that is proven, or seems, to be at fault."""
 
@@ -79,17 +84,22 @@ def attacked(
 
 
 def attacked_together(
-    cluster: Cluster, cheats: Sequence[str], *, words: Sequence[SignedBody] = (), alarm: str | None = None
+    cluster: Cluster,
+    cheats: Sequence[str],
+    *,
+    words: Sequence[SignedBody] = (),
+    alarm: str | None = None,
+    raw: bool = False,
 ) -> dict[str, Cheated]:
     """Run cheats one after another in one process; what holds after any attack is checked here, for all of them."""
-    with endured(cluster, alarm=alarm) as outcomes:
+    with endured(cluster, alarm=alarm, raw=raw) as outcomes:
         outcomes.update(cluster.cheats(cheats, words=words))
     return outcomes
 
 
 @contextmanager
 def endured(
-    cluster: Cluster, *, alarm: str | None = None, restarted: Collection[str] = ()
+    cluster: Cluster, *, alarm: str | None = None, restarted: Collection[str] = (), raw: bool = False
 ) -> Iterator[dict[str, Cheated]]:
     """What must hold after any attack, checked at the end of the block for every outcome that it enters.
 
@@ -97,6 +107,7 @@ def endured(
         cluster: its signers must be running when the block begins.
         alarm: the reason of the alarm that the attack is to raise at each signer; none otherwise.
         restarted: signers that the block itself starts again; the others must be the same process as before.
+        raw: the cheats write frames by hand and read no answers, so signers refuse more than the outcomes name.
     """
     before = {name: (daemon.pid, len(daemon.events)) for name, daemon in cluster.deployment.signers.items()}
     outcomes: dict[str, Cheated] = {}
@@ -113,7 +124,8 @@ def endured(
         raised = cluster.signer_status(name)["alarm"]
         assert (raised is not None and alarm in str(raised)) if alarm else raised is None, f"{name}: {raised}"
         for outcome in outcomes.values():
-            _logged(daemon, mark, name, outcome)
+            _logged(daemon, mark, name, outcome, raw=raw)
+        _nothing_broke(daemon, mark, name, cheats, [*PROOFS, "alarm.raised"] if alarm else PROOFS)
     released = {name: outcome.released for name, outcome in outcomes.items() if outcome.released}
     assert not released, f"shares were given for {released}"
 
@@ -125,8 +137,8 @@ def refused(outcome: Cheated, step: str, reason: str, *, signed: bool = True, by
     assert len(refusals) == by, f"{outcome.cheat}: {outcome.explained(step)}"
 
 
-def _logged(daemon: Daemon, mark: int, signer: str, outcome: Cheated) -> None:
-    """The signer's log has one warning for each refusal, with its reason and a message for people."""
+def _logged(daemon: Daemon, mark: int, signer: str, outcome: Cheated, *, raw: bool) -> None:
+    """The signer's log has one warning for each refusal, with its reason and a message for people, and no other."""
     wanted = Counter(line["reason"] for line in outcome.all_refusals() if line["signer"] == signer)
     # The line is written before the answer is sent; only the reader of the log may be behind.
     deadline = time.monotonic() + LOGGED_WITHIN_S
@@ -134,17 +146,30 @@ def _logged(daemon: Daemon, mark: int, signer: str, outcome: Cheated) -> None:
         time.sleep(0.01)
     found = _warnings(daemon.events[mark:], outcome)
     muted = [line for line in daemon.events[mark:] if "muted_s" in line]
-    logged = {reason: found[reason] for reason in wanted}
-    assert logged == dict(wanted), f"{outcome.cheat}: the log of {signer} has {logged}; muted: {muted}"
+    logged = {reason: found[reason] for reason in wanted} if raw else dict(found)
+    assert logged == dict(wanted), f"{outcome.cheat}: the log of {signer} has {found}, not {wanted}; muted: {muted}"
+    tried = [line for line in daemon.events[mark:] if line.get("event") == "catch_up.failed"]
+    tried = logged_between(tried, outcome.began_ms, outcome.ended_ms)
+    assert len(tried) <= wanted["BEHIND"], f"{outcome.cheat}: {signer} says why it is behind again and again: {tried}"
 
 
 def _warnings(lines: Sequence[dict[str, Any]], outcome: Cheated) -> Counter[str]:
-    """Reasons of the warnings that were logged while the cheat ran."""
+    """Reasons of the refusals that were logged while the cheat ran, once for each line."""
     return Counter(
         line["reason"]
         for line in logged_between(lines, outcome.began_ms, outcome.ended_ms)
-        if line.get("level") == "warning" and line.get("message") and "reason" in line
+        if line.get("level") == "warning" and line.get("message") and "reason" in line and line["event"] not in BESIDE
     )
+
+
+def _nothing_broke(daemon: Daemon, mark: int, signer: str, cheats: str, expected: Collection[str]) -> None:
+    """No error, except of an event that is expected, and no traceback or other text that is no line of the log."""
+    broken = [
+        line
+        for line in daemon.events[mark:]
+        if "text" in line or (line.get("level") in ("error", "critical") and line.get("event") not in expected)
+    ]
+    assert not broken, f"{signer} wrote during {cheats}: {broken[:5]}"
 
 
 def logged_between(lines: Sequence[dict[str, Any]], begin_ms: int, end_ms: int | None = None) -> list[dict[str, Any]]:
