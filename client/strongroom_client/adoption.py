@@ -24,6 +24,7 @@ class AdoptionInvalid(StrongroomError):
 
     reason = "ADOPTION_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "ask its author to adopt this very charter again"
 
 
 class AdoptionsMissing(StrongroomError):
@@ -31,6 +32,7 @@ class AdoptionsMissing(StrongroomError):
 
     reason = "ADOPTIONS_MISSING"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "collect the adoptions of more administrators"
 
 
 def adoption_text(signed: Signed) -> str:

@@ -40,6 +40,7 @@ class AuditFailed(StrongroomError):
 
     reason = "AUDIT_DISCREPANCY"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "keep the log, sign nothing, and call the administrators and the signers' operators"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

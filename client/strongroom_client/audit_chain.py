@@ -40,6 +40,7 @@ class NodeProblem(StrongroomError):
 
     reason = "NODE_PROBLEM"
     kind = Kind.UNAVAILABLE
+    remedy = "see that the node runs, is in step and takes the cookie, then audit again"
 
 
 class BlockSource(Protocol):

@@ -44,6 +44,7 @@ class CardsIncomplete(StrongroomError):
 
     reason = "CARDS_INCOMPLETE"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "give the card of every person and signer, each once"
 
 
 def charter_template(organisation: str, cards: Sequence[Card], *, threshold: int | None = None) -> str:

@@ -56,6 +56,7 @@ class Unauthenticated(RemoteError):
 
     reason = "REMOTE_UNAUTHENTICATED"
     kind = Kind.UNAUTHENTICATED
+    remedy = "ask the administrators for a certificate of your role"
 
 
 class PermissionDenied(RemoteError):
@@ -105,6 +106,7 @@ class Unavailable(RemoteError):
 
     reason = "REMOTE_UNAVAILABLE"
     kind = Kind.UNAVAILABLE
+    remedy = "check the address and your certificate; else try again soon, as often as you like"
 
 
 class DeadlineExceeded(RemoteError):
@@ -112,6 +114,7 @@ class DeadlineExceeded(RemoteError):
 
     reason = "REMOTE_DEADLINE_EXCEEDED"
     kind = Kind.DEADLINE_EXCEEDED
+    remedy = "see `strongroom status`; send the same bytes again, or look for your order before you make another"
 
 
 class DataLoss(RemoteError):
@@ -133,6 +136,7 @@ class NotProven(StrongroomError):
 
     reason = "NOT_PROVEN"
     kind = Kind.DATA_LOSS
+    remedy = "sign nothing, and tell the operators"
 
 
 class PinMismatch(StrongroomError):
@@ -140,6 +144,7 @@ class PinMismatch(StrongroomError):
 
     reason = "PIN_MISMATCH"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "compare the log id with your colleagues; do not log in again before that"
 
 
 class LogRestarted(StrongroomError):
@@ -150,6 +155,7 @@ class LogRestarted(StrongroomError):
 
     reason = "LOG_RESTARTED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "compare the new log id with your administrators, then `strongroom restart accept`"
 
 
 class ProfileProblem(StrongroomError):
@@ -157,6 +163,7 @@ class ProfileProblem(StrongroomError):
 
     reason = "PROFILE_PROBLEM"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "run `strongroom login`, or name another file with `--profile`"
 
 
 _BY_CODE: dict[str, type[RemoteError]] = {

@@ -23,6 +23,7 @@ class FileProblem(StrongroomError):
 
     reason = "FILE_PROBLEM"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "see that the file is there and yours to read or write"
 
 
 class FileExists(FileProblem):
@@ -30,6 +31,7 @@ class FileExists(FileProblem):
 
     reason = "FILE_EXISTS"
     kind = Kind.ALREADY_EXISTS
+    remedy = "name another file, or move that one away"
 
 
 def read_bytes(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:

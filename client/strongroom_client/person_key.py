@@ -36,6 +36,7 @@ class WrongPerson(StrongroomError):
 
     reason = "WRONG_PERSON"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "use the key and the profile of the same person"
 
 
 class PersonKey:

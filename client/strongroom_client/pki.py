@@ -63,6 +63,7 @@ class CertificateRefused(StrongroomError):
 
     reason = "CERTIFICATE_REFUSED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "do what the message names, then issue it again"
 
 
 class CertificateRole(StrEnum):

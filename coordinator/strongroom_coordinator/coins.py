@@ -46,6 +46,7 @@ class InsufficientFunds(StrongroomError):
 
     reason = "INSUFFICIENT_FUNDS"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "wait for deposits or confirmations, or pay less"
 
     def __init__(self, *, needed_sat: int, available_sat: int) -> None:
         super().__init__(

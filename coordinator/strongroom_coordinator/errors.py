@@ -26,6 +26,7 @@ class BadConfig(StrongroomError):
 
     reason = "BAD_CONFIG"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "mend every problem that the message lists"
 
     def __init__(self, where: str, problems: list[str]) -> None:
         super().__init__(f"{where}: " + "; ".join(problems))
@@ -37,6 +38,7 @@ class BadSchema(StrongroomError):
 
     reason = "BAD_SCHEMA"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "run the release that wrote it, or migrate"
 
 
 class StorageFailed(StrongroomError):
@@ -51,6 +53,7 @@ class DataFolderBusy(StrongroomError):
 
     reason = "DATA_FOLDER_BUSY"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "stop the other coordinator, or give this one a folder of its own"
 
 
 class NotReady(StrongroomError):
@@ -58,6 +61,7 @@ class NotReady(StrongroomError):
 
     reason = "NOT_READY"
     kind = Kind.UNAVAILABLE
+    remedy = "try again soon; if it stays, too few signers are connected: see `strongroom status`"
 
 
 DAMAGED: Final = (

@@ -33,6 +33,7 @@ class NotIdentified(StrongroomError):
 
     reason = "NOT_IDENTIFIED"
     kind = Kind.UNAUTHENTICATED
+    remedy = "use the certificate that the administrators issued for your role"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

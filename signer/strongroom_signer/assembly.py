@@ -47,6 +47,7 @@ class NotEnrolled(StrongroomError):
 
     reason = "NOT_ENROLLED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "`strongroom-signer enrol`, with the log id that you compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ class BackupNotGood(StrongroomError):
 
     reason = "BACKUP_NOT_GOOD"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "look for the newest sheet; with none, make a new backup while the signer still runs"
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:

@@ -38,6 +38,7 @@ class BadConfig(StrongroomError):
 
     reason = "BAD_CONFIG"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "mend every problem that the message lists"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ class AlreadyInitialised(StrongroomError):
 
     reason = "ALREADY_INITIALISED"
     kind = Kind.ALREADY_EXISTS
+    remedy = "leave the folder alone, and name another one"
 
 
 class AlreadyEnrolled(StrongroomError):
@@ -60,6 +61,7 @@ class AlreadyEnrolled(StrongroomError):
 
     reason = "ALREADY_ENROLLED"
     kind = Kind.ALREADY_EXISTS
+    remedy = "make another signer in a new folder for the other log"
 
 
 class WrongCharter(StrongroomError):
@@ -67,6 +69,7 @@ class WrongCharter(StrongroomError):
 
     reason = "WRONG_CHARTER"
     kind = Kind.PERMISSION_DENIED
+    remedy = "compare the log id with the other operators, and get the charter's file again"
 
 
 class BadName(StrongroomError):
@@ -74,6 +77,7 @@ class BadName(StrongroomError):
 
     reason = "BAD_NAME"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "choose a name in the form that the message shows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

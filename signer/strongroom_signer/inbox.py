@@ -80,6 +80,7 @@ class BadWord(StrongroomError):
 
     reason = "HAND_IN_REFUSED"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "ask its author to sign it again, for this log"
 
 
 class NoSuchFreeze(StrongroomError):
@@ -87,6 +88,7 @@ class NoSuchFreeze(StrongroomError):
 
     reason = "LOCAL_FREEZE_UNKNOWN"
     kind = Kind.NOT_FOUND
+    remedy = "take the id from `strongroom-signer status`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

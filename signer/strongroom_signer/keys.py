@@ -50,6 +50,7 @@ class KeysDoNotMatch(StrongroomError):
 
     reason = "KEYS_DO_NOT_MATCH"
     kind = Kind.DATA_LOSS
+    remedy = "put back the sealed file and the database of one signer; else `recover` from its words"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class LinkFailed(StrongroomError):
 
     reason = "LINK_FAILED"
     kind = Kind.UNAVAILABLE
+    remedy = "check the coordinator's address and the network; it dials again by itself"
 
 
 class LinkMisused(LinkFailed):

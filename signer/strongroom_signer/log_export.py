@@ -20,6 +20,7 @@ class NothingToExport(StrongroomError):
 
     reason = "NOTHING_TO_EXPORT"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "wait until it has caught up with the log"
 
 
 class ExportExists(StrongroomError):
@@ -27,6 +28,7 @@ class ExportExists(StrongroomError):
 
     reason = "EXPORT_EXISTS"
     kind = Kind.ALREADY_EXISTS
+    remedy = "choose another name, or give `--replace`"
 
 
 class ExportBroken(StrongroomError):

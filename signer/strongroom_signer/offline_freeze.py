@@ -32,6 +32,7 @@ class DaemonSilent(StrongroomError):
 
     reason = "DAEMON_SILENT"
     kind = Kind.UNAVAILABLE
+    remedy = "stop the process that works in the folder, then try again"
 
 
 class FreezesNothing(StrongroomError):

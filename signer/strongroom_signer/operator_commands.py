@@ -33,6 +33,7 @@ class DaemonNotRunning(StrongroomError):
 
     reason = "DAEMON_NOT_RUNNING"
     kind = Kind.UNAVAILABLE
+    remedy = "start it: `strongroom-signer run`"
 
 
 class DaemonRefused(StrongroomError):
@@ -40,6 +41,7 @@ class DaemonRefused(StrongroomError):
 
     reason = "REFUSED_BY_DAEMON"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "do what the message says"
 
 
 class BadHandInFile(StrongroomError):
@@ -47,6 +49,7 @@ class BadHandInFile(StrongroomError):
 
     reason = "HAND_IN_FILE_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "ask its author for the file again"
 
 
 def add(command: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -20,6 +20,7 @@ class NoPassphrase(StrongroomError):
 
     reason = "NO_PASSPHRASE"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "type one, or give the file that holds it"
 
 
 def read_passphrase(file: Path | None, *, new: bool = False, what: str = "Passphrase") -> SecretBytes:

@@ -23,6 +23,7 @@ class FolderInUse(StrongroomError):
 
     reason = "FOLDER_IN_USE"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "let the daemon do it, or stop it first"
 
 
 def harden() -> None:

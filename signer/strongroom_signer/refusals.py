@@ -44,6 +44,7 @@ class NoPlanHere(ShareRefused):
 
     reason = "NO_PLAN_AT_INDEX"
     kind = Kind.NOT_FOUND
+    remedy = "nothing: the coordinator asks again once this signer has caught up"
 
 
 class PlanNotAccepted(ShareRefused):

@@ -25,6 +25,7 @@ class Retired(StrongroomError):
 
     reason = "SIGNER_RETIRED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "make a new signer, if the organisation wants one"
 
 
 def has_left(final: State, name: str, vote_key: bytes) -> bool:

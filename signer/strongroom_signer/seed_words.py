@@ -41,6 +41,7 @@ class WordsNotConfirmed(StrongroomError):
 
     reason = "WORDS_NOT_CONFIRMED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "begin again, and write every word down"
 
 
 def show_words(secret: SecretScalar, *, descriptor: int | None, random: Callable[[int], bytes]) -> None:

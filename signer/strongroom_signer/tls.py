@@ -30,6 +30,7 @@ class BadCertificateFile(StrongroomError):
 
     reason = "TLS_CERTIFICATE_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "give the certificate that the administrators issued for this signer's key"
 
 
 def create_tls_key(folder: Path, name: str) -> str:

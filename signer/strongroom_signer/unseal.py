@@ -32,6 +32,7 @@ class SealKeyMissing(StrongroomError):
 
     reason = "SEAL_KEY_MISSING"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "put the key file or the credential where the configuration says"
 
 
 class TokenFailed(StrongroomError):

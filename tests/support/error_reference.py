@@ -97,7 +97,7 @@ def row(error: type[StrongroomError]) -> str:
         meaning, remedy = reason.meaning, reason.remedy
     else:
         paragraph = (inspect.cleandoc(error.__doc__ or "")).split("\n\n")[0]
-        meaning, remedy = " ".join(paragraph.split()), error.kind.value
+        meaning, remedy = " ".join(paragraph.split()), vars(error).get("remedy", error.kind.value)
     return f"| `{error.reason}` | {error.kind.name} | {meaning} | {remedy[:1].upper()}{remedy[1:].rstrip('.')}. |"
 
 

@@ -45,6 +45,13 @@ def test_every_class_has_a_stable_reason_of_its_own() -> None:
     assert by_reason.keys() >= SHARED
 
 
+def test_where_the_text_of_a_kind_says_nothing_to_do_a_reason_says_it_itself() -> None:
+    """The SDK's classes stand for whole kinds; what the coordinator said is beside them."""
+    silent = {Kind.UNAUTHENTICATED, Kind.NOT_FOUND, Kind.ALREADY_EXISTS}
+    mute = [error.reason for error in all_classes() if error.kind in silent and not vars(error).get("remedy")]
+    assert sorted(mute) == ["REMOTE_ALREADY_EXISTS", "REMOTE_NOT_FOUND"]
+
+
 def test_kinds_are_grpc_status_codes() -> None:
 
     assert {kind.name for kind in Kind} <= {code.name for code in grpc.StatusCode}

@@ -43,6 +43,7 @@ class CeremonyUnfinished(StrongroomError):
 
     reason = "CEREMONY_UNFINISHED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "see why the order ended, then make a new one"
 
 
 class WatchEnded(StrongroomError):
@@ -50,6 +51,7 @@ class WatchEnded(StrongroomError):
 
     reason = "WATCH_ENDED"
     kind = Kind.DEADLINE_EXCEEDED
+    remedy = "nothing: the order goes on; watch it again to see its end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ class Refused(StrongroomError):
 
     reason = "CHECK_FAILED"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "mend what the message lists, and run it again"
 
 
 _REFUSALS: Final = frozenset({Kind.PERMISSION_DENIED, Kind.FAILED_PRECONDITION})

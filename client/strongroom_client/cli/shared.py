@@ -55,6 +55,7 @@ class OrderNotFound(StrongroomError):
 
     reason = "ORDER_NOT_FOUND"
     kind = Kind.NOT_FOUND
+    remedy = "give more digits, or the whole hash"
 
 
 class BadOption(StrongroomError):
@@ -62,6 +63,7 @@ class BadOption(StrongroomError):
 
     reason = "BAD_OPTION"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "give what the message names; `--help` lists the options"
 
 
 def pinned_log_id(typed: str | None, profile: Path, held: Callable[[], LogId]) -> LogId:

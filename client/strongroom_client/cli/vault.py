@@ -48,6 +48,7 @@ class VaultNotFound(StrongroomError):
 
     reason = "VAULT_NOT_FOUND"
     kind = Kind.NOT_FOUND
+    remedy = "see `strongroom vault list`; one that was just ordered may still be made"
 
 
 @vault.command()

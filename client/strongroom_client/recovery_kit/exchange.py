@@ -30,6 +30,7 @@ class ExchangeUsed(StrongroomError):
 
     reason = "EXCHANGE_USED"
     kind = Kind.ALREADY_EXISTS
+    remedy = "begin again, all of you, in an empty folder"
 
 
 class ExchangeIncomplete(StrongroomError):

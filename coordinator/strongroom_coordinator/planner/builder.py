@@ -65,6 +65,7 @@ class FeeTooHigh(CannotPlan):
     """The fee that the market asks for is above a maximum: of the order, of the charter, or of the vault's window."""
 
     reason = "FEE_TOO_HIGH"
+    remedy = "wait until fees fall, or order it anew with a higher maximum"
 
 
 def payable_of(record: OrderRecord, action: Withdraw, vault: VaultRecord) -> Payable:

@@ -22,6 +22,7 @@ class RoleNotAllowed(StrongroomError):
 
     reason = "ROLE_NOT_ALLOWED"
     kind = Kind.PERMISSION_DENIED
+    remedy = "use the certificate of the role that may, or the service for yours"
 
 
 class NoSuchThing(StrongroomError):
@@ -29,6 +30,7 @@ class NoSuchThing(StrongroomError):
 
     reason = "NO_SUCH_THING"
     kind = Kind.NOT_FOUND
+    remedy = "check the name, and try again soon if it was made just now"
 
 
 class CursorUnknown(StrongroomError):
@@ -36,6 +38,7 @@ class CursorUnknown(StrongroomError):
 
     reason = "CURSOR_UNKNOWN"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "start again from cursor 0"
 
 
 class CallTooSlow(StrongroomError):
@@ -50,3 +53,4 @@ class InternalError(StrongroomError):
 
     reason = "INTERNAL_ERROR"
     kind = Kind.INTERNAL
+    remedy = "give the incident from the message to whoever runs the coordinator"

@@ -12,6 +12,7 @@ class WrongNetwork(StrongroomError):
 
     reason = "WRONG_NETWORK"
     kind = Kind.FAILED_PRECONDITION
+    remedy = "name a node of the network that the vaults are on"
 
 
 class AddressIndexTooFar(StrongroomError):

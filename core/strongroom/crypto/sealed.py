@@ -62,6 +62,7 @@ class WrongPassphrase(StrongroomError):
 
     reason = "WRONG_PASSPHRASE"
     kind = Kind.UNAUTHENTICATED
+    remedy = "type it again; if it is surely right, the file was changed: take it from a copy"
 
 
 class SealedFileDamaged(StrongroomError):

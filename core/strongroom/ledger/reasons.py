@@ -238,7 +238,13 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
 
 def _subclass(code: str, reason: Reason) -> type[Refused]:
     name = "".join(part.capitalize() for part in code.split("_"))
-    body = {"reason": code, "kind": reason.kind, "__doc__": f"{reason.meaning} {reason.remedy}", "__module__": __name__}
+    body = {
+        "reason": code,
+        "kind": reason.kind,
+        "remedy": reason.remedy,
+        "__doc__": f"{reason.meaning} {reason.remedy}",
+        "__module__": __name__,
+    }
     return cast(type[Refused], type(f"Refused{name}", (Refused,), body))
 
 

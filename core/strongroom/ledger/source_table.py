@@ -41,6 +41,7 @@ class SourceInvalid(StrongroomError):
 
     reason = "CHARTER_SOURCE_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "mend every line that the message names, and check it again"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

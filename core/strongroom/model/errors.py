@@ -26,12 +26,14 @@ class Kind(Enum):
 class StrongroomError(Exception):
     """Base of every error that Strongroom raises on purpose.
 
-    A subclass sets `reason`, an UPPER_SNAKE code that never changes its meaning, and `kind`. `facts` are short public
+    A subclass sets `reason`, an UPPER_SNAKE code that never changes its meaning, and `kind`. It sets `remedy` where the
+    text of its kind would not tell a person what to do; docs/reference/errors.md shows it. `facts` are short public
     strings for machines (field names, hashes, counts); never a secret.
     """
 
     reason: ClassVar[str] = "STRONGROOM_ERROR"
     kind: ClassVar[Kind] = Kind.INTERNAL
+    remedy: ClassVar[str] = ""
 
     def __init__(self, message: str, **facts: str) -> None:
         super().__init__(message)

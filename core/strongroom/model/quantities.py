@@ -27,6 +27,7 @@ class BadQuantity(StrongroomError):
 
     reason = "BAD_QUANTITY"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "write it as the message shows"
 
 
 def parse_decimal(text: str, decimals: int) -> int:

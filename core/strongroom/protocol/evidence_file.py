@@ -24,6 +24,7 @@ class EvidenceFileInvalid(StrongroomError):
 
     reason = "EVIDENCE_FILE_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "get the file again"
 
 
 def write_evidence_file(data: bytes) -> bytes:

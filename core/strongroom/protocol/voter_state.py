@@ -251,6 +251,7 @@ class VoterStopped(VoterRefused):
 
     reason = "VOTER_STOPPED"
     kind = Kind.DATA_LOSS
+    remedy = "find the alarm in `strongroom-signer status`, and what to do in the operators' guide"
 
 
 class StaleTerm(VoterRefused):

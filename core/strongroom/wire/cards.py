@@ -68,6 +68,7 @@ class CardInvalid(StrongroomError):
 
     reason = "CARD_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "ask its owner to make the card again, and give the file as it is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ class LogExportInvalid(StrongroomError):
 
     reason = "LOG_EXPORT_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "export the log again, and copy the whole file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ class RestartFileInvalid(StrongroomError):
 
     reason = "RESTART_FILE_INVALID"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "get the file again"
 
 
 def encode_restart_file(restart: Restart) -> bytes:

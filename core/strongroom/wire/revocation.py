@@ -48,6 +48,7 @@ class RevocationListExpired(StrongroomError):
 
     reason = "REVOCATION_LIST_EXPIRED"
     kind = Kind.UNAVAILABLE
+    remedy = "put the administrators' fresh list there; `strongroom pki renew-revocations` makes it"
 
 
 class CertificateRevoked(StrongroomError):
@@ -55,6 +56,7 @@ class CertificateRevoked(StrongroomError):
 
     reason = "CERTIFICATE_REVOKED"
     kind = Kind.UNAUTHENTICATED
+    remedy = "ask the administrators for a new certificate, of a new TLS key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class BadAddress(StrongroomError):
 
     reason = "BAD_ADDRESS"
     kind = Kind.INVALID_ARGUMENT
+    remedy = "copy the whole address again from where you got it"
 
 
 def script_of(address: str, network: Network) -> bytes:
