@@ -264,7 +264,7 @@ CLIENT_FILES: Final = (
         when=_file("profile.toml"),
         sites=(
             "client.profile:save_profile replace_file",
-            "client.cli.login:login save_profile",
+            "client.cli.login:_saved save_profile",
             "client.cli.restart_accept:accept save_profile",
         ),
     ),
