@@ -253,7 +253,10 @@ def test_init_overwrites_nothing_and_refuses_odd_names(here: Path) -> None:
     assert "FILE_EXISTS" in again.stderr
     assert Path("alice/card.json").read_text() == card
     odd = run("init", "--name", "Alice", "--out", "b", "--passphrase-file", "pass", "--json", code=1)
-    assert json.loads(odd.stderr)["error"]["reason"] == "CARD_INVALID"
+    error = json.loads(odd.stderr)["error"]
+    assert error["reason"] == "BAD_OPTION"
+    assert "1 to 40 of a-z, 0-9" in error["message"]
+    assert not Path("b").exists()
 
 
 def test_nothing_is_overwritten_by_charter_and_pki_commands(here: Path) -> None:
