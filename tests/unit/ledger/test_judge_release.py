@@ -15,9 +15,10 @@ from strongroom.ledger.judgement import Code
 from strongroom.ledger.lost_plans import LOST_PAYMENT
 from strongroom.ledger.order_messages import CancelWithdraw, Unfreeze
 from strongroom.ledger.reasons import REASONS, StateDamaged
-from strongroom.ledger.records import OrderRecord, PlanRecord
+from strongroom.ledger.records import OrderRecord, OrderState, PlanRecord
 from strongroom.ledger.signed_messages import Verb
 from strongroom.ledger.state import decode_order
+from strongroom.model.quantities import time_text
 
 VAULT = "customer-1"
 
@@ -255,6 +256,16 @@ def test_a_word_handed_in_directly_stops_a_release_before_it_is_logged(world: Wo
     draft.add(world.entry(world.endorse("carol", Verb.REJECT, order)))
     assert judge_release(draft.state, plan, world.time_ms).code is Code.REJECTED
     assert released(world, plan) is Code.ALLOWED
+
+
+def test_an_order_under_way_says_when_it_acts_or_what_it_waits_for(world: World) -> None:
+    record = record_of(world, world.submit(world.creation("new"), "carol", "alice"))
+    waiting = replace(record, state=OrderState.SCHEDULED, due_ms=world.time_ms)
+    begun = replace(waiting, due_ms=0)
+    [line] = judge_order(world.state, waiting, world.time_ms).missing
+    assert line == f"it acts by itself at {time_text(world.time_ms)}"
+    [line] = judge_order(world.state, begun, world.time_ms).missing
+    assert "acts when what it began is finished" in line
 
 
 def test_a_state_that_lost_an_order_stops_whatever_names_it(world: World) -> None:
