@@ -182,15 +182,16 @@ def _bind_problem(address: str) -> str:
         for family, kind, protocol, _, where in socket.getaddrinfo(
             host.strip("[]"), int(port), type=socket.SOCK_STREAM
         ):
-            with socket.socket(family, kind, protocol) as tried:
-                # As gRPC does: connections of a daemon that just stopped do not hold the port.
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
+            try:
+                # A kernel without IPv6 makes no such socket, and may listen on the next address.
+                with socket.socket(family, kind, protocol) as tried:
+                    # As gRPC does: connections of a daemon that just stopped do not hold the port.
+                    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     tried.bind(where)
-                except OSError as error:
-                    why = error.strerror or type(error).__name__
-                else:
-                    return ""
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+            else:
+                return ""
     except OSError as error:
         why = error.strerror or type(error).__name__
     return why

@@ -135,6 +135,7 @@ class CatchUp:
                 certificate = _certificate_of(batch)
                 if certificate is not None or size == target:
                     self._store(waiting, certificate, wanted)
+                    begun = self._voting.state
                     waiting, uncertified = [], 0
                 elif uncertified > MAX_UNCERTIFIED_BYTES:
                     raise CannotCatchUp("the coordinator sends entries without any certificate for them")

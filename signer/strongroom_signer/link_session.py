@@ -433,5 +433,7 @@ _FIELD_OF: Final = {
 def ended(details: str | None) -> LinkFailed:
     """Why a call ended. The details are the coordinator's own words, or gRPC's when no connection came about."""
     if details is not None and details.startswith(f"{LinkReplaced.reason}:"):
-        return LinkReplaced("another daemon uses this signer's TLS key and took the link: find the copy and stop it")
+        return LinkReplaced(
+            "the coordinator says that another daemon uses this signer's TLS key: find the copy and stop it"
+        )
     return LinkFailed(f"the link ended: {printable(details or 'without a reason')}")

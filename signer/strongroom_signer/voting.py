@@ -394,12 +394,24 @@ class Voting:
 
         Finality is a fact that no later term undoes, so it is taken from old certificates as well. A vote of this
         signer's own in one, that it does not remember, stops it.
+
+        A certificate of a term whose base was not adopted is held with what it makes final, as if it had been handed
+        in: that base may lie below, and what is final without it would seem to contradict it. As long as recovery data
+        is missing it can be neither.
         """
         inspected = voter.inspect_certificate(self._voter, certificate)
         if inspected is not None:
             self._save(inspected[0])
             self._require_no_alarm(inspected[1])
-        self._save(self._voter, proof=certificate)
+        term = certificate.head.term
+        if term < self._voter.term or (term == self._voter.term and self._voter.adopted):
+            self._save(self._voter, proof=certificate)
+        elif not self._copy.lacking():
+            state, outcome = voter.take_certificate(
+                self._voter, certificate, self._copy.view(), electorates=self.electorates
+            )
+            self._save(state, certificate=certificate if isinstance(outcome, Taken) else None)
+            self._require_no_alarm(outcome)
 
     def cosignature(self) -> str:
         """A C2SP cosignature line over the newest final head, empty when that is not beyond the last one cosigned.

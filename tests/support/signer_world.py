@@ -182,8 +182,16 @@ class Cluster:
 
     # --- terms --------------------------------------------------------------------------------------------------------
 
-    def open_term(self, names: Iterable[str] = ("s1", "s2", "s3"), leader: bytes | None = None) -> None:
+    def open_term(self, names: Iterable[str] = ("s1", "s2", "s3"), leader: bytes | None = None) -> pb.OpenTerm:
         """Open the next term with statements of the first two of these signers, and tell all of them."""
+        names = tuple(names)
+        opening = self.propose_term(names, leader)
+        for name in names:
+            self.ask(name, opening)
+        return opening
+
+    def propose_term(self, names: tuple[str, ...], leader: bytes | None = None) -> pb.OpenTerm:
+        """The opening of the next term with statements of the first two of these signers."""
         self.leader = leader or self.leader
         self.term += 1
         collection = NewTermCollection(
@@ -192,7 +200,6 @@ class Cluster:
             leader=self.leader,
             electorates=always(self.vote_keys, self.world.charter.witness_quorum),
         )
-        names = tuple(names)
         for name in names[: self.world.charter.witness_quorum]:
             promised = self.ask(name, pb.Promise(term=self.term, leader=self.leader))
             held = codec.decode(Certificate, promised.certificate) if promised.certificate else None
@@ -200,8 +207,7 @@ class Cluster:
         opening = collection.opening(collection.electorates.own(0))
         assert opening is not None
         self.certificate = opening.base
-        for name in names:
-            self.ask(name, self.opening(opening))
+        return self.opening(opening)
 
     def opening(self, opening: Any) -> pb.OpenTerm:
         base = b"" if opening.base is None else codec.encode(opening.base)

@@ -245,7 +245,7 @@ def _judge_in(state: State, plan: PlanRecord, record: OrderRecord, clock_ms: int
     if ended is not None:
         return ended
     if plan.bumps:
-        return _judge_what_is_left(state, record, clock_ms) if _is_taken_back(state, record) else _ALLOWED
+        return _judge_what_is_left(state, record) if _is_taken_back(state, record) else _ALLOWED
     if decode_order(record.order).expires_ms <= clock_ms:
         return _no(Code.ORDER_EXPIRED, f"order {record.hash.hex()} has expired by this clock")
     judgement = judge_order(state, record, state.time_ms, windows=False)
@@ -263,21 +263,24 @@ def _is_taken_back(state: State, record: OrderRecord) -> bool:
     return listing is not None and listing.is_removed
 
 
-def _judge_what_is_left(state: State, record: OrderRecord, clock_ms: int) -> Judgement:
-    """Judge an order in a bump without what was taken back of it: as of its first plan, or in full as of now.
+def _judge_what_is_left(state: State, record: OrderRecord) -> Judgement:
+    """Judge an order in a bump without what was taken back of it, by the words that lived at its first plan or later.
 
-    Time ends no bump. Else the superfluous word of a stolen key would end those of everything paid in its plans, for
-    good, by the very revocation that answers the theft. What was said after the first plan may count by now.
+    Time ends no bump: neither that of the order nor that of its words. Else the superfluous word of a stolen key would
+    end the bumps of everything paid beside it, for good, by the very revocation that answers the theft. Delays count
+    from these words to log time, so that one that was made longer is waited out.
     """
-    order = decode_order(record.order)
-    if not isinstance(order.action, Withdraw):
+    action = decode_order(record.order).action
+    if not isinstance(action, Withdraw):
         return _ALLOWED
-    payment = withdrawal_of(order.action, state.destination_of(order.action))
-    words = endorsed(record)
-    by_then = judge_withdrawal(state.charter, payment, words, at_ms=record.planned_ms, window_total=None)
-    if by_then.allowed or order.expires_ms <= clock_ms:
-        return by_then
-    return judge_order(state, record, state.time_ms, windows=False)
+    return judge_withdrawal(
+        state.charter,
+        withdrawal_of(action, state.destination_of(action)),
+        endorsed(record),
+        at_ms=state.time_ms,
+        words_at_ms=record.planned_ms,
+        window_total=None,
+    )
 
 
 def _loosens(state: State, action: KeyChange) -> bool:

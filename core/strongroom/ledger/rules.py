@@ -154,6 +154,7 @@ def judge_withdrawal(
     *,
     at_ms: int,
     window_total: WindowTotal | None,
+    words_at_ms: int | None = None,
 ) -> Judgement:
     """Judge a payment at log time `at_ms` by the rules of this charter.
 
@@ -163,6 +164,7 @@ def judge_withdrawal(
         endorsements: Everything accepted about the order.
         at_ms: Log time, Unix milliseconds.
         window_total: What was already planned, this order left out; None leaves windows out of the judgement.
+        words_at_ms: Log time at which endorsements must not have expired, if that is another one.
     """
     book = book_of(charter)
     for deny in charter.denies:
@@ -172,7 +174,8 @@ def judge_withdrawal(
     for said in endorsements:
         if said.verb is Verb.REJECT and named_approver(charter, said.person, payment):
             return _rejected(said)
-    case = _Case(book, payment, _counted(book, endorsements, at_ms), at_ms, window_total)
+    counted = _counted(book, endorsements, at_ms if words_at_ms is None else words_at_ms)
+    case = _Case(book, payment, counted, at_ms, window_total)
     attempts: list[_Attempt] = []
     for rule in charter.rules:
         attempt = _attempt(case, rule)

@@ -231,10 +231,11 @@ def on_branch(
     """Say what is held when a fetched branch is stored up to a certificate on its way, in place of the own entries.
 
     What is stored beyond `keep` gives way to the target in any case. It may do so before, since a certificate of the
-    last vote's term or a later one shows that no other batch of that vote's branch can still be certified. A
-    certificate held stays unless the branch lacks it; then only one of a later term takes its place, and never that of
-    a base that was adopted: whatever was final lies below every certificate of a later term, and what was released
-    under the one held was released in its own.
+    last vote's term or a later one shows that no other batch of that vote's branch can still be certified. Under an
+    earlier one it must stay: whether the branch leads to the target shows only when it is whole. A certificate held
+    stays unless the branch lacks it; then only one of a later term takes its place, and never that of a base that was
+    adopted: whatever was final lies below every certificate of a later term, and what was released under the one held
+    was released in its own.
 
     Args:
         state: The current state.
@@ -253,18 +254,24 @@ def on_branch(
     """
     _require_running(state)
     head, last = certificate.head, state.vote_cast()
-    if head.term > target.term or (last is not None and head.term < last.term):
+    if head.term > min(target.term, state.term) or not _has(log, head):
         return None
-    if not _has(log, head):
+    if last is not None and head.term < last.term:
         return None
-    held = None if state.held is None else state.held.head
-    after = state
-    if held is not None and held.size > keep and not _has(log, held):
-        if state.adopted or head.term <= held.term:
+    held, after = state.held, state
+    if held is not None and held.head.size > keep and not _has(log, held.head):
+        if state.adopted or head.term <= held.head.term:
             return None
+        after = replace(state, held=certificate)
+    elif head.term == state.term and not state.adopted and head.size > _size_held_in_term(state):
+        # What it makes final may lie beyond the base of the term, and without it would seem to contradict that base.
         after = replace(state, held=certificate)
     verify_certificate(certificate, log_id=LogId(state.log_id), electorate=electorates.own(head.size))
     return after
+
+
+def _size_held_in_term(state: VoterState) -> int:
+    return 0 if state.held_in_term is None else state.held_in_term.size
 
 
 def adopt(state: VoterState, log: LogView, *, electorates: Electorates) -> tuple[VoterState, Adopted | Alarmed]:

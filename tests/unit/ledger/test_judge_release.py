@@ -235,7 +235,23 @@ def test_under_a_delay_an_approval_after_the_first_plan_counts_when_the_delay_is
     world.later(HOUR_MS)
     world.log(Tick())
     assert released(world, bump) is Code.ALLOWED
-    assert released(world, bump, clock_ms=world.time_ms + 10 * DAY_MS) is Code.DELAY_RUNNING
+    assert released(world, bump, clock_ms=world.time_ms + 10 * DAY_MS) is Code.ALLOWED
+
+
+def test_a_delay_that_the_revoking_amendment_makes_longer_is_waited_out_once() -> None:
+    world = World.started(rules=(builder.rule(delay_ms=HOUR_MS),))
+    world.make_vault(VAULT)
+    order, coin = world.pay(VAULT, 100_000, "alice", "carol"), world.coin(200_000)
+    world.later(HOUR_MS)
+    first = world.log_plan([order], [coin])
+    world.approve(order, "bob")
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=first)
+    world.amend("alice", "carol", rules=(builder.rule(delay_ms=2 * HOUR_MS),), **without_bob(world))
+    assert released(world, bump) is Code.DELAY_RUNNING
+    for wait in (HOUR_MS, 10 * DAY_MS):
+        world.later(wait)
+        world.log(Tick())
+        assert released(world, bump) is Code.ALLOWED
 
 
 def test_the_bump_of_a_cancellation_does_not_end_with_the_key_that_began_it(world: World) -> None:

@@ -77,6 +77,7 @@ async def test_new_signer_builds_everything_from_nothing(cluster: Cluster) -> No
     assert cluster.certificate is not None
     missing = missing_of(empty, "s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
     await catch_up(empty, "s1").run(missing.certificate)
+    empty.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
     signer = empty.signers["s1"]
     assert signer.copy.size == cluster.world.replica.size
     assert signer.shares.has("customer-1", 1) or signer.copy.final().vault("customer-1") is not None
