@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hypothesis
+
 from promise import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -19,3 +21,7 @@ __all__ = [
     "pytest_sessionfinish",
     "pytest_terminal_summary",
 ]
+
+# How long one example takes says something of the machine, and of what else it does, and nothing of the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")

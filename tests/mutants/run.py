@@ -133,7 +133,10 @@ class Session:
         # Not sooner: pytest wants to rewrite the assertions of plugins before anybody imports them.
         hypothesis: Any = importlib.import_module("hypothesis")
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-        hypothesis.settings.register_profile("mutants", phases=phases, database=None)
+        slow = [hypothesis.HealthCheck.too_slow]
+        hypothesis.settings.register_profile(
+            "mutants", phases=phases, database=None, deadline=None, suppress_health_check=slow
+        )
         hypothesis.settings.load_profile("mutants")
 
     @pytest.hookimpl(tryfirst=True)
@@ -275,6 +278,7 @@ class Session:
             begun = time.monotonic()
             code_of_test = self._run([running])
             if code_of_test != SURVIVED:
+                sys.stdout.write(f"\n{running} fails with nothing taken out\n")
                 return code_of_test
             seconds[running] = time.monotonic() - begun
         found = {name: sorted(by) for name, by in called.items()}
