@@ -29,8 +29,6 @@ class FolderInUse(StrongroomError):
 def harden() -> None:
     """Turn core dumps and debugger attachment off, and make new files private. Best effort where the system refuses."""
     os.umask(0o077)
-    # gRPC's own notes on standard error are no JSON lines; the link's events say what happened.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Elsewhere than on Linux there is no prctl; the core limit above holds there too.
     prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
