@@ -49,7 +49,7 @@ mutants: setup ## take out each single check of the signer's rule and the rules 
 
 model: setup ## search every case of the models of terms and handovers to its end; writes docs/protocol/model.md
 	$(BIN)/python tests/support/term_cases.py --write
-	$(BIN)/python -m pytest -q tests/property/protocol/test_handover_model.py
+	$(BIN)/python -m pytest -q tests/property/protocol/test_handover_model.py tests/property/signer/test_release_machine.py
 
 SECONDS_EACH ?= 30
 fuzz: setup ## fuzz every parser of bytes from outside, SECONDS_EACH=30 for each target
