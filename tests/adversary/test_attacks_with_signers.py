@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from actor import actors, ready
-from attack_cases import Case, attack, helped
+from attack_cases import Case, attack
 from cluster import FIVE, VAULT, Cheated, Cluster, funded, running
-from machines import copy_folder, put_back
+from forgetful_signers import two_votes_of_who_forgot
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from siege import attacked_together
 from strongroom.ledger.signed_messages import Verb
@@ -238,23 +238,7 @@ async def test_of_two_histories_with_a_stolen_vote_and_a_forgotten_one_in_each_o
 ) -> None:
     """The two are fewer than 2w-n = 3. The forgetful one does vote twice."""
     assert outcomes
-    if siege.coordinator.running:
-        siege.coordinator.stop()
-    forgetful = max(siege.deployment.signers)
-    folder = siege.deployment.signer_folder(forgetful)
-    siege.signer(forgetful).stop()
-    old = copy_folder(folder, tmp_path / "old")
-    siege.deployment.start_signer(forgetful)
-
-    def restore() -> None:
-        siege.signer(forgetful).kill()
-        put_back(old, folder)
-        siege.deployment.start_signer(forgetful)
-
-    outcome = await helped(siege, "ask-who-forgot", restore, restarted={forgetful})
-    first, second = sorted((line for line in outcome.events if line["event"] == "voted"), key=lambda one: one["which"])
-    assert first["place"] == second["place"]
-    assert first["root"] != second["root"]
+    forgetful, first, second = await two_votes_of_who_forgot(siege, tmp_path)
     assert set(first["by"]) & set(second["by"]) == {forgetful, siege.signers[-1]}
     assert (first["certified"], second["certified"]) == (True, False)
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from attack_cases import helped
 from cluster import Cluster
-from machines import copy_folder, put_back
+from forgetful_signers import two_votes_of_who_forgot
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -51,21 +50,6 @@ async def test_a_signer_restored_from_an_old_copy_votes_twice_as_the_threat_mode
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """Its first vote was kept back, so nothing reminds it: a second one, and two certified histories of 2-of-3."""
-    cluster.coordinator.stop()
-    forgetful = max(cluster.signers)
-    folder = cluster.deployment.signer_folder(forgetful)
-    cluster.signer(forgetful).stop()
-    old = copy_folder(folder, tmp_path / "old")
-    cluster.deployment.start_signer(forgetful)
-
-    def restore() -> None:
-        cluster.signer(forgetful).kill()
-        put_back(old, folder)
-        cluster.deployment.start_signer(forgetful)
-
-    outcome = await helped(cluster, "ask-who-forgot", restore, restarted={forgetful})
-    first, second = sorted((line for line in outcome.events if line["event"] == "voted"), key=lambda one: one["which"])
-    assert first["place"] == second["place"]
-    assert first["root"] != second["root"]
+    forgetful, first, second = await two_votes_of_who_forgot(cluster, tmp_path)
     assert set(first["by"]) & set(second["by"]) == {forgetful}
     assert (first["certified"], second["certified"]) == (True, True)

@@ -73,6 +73,15 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.catch_up:CatchUp._recovery_of: part or branch.replica.folded_size != self._copy.final_size": (
         "while a branch is fetched nothing becomes final but by a certificate that is taken, which changes the state"
     ),
+    "strongroom.ledger.judge:charter_of: guard not isinstance(action, AmendCharter)": (
+        "narrows the type: it is asked of orders to amend only"
+    ),
+    "strongroom.ledger.judge:_loosens: part and vault is not None": (
+        "narrows the type: the log takes no order for new shares of a vault that is not there"
+    ),
+    "strongroom.ledger.judge:_judge_in: part and judgement.allowed": (
+        "saves work: a box that has closed, and words that have expired, are so at every later time too"
+    ),
     "strongroom.ledger.judge:breaks_glass: part and record is not None": (
         "narrows the type: the log has the orders of every plan that it took"
     ),

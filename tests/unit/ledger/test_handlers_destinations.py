@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import charter_builder as builder
@@ -15,6 +17,7 @@ from strongroom.chains.bitcoin.transaction import TxOutput
 from strongroom.crypto import bip340
 from strongroom.crypto.secret import SecretScalar
 from strongroom.ledger.address_book import ownership_message
+from strongroom.ledger.charter import AssetAmount
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order, judge_release
 from strongroom.ledger.judgement import Code, Judgement
@@ -126,6 +129,19 @@ def test_a_plan_of_a_removed_destination_is_not_released(world: World) -> None:
     world.remove_destination()
     for plan in (record, bump):
         assert judge_release(world.state, plan, world.time_ms).code is Code.NO_RULE_MATCHES
+
+
+def test_a_bump_to_a_destination_that_stands_passes_a_charter_that_would_let_nobody_pay_it_now(world: World) -> None:
+    """Only what was taken back is looked at again: a key, or the address itself."""
+    world.add_destination()
+    world.later(COOLING_MS)
+    order, coin = world.pay(VAULT, 100_000, "alice"), world.coin(200_000)
+    record = world.planned([order], [coin])
+    bump = world.planned([order], [coin], fee_sat=2_000, bumps=record.hash)
+    less = (AssetAmount(asset=builder.BTC, amount=50_000),)
+    world.amend("alice", "bob", rules=tuple(replace(one, maximum=less) for one in world.state.charter.rules))
+    assert not judge_release(world.state, record, world.time_ms).allowed
+    assert judge_release(world.state, bump, world.time_ms).allowed
 
 
 def test_an_entry_added_again_cools_off_again(world: World) -> None:
