@@ -507,6 +507,20 @@ def test_restored_signer_that_meets_its_own_later_vote_while_it_fetches_stops(cl
     assert voting.state.alarm == "OWN_VOTE_UNKNOWN"
 
 
+def test_certificate_of_another_state_in_a_later_term_that_is_met_while_it_fetches_stops_the_signer(
+    cluster: Cluster,
+) -> None:
+    cluster.world.log(Tick())
+    preview = cluster.world.previews[-1]
+    cluster.vote("s1", preview)
+    cluster.term += 1
+    voting = cluster.signers["s1"].voting
+    with pytest.raises(VoterStopped):
+        voting.settle(_certificate_of_liars(cluster, preview))
+    cluster.restart("s1")
+    assert cluster.signers["s1"].alarm()[0] == "STATE_DIGEST_MISMATCH"
+
+
 def test_forged_certificate_is_refused(cluster: Cluster) -> None:
     cluster.world.log(Tick())
     certificate = cluster.certify(cluster.world.previews[-1])
