@@ -32,14 +32,17 @@ class _Lapsed:
 class LiveOrders:
     """Names orders of which `Views` may say that they are open or payable: those, and a few more.
 
-    These wait in the ledger, or did so at the newest final head, since an end counts once it is final; or have a plan,
-    and none whose transaction is deep in the chain; or are payments that a restart of the log ended.
+    These wait in the ledger, or did so at the newest final head, since an end counts once it is final; or have a plan
+    whose transaction is not deep in the chain, nor that of another plan that pays the same in its place; or are
+    payments that a restart of the log ended.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._lapsed: dict[int, _Lapsed] = {}
         """By the size of the log that was founded last."""
+        self._paid_by: set[tuple[bytes, bytes]] = set()
+        """Plans, each with another one that pays all its orders: looked up once, since bumps only become more."""
 
     async def numbers(self, state: State, below: int) -> Sequence[int]:
         """Their numbers below a number, the newest first.
@@ -60,12 +63,21 @@ class LiveOrders:
         plans = await self._parts.storage.run(partial(chain_rows.unburied_plans, height=deep))
         found = set(range(final.state.orders_count, below))
         found.update(state.waiting_numbers(), final.state.waiting_numbers(), await self._ended_by_restart(state))
-        for plan in map(state.plan, plans):
-            for name in () if plan is None else plan.order_hashes:
-                number = state.order_number(name)
-                if number is not None:
-                    found.add(number)
+        for position, (plan, winner) in enumerate(plans):
+            if position % _READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if winner is None or not self._are_paid_by(state, plan, winner):
+                found.update(_numbers_of(state, plan))
         return sorted((number for number in found if number < below), reverse=True)
+
+    def _are_paid_by(self, state: State, plan: bytes, winner: bytes) -> bool:
+        """Whether another plan pays all that this one does, as a bump does. A hash names one plan for ever."""
+        if (plan, winner) not in self._paid_by:
+            record, other = state.plan(plan), state.plan(winner)
+            if record is None or other is None or not set(record.order_hashes) <= set(other.order_hashes):
+                return False
+            self._paid_by.add((plan, winner))
+        return True
 
     async def _ended_by_restart(self, state: State) -> list[int]:
         """Payments that lapsed. Nothing but a founding lets one lapse, so each order is read once after it."""
@@ -80,3 +92,10 @@ class LiveOrders:
             known.read = end
             await asyncio.sleep(0)
         return known.numbers
+
+
+def _numbers_of(state: State, plan: bytes) -> list[int]:
+    """The numbers of a plan's orders; none of a plan that the state does not hold."""
+    record = state.plan(plan)
+    names = () if record is None else record.order_hashes
+    return [number for name in names if (number := state.order_number(name)) is not None]

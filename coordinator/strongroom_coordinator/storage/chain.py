@@ -251,15 +251,22 @@ def unsettled_plans(connection: Connection) -> dict[bytes, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def unburied_plans(connection: Connection, height: int) -> list[bytes]:
-    """Plans whose own transaction no block at or below `height` holds, whatever else settled them."""
+def unburied_plans(connection: Connection, height: int) -> list[tuple[bytes, bytes | None]]:
+    """Plans whose own transaction no block at or below `height` holds, each with the plan that won instead.
+
+    That is the one whose transaction excludes it in a block at or below `height`; None when there is no such block, or
+    when a stranger's transaction did.
+    """
+    winner = plan_progress.alias()
     buried = (plan_outcome.c.height <= height) & (plan_outcome.c.txid == plan_progress.c.txid)
+    won = (plan_outcome.c.height <= height) & (plan_outcome.c.txid == winner.c.txid)
     query = (
-        select(plan_progress.c.plan_hash)
+        select(plan_progress.c.plan_hash, winner.c.plan_hash)
         .outerjoin(plan_outcome, plan_outcome.c.plan_hash == plan_progress.c.plan_hash)
+        .outerjoin(winner, won)
         .where(plan_outcome.c.plan_hash.is_(None) | ~buried)
     )
-    return list(connection.execute(query).scalars())
+    return [(row[0], row[1]) for row in connection.execute(query)]
 
 
 def settled_from(connection: Connection, height: int) -> list[OutcomeRow]:

@@ -18,6 +18,7 @@ from strongroom.ledger.order_messages import CreateVault, CustodyClass, Scheme, 
 from strongroom.ledger.records import OrderState
 from strongroom.ledger.state import State
 from strongroom_coordinator.rpc import queries as module
+from strongroom_coordinator.rpc.live_orders import LiveOrders
 from strongroom_coordinator.rpc.parts import Parts
 from strongroom_coordinator.rpc.queries import Queries
 from strongroom_coordinator.rpc.requests import Page
@@ -58,6 +59,19 @@ async def expected(desk: Desk, wanted: frozenset[Status]) -> list[bytes]:
     return [view.record.hash for view in await desk.views.orders(names) if view.status in wanted]
 
 
+def bumped(desk: Desk, height: int) -> bytes:
+    """An order whose second plan, at a higher fee, is in the block at a height; in none at 0."""
+    order = desk.world.pay(VAULT, 100_600 + height)
+    first, coin = desk.plan(order)
+    bump, _ = desk.plan(order, coin=coin, fee_sat=4_000, change_index=height + 20, bumps=first)
+    record = desk.world.state.plan(bump)
+    assert record is not None
+    if height:
+        desk.block(height, bump)
+        desk.block(height, first, by=record.txid)
+    return order
+
+
 def of_all_kinds(desk: Desk) -> None:
     """Orders in every state, with plans that nothing, a young block, an old block or another transaction settled."""
     world = desk.world
@@ -78,6 +92,8 @@ def of_all_kinds(desk: Desk) -> None:
         if height:
             desk.block(height, excluding)
             desk.block(height, plan, by=record.txid)
+    for height in (0, 9, 10):
+        bumped(desk, height)
     desk.tip(10)
     world.submit(
         CreateVault(
@@ -196,4 +212,27 @@ async def test_a_payment_that_a_restart_ended_is_on_the_first_page_behind_any_nu
         looked.clear()
         page, following = await queries.orders(Page(size=10, start=None), vault="", statuses=LIVE)
         assert ([one.record.hash for one in page], following) == ([lapsed], None)
+        assert len(looked) == reads
+
+
+async def test_a_payment_whose_bump_is_deep_is_not_looked_at_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    paid = bumped(desk, 9)
+    young = bumped(desk, 10)
+    desk.world.later(40 * DAY_MS)
+    desk.world.log(Tick())
+    desk.tip(10)
+    looked: list[bytes] = []
+    plan = State.plan
+
+    def counted(self: State, name: bytes) -> Any:
+        looked.append(name)
+        return plan(self, name)
+
+    monkeypatch.setattr(State, "plan", counted)
+    parts: Any = SimpleNamespace(reader=desk.reader, storage=desk.storage, tracker=desk.tracker)
+    live = LiveOrders(parts)
+    numbers = [number for order in (young, paid) if (number := desk.world.state.order_number(order)) is not None]
+    for reads in (4, 2):
+        looked.clear()
+        assert await live.numbers(desk.world.state, desk.world.state.orders_count) == numbers[:1]
         assert len(looked) == reads
