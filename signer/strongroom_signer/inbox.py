@@ -45,7 +45,7 @@ from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_signer.alarms import WordsWithheld
 from strongroom_signer.clock import Clock
 from strongroom_signer.kept_words import log_id_of_word
-from strongroom_signer.log_copy import LogCopy
+from strongroom_signer.log_copy import CannotJudge, LogCopy
 from strongroom_signer.offline_freeze import UNSIGNED
 from strongroom_signer.retirement import require_vote_key
 from strongroom_signer.revocations import MAX_REVOCATIONS, HandedRevocation, Revoked, revocation
@@ -394,16 +394,21 @@ class Inbox:
         return () if state is not None and holds(state, item) else (body_of(item),)
 
     def _would_be_logged(self, body: Endorse | OrderEntry | SignerFreeze) -> bool:
-        """Whether the ledger would take it now. What it would not take (expired, unknown order) is nobody's silence."""
+        """Whether the ledger would take it now. What it would not take (expired, unknown order) is nobody's silence.
+
+        Nor is what this program fails over: it votes for no batch that has it, so it cannot ask for one.
+        """
         return self._problem_in_log(body) is None
 
-    def _problem_in_log(self, body: Endorse | OrderEntry | SignerFreeze) -> Refused | codec.NotCanonical | None:
+    def _problem_in_log(
+        self, body: Endorse | OrderEntry | SignerFreeze
+    ) -> Refused | codec.NotCanonical | CannotJudge | None:
         """Why the ledger would not take it now."""
         time_ms = max(self._clock.wall_ms(), self._copy.newest().time_ms)
         entry = codec.encode(Entry(salt=bytes(16), time_ms=time_ms, body=body))
         try:
             self._copy.preview(self._copy.size, (entry,))
-        except (Refused, codec.NotCanonical) as error:
+        except (Refused, codec.NotCanonical, CannotJudge) as error:
             return error
         return None
 

@@ -10,14 +10,17 @@ from typing import Any, cast
 
 import pytest
 
-from signer_world import Cluster
+from signer_world import VAULT, Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Draft
-from strongroom.ledger.signed_messages import Refusal
+from strongroom.ledger.signed_messages import Refusal, Verb
+from strongroom.ledger.state import decode_order
+from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
 from strongroom_signer.catch_up import CatchUp
+from strongroom_signer.inbox import GRACE_MS
 from strongroom_signer.link_session import LinkSession, _Waiting
 from strongroom_signer.log_copy import CannotJudge
 from strongroom_signer.logs import open_log
@@ -89,6 +92,28 @@ async def test_attack_fetched_entries_over_which_the_replay_fails(
     with pytest.raises(CannotJudge):
         await cluster.catch_up("s1", fetch).run(missing.value.certificate)
     assert signer.copy.size == before
+
+
+@attack("in a word that a stolen key hands in")
+def test_attack_word_over_which_the_replay_fails(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.tick()
+    inbox = cluster.signers["s1"].inbox
+    said = cluster.world.endorsement("carol", Verb.REJECT, order)
+
+    def broken_over_it(draft: Draft, entry: bytes) -> None:
+        if said.signature in entry:
+            raise ValueError("unsupported hash type")
+        ADD(draft, entry)
+
+    monkeypatch.setattr(Draft, "add", broken_over_it)
+    inbox.hand_in(b"", [SignedBody.of(said)])
+    cluster.wait(GRACE_MS + 1)
+    assert inbox.withheld() == ""
+    cluster.tick()
+    record = cluster.world.state.order(order)
+    assert record is not None
+    assert inbox.rejection_of(order, decode_order(record.order)) is not None
 
 
 async def test_a_request_over_which_the_signer_breaks_is_named_before_it_stops() -> None:
