@@ -28,9 +28,11 @@ from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
 from strongroom.ledger.signed_messages import Commitments, Refusal
-from strongroom.protocol.certificates import VerifiedVote, verify_vote
+from strongroom.model.ids import BootId
+from strongroom.protocol.certificates import NO_CERTIFICATE, VerifiedVote, verify_vote
 from strongroom.protocol.leader import NewTermCollection
 from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody
+from strongroom.protocol.terms import sign_new_term
 from strongroom_signer.assembly import Signer, open_signer
 from strongroom_signer.catch_up import CatchUp
 from strongroom_signer.config import SignerConfig
@@ -208,6 +210,24 @@ class Cluster:
         assert opening is not None
         self.certificate = opening.base
         return self.opening(opening)
+
+    def forget_all(self, names: Iterable[str]) -> pb.OpenTerm:
+        """An opening by signers who forgot everything: they would have the others drop a history nobody can undo."""
+        self.term += 1
+        self.leader = bytes(range(16))
+        statements = [
+            sign_new_term(
+                builder.signing_key(f"{name} vote"),
+                log_id=self.world.log_id,
+                signer=name,
+                term=self.term,
+                leader=self.leader,
+                boot_id=BootId(bytes(16)),
+                held=NO_CERTIFICATE,
+            )
+            for name in names
+        ]
+        return pb.OpenTerm(term=self.term, statements=[signed_to_pb(one) for one in statements])
 
     def opening(self, opening: Any) -> pb.OpenTerm:
         base = b"" if opening.base is None else codec.encode(opening.base)

@@ -15,6 +15,7 @@ from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
 from strongroom.ledger.signed_messages import Refusal
+from strongroom.protocol.voter_state import VoterStopped
 from strongroom_signer.catch_up import CannotCatchUp, CatchUp
 from strongroom_signer.frames import batches_of
 from strongroom_signer.recovery import RecoveryMissing
@@ -136,6 +137,18 @@ async def test_no_base_is_adopted_without_its_recovery_data(cluster: Cluster) ->
     with pytest.raises(EntriesMissing):
         cluster.open_term(("s2", "s3", "s1"))
     assert not signer.voting.state.adopted
+
+
+async def test_a_base_that_contradicts_what_is_final_stops_a_signer_that_lacks_recovery_data_too(
+    cluster: Cluster,
+) -> None:
+    certificate, fetch = behind(cluster)
+    signer = cluster.signers["s1"]
+    with pytest.raises(CannotCatchUp):
+        await CatchUp(signer.copy, signer.voting, Withholding(cluster, fetch)).run(certificate)
+    with pytest.raises(VoterStopped):
+        cluster.ask("s1", cluster.forget_all(("s2", "s3")))
+    assert cluster.restart("s1").alarm()[0] == "FINAL_HEAD_CONTRADICTED"
 
 
 def test_what_a_dropped_entry_named_is_not_kept(cluster: Cluster) -> None:

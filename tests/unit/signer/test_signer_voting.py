@@ -412,24 +412,9 @@ def test_other_state_digest_in_a_certificate_stops_the_signer_for_good(cluster: 
 
 
 def test_base_below_what_is_final_stops_the_signer_for_good(cluster: Cluster) -> None:
-    """Two signers who forgot everything would have the third drop a history that nobody can undo."""
-    leader, term = bytes(range(16)), cluster.term + 1
-    statements = [
-        sign_new_term(
-            signing_key(f"{name} vote"),
-            log_id=cluster.world.log_id,
-            signer=name,
-            term=term,
-            leader=leader,
-            boot_id=BootId(bytes(16)),
-            held=NO_CERTIFICATE,
-        )
-        for name in ("s2", "s3")
-    ]
     size = cluster.signers["s1"].copy.size
-    cluster.leader = leader
     with pytest.raises(VoterStopped):
-        cluster.ask("s1", pb.OpenTerm(term=term, statements=[signed_to_pb(one) for one in statements]))
+        cluster.ask("s1", cluster.forget_all(("s2", "s3")))
     assert cluster.signers["s1"].alarm()[0] == "FINAL_HEAD_CONTRADICTED"
     assert cluster.signers["s1"].copy.size == size
 
