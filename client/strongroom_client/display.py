@@ -38,6 +38,7 @@ from strongroom.ledger.rules import Code, Judgement, judge_quorum, judge_withdra
 from strongroom.ledger.signed_messages import Verb, Verdict, View
 from strongroom.model.ids import OrderHash
 from strongroom.model.quantities import duration_text, time_text
+from strongroom.protocol.voter_state import Alarm
 from strongroom_client.answers import ExplainedOrder, OrderStatus, frozen_by
 from strongroom_client.display_charter import acted_facts, amendment_facts
 from strongroom_client.display_recovery import box_line, entry_text, judged_recovery, recovery_facts
@@ -62,6 +63,9 @@ __all__ = [
 
 SOON_MS: Final = 15 * 60_000
 STALE_MS: Final = 10 * 60_000
+_TWO_HISTORIES: Final = "the coordinator may show different histories"
+_OF_TWO_HISTORIES: Final = (Alarm.CERTIFICATES_CONFLICT, Alarm.FINAL_HEAD_CONTRADICTED)
+"""With which a signer stops that was shown two."""
 _ENDED: Final = frozenset({Code.REJECTED, Code.CANCELLED, Code.DONE, Code.LAPSED, Code.ORDER_EXPIRED})
 
 
@@ -439,14 +443,17 @@ def _warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> 
 
 def _why_unknown(view: View, shown_size: int) -> str:
     """Why a signer may not know an order: that it stopped or lags is common, and two histories must not be missed."""
+    is_behind = view.head_size < shown_size
     if view.reasons:
-        return "; ".join(plain(reason) for reason in view.reasons) + "; ask its operator why"
-    if view.head_size < shown_size:
+        told = "; ".join(plain(reason) for reason in view.reasons) + "; ask its operator why"
+        has_seen_two = any(alarm.name in reason for alarm in _OF_TWO_HISTORIES for reason in view.reasons)
+        return f"{told}; {_TWO_HISTORIES}" if has_seen_two or not is_behind else told
+    if is_behind:
         return (
             f"it holds {counted(view.head_size, 'entry')} of the {shown_size} that are shown; it has stopped or is "
-            "behind, or the coordinator may show different histories"
+            f"behind, or {_TWO_HISTORIES}"
         )
-    return "the coordinator may show different histories"
+    return _TWO_HISTORIES
 
 
 def _signer_warnings(sheet: OrderSheet, trust: Trust, now_ms: int, shown_size: int) -> Iterable[str]:

@@ -236,6 +236,21 @@ def test_why_a_signer_does_not_know_an_order_is_told_as_far_as_it_says_or_shows(
     assert other == "the coordinator may show different histories"
 
 
+@pytest.mark.parametrize(
+    ("alarm", "shorter"), [("CERTIFICATES_CONFLICT", 1), ("FINAL_HEAD_CONTRADICTED", 1), ("OWN_VOTE_UNKNOWN", 0)]
+)
+def test_a_signer_that_stopped_over_two_histories_or_on_another_one_says_so(
+    world: World, alarm: str, shorter: int
+) -> None:
+    status = status_of(world, ordered(world))
+    size = status.proven.certified_size - shorter
+    why = (f"this signer has stopped: {alarm}",)
+    views = (view("s1", world, Verdict.UNKNOWN_ORDER, head_size=size, reasons=why),)
+    told = ExplainedOrder(allowed=False, rule="", missing=(), tried=(), views=views, silent=())
+    said = [text for text in sheet_of(world, status, explanation=told).warnings if "does not know" in text]
+    assert [text.split("; ")[-1] for text in said] == ["the coordinator may show different histories"]
+
+
 def test_a_record_that_is_not_final_is_said_to_be(world: World) -> None:
     status = status_of(world, ordered(world), final=False)
     assert "what is shown is certified but not final yet" in sheet_of(world, status).warnings
