@@ -139,6 +139,19 @@ async def test_no_base_is_adopted_without_its_recovery_data(cluster: Cluster) ->
     assert not signer.voting.state.adopted
 
 
+async def test_a_signer_that_lacks_recovery_data_joins_the_term_of_a_later_certificate(cluster: Cluster) -> None:
+    certificate, fetch = behind(cluster)
+    signer = cluster.signers["s1"]
+    with pytest.raises(CannotCatchUp):
+        await CatchUp(signer.copy, signer.voting, Withholding(cluster, fetch)).run(certificate)
+    cluster.deliver(("s2", "s3"))
+    cluster.open_term(("s2", "s3"))
+    cluster.tick(1, names=("s2", "s3"))
+    with pytest.raises(EntriesMissing):
+        cluster.deliver(("s1",))
+    assert cluster.restart("s1").voting.state.term == cluster.term
+
+
 async def test_a_base_that_contradicts_what_is_final_stops_a_signer_that_lacks_recovery_data_too(
     cluster: Cluster,
 ) -> None:
