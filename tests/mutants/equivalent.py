@@ -161,4 +161,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.log_copy:LogCopy.lacking: part and size != self.size": (
         "saves work: at the own size it is the newest state as well, and what is known of that is looked up again"
     ),
+    "strongroom_signer.voting:Voting.add_recovery: guard not recovery": (
+        "saves a commit that stores nothing, and a look at vaults that are as they were"
+    ),
 }

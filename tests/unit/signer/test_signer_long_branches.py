@@ -17,6 +17,7 @@ from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
 from strongroom.ledger.signed_messages import Verb, Vote
+from strongroom.protocol.voter_state import VoterStopped
 from strongroom_signer.assembly import Signer
 from strongroom_signer.catch_up import BranchTooLong, CannotCatchUp
 from strongroom_signer.frames import batches_of
@@ -235,6 +236,39 @@ async def test_a_lie_beyond_what_took_the_place_is_not_stored_and_the_truth_goes
     await away.come_back()
     assert away.asked[0] == cut
     away.require_back()
+
+
+async def test_a_restored_signer_that_meets_its_own_later_votes_on_a_long_branch_stops_with_the_log_that_it_has(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.deliver()
+    cluster.vote("s1", cluster.world.replica.preview(cluster.world.batch(Tick())))
+    cluster.signers["s1"].close()
+    shutil.copytree(cluster.folders["s1"], tmp_path / "backup")
+    cluster.signers["s1"] = open_folder(cluster.folders["s1"], cluster.clock)
+    cluster.open_term()
+    cluster.tick(3 * FIT, names=("s1", "s2"))
+    cluster.deliver(("s2",))
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.deliver(("s3",))
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        return batches_of(cluster.ask("s2", pb.FetchBatches(first_index=first, end_index=end)))[:2]
+
+    await cluster.catch_up("s3", fetch).run(missing.value.certificate)
+    cluster.tick(FIT, names=OTHERS)
+    cluster.signers["s1"].close()
+    signer = cluster.signers["s1"] = open_folder(tmp_path / "backup", cluster.clock)
+    assert cluster.certificate is not None
+    with pytest.raises(EntriesMissing) as missing:
+        cluster.ask("s1", pb.Certify(certificate=codec.encode(cluster.certificate)))
+    before = signer.store.entries(0, signer.store.size())
+    with pytest.raises(VoterStopped):
+        await cluster.catch_up("s1", fetch).run(missing.value.certificate)
+    assert signer.store.entries(0, signer.store.size()) == before
+    signer.close()
+    signer = cluster.signers["s1"] = open_folder(tmp_path / "backup", cluster.clock)
+    assert signer.alarm()[0] == "OWN_VOTE_UNKNOWN"
 
 
 @pytest.mark.attack(
