@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from electorate_of import certificate_by
+from charter_builder import signing_key
+from electorate_of import certificate_by, electorate
 from signer_world import VAULT, Cluster, Fetch, open_folder
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
@@ -17,6 +19,7 @@ from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.replica import Preview
 from strongroom.ledger.signed_messages import Verb, Vote
+from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote, verify_vote
 from strongroom.protocol.voter_state import VoterStopped
 from strongroom_signer.assembly import Signer
 from strongroom_signer.catch_up import BranchTooLong, CannotCatchUp
@@ -148,6 +151,55 @@ async def test_a_branch_that_fits_takes_the_place_at_once_when_it_is_whole(clust
         return await away.fetch(first, end)
 
     await away.come_back(fetch)
+    away.require_back()
+
+
+@HELD
+async def test_only_what_a_certificate_covers_takes_the_place(cluster: Cluster, is_held: bool) -> None:
+    """Certificates come with some batches only; of those between none is stored before the next certificate comes."""
+    away = Away(cluster, is_held=is_held)
+    ends = {len(away.before)}
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        assert away.signer.store.size() == away.signer.copy.size
+        ends.add(away.signer.store.size())
+        fetched = await away.fetch(first, end)
+        return tuple(replace(one, certificate=b"") if one.size % 4 else one for one in fetched)
+
+    await away.come_back(fetch)
+    assert len(ends) > 3
+    assert {end % 4 for end in ends - {len(away.before)}} == {0}
+    away.require_back()
+
+
+@HELD
+async def test_certificates_beyond_what_took_the_place_are_not_stored(cluster: Cluster, is_held: bool) -> None:
+    """They are genuine, and of a term of which this signer has not heard: nothing gives way under them."""
+    away = Away(cluster, is_held=is_held)
+    start = len(away.before)
+
+    def of_later_term(batch: LogBatch) -> LogBatch:
+        head = replace(codec.decode(Certificate, batch.certificate).head, term=cluster.term + 1)
+        keys = electorate(cluster.vote_keys)
+        votes = [
+            verify_vote(name, said, log_id=cluster.world.log_id, electorate=keys)
+            for name in OTHERS
+            for said in [sign_vote(signing_key(f"{name} vote"), head, NO_CERTIFICATE)]
+        ]
+        return replace(batch, certificate=codec.encode(certificate_by(votes, 2)))
+
+    async def fetch(first: int, end: int) -> tuple[LogBatch, ...]:
+        if away.stored() != away.before:
+            raise ConnectionError
+        fetched = await away.fetch(first, end)
+        return tuple(of_later_term(one) if one.size > start + 3 else one for one in fetched)
+
+    with pytest.raises(ConnectionError):
+        await away.come_back(fetch)
+    size = away.signer.store.size()
+    assert size == start + 3
+    assert [away.signer.store.certificate(at) for at in range(size + 1, size + 2 * FIT)] == [None] * (2 * FIT - 1)
+    await away.come_back()
     away.require_back()
 
 
