@@ -98,11 +98,17 @@ def _named(source: str, module: str) -> Iterator[tuple[str, str, _Edit]]:
 
 
 def noting_of(path: str, note: str) -> Iterator[tuple[str, CodeType]]:
-    """Every function of one source file, and each made inside it, changed to tell a built-in `note` where it stands."""
-    source = (ROOT / path).read_text()
-    for function, _ in _functions(ast.parse(source)):
-        call = ast.Call(ast.Name(note, ast.Load()), [ast.Constant(path), ast.Constant(function)], [])
-        yield function, _changed(path, source, function, partial(_put_into_all, statement=ast.Expr(call)))
+    """Every function of one source file that has checks, changed to tell a built-in `note` what each check says.
+
+    `note(name, value, when)` gets a mutant's name, what the check said, and what it must say for the mutant to do
+    anything else; it returns the value. A test in which it never says that cannot notice the mutant.
+    """
+    source, module = (ROOT / path).read_text(), TARGETS[path]
+    found: dict[str, list[tuple[str, _Edit]]] = {}
+    for function, what, edit in _named(source, module):
+        found.setdefault(function, []).append((f"{module}:{function}: {what}", edit))
+    for function, edits in found.items():
+        yield function, _changed(path, source, function, partial(_watch, edits=edits, note=note))
 
 
 def _changed(path: str, source: str, function: str, change: Callable[[Function], None]) -> CodeType:
@@ -248,6 +254,39 @@ def _take_out(function: Function, edit: _Edit) -> None:
             node.value = ast.BoolOp(ast.And(), [ast.Constant(False), node.value])
 
 
+def _watch(function: Function, edits: list[tuple[str, _Edit]], note: str) -> None:
+    """Have every check say what it says, where `_take_out` would take it out."""
+    nodes = list(ast.walk(function))
+    for name, edit in edits:
+        told = partial(_told, note, name)
+        if edit.verdict:
+            _put_first(function, [ast.Expr(told(ast.Constant(True), True))])
+        else:
+            _watch_one(nodes[edit.place], edit, told)
+
+
+def _watch_one(node: ast.AST, edit: _Edit, told: Callable[[ast.expr, bool], ast.expr]) -> None:
+    match node:
+        case ast.If():
+            node.test = told(node.test, True)
+        case ast.match_case(guard=ast.expr() as guard):
+            node.guard = told(guard, False)
+        case ast.BoolOp():
+            node.values[edit.operand] = told(node.values[edit.operand], not isinstance(node.op, ast.And))
+        case ast.comprehension():
+            node.ifs[edit.operand] = told(node.ifs[edit.operand], False)
+        case ast.Return(value=ast.expr() as value):
+            node.value = told(value, not edit.operand)
+        case ast.keyword(value=value) | ast.Expr(value=value):
+            # Without the check it is another one in any case.
+            both = ast.Tuple([told(ast.Constant(True), True), value], ast.Load())
+            node.value = ast.Subscript(both, ast.Constant(1), ast.Load())
+
+
+def _told(note: str, name: str, value: ast.expr, when: bool) -> ast.expr:
+    return ast.Call(ast.Name(note, ast.Load()), [ast.Constant(name), value, ast.Constant(when)], [])
+
+
 def _always(value: ast.expr, forced: bool) -> ast.expr:
     """The value, which is still asked, and then what was forced."""
     return ast.BoolOp(ast.Or() if forced else ast.And(), [value, ast.Constant(forced)])
@@ -256,11 +295,6 @@ def _always(value: ast.expr, forced: bool) -> ast.expr:
 def _put_first(function: Function, statements: list[ast.stmt]) -> None:
     # The rest stays behind it, so that a function with free names or `yield` keeps its shape.
     function.body.insert(0, ast.If(ast.Constant(True), statements, []))
-
-
-def _put_into_all(function: Function, statement: ast.stmt) -> None:
-    for node in [node for node in ast.walk(function) if isinstance(node, Function)]:
-        _put_first(node, [statement])
 
 
 def _code_of(module: CodeType, function: str) -> CodeType:

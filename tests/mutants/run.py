@@ -1,12 +1,12 @@
 """Takes out single checks, one at a time, and expects a failing test each time; prints the score.
 
-    python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--calls FILE] [--list] [TESTS...]
+    python tests/mutants/run.py [--jobs N] [--only TEXT] [--sample N] [--json FILE] [--decided FILE] [--list] [TESTS...]
 
-The tests are collected once and run once unchanged, to see that they pass and which of them call which function. Each
-mutant then lives in a forked process of its own: the function's code is exchanged there, and the tests that call it run
-until the first failure, those named after its module first. Nothing on disk changes. A mutant that no test notices
-*survives*, and the run exits with 1; those that cannot be noticed, because another check beside them refuses the same,
-stand in `equivalent.py` with why.
+The tests are collected once and run once unchanged, to see that they pass and in which of them each check decides
+something. Each mutant then lives in a forked process of its own: the function's code is exchanged there, and the tests
+in which its check decides run until the first failure, those named after its module first. Nothing on disk changes. A
+mutant that no test notices *survives*, and the run exits with 1; those that cannot be noticed, because another check
+beside them refuses the same, stand in `equivalent.py` with why.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Final, NoReturn
@@ -64,18 +66,18 @@ class Verdict:
     seconds: float
 
 
-class Calls:
-    """Which tests call which functions, and how long each takes."""
+class Decided:
+    """In which tests each check decides something, and how long each test takes."""
 
     def __init__(self) -> None:
-        self._called: dict[str, list[str]] = {}
-        """Ids of tests by `source file:qualified name` of a function."""
+        self._tests: dict[str, list[str]] = {}
+        """Ids of tests by a mutant's name: in these, and in no other, the mutant does anything else."""
         self._seconds: dict[str, float] = {}
 
-    def add(self, called: dict[str, list[str]], seconds: dict[str, float]) -> None:
-        """Take what some of the tests called."""
-        for name, tests in called.items():
-            self._called[name] = sorted({*self._called.get(name, ()), *tests})
+    def add(self, decided: dict[str, list[str]], seconds: dict[str, float]) -> None:
+        """Take what happened in some of the tests."""
+        for name, tests in decided.items():
+            self._tests[name] = sorted({*self._tests.get(name, ()), *tests})
         self._seconds.update(seconds)
 
     def read(self, file: Path) -> None:
@@ -87,25 +89,24 @@ class Calls:
         paths = {test: ROOT / test.partition("::")[0] for test in stored["seconds"]}
         fresh = {test for test, path in paths.items() if path.exists() and path.stat().st_mtime < written}
         seconds = {test: value for test, value in stored["seconds"].items() if test in fresh}
-        self.add({name: [test for test in by if test in fresh] for name, by in stored["called"].items()}, seconds)
+        self.add({name: [test for test in by if test in fresh] for name, by in stored["decided"].items()}, seconds)
 
     def write(self, file: Path) -> None:
         """Write what is known for another run."""
-        file.write_text(json.dumps({"called": self._called, "seconds": self._seconds}))
+        file.write_text(json.dumps({"decided": self._tests, "seconds": self._seconds}))
 
     def knows(self, test: str) -> bool:
         """Whether this test was run."""
         return test in self._seconds
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that call the function: those of files named after its module first, then the quickest first."""
-        path = next(path for path, module in TARGETS.items() if module == mutant.module)
+        """Tests that can notice a mutant: those of files named after its module first, then the quickest first."""
         words = set(mutant.module.rpartition(".")[2].split("_"))
 
         def rank(test: str) -> tuple[int, float]:
             return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self._seconds[test]
 
-        return sorted(self._called.get(f"{path}:{mutant.function}", ()), key=rank)
+        return sorted(self._tests.get(mutant.name, ()), key=rank)
 
     def deadline_s(self, tests: Iterable[str]) -> float:
         """How long these may take."""
@@ -115,14 +116,14 @@ class Calls:
 class Session:
     """A pytest plugin that runs mutants instead of the tests: everything is collected, and nothing is run here."""
 
-    def __init__(self, mutants: list[Mutant], jobs: int, calls: Path | None) -> None:
+    def __init__(self, mutants: list[Mutant], jobs: int, decided: Path | None) -> None:
         self._mutants = mutants
         self._jobs = jobs
-        self._calls_file = calls
+        self._decided_file = decided
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         self._items: dict[str, pytest.Item] = {}
         self._failed = False
-        self._calls = Calls()
+        self._decided = Decided()
         self._shared_by = ""
         self._running: dict[int, tuple[Mutant, float]] = {}
         self.sound = False
@@ -146,6 +147,8 @@ class Session:
         if session.testsfailed == 0 and self._learn():
             self.sound = True
             self._run_all()
+            if all(verdict.outcome != "broken" for verdict in self.verdicts):
+                shutil.rmtree(self._folder)
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -156,7 +159,7 @@ class Session:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
-        """Whatever a fixture that several tests share calls is called by each test of the file."""
+        """What is decided while a fixture that several tests share is made is decided in each test of the file."""
         if fixturedef.scope == "function":
             return (yield)
         before, self._shared_by = self._shared_by, request.node.nodeid.partition("::")[0]
@@ -168,9 +171,9 @@ class Session:
     # --- in the parent -----------------------------------------------------------------------------------------------
 
     def _learn(self) -> bool:
-        if self._calls_file:
-            self._calls.read(self._calls_file)
-        wanted = [test for test in self._items if not self._calls.knows(test)]
+        if self._decided_file:
+            self._decided.read(self._decided_file)
+        wanted = [test for test in self._items if not self._decided.knows(test)]
         sys.stdout.write(f"running {len(wanted)} tests with nothing taken out\n")
         sys.stdout.flush()
         files = list(dict.fromkeys(test.partition("::")[0] for test in wanted))
@@ -179,16 +182,16 @@ class Session:
             mine = set(files[part :: self._jobs])
             tests = [test for test in wanted if test.partition("::")[0] in mine]
             name = f"unchanged-{part}"
-            children[self._forked(partial(self._note_calls, tests, self._folder / f"{name}.json"), name)] = name
+            children[self._forked(partial(self._note_decided, tests, self._folder / f"{name}.json"), name)] = name
         sound = True
         for child, name in children.items():
             if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != SURVIVED:
                 sys.stdout.write(f"they fail: {self._folder / f'{name}.log'}\n")
                 sound = False
                 continue
-            self._calls.add(**json.loads((self._folder / f"{name}.json").read_text()))
-        if sound and self._calls_file:
-            self._calls.write(self._calls_file)
+            self._decided.add(**json.loads((self._folder / f"{name}.json").read_text()))
+        if sound and self._decided_file:
+            self._decided.write(self._decided_file)
         return sound
 
     def _run_all(self) -> None:
@@ -196,9 +199,9 @@ class Session:
         while waiting or self._running:
             while waiting and len(self._running) < self._jobs:
                 mutant = waiting.pop()
-                tests = [test for test in self._calls.tests_for(mutant) if test in self._items]
+                tests = [test for test in self._decided.tests_for(mutant) if test in self._items]
                 child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
-                self._running[child] = (mutant, time.monotonic() + self._calls.deadline_s(tests))
+                self._running[child] = (mutant, time.monotonic() + self._decided.deadline_s(tests))
             self._reap()
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{len(self.verdicts)} of {len(self._mutants)} ")
@@ -221,7 +224,8 @@ class Session:
             outcome = "equivalent"
         self.verdicts.append(Verdict(mutant, outcome, seconds))
         if outcome in ("survived", "broken"):
-            sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line})\n")
+            tried = len(self._decided.tests_for(mutant))
+            sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line}; decides in {tried} tests)\n")
         if len(self.verdicts) % 100 == 0:
             sys.stdout.write(f"{len(self.verdicts)} of {len(self._mutants)} checks taken out\n")
         sys.stdout.flush()
@@ -250,7 +254,7 @@ class Session:
 
     def _run(self, tests: Iterable[str]) -> int:
         items = [self._items[test] for test in tests]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip_longest(items, items[1:]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
                 return KILLED
@@ -260,15 +264,17 @@ class Session:
         exchange([(mutant.module, mutant.function, mutant.code)])
         return self._run(tests)
 
-    def _note_calls(self, tests: list[str], notes: Path) -> int:
-        """Run tests and write down which functions each calls."""
-        called: dict[str, set[str]] = {}
+    def _note_decided(self, tests: list[str], notes: Path) -> int:
+        """Run tests and write down which checks decide something in each."""
+        decided: dict[str, set[str]] = {}
         seconds: dict[str, float] = {}
-        running = ""
+        own: set[str] = set()
+        shared: set[str] = set()
 
-        def note(path: str, function: str) -> None:
-            by = called.setdefault(f"{path}:{function}", set())
-            by.update([test for test in tests if test.startswith(self._shared_by)] if self._shared_by else [running])
+        def note(name: str, value: object, when: bool) -> object:
+            if bool(value) is when:
+                (shared if self._shared_by else own).add(name)
+            return value
 
         vars(builtins)[_NOTE] = note
         exchange(
@@ -281,8 +287,15 @@ class Session:
                 sys.stdout.write(f"\n{running} fails with nothing taken out\n")
                 return code_of_test
             seconds[running] = time.monotonic() - begun
-        found = {name: sorted(by) for name, by in called.items()}
-        notes.write_text(json.dumps({"called": found, "seconds": seconds}))
+            file = f"{running.partition('::')[0]}::"
+            for name in shared:
+                decided.setdefault(name, set()).update(test for test in tests if test.startswith(file))
+            for name in own:
+                decided.setdefault(name, set()).add(running)
+            own.clear()
+            shared.clear()
+        found = {name: sorted(by) for name, by in decided.items()}
+        notes.write_text(json.dumps({"decided": found, "seconds": seconds}))
         return SURVIVED
 
 
@@ -361,7 +374,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="about N of them, spread evenly")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict to FILE")
     parser.add_argument(
-        "--calls", type=Path, metavar="FILE", help="keep in FILE which test calls what, for the next run"
+        "--decided", type=Path, metavar="FILE", help="keep in FILE what is decided in which test, for the next run"
     )
     parser.add_argument("--list", action="store_true", help="print the checks and run nothing")
     parser.add_argument("tests", nargs="*", default=AREAS, metavar="TESTS", help="where to look for tests")
@@ -371,7 +384,7 @@ def main() -> int:
     if options.list:
         sys.stdout.writelines(f"{mutant.name}\n" for mutant in mutants)
         return 0
-    session = Session(mutants, options.jobs, options.calls)
+    session = Session(mutants, options.jobs, options.decided)
     flags = [
         "-q",
         "-s",

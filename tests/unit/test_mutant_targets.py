@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Final
 
 # At the end: the fuzzers have a module `run` too.
 sys.path.append(str(Path(__file__).parents[1] / "mutants"))
 
 from equivalent import EQUIVALENT
-from finding import ROOT, edits_of, names_of, stale_verdicts
+from finding import ROOT, edits_of, names_of, noting_of, stale_verdicts
 from targets import LEFT_OUT, TARGETS
 
 PLACES: Final = (
@@ -41,6 +43,20 @@ def test_every_target_has_checks_and_every_verdict_its_function() -> None:
 
 def test_what_is_said_to_be_unnoticeable_is_still_there() -> None:
     assert EQUIVALENT.keys() - {name for path in TARGETS for name in names_of(path)} == set()
+
+
+def test_every_check_is_watched_where_tests_are_chosen_for_it() -> None:
+    for path in TARGETS:
+        told = {name for _, code in noting_of(path, "note") for name in _strings(code)}
+        assert set(names_of(path)) - told == set()
+
+
+def _strings(code: CodeType) -> Iterator[str]:
+    for item in code.co_consts:
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, CodeType):
+            yield from _strings(item)
 
 
 def test_each_kind_of_check_is_found() -> None:
