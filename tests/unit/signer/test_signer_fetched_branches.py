@@ -21,7 +21,7 @@ from strongroom.ledger.replica import Preview, Replica
 from strongroom.ledger.signed_messages import Refusal
 from strongroom.model.errors import StrongroomError
 from strongroom.protocol.certificates import BadCertificate, held_of, sign_vote, verify_vote
-from strongroom.protocol.voter_state import BaseElectorate, OpenedTerm, VoterStopped
+from strongroom.protocol.voter_state import BaseElectorate, OpenedTerm, StaleTerm, VoterStopped
 from strongroom_signer.alarms import DiskLow
 from strongroom_signer.catch_up import CannotCatchUp
 from strongroom_signer.config import SignerConfig
@@ -209,6 +209,49 @@ def test_a_branch_is_put_in_place_with_the_certificate_it_leads_to(cluster: Clus
     place.put_in_place(certificate)
     assert cluster.restart("s1").voting.state.held == certificate
     assert cluster.signers["s1"].copy.size == certificate.head.size
+
+
+def test_a_branch_beyond_a_base_that_waits_is_put_in_place_whole(cluster: Cluster) -> None:
+    """The base of the term lies on it, and so does the certificate; what is held is the certificate."""
+    world = cluster.world
+    cluster.deliver()
+    cluster.vote("s1", world.replica.preview(world.batch(Tick())))
+    fork = len(world.previews)
+    cluster.tick(2, names=("s2", "s3"))
+    cluster.deliver(("s2", "s3"))
+    opening = cluster.open_term(("s2", "s3"))
+    base = cluster.certificate
+    with pytest.raises(EntriesMissing):
+        cluster.ask("s1", opening)
+    cluster.tick(2, names=("s2", "s3"))
+    branch = tuple(world.previews[fork:])
+    del world.previews[fork:]
+    assert base is not None
+    assert cluster.certificate is not None
+    place = Branch(cluster, branch)
+    place.put_in_place(cluster.certificate)
+    assert place.voting.state.held == cluster.certificate
+    assert place.copy.size == cluster.certificate.head.size > base.head.size
+
+
+def test_a_base_that_is_adopted_puts_no_branch_in_place_again(cluster: Cluster) -> None:
+    cluster.deliver()
+    cluster.open_term()
+    base = cluster.certificate
+    cluster.vote("s1", cluster.world.replica.preview(cluster.world.batch(Tick())))
+    assert base is not None
+    assert cluster.signers["s1"].voting.state.adopted
+    refused(cluster, Branch(cluster, ()), base, StaleTerm)
+
+
+def test_a_branch_is_not_cut_at_a_certificate_that_does_not_allow_it(cluster: Cluster) -> None:
+    place, certificate = branched(cluster)
+    earlier = replace(certificate.head, term=certificate.head.term - 1)
+    assert not place.voting.may_cut(place.replica, place.keep, certificate, earlier)
+    before = place.stored()
+    with pytest.raises(EntriesMissing):
+        place.voting.cut_copy(place.replica, place._write, place.keep, certificate, earlier)
+    assert place.stored() == before
 
 
 def refused(cluster: Cluster, place: Branch, certificate: Certificate, error: type[StrongroomError]) -> None:

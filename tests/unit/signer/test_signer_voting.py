@@ -393,6 +393,15 @@ def test_final_heads_are_cosigned_once(cluster: Cluster) -> None:
     assert opened.checkpoint.size == size
 
 
+def test_a_signer_whose_vote_key_is_erased_witnesses_no_more(cluster: Cluster) -> None:
+    signer = cluster.signers["s1"]
+    assert cluster.certificate is not None
+    signer.voting.take(cluster.certificate)
+    assert signer.voting._cosigned < signer.copy.final_size
+    signer.keys.vote.wipe()
+    assert signer.voting.cosignature() == ""
+
+
 @pytest.mark.attack(
     line="coordinator",
     title="two builds that replay differently",
