@@ -19,7 +19,7 @@ from typing import Any
 import charter_builder as builder
 from paper import typed
 from restart_world import RestartWorld, approval
-from signer_world import CHEAP, PASSPHRASE, Cluster, open_folder
+from signer_world import CHEAP, PASSPHRASE, VAULT, Cluster, open_folder
 from strongroom.crypto.secret import SecretBytes
 from strongroom.crypto.seed_words import words_of
 from strongroom.ledger.certificate_messages import Certificate
@@ -49,10 +49,15 @@ class LostDisks:
         (root / "phrase").write_bytes(PASSPHRASE)
 
     @classmethod
-    def started(cls, root: Path, *, recovered: Sequence[str] = LOST) -> LostDisks:
-        """A planned payment is certified; then the disks of s2 and s3 are lost, and those named are recovered."""
+    def started(cls, root: Path, *, recovered: Sequence[str] = LOST, waiting: bool = False) -> LostDisks:
+        """A planned payment is certified, and one that waits for its plan when that is asked for.
+
+        Then the disks of s2 and s3 are lost, and those named are recovered.
+        """
         cluster = Cluster.started(root / "signers")
         cluster.plan()
+        if waiting:
+            cluster.world.pay(VAULT, 77_000)
         cluster.tick(2)
         cluster.deliver()
         lost = cls(cluster, root)

@@ -40,6 +40,7 @@ from strongroom_signer.log_export import export
 from strongroom_signer.main import run
 from strongroom_signer.process import FolderLock
 from strongroom_signer.store import Store
+from strongroom_signer.words import rejection_in
 
 
 @pytest.fixture
@@ -704,6 +705,20 @@ def test_words_about_what_can_never_be_paid_are_forgotten(lost: LostDisks) -> No
     lost.pin("s1", lost.restart())
     lost.start("s1")
     assert not cluster.signers["s1"].inbox.items
+
+
+def test_words_about_what_no_plan_paid_before_the_log_was_founded_anew_are_forgotten(tmp_path: Path) -> None:
+    lost = LostDisks.started(tmp_path, recovered=(), waiting=True)
+    world, signer = lost.cluster.world, lost.cluster.signers["s1"]
+    (waits,) = world.state.open_orders()
+    for order in map(world.state.order_at, range(world.state.orders_count)):
+        if order.plans or order.hash == waits.hash:
+            signer.inbox.hand_in(b"", [SignedBody.of(world.endorsement("dave", Verb.REJECT, order.hash))])
+    assert len(signer.inbox.items) == 2
+    lost.pin("s1", lost.restart())
+    lost.start("s1")
+    assert [rejection_in(one).order_hash == waits.hash for one in lost.cluster.signers["s1"].inbox.items] == [False]
+    lost.close()
 
 
 def test_an_officers_freeze_that_was_handed_in_stays_in_force(lost: LostDisks) -> None:
