@@ -53,6 +53,7 @@ def test_an_equal_open_payment_of_another_vault_is_found_behind_empty_pages(
 ) -> None:
     twin = buried(office)
     monkeypatch.setattr(other_payments, "_OWN_LOOKED_AT", 1)
+    monkeypatch.setattr(other_payments, "_RECENT_PAGES", 1)
     ordered = pay(office, "customer-2")
     assert any(line.startswith(f"order {twin[:16]} pays the same") for line in ordered["warnings"])
     shown = json.loads(act(office, "bob", "withdraw", "show", ordered["order"], "--json").stdout)
@@ -60,14 +61,15 @@ def test_an_equal_open_payment_of_another_vault_is_found_behind_empty_pages(
     assert not any(UNSEEN in line for line in (*ordered["warnings"], *shown["warnings"]))
 
 
-def test_an_equal_payment_of_the_same_vault_is_found_though_it_is_called_ended(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("vault", ["customer-1", "customer-2"])
+def test_an_equal_payment_of_any_vault_is_found_though_it_is_called_ended(
+    office: Office, vault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twin = pay(office, "customer-1")["order"]
     told = office.treasury._status
     never = types_pb2.PAYMENT_STATUS_NEVER_WILL_BE_PAID
     monkeypatch.setattr(office.treasury, "_status", lambda one: never if one.hash.hex() == twin else told(one))
-    assert any(line.startswith(f"order {twin[:16]}") for line in pay(office, "customer-1")["warnings"])
+    assert any(line.startswith(f"order {twin[:16]}") for line in pay(office, vault)["warnings"])
 
 
 def test_who_looked_at_too_few_orders_is_told(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
