@@ -16,6 +16,7 @@ import builtins
 import gc
 import importlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -40,7 +41,9 @@ from finding import ROOT, Mutant, mutants_of, noting_of, stale_verdicts
 from targets import TARGETS
 
 DEADLINE_S: Final = 240.0
-"""A mutant that runs so much longer than four times what its tests take unchanged has hung."""
+"""A mutant that runs so much longer than what its tests may take has hung where no signal reaches it."""
+TEST_S: Final = 30
+"""A test that runs so much longer than ten times what it takes unchanged has hung."""
 AREAS: Final = (
     "tests/unit/ledger",
     "tests/unit/protocol",
@@ -108,9 +111,9 @@ class Decided:
 
         return sorted(self._tests.get(mutant.name, ()), key=rank)
 
-    def deadline_s(self, tests: Iterable[str]) -> float:
-        """How long these may take."""
-        return DEADLINE_S + 4 * sum(self._seconds[test] for test in tests)
+    def limit_s(self, test: str) -> int:
+        """How long a test may take."""
+        return TEST_S + math.ceil(10 * self._seconds[test])
 
 
 class Session:
@@ -201,7 +204,8 @@ class Session:
                 mutant = waiting.pop()
                 tests = [test for test in self._decided.tests_for(mutant) if test in self._items]
                 child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
-                self._running[child] = (mutant, time.monotonic() + self._decided.deadline_s(tests))
+                limit_s = DEADLINE_S + sum(map(self._decided.limit_s, tests))
+                self._running[child] = (mutant, time.monotonic() + limit_s)
             self._reap()
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{len(self.verdicts)} of {len(self._mutants)} ")
@@ -252,17 +256,20 @@ class Session:
         sys.stdout.flush()
         os._exit(code)
 
-    def _run(self, tests: Iterable[str]) -> int:
-        items = [self._items[test] for test in tests]
-        for item, following in zip_longest(items, items[1:]):
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if self._failed:
-                return KILLED
-        return SURVIVED
+    def _run(self, test: str, following: str | None = None) -> int:
+        item, after = self._items[test], self._items[following] if following else None
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        return KILLED if self._failed else SURVIVED
 
     def _try(self, mutant: Mutant, tests: list[str]) -> int:
         exchange([(mutant.module, mutant.function, mutant.code)])
-        return self._run(tests)
+        # Without its check a loop may never end: somebody would notice that.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(KILLED))
+        for test, following in zip_longest(tests, tests[1:]):
+            signal.alarm(self._decided.limit_s(test))
+            if self._run(test, following) == KILLED:
+                return KILLED
+        return SURVIVED
 
     def _note_decided(self, tests: list[str], notes: Path) -> int:
         """Run tests and write down which checks decide something in each."""
@@ -282,7 +289,7 @@ class Session:
         )
         for running in tests:
             begun = time.monotonic()
-            code_of_test = self._run([running])
+            code_of_test = self._run(running)
             if code_of_test != SURVIVED:
                 sys.stdout.write(f"\n{running} fails with nothing taken out\n")
                 return code_of_test
