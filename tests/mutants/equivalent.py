@@ -164,4 +164,28 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.voting:Voting.add_recovery: guard not recovery": (
         "saves a commit that stores nothing, and a look at vaults that are as they were"
     ),
+    "strongroom_signer.dropped:_amending_entry: part and wanted == charter": (
+        "an amendment is logged for the next version only, so the newest that acted is the one in force"
+    ),
+    "strongroom_signer.dropped:_has_acted: part and record is not None": (
+        "narrows the type: the entry that brought the order in is in the log that the state is of"
+    ),
+    "strongroom_signer.revocations:HandedRevocation.is_overtaken: part and order.log_id != state.log_id": (
+        "in its own log those who approved it are a quorum, or it would not be held: only their keys can be gone"
+    ),
+    "strongroom.protocol.voter:take_certificate: part and held is not None": (
+        "narrows the type: nothing is below a held one where none is held"
+    ),
+    "strongroom.protocol.terms:_quorum_problem: part or any((item.held != base for item in others))": (
+        "somebody names the base: where the others do not, a member does, which the part beside it refuses"
+    ),
+    "strongroom.protocol.voter:inspect_certificate: part and item.signer == state.signer": (
+        "saves looking for the own signature under every other name: no key ever gets a second owner"
+    ),
+    "strongroom.ledger.handlers.resharing:ChangeShares.settle: part or record.state is not OrderState.OPEN": (
+        "whoever may reject it is a member of the quorum's group, whose no the quorum hears as well"
+    ),
+    "strongroom_signer.redistribution:Redistribution._require_accepted: guard dealt is None": (
+        "the terms were made from this very order, vault and charter"
+    ),
 }

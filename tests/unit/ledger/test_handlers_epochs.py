@@ -313,6 +313,15 @@ def test_an_order_that_was_rejected_or_has_expired_is_in_nobodys_way(world: Worl
     assert state_of(world, second) is OrderState.OPEN
 
 
+def test_an_approved_order_that_is_rejected_frees_its_vault_at_once(world: World) -> None:
+    first = world.refreshing()
+    assert vault_of(world).changing == first
+    world.log(world.endorse("carol", Verb.REJECT, first))
+    assert state_of(world, first) is OrderState.REJECTED
+    second = world.refreshing()
+    assert vault_of(world).changing == second
+
+
 @pytest.mark.attack(
     line="coordinator",
     title="an order for new shares used twice, or for another vault",
@@ -326,6 +335,8 @@ def test_an_order_gives_each_vault_it_names_one_epoch(world: World) -> None:
     assert refusal_of(world, replace(entry, vault="customer-2")) == "VAULT_KEY"
     assert refusal_of(world, replace(entry, order_hash=bytes(32))) == "ORDER_UNKNOWN"
     assert refusal_of(world, replace(entry, order_hash=world.freeze())) == "EPOCH_ORDER_MISMATCH"
+    waiting = world.submit(RefreshShares(vaults=("customer-2",), absent=()), "alice")
+    assert refusal_of(world, replace(entry, order_hash=waiting)) == "EPOCH_ORDER_MISMATCH"
     world.log(entry)
     assert refusal_of(world, again) == "EPOCH_ORDER_MISMATCH"
 

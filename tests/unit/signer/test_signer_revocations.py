@@ -406,6 +406,20 @@ def test_a_revocation_that_can_still_be_logged_or_that_still_stands_does_not_end
     assert not held.is_overtaken(world.state)
 
 
+def test_a_no_is_no_approval_of_a_revocation_that_was_said_for_the_log_before(cluster: Cluster) -> None:
+    """One approval is here; the others may be gone with entries that were dropped."""
+    world = cluster.world
+    order = decode_order(amendment(cluster))
+    before = codec.encode(replace(order, log_id=bytes(32)))
+    said = [world.endorsement("dave", Verb.INITIATE, before), world.endorsement("carol", Verb.APPROVE, before)]
+    world.amend("alice", "carol", loosening_delay_ms=world.charter.loosening_delay_ms + 1)
+    for with_no in (False, True):
+        no = [world.endorsement("bob", Verb.REJECT, before)] if with_no else []
+        entry = OrderEntry(order=before, endorsements=(*said, *no))
+        held = HandedRevocation(order=entry, keys=(signing_key("bob").public,))
+        assert not held.is_overtaken(world.state)
+
+
 def test_a_revocation_does_not_end_by_a_charter_from_before_the_one_that_it_follows(cluster: Cluster) -> None:
     """What is final lags behind: who approved it may have become an administrator since."""
     world = cluster.world
