@@ -188,4 +188,10 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom_signer.redistribution:Redistribution._require_accepted: guard dealt is None": (
         "the terms were made from this very order, vault and charter"
     ),
+    "strongroom.ledger.rules:_cooling_ms: part or case.payment.listing is None": (
+        "narrows the type: where the rule pays the address book, an address that is not in it was refused before"
+    ),
+    "strongroom.ledger.rules:_is_removed: part and payment.listing is not None": (
+        "narrows the type: a rule that pays the address book covers no address that is not in it"
+    ),
 }

@@ -72,6 +72,20 @@ def test_a_destination_that_was_never_added_matches_no_rule(world: World) -> Non
     assert refusal_of(world, world.order_entry(order, "shop", "alice")) == "NO_RULE_MATCHES"
 
 
+def test_a_rule_that_pays_any_destination_minds_neither_cooling_off_nor_removal() -> None:
+    world = World.started(**builder.recovery_parts(rules=(builder.book_rule(), builder.rule())))
+    world.make_vault(VAULT)
+    world.add_destination()
+    assert entry(world).usable_ms > world.time_ms
+    cooling = world.pay(VAULT, 100_000, "alice", "bob")
+    assert judged(world, cooling).allowed
+    world.remove_destination(DESTINATION, "dave")
+    assert judged(world, cooling).allowed
+    removed = world.pay(VAULT, 100_001, "alice", "bob")
+    assert judged(world, removed).allowed
+    world.log_plan([cooling, removed], [world.coin(400_000)])
+
+
 @pytest.mark.parametrize("person", ["alice", "bob", "carol", "dave"])
 def test_any_one_who_adds_or_freezes_removes_at_once(world: World, person: str) -> None:
     world.add_destination()
