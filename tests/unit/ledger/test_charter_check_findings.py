@@ -22,7 +22,7 @@ from charter_builder import (
     rule,
     signer,
 )
-from strongroom.chains.bitcoin.networks import MAINNET, SIGNET
+from strongroom.chains.bitcoin.networks import MAINNET, REGTEST, SIGNET
 from strongroom.ledger.charter import (
     AnyDestination,
     Asset,
@@ -37,6 +37,8 @@ from strongroom.ledger.charter import (
     RecoveryAddress,
 )
 from strongroom.ledger.charter_check import Level, check_charter, default_witness_quorum, first_error
+from strongroom.ledger.charter_check_rules import address_problem
+from strongroom.model.quantities import MAX_DECIMALS
 
 
 def errors_of(book: Charter) -> list[str]:
@@ -132,6 +134,33 @@ ERRORS: list[tuple[str, Charter]] = [
     ),
     ("its vote key is not an Ed25519 key", charter(signers=(replace(S1, vote_key=bytes(32)), S2, S3))),
     ("its host key is not a point", charter(signers=(replace(S1, host_key=b"\x05" + bytes(32)), S2, S3))),
+    (
+        f"person alice: {'ff' * 32} is not an Ed25519 key",
+        charter(people=(replace(ALICE, keys=(replace(ALICE.keys[0], public=b"\xff" * 32),)), BOB, CAROL, DAVE, SHOP)),
+    ),
+    (
+        "charter: is ",
+        charter(
+            rules=tuple(
+                rule(name=f"rule {number}", to=paying_only(*(f"bcrt1q{row:034}" for row in range(500))))
+                for number in range(3)
+            )
+        ),
+    ),
+    (
+        f"{REGTEST.caip2}/slip44:60 is not known",
+        charter(assets=(Asset(symbol="BTC", id=f"{REGTEST.caip2}/slip44:60", decimals=8),)),
+    ),
+    (
+        f"has more than {MAX_DECIMALS} decimals",
+        charter(assets=(Asset(symbol="BTC", id="x", decimals=MAX_DECIMALS + 1),)),
+    ),
+    (
+        "has two amounts for one asset in one limit",
+        charter(rules=(rule(limits=(Limit(window_ms=HOUR_MS, amounts=(AssetAmount(asset=BTC, amount=COIN),) * 2),)),)),
+    ),
+    ("person:erin may initiate, but does not exist", charter(rules=(rule(initiated=("person:erin",)),))),
+    ("machine:alice may initiate, but does not exist", charter(rules=(rule(initiated=("machine:alice",)),))),
     ("erin is not a person", charter(groups=(*charter().groups, Group(name="x", members=("erin",))))),
     ("names someone twice", charter(groups=(*charter().groups, Group(name="x", members=("bob", "bob"))))),
     (
@@ -287,6 +316,15 @@ def test_a_prohibition_of_an_asset_that_no_rule_allows_is_warned_of() -> None:
         denies=(deny(assets=(SIGNET.asset_id,)),),
     )
     assert any('deny "no": is about assets that no rule allows' in warning for warning in warnings_of(book))
+
+
+def test_an_address_is_one_of_any_network_that_an_asset_is_of() -> None:
+    first, second = (Asset(symbol=one.name, id=one.asset_id, decimals=8) for one in (REGTEST, MAINNET))
+    unknown = Asset(symbol="x", id="x", decimals=8)
+    for assets in ((first, second), (second, first), (first, unknown), (unknown, first)):
+        assert address_problem(ADDRESS, charter(assets=assets)) == ""
+    for assets in ((second,), (second, unknown)):
+        assert address_problem(ADDRESS, charter(assets=assets))
 
 
 def test_machines_may_approve_a_rule_marked_so() -> None:

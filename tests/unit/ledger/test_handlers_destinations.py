@@ -22,6 +22,7 @@ from strongroom.ledger.entry_messages import Tick
 from strongroom.ledger.judge import judge_order, judge_release
 from strongroom.ledger.judgement import Code, Judgement
 from strongroom.ledger.order_messages import CancelWithdraw
+from strongroom.ledger.reasons import Refused
 from strongroom.ledger.records import DestinationRecord, OrderState
 from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import LogId
@@ -69,7 +70,9 @@ def test_an_entry_is_made_by_the_quorum_and_is_paid_after_its_cooling_off(world:
 
 def test_a_destination_that_was_never_added_matches_no_rule(world: World) -> None:
     order = world.order(world.withdrawal(VAULT, 100_000))
-    assert refusal_of(world, world.order_entry(order, "shop", "alice")) == "NO_RULE_MATCHES"
+    with pytest.raises(Refused, match=f"{DESTINATION} is not in the address book") as refused:
+        world.log(world.order_entry(order, "shop", "alice"))
+    assert refused.value.reason == "NO_RULE_MATCHES"
 
 
 def test_a_rule_that_pays_any_destination_minds_neither_cooling_off_nor_removal() -> None:
@@ -262,7 +265,9 @@ def test_nobody_initiates_a_payment_to_a_removed_entry(world: World) -> None:
     world.later(COOLING_MS)
     world.remove_destination()
     order = world.order(world.withdrawal(VAULT, 100_000))
-    assert refusal_of(world, world.order_entry(order, "shop", "alice")) == "NO_RULE_MATCHES"
+    with pytest.raises(Refused, match=f"{DESTINATION} is not in the address book") as refused:
+        world.log(world.order_entry(order, "shop", "alice"))
+    assert refused.value.reason == "NO_RULE_MATCHES"
 
 
 def test_the_address_book_is_kept_under_a_freeze(world: World) -> None:

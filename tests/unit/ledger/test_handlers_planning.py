@@ -348,7 +348,9 @@ def test_a_bump_may_not_lean_on_a_plan_in_between(world: World) -> None:
     change_coin = Coin(between.txid, 1, 139_000, branch=1)
     bump = world.plan([order], [change_coin], fee_sat=2_000, bumps=first, change_index=1)
     assert refusal_of(world, bump) == "BUMP_MISMATCH"
-    world.log(replace(bump, bumps=b""))
+    second = world.log_plan([order], [change_coin], fee_sat=2_000, change_index=1)
+    bump = world.plan([order], [change_coin], fee_sat=3_000, bumps=second, change_index=2)
+    assert refusal_of(world, bump) == "BUMP_MISMATCH"
 
 
 def test_a_freeze_stops_bumps_too(world: World) -> None:

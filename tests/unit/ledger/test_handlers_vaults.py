@@ -11,7 +11,7 @@ from refusals import refusal_of
 from strongroom.ledger.entry_messages import Trial, VaultSignature
 from strongroom.ledger.key_material import key_hash, trial_message
 from strongroom.ledger.records import OrderState
-from strongroom.ledger.signed_messages import VaultStatement
+from strongroom.ledger.signed_messages import VaultStatement, Verb
 
 
 @pytest.fixture
@@ -48,6 +48,11 @@ def test_the_quorum_must_have_approved(world: World) -> None:
     assert refusal_of(world, world.vault_entry(order_hash)) == "APPROVALS_MISSING"
     world.reject(order_hash, "bob")
     assert refusal_of(world, world.vault_entry(order_hash)) == "REJECTED"
+
+
+def test_only_the_quorums_group_approves_a_new_vault(world: World) -> None:
+    order_hash = world.submit(world.creation("customer-1"), "carol", "alice")
+    assert refusal_of(world, world.endorse("dave", Verb.APPROVE, order_hash)) == "NOT_AN_APPROVER"
 
 
 def test_the_order_must_ask_for_a_vault_and_be_in_date(world: World) -> None:

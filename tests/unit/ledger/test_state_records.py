@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 import charter_builder as builder
+from handover_world import HandoverWorld
 from ledger_world import BTC, World
-from strongroom.ledger import codec, reasons, windows
+from strongroom.ledger import codec, reasons, schedule, windows
 from strongroom.ledger import state as state_module
 from strongroom.ledger.key_material import public_shares
 from strongroom.ledger.merkle import ProofInvalid
@@ -18,7 +19,7 @@ from strongroom.ledger.reasons import REASONS, Refused, StateDamaged, refused
 from strongroom.ledger.record_proof import state_digest, verify_record_proof
 from strongroom.ledger.records import TABLES, CharterRecord, FreezeRecord, OrderRecord, PlanRecord, VaultRecord
 from strongroom.ledger.replica import Replica
-from strongroom.ledger.signed_messages import KeyMaterial
+from strongroom.ledger.signed_messages import KeyMaterial, Verb
 from strongroom.ledger.state import State
 from strongroom.ledger.view import MemoryStore, Overlay
 
@@ -181,3 +182,33 @@ def test_a_sum_of_a_window_that_is_gone_or_of_another_length_is_damage(left: byt
     for damaged in (store, holed):
         with pytest.raises(StateDamaged, match="sum 0 of window"):
             windows.total(damaged, series, 0, 1_000)
+
+
+def test_an_order_that_is_given_another_time_is_due_once() -> None:
+    view = Overlay(MemoryStore())
+    for sequence, due_ms in ((7, 50), (8, 40), (7, 30)):
+        schedule.put(view, sequence, due_ms)
+    assert (schedule.scheduled(view), schedule.next_due_ms(view)) == (((30, 7), (40, 8)), 30)
+    schedule.remove(view, 7)
+    assert schedule.scheduled(view) == ((40, 8),)
+
+
+def test_what_waits_is_open_or_scheduled_or_hands_over() -> None:
+    """Whatever is neither has ended, or waits for a plan's transaction only."""
+    handing_over = HandoverWorld()
+    world = handing_over.world
+    world.make_vault(VAULT)
+    ended, planned, waits = (world.pay(VAULT, amount) for amount in (100_000, 100_001, 100_002))
+    world.reject(ended, "carol")
+    world.log_plan([planned], [world.coin(200_000)])
+    scheduled = world.amend(loosening_delay_ms=world.charter.loosening_delay_ms - 1)
+    assert waiting(world) == {waits, scheduled}
+    world.log(world.endorse("carol", Verb.REJECT, scheduled))
+    signers = (builder.signer(name) for name in ("s1", "s2", "s4"))
+    handover = handing_over.want(handing_over.next_charter(*signers, quorum=2))
+    assert world.state.witnesses.amendment == handover
+    assert waiting(world) == {waits, handover}
+
+
+def waiting(world: World) -> set[bytes]:
+    return {world.state.order_at(number).hash for number in world.state.waiting_numbers()}
