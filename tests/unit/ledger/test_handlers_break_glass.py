@@ -76,13 +76,19 @@ def test_the_delay_runs_from_the_last_approval_that_was_needed(world: World) -> 
     world.log(plan)
 
 
-def test_no_approval_moves_a_box_that_runs() -> None:
-    """Three of four people suffice, so a fourth approval could stand in for one that ends, and prolong the box."""
+def with_a_board() -> World:
+    """Three of four people suffice to break the glass."""
     people = (*builder.charter().people, builder.person("erin"))
     groups = (*builder.charter().groups, builder.Group(name="board", members=("alice", "bob", "carol", "erin")))
     rules = builder.break_glass(quorum=builder.Quorum(group="board", count=3))
     world = World.started(**builder.recovery_parts(people=people, groups=groups, break_glass=rules))
     world.make_vault(VAULT)
+    return world
+
+
+def test_no_approval_moves_a_box_that_runs() -> None:
+    """A fourth approval could stand in for one that ends, and prolong the box."""
+    world = with_a_board()
     order = world.break_glass()
     assert refusal_of(world, world.endorse("erin", Verb.APPROVE, order)) == "ORDER_ENDED"
     world.reject(order, "erin")
@@ -90,15 +96,42 @@ def test_no_approval_moves_a_box_that_runs() -> None:
 
 
 def test_the_box_closes_when_an_approval_that_it_rests_on_expires(world: World) -> None:
-    order = world.order(world.recovery())
-    said = world.order_entry(order, "dave", "alice", "bob")
-    short = world.endorsement("carol", Verb.APPROVE, order, expires_ms=world.time_ms + 2 * HOUR_MS)
-    world.log(replace(said, endorsements=(*said.endorsements, short)))
-    name = world.state.order_at(world.state.orders_count - 1).hash
+    name = expiring(world, 2 * HOUR_MS)
     world.later(DELAY_MS)
     world.log(world.sweep(name, [world.coin(500_000)]))
     world.later(HOUR_MS)
     assert refusal_of(world, world.sweep(name, [world.coin(500_000)])) == "APPROVALS_MISSING"
+
+
+def expiring(world: World, after_ms: int) -> bytes:
+    """An approved order to break the glass; carol's approval runs out after so long."""
+    order = world.order(world.recovery())
+    said = world.order_entry(order, "dave", "alice", "bob")
+    short = world.endorsement("carol", Verb.APPROVE, order, expires_ms=world.time_ms + after_ms)
+    world.log(replace(said, endorsements=(*said.endorsements, short)))
+    return world.state.order_at(world.state.orders_count - 1).hash
+
+
+def test_an_approval_that_stands_in_for_one_that_ended_leaves_the_box_where_it_was() -> None:
+    world = with_a_board()
+    name = expiring(world, DELAY_MS)
+    before = record_of(world, name)
+    world.later(DELAY_MS)
+    assert refusal_of(world, world.sweep(name, [world.coin(500_000)])) == "APPROVALS_MISSING"
+    world.approve(name, "erin")
+    after = record_of(world, name)
+    assert (after.opens_ms, after.closes_ms) == (before.opens_ms, before.closes_ms)
+    plan = world.sweep(name, [world.coin(500_000)])
+    world.later(BOX_MS)
+    assert refusal_of(world, plan) == "BOX_CLOSED"
+
+
+def test_an_approval_that_ends_before_the_box_opens_is_what_is_missing(world: World) -> None:
+    name = expiring(world, DELAY_MS - 1)
+    plan = world.sweep(name, [world.coin(500_000)])
+    assert refusal_of(world, plan) == "DELAY_RUNNING"
+    world.later(DELAY_MS - 1)
+    assert refusal_of(world, plan) == "APPROVALS_MISSING"
 
 
 def test_a_longer_delay_that_comes_into_force_opens_no_box_that_has_closed(world: World) -> None:
@@ -137,6 +170,7 @@ def test_words_from_before_a_smaller_quorum_open_no_box() -> None:
     world.later(world.charter.loosening_delay_ms)
     world.log(Tick())
     assert world.state.charter.version == 2
+    assert box_of(world.state.charter, record_of(world, order), at_ms=world.time_ms) is None
     world.later(DELAY_MS)
     assert refusal_of(world, world.sweep(order, [world.coin(500_000)])) == "APPROVALS_MISSING"
 
