@@ -194,4 +194,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.ledger.rules:_is_removed: part and payment.listing is not None": (
         "narrows the type: a rule that pays the address book covers no address that is not in it"
     ),
+    "strongroom.protocol.recovery_kit_revoked:_approvers: part and one.verb is Verb.APPROVE": (
+        "who initiated it is left out beside it, and a no by a member of the quorum refuses the whole"
+    ),
 }

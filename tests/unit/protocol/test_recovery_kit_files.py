@@ -19,6 +19,7 @@ from strongroom.protocol.recovery_kit_files import (
     read_coins,
     read_order_file,
     read_plan_file,
+    read_revocation_file,
     read_word_file,
     write_order_file,
     write_plan_file,
@@ -109,6 +110,35 @@ def test_an_order_file_holds_so_much_and_no_more(kit: Kit) -> None:
         ({"order": "00" * (MAX_ORDER_BYTES + 1)}, "order: "),
     ):
         refuses(read_order_file, edited(content, **wrong), why)
+
+
+def handed(file: SweepOrderFile) -> bytes:
+    """What administrators hand to signers, as their tool writes it."""
+    said = [{"body": one.body.hex(), "signature": one.signature.hex()} for one in file.approvals]
+    return json.dumps({"v": 1, "order": file.order.hex(), "endorsements": said}).encode()
+
+
+def test_a_revocation_is_read_as_it_was_handed_to_signers(kit: Kit) -> None:
+    order = kit.order()
+    file = SweepOrderFile(order=order, approvals=kit.approvals(order))
+    assert read_revocation_file(handed(file)) == file
+    most = SweepOrderFile(order=order, approvals=kit.approvals(order, "alice") * MAX_APPROVALS)
+    assert read_revocation_file(handed(most).ljust(MAX_FILE_BYTES)) == most
+
+
+def test_a_revocation_file_holds_so_much_and_no_more(kit: Kit) -> None:
+    order = kit.order()
+    content = handed(SweepOrderFile(order=order, approvals=kit.approvals(order)))
+    one = json.loads(content)["endorsements"][0]
+    for wrong, why in (
+        ({"v": 2}, "v: must be 1"),
+        ({"v": True}, "v: must be 1"),
+        ({"endorsements": {}}, "must be a list"),
+        ({"endorsements": [one] * (MAX_APPROVALS + 1)}, "must be a list"),
+        ({"kind": "strongroom-sweep-order"}, "exactly these parts"),
+    ):
+        refuses(read_revocation_file, edited(content, **wrong), why)
+    refuses(read_revocation_file, content.ljust(MAX_FILE_BYTES + 1), "a file has at most")
 
 
 def test_a_plan_file_says_of_the_plan_what_is_so(kit: Kit) -> None:

@@ -148,6 +148,16 @@ def test_a_revoked_key_counts_no_more() -> None:
         judge_sweep(kit.world.state, order, said, now_ms=kit.world.time_ms)
 
 
+def test_an_approval_by_a_key_that_was_revoked_by_hand_voids_the_order(kit: Kit) -> None:
+    order, world = kit.order(), kit.world
+    said = kit.approvals(order, "alice", "bob", "carol")
+    bob, dave = builder.signing_key("bob").public, builder.signing_key("dave").public
+    with pytest.raises(SweepOrderRefused, match="bob approves with a key that was revoked by hand"):
+        judge_sweep(world.state, order, said, now_ms=world.time_ms, revoked={bob})
+    judged = judge_sweep(world.state, order, said, now_ms=world.time_ms, revoked={dave})
+    assert judged.approved == ("alice", "bob", "carol")
+
+
 def test_who_may_approve_is_known_before_anything_is_signed(kit: Kit) -> None:
     state = kit.world.state
     key = {name: builder.signing_key(name).public for name in ("alice", "bob", "dave", "shop")}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import charter_builder as builder
-from kit_world import Kit
+from kit_world import VAULT, Kit
 from ledger_world import DAY_MS, World
 from restart_world import RestartWorld
 from strongroom.ledger import codec
@@ -127,6 +127,13 @@ def test_the_charter_before_is_found_among_those_amended_since(world: World) -> 
     assert keys(world, order, handed[1:]) == {key("carol 2")}
 
 
+def test_an_amendment_that_never_came_into_force_is_not_the_charter_before(world: World) -> None:
+    proposed = world.order(world.amendment(**rekeyed(world, "carol", "carol 2")))
+    world.log(OrderEntry(order=proposed, endorsements=(world.endorsement("dave", Verb.INITIATE, proposed),)))
+    order = world.order(world.amendment(version=3, **without(world, "carol")))
+    assert keys(world, order, said(world, order, "alice", "bob")) == {key("carol")}
+
+
 def test_an_amendment_in_force_takes_nothing_more(world: World) -> None:
     order = world.order(world.amendment(**without(world, "carol")))
     words = said(world, order, "alice", "bob")
@@ -151,6 +158,35 @@ def test_a_revocation_of_another_log_is_none_but_of_an_id_before(world: World) -
     before = CharterInForce(log_id=other, charter=world.state.charter)
     with pytest.raises(RevocationRefused, match="have not approved it"):
         revoked_by_hand(world.state, order, [], charters=(before, *history(world)))
+
+
+def test_an_order_that_takes_no_key_is_no_revocation(world: World) -> None:
+    longer = world.state.charter.loosening_delay_ms + 1
+    for action, why in (
+        (world.amendment(loosening_delay_ms=longer), "takes no key"),
+        (world.withdrawal(VAULT, 50_000), "does not amend the charter"),
+    ):
+        order = world.order(action)
+        with pytest.raises(RevocationRefused, match=why):
+            taken(world, order, said(world, order, "alice", "bob"))
+
+
+@pytest.mark.parametrize("verb", [Verb.INITIATE, Verb.APPROVE])
+def test_what_is_said_in_someones_name_by_another_key_takes_no_approval_away(world: World, verb: Verb) -> None:
+    """Were alice its initiator, her approval would not count."""
+    order = world.order(world.amendment(**without(world, "dave")))
+    forged = world.endorsement("alice", verb, order, label="mallory")
+    assert keys(world, order, [forged, *said(world, order, "alice", "bob")]) == {key("dave")}
+    with pytest.raises(RevocationRefused, match="1 more approval from group admins"):
+        taken(world, order, [forged, *said(world, order, "bob")])
+
+
+def test_nothing_but_words_for_the_amendment_lies_beside_it(world: World) -> None:
+    order, other = (world.order(world.amendment(**without(world, "dave"))) for _ in range(2))
+    with pytest.raises(RevocationRefused, match="something else by bob than its approval"):
+        taken(world, order, [*said(world, order, "alice"), world.endorsement("bob", Verb.APPROVE, other)])
+    with pytest.raises(RevocationRefused, match="something else by dave than its approval"):
+        taken(world, order, [*said(world, order, "alice", "bob"), world.endorsement("dave", Verb.REJECT, order)])
 
 
 def replace_log(world: World, log_id: LogId) -> bytes:
@@ -228,12 +264,21 @@ def test_an_amendment_that_was_approved_after_it_expired_takes_nothing(world: Wo
 
 
 def test_who_initiated_an_amendment_is_no_approver_of_it_however_long_ago(world: World) -> None:
-    order = world.order(world.amendment(**without(world, "dave")))
+    order = world.order(world.amendment(**without(world, "dave")), expires_ms=world.time_ms + 30 * DAY_MS)
     initiated = world.endorsement("alice", Verb.INITIATE, order)
-    world.later(30 * DAY_MS)
-    words = [world.endorsement(name, Verb.APPROVE, order, expires_ms=world.time_ms) for name in ("alice", "bob")]
-    with pytest.raises(RevocationRefused, match="have not approved it"):
-        taken(world, order, [initiated, *words])
+    world.later(20 * DAY_MS)
+    words = [world.endorsement(name, Verb.APPROVE, order) for name in ("alice", "bob", "carol")]
+    with pytest.raises(RevocationRefused, match="1 more approval from group admins"):
+        taken(world, order, [initiated, *words[:2]])
+    assert [one.person for one in taken(world, order, [initiated, *words]).approvers] == ["bob", "carol"]
+
+
+def test_what_is_missing_is_told_beside_the_newest_approval_whenever_it_was_initiated(world: World) -> None:
+    order = world.order(world.amendment(**without(world, "dave")), expires_ms=world.time_ms + 30 * DAY_MS)
+    approved = world.endorsement("alice", Verb.APPROVE, order)
+    world.later(20 * DAY_MS)
+    with pytest.raises(RevocationRefused, match="1 more approval from group admins"):
+        taken(world, order, [approved, world.endorsement("dave", Verb.INITIATE, order)])
 
 
 # --- a log that was founded anew -------------------------------------------------------------------------------------
