@@ -409,6 +409,9 @@ class Inbox:
         try:
             self._copy.preview(self._copy.size, (entry,))
         except (Refused, codec.NotCanonical, CannotJudge) as error:
+            if isinstance(error.__cause__, MemoryError):
+                # It says nothing about the word.
+                raise
             return error
         return None
 
@@ -416,10 +419,16 @@ class Inbox:
         """Refuse an order with words beside it that the ledger will never take together: whoever carried it added some.
 
         It would act here, and the coordinator could keep silent about it for ever.
+
+        Raises:
+            BadWord: the log can never take them.
+            CannotJudge: this program fails over them; perhaps not over the order with its own words alone.
         """
         if self._copy.newest().order(hashlib.sha256(body.order).digest()) is not None:
             return
         problem = self._problem_in_log(body)
+        if isinstance(problem, CannotJudge):
+            raise problem
         if problem is not None and (problem.reason in _WRONG_WORDS or isinstance(problem, codec.NotCanonical)):
             raise BadWord(f"the log can never take this order with these words: {problem.message}")
 

@@ -61,10 +61,11 @@ def test_an_equal_open_payment_of_another_vault_is_found_behind_empty_pages(
     assert not any(UNSEEN in line for line in (*ordered["warnings"], *shown["warnings"]))
 
 
-@pytest.mark.parametrize("vault", ["customer-1", "customer-2"])
+@pytest.mark.parametrize(("vault", "unasked"), [("customer-1", "_RECENT_PAGES"), ("customer-2", "_OWN_PAGES")])
 def test_an_equal_payment_of_any_vault_is_found_though_it_is_called_ended(
-    office: Office, vault: str, monkeypatch: pytest.MonkeyPatch
+    office: Office, vault: str, unasked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(other_payments, unasked, 0)
     twin = pay(office, "customer-1")["order"]
     told = office.treasury._status
     never = types_pb2.PAYMENT_STATUS_NEVER_WILL_BE_PAID

@@ -14,8 +14,9 @@ from signer_world import VAULT, Cluster
 from strongroom.api.signer.v1 import signer_link_service_pb2 as pb
 from strongroom.ledger import codec
 from strongroom.ledger.entry_messages import Tick
+from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.replica import Draft
-from strongroom.ledger.signed_messages import Refusal, Verb
+from strongroom.ledger.signed_messages import Refusal, Signed, Verb
 from strongroom.ledger.state import decode_order
 from strongroom.protocol.signed import SignedBody
 from strongroom_signer import requests
@@ -94,26 +95,63 @@ async def test_attack_fetched_entries_over_which_the_replay_fails(
     assert signer.copy.size == before
 
 
-@attack("in a word that a stolen key hands in")
-def test_attack_word_over_which_the_replay_fails(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = cluster.world.pay(VAULT, 100_000)
-    cluster.tick()
-    inbox = cluster.signers["s1"].inbox
-    said = cluster.world.endorsement("carol", Verb.REJECT, order)
+def breaking(monkeypatch: pytest.MonkeyPatch, said: Signed, error: type[Exception]) -> None:
+    """From now on the replay fails over every entry that holds somebody's word."""
 
     def broken_over_it(draft: Draft, entry: bytes) -> None:
         if said.signature in entry:
-            raise ValueError("unsupported hash type")
+            raise error("unsupported hash type")
         ADD(draft, entry)
 
     monkeypatch.setattr(Draft, "add", broken_over_it)
-    inbox.hand_in(b"", [SignedBody.of(said)])
+
+
+def rejected_by_hand(cluster: Cluster) -> tuple[bytes, Signed]:
+    """An order in the log, and carol's rejection, which s1 got long ago and no log took up."""
+    order = cluster.world.pay(VAULT, 100_000)
+    cluster.tick()
+    said = cluster.world.endorsement("carol", Verb.REJECT, order)
+    cluster.signers["s1"].inbox.hand_in(b"", [SignedBody.of(said)])
     cluster.wait(GRACE_MS + 1)
+    return order, said
+
+
+@attack("in a word that a stolen key hands in")
+def test_attack_word_over_which_the_replay_fails(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    order, said = rejected_by_hand(cluster)
+    inbox = cluster.signers["s1"].inbox
+    assert "rejection" in inbox.withheld()
+    breaking(monkeypatch, said, ValueError)
     assert inbox.withheld() == ""
     cluster.tick()
     record = cluster.world.state.order(order)
     assert record is not None
     assert inbox.rejection_of(order, decode_order(record.order)) is not None
+
+
+def test_a_lack_of_memory_says_nothing_about_a_word_that_is_withheld(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, said = rejected_by_hand(cluster)
+    breaking(monkeypatch, said, MemoryError)
+    with pytest.raises(CannotJudge):
+        cluster.tick()
+
+
+@attack("among the words beside a freeze that is handed in")
+def test_attack_freeze_beside_a_word_over_which_the_replay_fails(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The freeze itself can still be handed in: nothing that cannot be logged with it takes its place."""
+    world, inbox = cluster.world, cluster.signers["s1"].inbox
+    freeze = world.order(Freeze(scope=Scope.ALL, vault="", why="looks wrong"))
+    own, stolen = world.endorsement("dave", Verb.INITIATE, freeze), world.endorsement("alice", Verb.APPROVE, freeze)
+    breaking(monkeypatch, stolen, ValueError)
+    with pytest.raises(CannotJudge):
+        inbox.hand_in(freeze, [SignedBody.of(own), SignedBody.of(stolen)])
+    assert not inbox.items
+    inbox.hand_in(freeze, [SignedBody.of(own)])
+    assert inbox.handed_freeze_of(VAULT)
 
 
 async def test_a_request_over_which_the_signer_breaks_is_named_before_it_stops() -> None:
