@@ -72,6 +72,18 @@ def bumped(desk: Desk, height: int) -> bytes:
     return order
 
 
+def paid_apart(desk: Desk, height: int) -> None:
+    """Two orders of one plan, of which another plan pays the first alone; in the block at a height, in none at 0."""
+    first, second = (desk.world.pay(VAULT, 100_700 + height + more) for more in (0, 50))
+    both, coin = desk.plan(first, second)
+    alone, _ = desk.plan(first, coin=coin, fee_sat=4_000, change_index=height + 40)
+    record = desk.world.state.plan(alone)
+    assert record is not None
+    if height:
+        desk.block(height, alone)
+        desk.block(height, both, by=record.txid)
+
+
 def of_all_kinds(desk: Desk) -> None:
     """Orders in every state, with plans that nothing, a young block, an old block or another transaction settled."""
     world = desk.world
@@ -94,6 +106,7 @@ def of_all_kinds(desk: Desk) -> None:
             desk.block(height, plan, by=record.txid)
     for height in (0, 9, 10):
         bumped(desk, height)
+        paid_apart(desk, height)
     desk.tip(10)
     world.submit(
         CreateVault(
