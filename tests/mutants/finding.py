@@ -77,7 +77,7 @@ def mutants_of(path: str) -> Iterator[Mutant]:
     """Every mutant of one source file, in the order of the source."""
     source, module = (ROOT / path).read_text(), TARGETS[path]
     for function, what, edit in _named(source, module):
-        code = _changed(path, source, function, partial(_take_out, edit=edit))
+        code = _changed(path, source, function, partial(take_out, edit=edit))
         yield Mutant(module, function, what, edit.line, code)
 
 
@@ -89,7 +89,7 @@ def names_of(path: str) -> Iterator[str]:
 
 
 def _named(source: str, module: str) -> Iterator[tuple[str, str, _Edit]]:
-    for function, node in _functions(ast.parse(source)):
+    for function, node in functions_of(ast.parse(source)):
         told: Counter[str] = Counter()
         for edit in _edits(node, VERDICTS.get((module, function))):
             told[edit.what] += 1
@@ -108,19 +108,19 @@ def noting_of(path: str, note: str) -> Iterator[tuple[str, CodeType]]:
     for function, what, edit in _named(source, module):
         found.setdefault(function, []).append((f"{module}:{function}: {what}", edit))
     for function, edits in found.items():
-        yield function, _changed(path, source, function, partial(_watch, edits=edits, note=note))
+        yield function, _changed(path, source, function, partial(watch, edits=edits, note=note))
 
 
 def _changed(path: str, source: str, function: str, change: Callable[[Function], None]) -> CodeType:
     tree = ast.parse(source)
-    change(dict(_functions(tree))[function])
+    change(dict(functions_of(tree))[function])
     # The rest of the module plays no part in the function's code.
     tree.body = [node for node in tree.body if getattr(node, "name", "") == function.partition(".")[0]]
     flags = __future__.annotations.compiler_flag
     return _code_of(compile(ast.fix_missing_locations(tree), str(ROOT / path), "exec", flags=flags), function)
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
+def functions_of(tree: ast.Module) -> Iterator[tuple[str, Function]]:
     """Functions of a module and methods of its classes; what stands inside them belongs to them."""
     for node in tree.body:
         if isinstance(node, Function):
@@ -133,7 +133,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
 
 def edits_of(source: str) -> Iterator[tuple[str, _Edit]]:
     """Every place of a source text where a check can be taken out, with the function's name; verdicts left out."""
-    for name, function in _functions(ast.parse(source)):
+    for name, function in functions_of(ast.parse(source)):
         for edit in _edits(function, None):
             yield name, edit
 
@@ -143,7 +143,7 @@ def stale_verdicts() -> set[str]:
     known = {
         (module, name)
         for path, module in TARGETS.items()
-        for name, _ in _functions(ast.parse((ROOT / path).read_text()))
+        for name, _ in functions_of(ast.parse((ROOT / path).read_text()))
     }
     return {f"{module}:{name}" for module, name in set(VERDICTS) - known}
 
@@ -232,7 +232,7 @@ def _deciding(function: Function) -> set[int]:
     return found
 
 
-def _take_out(function: Function, edit: _Edit) -> None:
+def take_out(function: Function, edit: _Edit) -> None:
     if edit.verdict:
         _put_first(function, [ast.Return(ast.parse(edit.verdict, mode="eval").body)])
         return
@@ -254,8 +254,8 @@ def _take_out(function: Function, edit: _Edit) -> None:
             node.value = ast.BoolOp(ast.And(), [ast.Constant(False), node.value])
 
 
-def _watch(function: Function, edits: list[tuple[str, _Edit]], note: str) -> None:
-    """Have every check say what it says, where `_take_out` would take it out."""
+def watch(function: Function, edits: list[tuple[str, _Edit]], note: str) -> None:
+    """Have every check say what it says, where `take_out` would take it out."""
     nodes = list(ast.walk(function))
     for name, edit in edits:
         told = partial(_told, note, name)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import functools
 import gc
 import importlib
+import inspect
 import json
-import math
 import os
 import shutil
 import signal
@@ -28,22 +29,20 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
+from decided import SHARED, Decided
 from equivalent import EQUIVALENT
 from finding import ROOT, Mutant, mutants_of, noting_of, stale_verdicts
 from targets import TARGETS
 
 DEADLINE_S: Final = 240.0
-"""A mutant that runs so much longer than what its tests may take has hung where no signal reaches it."""
-TEST_S: Final = 30
-"""A test that runs so much longer than ten times what it takes unchanged has hung."""
+"""A mutant that runs so much longer than four times what its tests take unchanged has hung where no alarm ends it."""
 AREAS: Final = (
     "tests/unit/ledger",
     "tests/unit/protocol",
@@ -53,13 +52,16 @@ AREAS: Final = (
     "tests/property",
 )
 """Where the tests stand that may notice."""
-KILLED, SURVIVED, BROKEN = 1, 0, 70
+SURVIVED, KILLED, HUNG, BROKEN = 0, 1, 2, 70
+"""How a child ends."""
 _NOTE: Final = "strongroom_mutants_note"
 
 
 @dataclass
 class Verdict:
-    """What became of one mutant: `killed`, `survived`, `equivalent`, or `broken` when no test could be run.
+    """What became of one mutant: `killed`, `hung`, `survived`, `equivalent`, or `broken` when no test could be run.
+
+    Killed by a test that failed; hung when one did not end any more, which somebody would notice as well.
 
     The seconds are of processor time.
     """
@@ -67,53 +69,6 @@ class Verdict:
     mutant: Mutant
     outcome: str
     seconds: float
-
-
-class Decided:
-    """In which tests each check decides something, and how long each test takes."""
-
-    def __init__(self) -> None:
-        self._tests: dict[str, list[str]] = {}
-        """Ids of tests by a mutant's name: in these, and in no other, the mutant does anything else."""
-        self._seconds: dict[str, float] = {}
-
-    def add(self, decided: dict[str, list[str]], seconds: dict[str, float]) -> None:
-        """Take what happened in some of the tests."""
-        for name, tests in decided.items():
-            self._tests[name] = sorted({*self._tests.get(name, ()), *tests})
-        self._seconds.update(seconds)
-
-    def read(self, file: Path) -> None:
-        """Take what an earlier run wrote, but for tests whose files have changed since; nothing if a target has."""
-        written = file.stat().st_mtime if file.exists() else 0.0
-        if any((ROOT / path).stat().st_mtime >= written for path in TARGETS):
-            return
-        stored = json.loads(file.read_text())
-        paths = {test: ROOT / test.partition("::")[0] for test in stored["seconds"]}
-        fresh = {test for test, path in paths.items() if path.exists() and path.stat().st_mtime < written}
-        seconds = {test: value for test, value in stored["seconds"].items() if test in fresh}
-        self.add({name: [test for test in by if test in fresh] for name, by in stored["decided"].items()}, seconds)
-
-    def write(self, file: Path) -> None:
-        """Write what is known for another run."""
-        file.write_text(json.dumps({"decided": self._tests, "seconds": self._seconds}))
-
-    def knows(self, test: str) -> bool:
-        """Whether this test was run."""
-        return test in self._seconds
-
-    def tests_for(self, mutant: Mutant) -> list[str]:
-        """Tests that can notice a mutant: those of files named after its module first, then the quickest first."""
-        words = set(mutant.module.rpartition(".")[2].split("_"))
-
-        def rank(test: str) -> tuple[int, float]:
-            return -len(words & set(Path(test.partition("::")[0]).stem.split("_"))), self._seconds[test]
-
-        return sorted(self._tests.get(mutant.name, ()), key=rank)
-
-    def limit_s(self, test: str) -> int:
-        """How long a test may take."""
-        return TEST_S + math.ceil(10 * self._seconds[test])
 
 
 class Session:
@@ -204,7 +159,7 @@ class Session:
                 mutant = waiting.pop()
                 tests = [test for test in self._decided.tests_for(mutant) if test in self._items]
                 child = self._forked(partial(self._try, mutant, tests), f"{len(waiting)}")
-                limit_s = DEADLINE_S + sum(map(self._decided.limit_s, tests))
+                limit_s = DEADLINE_S + 4 * sum(map(self._decided.seconds, tests))
                 self._running[child] = (mutant, time.monotonic() + limit_s)
             self._reap()
             if sys.stderr.isatty():
@@ -222,12 +177,13 @@ class Session:
                 os.killpg(late, signal.SIGKILL)
 
     def _judge(self, mutant: Mutant, code: int, seconds: float) -> None:
-        # A negative code is a test run that hung without the check, or died: somebody would notice.
-        outcome = {SURVIVED: "survived", KILLED: "killed"}.get(code, "killed" if code < 0 else "broken")
+        # A negative code is a process that died, or that no signal but the last one reached.
+        known = {SURVIVED: "survived", KILLED: "killed", HUNG: "hung"}
+        outcome = known.get(code, "hung" if code < 0 else "broken")
         if outcome == "survived" and mutant.name in EQUIVALENT:
             outcome = "equivalent"
         self.verdicts.append(Verdict(mutant, outcome, seconds))
-        if outcome in ("survived", "broken"):
+        if outcome in ("survived", "broken", "hung"):
             tried = len(self._decided.tests_for(mutant))
             sys.stdout.write(f"{outcome.upper()}: {mutant.name} (line {mutant.line}; decides in {tried} tests)\n")
         if len(self.verdicts) % 100 == 0:
@@ -256,18 +212,19 @@ class Session:
         sys.stdout.flush()
         os._exit(code)
 
-    def _run(self, test: str, following: str | None = None) -> int:
-        item, after = self._items[test], self._items[following] if following else None
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+    def _run(self, test: str) -> int:
+        """Run a test, which makes and ends what it shares with others by itself: so none leans on another."""
+        item = self._items[test]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         return KILLED if self._failed else SURVIVED
 
     def _try(self, mutant: Mutant, tests: list[str]) -> int:
         exchange([(mutant.module, mutant.function, mutant.code)])
         # Without its check a loop may never end: somebody would notice that.
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(KILLED))
-        for test, following in zip_longest(tests, tests[1:]):
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(HUNG))
+        for test in tests:
             signal.alarm(self._decided.limit_s(test))
-            if self._run(test, following) == KILLED:
+            if self._run(test) == KILLED:
                 return KILLED
         return SURVIVED
 
@@ -287,7 +244,11 @@ class Session:
         exchange(
             (module, function, code) for path, module in TARGETS.items() for function, code in noting_of(path, _NOTE)
         )
+        caches = [one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper) and _is_ours(one)]
         for running in tests:
+            # What is remembered from the test before is decided in that one only.
+            for cache in caches:
+                cache.cache_clear()
             begun = time.monotonic()
             code_of_test = self._run(running)
             if code_of_test != SURVIVED:
@@ -304,6 +265,11 @@ class Session:
         found = {name: sorted(by) for name, by in decided.items()}
         notes.write_text(json.dumps({"decided": found, "seconds": seconds}))
         return SURVIVED
+
+
+def _is_ours(cache: object) -> bool:
+    code = getattr(inspect.unwrap(cast(Any, cache)), "__code__", None)
+    return code is not None and any(code.co_filename.startswith(str(ROOT / place)) for place in (*SHARED, "tests"))
 
 
 def exchange(changed: Iterable[tuple[str, str, CodeType]]) -> None:
@@ -334,7 +300,7 @@ def _inside(code: CodeType) -> Iterator[CodeType]:
 
 def report(verdicts: list[Verdict]) -> None:
     """Print the score, module by module."""
-    sys.stdout.write(f"\n{'module':<44}{'checks':>8}{'killed':>8}{'same':>6}{'alive':>7}{'seconds':>9}\n")
+    sys.stdout.write(f"\n{'module':<44}{'checks':>8}{'killed':>8}{'hung':>6}{'same':>6}{'alive':>7}{'seconds':>9}\n")
     by_module: dict[str, Counter[str]] = {}
     seconds: dict[str, float] = {}
     for verdict in verdicts:
@@ -345,15 +311,16 @@ def report(verdicts: list[Verdict]) -> None:
         totals += counts
         alive = counts["survived"] + counts["broken"]
         row = (
-            f"{sum(counts.values()):>8}{counts['killed']:>8}{counts['equivalent']:>6}{alive:>7}{seconds[module]:>9.0f}"
+            f"{sum(counts.values()):>8}{counts['killed']:>8}{counts['hung']:>6}{counts['equivalent']:>6}"
+            f"{alive:>7}{seconds[module]:>9.0f}"
         )
         sys.stdout.write(f"{module:<44}{row}\n")
-    killed, alive = totals["killed"], totals["survived"] + totals["broken"]
-    score = f"{killed / max(killed + alive, 1):.1%}"
-    same = totals["equivalent"]
+    noticed, alive = totals["killed"] + totals["hung"], totals["survived"] + totals["broken"]
+    score = f"{noticed / max(noticed + alive, 1):.1%}"
     sys.stdout.write(
-        f"\n{killed} of {killed + alive} checks taken out were noticed by a test ({score});"
-        f" {same} cannot be noticed, for the reasons in tests/mutants/equivalent.py\n"
+        f"\n{noticed} of {noticed + alive} checks taken out were noticed by a test ({score}), {totals['hung']} of them"
+        f" by one that did not end any more; {totals['equivalent']} cannot be noticed, for the reasons in"
+        " tests/mutants/equivalent.py\n"
     )
 
 
