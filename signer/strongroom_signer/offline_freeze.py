@@ -25,6 +25,7 @@ __all__ = ["UNSIGNED", "DaemonSilent", "freeze_offline"]
 
 UNSIGNED: Final = bytes(64)
 """In the place of the signature that the daemon makes; no signature looks like it."""
+_JUST_NOW_MS: Final = 60_000
 
 
 class DaemonSilent(StrongroomError):
@@ -44,6 +45,9 @@ class FreezesNothing(StrongroomError):
 
 def freeze_offline(folder: Path, *, vault: str, why: str, clock: Clock, random: Callable[[int], bytes]) -> bytes:
     """Write a freeze durably; the daemon gives no share against it from its first moment on.
+
+    One for the same vault and reason that was placed a moment ago is the same one: the daemon stored it, and died
+    before it said so.
 
     Args:
         folder: The signer's data folder.
@@ -76,6 +80,10 @@ def _place(store: Store, *, vault: str, why: str, clock: Clock, random: Callable
     pin = store.pin()
     if pin is None:
         raise FreezesNothing("this signer is not enrolled in any log, so there is nothing to freeze")
+    now_ms = clock.wall_ms()
+    for placed in store.local_freezes():
+        if (placed.vault, placed.why) == (vault, why) and abs(now_ms - placed.since_ms) <= _JUST_NOW_MS:
+            return placed.id
     statement = FreezeStatement(
         log_id=pin.log_id,
         signer=store.identity().name,
@@ -91,7 +99,7 @@ def _place(store: Store, *, vault: str, why: str, clock: Clock, random: Callable
         why=why,
         body=body,
         signature=UNSIGNED,
-        since_ms=clock.wall_ms(),
+        since_ms=now_ms,
     )
     with store.commit() as write:
         write.add_local_freeze(freeze)

@@ -179,6 +179,23 @@ def test_what_the_ledger_takes_of_a_freeze_placed_offline_freezes_everybody(clus
     assert cluster.world.state.active_freeze(VAULT, cluster.world.time_ms) is not None
 
 
+def test_a_freeze_that_the_daemon_stored_and_did_not_answer_is_not_placed_again(cluster: Cluster) -> None:
+    why = "a payment that nobody here can explain"
+    known = cluster.signers["s1"].inbox.freeze(VAULT, why)
+    cluster.signers["s1"].close()
+
+    def place(vault: str, why: str) -> bytes:
+        return freeze_offline(cluster.folders["s1"], vault=vault, why=why, clock=cluster.clock, random=os.urandom)
+
+    assert place(VAULT, why) == known
+    others = {place("", why), place(VAULT, "another one")}
+    cluster.clock.advance(60_001)
+    others.add(place(VAULT, why))
+    assert len(others - {known}) == 3
+    placed = cluster.restart("s1").inbox.local_freezes
+    assert {one.id for one in placed} == {known, *others}
+
+
 def test_a_folder_that_a_silent_process_holds_is_not_written(cluster: Cluster) -> None:
     cluster.signers["s1"].close()
     folder = cluster.folders["s1"]
