@@ -197,4 +197,8 @@ EQUIVALENT: Final[dict[str, str]] = {
     "strongroom.protocol.recovery_kit_revoked:_approvers: part and one.verb is Verb.APPROVE": (
         "who initiated it is left out beside it, and a no by a member of the quorum refuses the whole"
     ),
+    "strongroom.ledger.charter_check_rules:_can_be_met: part or initiators - approvers": (
+        "saves work: the places that initiators would have to take are at most as many as those of them who approve, "
+        "and one more initiator is left over"
+    ),
 }
