@@ -306,8 +306,11 @@ class EvidenceBook:
                 continue
             body, signature = signed.body, signed.signature
             await self._storage.run(partial(rows.set_statement, name=row.hash, body=body, signature=signature))
-            log.info("reinstatement.operator_agreed", signer=signer, evidence=row.hash.hex())
-            self._settle(replace(row, operator_cleared=True))
+            # Meanwhile the same may have been said again, or the order may have acted.
+            row = self._open.get(said.evidence_hash)
+            if row is not None and not row.operator_cleared:
+                log.info("reinstatement.operator_agreed", signer=signer, evidence=row.hash.hex())
+                self._settle(replace(row, operator_cleared=True))
 
     def certified(self, _: Batch, certificate: Certificate) -> None:
         """A batch was certified: an order that reinstates a signer may have acted."""

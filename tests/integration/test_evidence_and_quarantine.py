@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from strongroom.ledger.signed_messages import Commitments, ReinstateStatement, S
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import Fault, Proven, verify_evidence
 from strongroom.protocol.evidence_file import read_evidence_file
-from strongroom.protocol.signed import MAX_BODY_BYTES, sign_body
+from strongroom.protocol.signed import MAX_BODY_BYTES, SignedBody, sign_body
 from strongroom_coordinator import sessions
 from strongroom_coordinator.storage.evidence import EvidenceRow
 from strongroom_signer import link_session, requests
@@ -382,6 +383,49 @@ async def test_only_the_convicted_signers_own_key_can_clear_it(tmp_path: Path) -
         found = site.side.evidence.quarantined("s1")
         assert found is not None
         assert not found.operator_cleared
+
+
+def said_mended(site: Site, row: EvidenceRow) -> SignedBody:
+    """What the convicted signer's operator says: it is mended."""
+    said = ReinstateStatement(log_id=site.world.log_id, signer=row.signer, evidence_hash=row.hash)
+    return sign_body("reinstate", said, site.signers[row.signer].signer.keys.vote)
+
+
+async def ordered_back(site: Site, row: EvidenceRow) -> None:
+    """An order that reinstates the convicted signer has acted."""
+    await site.submit(ReinstateSigner(signer=row.signer, evidence_hash=row.hash), "carol", "alice", "bob")
+    await site.until(lambda: (site.side.evidence.quarantined(row.signer) or row).order_hash != b"")
+
+
+async def test_an_operators_word_that_comes_twice_at_once_settles_the_evidence_once(tmp_path: Path) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        await ordered_back(site, row)
+        word = said_mended(site, row)
+        await asyncio.gather(*(site.side.evidence.operator_says("s1", [word]) for _ in range(2)))
+        assert site.side.evidence.quarantined("s1") is None
+
+
+async def test_an_order_that_acts_while_the_operators_word_is_stored_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as site:
+        await site.make_vault("customer-1")
+        liar_in(site, "s1", requests.Release, wrong_shares)
+        row = await convicted(site, "s1")
+        evidence = site.side.evidence
+        run = evidence._storage.run
+
+        async def slowly(work: Any) -> Any:
+            await ordered_back(site, row)
+            return await run(work)
+
+        monkeypatch.setattr(evidence, "_storage", SimpleNamespace(run=slowly))
+        await evidence.operator_says("s1", [said_mended(site, row)])
+        assert evidence.quarantined("s1") is None
+        monkeypatch.undo()
 
 
 async def test_two_votes_convict(tmp_path: Path) -> None:
