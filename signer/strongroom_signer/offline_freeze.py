@@ -26,6 +26,7 @@ __all__ = ["UNSIGNED", "DaemonSilent", "freeze_offline"]
 UNSIGNED: Final = bytes(64)
 """In the place of the signature that the daemon makes; no signature looks like it."""
 _JUST_NOW_MS: Final = 60_000
+"""Longer than the command waits for the daemon's answer."""
 
 
 class DaemonSilent(StrongroomError):

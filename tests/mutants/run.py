@@ -26,7 +26,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -82,7 +82,6 @@ class Session:
         self._items: dict[str, pytest.Item] = {}
         self._failed = False
         self._decided = Decided()
-        self._shared_by = ""
         self._running: dict[int, tuple[Mutant, float]] = {}
         self.sound = False
         self.verdicts: list[Verdict] = []
@@ -112,19 +111,6 @@ class Session:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note that a test failed, in its setup or end as well."""
         self._failed = self._failed or report.failed
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-    ) -> Generator[None, object, object]:
-        """What is decided while a fixture that several tests share is made is decided in each test of the file."""
-        if fixturedef.scope == "function":
-            return (yield)
-        before, self._shared_by = self._shared_by, request.node.nodeid.partition("::")[0]
-        try:
-            return (yield)
-        finally:
-            self._shared_by = before
 
     # --- in the parent -----------------------------------------------------------------------------------------------
 
@@ -230,14 +216,13 @@ class Session:
 
     def _note_decided(self, tests: list[str], notes: Path) -> int:
         """Run tests and write down which checks decide something in each."""
-        decided: dict[str, set[str]] = {}
+        decided: dict[str, list[str]] = {}
         seconds: dict[str, float] = {}
-        own: set[str] = set()
-        shared: set[str] = set()
+        here: set[str] = set()
 
         def note(name: str, value: object, when: bool) -> object:
             if bool(value) is when:
-                (shared if self._shared_by else own).add(name)
+                here.add(name)
             return value
 
         vars(builtins)[_NOTE] = note
@@ -255,15 +240,10 @@ class Session:
                 sys.stdout.write(f"\n{running} fails with nothing taken out\n")
                 return code_of_test
             seconds[running] = time.monotonic() - begun
-            file = f"{running.partition('::')[0]}::"
-            for name in shared:
-                decided.setdefault(name, set()).update(test for test in tests if test.startswith(file))
-            for name in own:
-                decided.setdefault(name, set()).add(running)
-            own.clear()
-            shared.clear()
-        found = {name: sorted(by) for name, by in decided.items()}
-        notes.write_text(json.dumps({"decided": found, "seconds": seconds}))
+            for name in here:
+                decided.setdefault(name, []).append(running)
+            here.clear()
+        notes.write_text(json.dumps({"decided": decided, "seconds": seconds}))
         return SURVIVED
 
 
