@@ -113,3 +113,15 @@ def test_signer_installs_and_starts_from_its_base_dependencies_alone(tmp_path: P
         subprocess.run([command, *arguments], check=True, cwd=tmp_path, env=environment, capture_output=True)
     absent = "import importlib.util as u; assert not [n for n in ('click', 'sqlalchemy', 'httpx') if u.find_spec(n)]"
     subprocess.run([str(python), "-c", absent], check=True, cwd=tmp_path, env=environment)
+    for other in ("strongroom", "strongroom-coordinator"):
+        refused = subprocess.run(
+            [str(home / "bin" / other), "--help"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"{other}: MISSING_PACKAGES: this machine has no ")
+        assert len(refused.stderr.splitlines()) == 1

@@ -1,0 +1,40 @@
+"""Where the programs begin that a signer's machine has and cannot run: the packages of their roles are not on it.
+
+One distribution brings every program; which packages of other projects a machine has is decided by the list that its
+operator installed. Without this the wrong program on a machine ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+__all__ = ["client", "coordinator"]
+
+
+def client() -> None:
+    """`strongroom`; its exit code ends the process."""
+    _run("strongroom_client.cli", program="strongroom", role="client")
+
+
+def coordinator() -> None:
+    """`strongroom-coordinator`; its exit code ends the process."""
+    _run("strongroom_coordinator.main", program="strongroom-coordinator", role="coordinator")
+
+
+def _run(module: str, *, program: str, role: str) -> None:
+    """Import the role's program and run it.
+
+    Raises:
+        SystemExit: when it has ended; or at once with code 1 and what to do, if a package is not installed here.
+    """
+    try:
+        main = import_module(module).main
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.startswith("strongroom"):
+            # A part of ours that is not there is no list that somebody forgot to install.
+            raise
+        message = f"{program}: MISSING_PACKAGES: this machine has no {missing}: install what requirements/{role}.lock"
+        sys.exit(f"{message} names, or give this command on a machine of that role")
+    sys.exit(main())
