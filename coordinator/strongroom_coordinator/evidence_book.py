@@ -49,6 +49,8 @@ from strongroom_coordinator.voters import Voters
 
 __all__ = ["EvidenceBook"]
 
+Steps = tuple[ElectorateStep, ...]
+
 log = structlog.get_logger()
 
 LOOK_AT_ONCE: Final = 2_000
@@ -64,7 +66,7 @@ class EvidenceBook:
         ledger: The copy of the log.
         electorate: Whose keys can be convicted.
         charter: What the log is founded on: the canonical genesis charter, or the restart.
-        steps: Canonical proofs of the handovers since.
+        steps: Gives canonical proofs of the handovers since, once those of all that are certified are at hand.
         storage: The database.
         files: The folder of the files.
         clock: Wall time.
@@ -76,7 +78,7 @@ class EvidenceBook:
         ledger: LedgerCopy,
         voters: Voters,
         charter: evidence_records.Founded,
-        steps: Callable[[], Iterable[bytes]],
+        steps: Callable[[], Awaitable[Iterable[bytes]]],
         storage: Storage,
         files: EvidenceFiles,
         clock: Clock,
@@ -194,54 +196,56 @@ class EvidenceBook:
         except StrongroomError as error:
             self._not_made(blame.signer, error, is_certain=is_certain)
             return
-        made = case.record(self._charter, self._proofs(), self._ledger, self._storage)
+        made = partial(case.record, self._charter, ledger=self._ledger, storage=self._storage)
         self._background.spawn(self._take(blame.signer, made, is_certain=is_certain))
 
     def bad_commitments(self, signer: str, plan: Plan, commitments: SignedBody) -> None:
         """A signer was left out for its commitments; they may be what nobody honest signs, or just out of place."""
-        try:
-            data = evidence_records.malformed_commitments(
-                charter=self._charter, steps=self._proofs(), commitments=commitments, plan=codec.encode(plan)
+
+        async def made(steps: Steps) -> bytes:
+            return evidence_records.malformed_commitments(
+                charter=self._charter, steps=steps, commitments=commitments, plan=codec.encode(plan)
             )
-            verify_evidence(data, log_id=self._voters.log_id)
-        except StrongroomError:
-            return  # proves nothing, so nothing is said of anybody
-        self._background.spawn(self._take(signer, _given(data)))
+
+        # What proves nothing says nothing of anybody.
+        self._background.spawn(self._take(signer, made, is_certain=False))
 
     def two_votes(self, signer: str, first: SignedBody, second: SignedBody) -> None:
         """A signer voted for two heads at one term and size."""
-        try:
-            data = evidence_records.two_votes(
-                charter=self._charter, steps=self._proofs(), signer=signer, votes=(first, second)
-            )
-        except StrongroomError as error:
-            self._not_made(signer, error, is_certain=True)
-            return
-        self._background.spawn(self._take(signer, _given(data)))
+
+        async def made(steps: Steps) -> bytes:
+            return evidence_records.two_votes(charter=self._charter, steps=steps, signer=signer, votes=(first, second))
+
+        self._background.spawn(self._take(signer, made))
 
     def bad_dealing(self, signer: str, terms: RedistributionTerms, dealing: SignedBody) -> None:
         """A signer dealt new shares in a way that everybody sees to be malformed."""
-        try:
-            data = evidence_records.malformed_dealing(
-                charter=self._charter, steps=self._proofs(), dealing=dealing, terms=terms.encoded
-            )
-        except StrongroomError as error:
-            self._not_made(signer, error, is_certain=True)
-            return
-        self._background.spawn(self._take(signer, _given(data)))
 
-    def _proofs(self) -> tuple[ElectorateStep, ...]:
-        return tuple(codec.decode(ElectorateStep, step) for step in self._steps())
+        async def made(steps: Steps) -> bytes:
+            return evidence_records.malformed_dealing(
+                charter=self._charter, steps=steps, dealing=dealing, terms=terms.encoded
+            )
+
+        self._background.spawn(self._take(signer, made))
+
+    async def _proofs(self) -> Steps:
+        return tuple(codec.decode(ElectorateStep, step) for step in await self._steps())
 
     @staticmethod
     def _not_made(signer: str, error: StrongroomError, *, is_certain: bool) -> None:
         if is_certain:
             log.error("evidence.not_made", signer=signer, reason=error.reason, message=error.message)
 
-    async def _take(self, signer: str, made: Awaitable[bytes], *, is_certain: bool = True) -> None:
-        """Verify a record, quarantine whom it convicts, and keep it."""
+    async def _take(self, signer: str, made: Callable[[Steps], Awaitable[bytes]], *, is_certain: bool = True) -> None:
+        """Make a record, verify it, quarantine whom it convicts, and keep it.
+
+        Args:
+            signer: Who is at fault.
+            made: Makes the record with the proofs of all handovers; the key at fault may have come with the last one.
+            is_certain: Whether a record that does not hold is worth a line in the log.
+        """
         try:
-            data = await made
+            data = await made(await self._proofs())
             proven = verify_evidence(data, log_id=self._voters.log_id)
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=is_certain)
@@ -361,7 +365,3 @@ class EvidenceBook:
     async def stop(self) -> None:
         """Give what was found a moment to be kept; what needs a part that has stopped already is given up."""
         await self._background.stop(patience_s=STOP_S)
-
-
-async def _given(data: bytes) -> bytes:
-    return data

@@ -37,7 +37,12 @@ class ShareCase:
     orders: tuple[bytes, ...]
 
     async def record(
-        self, charter: evidence_records.Founded, steps: tuple[ElectorateStep, ...], ledger: LedgerCopy, storage: Storage
+        self,
+        charter: evidence_records.Founded,
+        steps: tuple[ElectorateStep, ...],
+        *,
+        ledger: LedgerCopy,
+        storage: Storage,
     ) -> bytes:
         """The record as canonical bytes, unverified.
 

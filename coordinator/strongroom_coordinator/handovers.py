@@ -62,6 +62,12 @@ class Handovers:
         begun = self._begun()
         return [step for _, step in self._steps] + ([] if begun is None else [codec.encode(begun)])
 
+    async def all_proofs(self) -> list[bytes]:
+        """Like `proofs`, once the entries of all changes that are certified have been read."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        return self.proofs()
+
     @property
     def number(self) -> int:
         """Number of the newest witness set that took over for good, its proof at hand; 1 for the first."""

@@ -99,7 +99,7 @@ def build_ledger_side(
         ledger=base.ledger,
         voters=base.voters,
         charter=founding.restart or genesis.genesis.charter,
-        steps=base.handovers.proofs,
+        steps=base.handovers.all_proofs,
         storage=storage,
         files=EvidenceFiles(evidence_folder),
         clock=clock,

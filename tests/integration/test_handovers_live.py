@@ -5,10 +5,13 @@ Signers and coordinator run in the test's own process, with their databases and 
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,14 +19,17 @@ import charter_builder as builder
 from coordinator_world import Site
 from handover_world import signer
 from strongroom.ledger import codec
+from strongroom.ledger.certificate_messages import Certificate
 from strongroom.ledger.charter import Charter, encode_charter
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState, WitnessPhase
+from strongroom.ledger.replica import Batch
 from strongroom.ledger.signed_messages import Vote
 from strongroom.protocol.signed import SignedBody, sign_body
 from strongroom_client.audit import Auditor
 from strongroom_client.errors import NotProven
 from strongroom_client.trust import Trust
+from strongroom_coordinator.subjects import decode_entry, subjects_of
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +53,10 @@ def next_charter(site: Site, signers: Iterable[str], quorum: int) -> Charter:
 
 
 async def amend(site: Site, charter: Charter, *, for_ms: int = DAY_MS) -> bytes:
+    """Order and approve an amendment; the order's hash."""
     action = AmendCharter(charter=encode_charter(charter), handover_expires_ms=site.clock.wall_ms() + for_ms)
     logged = await site.submit(action, "dave", "alice", "bob")
-    del logged
-    return b""
+    return subjects_of(decode_entry(logged.entry).body)[0]
 
 
 def number(site: Site) -> int:
@@ -63,9 +69,21 @@ def phase(site: Site) -> WitnessPhase | None:
     return None if record is None else record.phase
 
 
+async def lapsed(site: Site, order: bytes) -> None:
+    """Wait until the change that an order wanted is over without a new set."""
+
+    def has_lapsed() -> bool:
+        record = site.side.sequencer.replica.state().order(order)
+        return record is not None and record.state is OrderState.LAPSED
+
+    await site.until(has_lapsed, 60)
+    assert (number(site), phase(site)) == (1, WitnessPhase.STEADY)
+
+
 async def handed_over(site: Site, to: int, *names: str) -> None:
-    """Wait until the new set rules, and it is final at these signers."""
+    """Wait until the new set rules, its proof is at hand, and it is final at these signers."""
     await site.until(lambda: number(site) == to and phase(site) is WitnessPhase.STEADY, 30)
+    await site.until(lambda: site.side.handovers.number == to, 30)
     for name in names:
         copy = site.signers[name].signer.copy
         await site.until(lambda copy=copy: copy.final_size and copy.final().witnesses.number == to, 30)
@@ -133,6 +151,29 @@ async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
     assert fresh.voting.state.last_vote is not None
 
 
+async def test_a_fault_of_a_new_machine_is_proven_however_late_the_proof_of_its_handover_is_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handovers, evidence, may_read = site.side.handovers, site.side.evidence, asyncio.Event()
+    run = handovers._storage.run
+
+    async def slowly(work: Any) -> Any:
+        await may_read.wait()
+        return await run(work)
+
+    monkeypatch.setattr(handovers, "_storage", SimpleNamespace(run=slowly))
+    await site.stop_signer("s3")
+    site.start_signer("s3", label="s3-2")
+    await amend(site, next_charter(site, ("s1", "s2", "s3:s3-2"), 2))
+    certified = entered(site, WitnessPhase.STEADY)
+    await asyncio.wait_for(certified.wait(), 30)
+    evidence.two_votes("s3", *votes(site, "s3-2"))
+    await site.make_vault("customer-1")
+    assert evidence.quarantined("s3") is None
+    may_read.set()
+    await site.until(lambda: evidence.quarantined("s3") is not None)
+
+
 @pytest.mark.attack(
     line="admin-quorum",
     title="an amendment to signers that do not exist",
@@ -140,16 +181,10 @@ async def test_a_machine_is_replaced_under_its_name(site: Site) -> None:
 )
 async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again(site: Site) -> None:
     charter = next_charter(site, ("s1", "s2", "s4", "s5"), 3)
-    await amend(site, charter, for_ms=1_500)
-    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
-    wanted = site.side.sequencer.replica.state().witnesses.amendment
+    wanted = await amend(site, charter, for_ms=3_000)
     await site.make_vault("customer-1")
-    await site.until(lambda: phase(site) is WitnessPhase.STEADY, 30)
+    await lapsed(site, wanted)
     assert await site.signed(await site.pay("customer-1", 100_000))
-    record = site.side.sequencer.replica.state().order(wanted)
-    assert record is not None
-    assert record.state is OrderState.LAPSED
-    assert (number(site), phase(site)) == (1, WitnessPhase.STEADY)
     await amend(site, next_charter(site, ("s1", "s2", "s3", "s4"), 3))
     site.start_signer("s4")
     await handed_over(site, 2, "s1", "s2", "s3", "s4")
@@ -157,13 +192,7 @@ async def test_a_change_to_signers_that_never_come_lapses_and_can_be_tried_again
 
 
 async def test_a_change_lapses_by_time_alone_where_nobody_says_anything(site: Site) -> None:
-    await amend(site, next_charter(site, ("s1", "s2", "s4", "s5"), 3), for_ms=700)
-    await site.until(lambda: phase(site) is WitnessPhase.WANTED)
-    wanted = site.side.sequencer.replica.state().witnesses.amendment
-    await site.until(lambda: phase(site) is WitnessPhase.STEADY, 30)
-    record = site.side.sequencer.replica.state().order(wanted)
-    assert record is not None
-    assert record.state is OrderState.LAPSED
+    await lapsed(site, await amend(site, next_charter(site, ("s1", "s2", "s4", "s5"), 3), for_ms=3_000))
     # It becomes final as well, so that clients can prove it.
     copy = site.signers["s1"].signer.copy
     await site.until(lambda: copy.final_size and copy.final().witnesses.phase is WitnessPhase.STEADY, 30)
@@ -175,8 +204,9 @@ async def test_a_coordinator_that_dies_in_any_phase_takes_nothing_with_it(site: 
     await amend(site, next_charter(site, ("s1", "s2", "s4"), 3))
     await site.until(lambda: phase(site) is WitnessPhase.WANTED)
     if at is not WitnessPhase.WANTED:
+        reached = entered(site, at)
         site.start_signer("s4")
-        await site.until(lambda: phase(site) is at)
+        await asyncio.wait_for(reached.wait(), 30)
     await site.stop_coordinator()
     for name in tuple(site.signers):
         await site.stop_signer(name)
@@ -186,6 +216,18 @@ async def test_a_coordinator_that_dies_in_any_phase_takes_nothing_with_it(site: 
     await handed_over(site, 2, "s1", "s2", "s4")
     await site.make_vault("customer-1", ("s1", "s2", "s4"), 2)
     assert await site.signed(await site.pay("customer-1", 100_000))
+
+
+def entered(site: Site, at: WitnessPhase) -> asyncio.Event:
+    """Set as soon as a phase is certified: one may be over within milliseconds."""
+    reached = asyncio.Event()
+
+    def certified(_batch: Batch, _certificate: Certificate) -> None:
+        if phase(site) is at:
+            reached.set()
+
+    site.side.sequencer.on_certified(certified)
+    return reached
 
 
 async def test_a_signer_that_slept_through_two_handovers_catches_up(site: Site) -> None:

@@ -328,6 +328,25 @@ class Site:
                 await self.coordinator.signed_event.wait()
         return raw
 
+    async def pay_until(self, vault: str, condition: Callable[[], Any], timeout_s: float = 60) -> None:
+        """Pay again and again until something holds that comes of a certain signer's part in a payment.
+
+        Whoever answers first signs: one that is slow for a while has no part in any number of payments.
+        """
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await self.signed(await self.pay(vault, 50_000), timeout_s)
+
+    def ask_first(self, name: str) -> None:
+        """Let every plan from here on prefer this holder, while it answers in time."""
+        standing: Any = self.side.sessions._standing
+        standing.order = lambda names, _plan: sorted(names, key=lambda one: one != name)
+
+    def ask_in_turn(self) -> None:
+        """Let plans prefer whom they like again."""
+        standing: Any = self.side.sessions._standing
+        del standing.order
+
     def plans(self, state: State, now_ms: int) -> Sequence[Plan]:
         """One plan per payable order, with a coin of its own that pays it exactly."""
         if not self.planning:

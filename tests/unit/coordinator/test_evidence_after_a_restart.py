@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,7 +68,10 @@ class Desk:
         voters: Any = SimpleNamespace(
             log_id=state.log_id, vote_keys={one.name: one.vote_key for one in state.charter.signers}
         )
-        steps: Callable[[], list[bytes]] = list
+
+        async def steps() -> list[bytes]:
+            return []
+
         return EvidenceBook(
             ledger=ledger,
             voters=voters,
