@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,8 +94,15 @@ def plan_of(coin: SpendInput, *, entry_index: int = 7, orders: tuple[bytes, ...]
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """For tests that only look at it."""
+    with made(tmp_path_factory.mktemp("node")) as scene:
+        yield scene
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[Scene]:
     vault = PlainVault("audited")
-    with RegtestProcess(Path(tmp_path_factory.mktemp("node"))) as node:
+    with RegtestProcess(folder) as node:
         node.mine(1, vault.key.derive(0, 3).address(REGTEST))
         node.mine(100, PAYEE)
         block = node.call("getblock", node.call("getblockhash", 1), 2)
@@ -137,8 +145,16 @@ def test_a_vault_on_another_chain_is_noticed(scene: Scene) -> None:
         verify_chain([record_of(scene.vault, MAINNET.caip2)], {}, scene.source, gap=1)
 
 
-def test_an_order_paid_by_two_transactions_is_found(scene: Scene) -> None:
+@pytest.fixture
+def own_scene(tmp_path: Path) -> Iterator[Scene]:
+    """For a test that adds to it."""
+    with made(tmp_path / "node") as scene:
+        yield scene
+
+
+def test_an_order_paid_by_two_transactions_is_found(own_scene: Scene) -> None:
     """Both spends have plans of the log, and both pay one order: the conflict rule was broken."""
+    scene = own_scene
     change = SpendInput(txid=scene.txid, vout=1, amount_sat=2_500_000_000 - 1_000, branch=1, index=0)
     second, _ = pay(scene.node, scene.vault, change, 1_000_000, change_index=1)
     spends = {scene.txid: scene.planned, second: plan_of(change, entry_index=9)}

@@ -59,9 +59,11 @@ async def test_wrong_share_names_its_sender_with_evidence_and_others_sign(tmp_pa
         await site.make_vault("customer-1")
         liar = site.signers["s1"].signer
         intercept(liar, requests.Release, wrong_shares(liar))
+        site.ask_first("s1")
         with capture_logs() as events:
             for _ in range(3):
                 assert parse(await site.signed(await site.pay("customer-1", 50_000)))
+            await site.pay_until("customer-1", lambda: any(event["event"] == "share.wrong" for event in events))
         blamed = [event for event in events if event["event"] == "share.wrong"]
         assert {event["signer"] for event in blamed} == {"s1"}
         await site.until(lambda: list((tmp_path / "coordinator" / "evidence").glob("*.json")))
@@ -94,10 +96,11 @@ async def test_holder_that_leaves_in_round_two_is_passed_over(tmp_path: Path) ->
             return answer
 
         intercept(site.signers["s1"].signer, requests.Release, leave("s1"))
+        site.ask_first("s1")
         orders = [await site.pay("customer-1", 50_000) for _ in range(3)]
         for order in orders:
             await site.signed(order)
-        assert left.is_set()
+        await site.pay_until("customer-1", left.is_set)
 
 
 async def test_commitments_for_another_plan_leave_their_sender_out(tmp_path: Path) -> None:
@@ -135,8 +138,8 @@ async def test_of_many_answers_about_one_plan_only_the_first_is_heard(tmp_path: 
         with capture_logs() as events:
             for _ in range(3):
                 await site.signed(await site.pay("customer-1", 50_000))
+            await site.pay_until("customer-1", lambda: any(event["event"] == "signing.refused" for event in events))
         refused = [event["plan"] for event in events if event["event"] == "signing.refused"]
-        assert refused
         assert len(refused) == len(set(refused))
 
 
@@ -188,7 +191,9 @@ async def test_failed_key_generation_is_tried_again_until_the_vault_stands(tmp_p
         with capture_logs() as events:
             await site.make_vault("customer-1")
         attempts = [event["attempt"] for event in events if event["event"] == "keygen.started"]
-        assert len(attempts) == 3
+        # More, if a holder had not got the order yet when it was asked.
+        assert failures >= 3
+        assert len(attempts) >= 3
         assert attempts == sorted(set(attempts))
 
 
@@ -238,11 +243,13 @@ async def test_base_whose_bytes_nobody_gives_is_left_out(tmp_path: Path) -> None
     """One signer alone holds the highest certificate, and nobody who is there gives the entries below it."""
     async with started(tmp_path, tick_ms=60_000) as site:
         await site.genesis_logged()
+        await site.until(lambda: len(site.side.terms.ready) == len(site.signers))
         rounds: Any = site.side.rounds
         rounds.hand_out = lambda certificate: None
         logged = await site.submit(site.world.creation("customer-1"), "carol")
+        await site.until(lambda: all(item.signer.copy.size == logged.size for item in site.signers.values()))
         certificate = codec.encode(logged.certificate)
-        await site.side.links.links["s1"].request(pb.Certify(certificate=certificate), timeout_s=5)
+        await site.side.links.links["s1"].request(pb.Certify(certificate=certificate), timeout_s=20)
         port = site.coordinator.port
         await site.stop_coordinator()
         await site.stop_signer("s2")

@@ -24,6 +24,7 @@ from strongroom_coordinator.catch_up import serve_batches
 from strongroom_coordinator.clock import SystemClock
 from strongroom_coordinator.errors import Abandoned
 from strongroom_coordinator.subjects import subjects_of
+from strongroom_coordinator.terms import Terms
 from strongroom_signer import requests
 
 
@@ -99,7 +100,7 @@ async def test_waiting_head_becomes_final_without_further_orders(tmp_path: Path)
         # A log in which all that counts is final stays as it is.
         assert site.side.sequencer.replica.size == size
         await site.until(lambda: all(item.signer.voting.final_size > logged.index for item in site.signers.values()))
-        assert site.side.cosignatures.checkpoint().count("—") >= 2
+        await site.until(lambda: site.side.cosignatures.checkpoint().count("—") >= 2)
 
 
 async def test_withdrawals_go_on_with_one_signer_down_and_it_catches_up(tmp_path: Path) -> None:
@@ -166,6 +167,9 @@ async def test_emptied_database_is_rebuilt_from_the_signers(tmp_path: Path) -> N
         await site.make_vault("customer-1")
         order = await site.pay("customer-1", 50_000)
         await site.signed(order)
+        # A certificate that no signer was given yet is gone with the database.
+        await site.until(lambda: site.side.sequencer.final_size + 1 >= site.side.ledger.certified_size)
+        await all_hold_the_newest_certificate(site)
         certified = site.side.ledger.certified_size
         root = site.side.sequencer.replica.root_at(certified)
         port = site.coordinator.port
@@ -216,7 +220,9 @@ async def test_second_leader_fences_the_first_and_the_log_goes_on(tmp_path: Path
         waiting.cancel()
 
 
-async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Path) -> None:
+async def test_what_a_vanished_certificate_covered_is_logged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The coordinator held the only copy of a certificate, and no signer takes it from it any more."""
     async with started(tmp_path, tick_ms=60_000) as site:
         await site.genesis_logged()
@@ -226,9 +232,8 @@ async def test_what_a_vanished_certificate_covered_is_logged_again(tmp_path: Pat
         await site.side.ledger.stored()
         port = site.coordinator.port
         await site.stop_coordinator()
+        monkeypatch.setattr(Terms, "_show_certificate", lambda _terms, _link: None)
         await site.start_coordinator(port=port)
-        terms: Any = site.side.terms
-        terms._show_certificate = lambda link: None
         await site.until(lambda: site.side.sequencer.term > 1)
         order = subjects_of(codec.decode(Entry, logged.entry).body)[0]
         side = site.side
@@ -247,6 +252,7 @@ async def test_people_are_heard_when_the_coordinators_bytes_of_the_day_are_used_
         await site.start_coordinator()
         await site.start_signers()
         first = await site.submit(site.world.creation("customer-1"), "carol")
+        await site.side.ledger.stored()
         port = site.coordinator.port
         await site.stop_coordinator()
         await site.start_coordinator(port=port)
@@ -259,6 +265,7 @@ async def test_split_heads_are_healed_by_the_next_term(tmp_path: Path) -> None:
     async with started(tmp_path) as site:
         await site.make_vault("customer-1")
         await site.until(lambda: site.side.sequencer.final_size + 1 >= site.side.ledger.certified_size)
+        await all_hold_the_newest_certificate(site)
         split = site.side.ledger.certified_size
         term = site.side.sequencer.term
         for number, item in enumerate(site.signers.values()):
@@ -333,6 +340,16 @@ async def test_freeze_from_a_signers_operator_enters_the_log(tmp_path: Path) -> 
         await site.stop_signer("s2")
         site.start_signer("s2")
         await site.until(lambda: list(site.side.sequencer.replica.state().freezes()))
+
+
+async def all_hold_the_newest_certificate(site: Site) -> None:
+    """Wait until every signer has the newest certificate, of which a quorum is all that anybody waits for."""
+
+    def hold_it() -> bool:
+        newest = site.side.ledger.certificate
+        return all(item.signer.voting.state.held == newest for item in site.signers.values())
+
+    await site.until(lambda: len(site.side.terms.ready) == len(site.signers) and hold_it())
 
 
 async def plan_of(site: Site, order: bytes) -> bytes:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -135,13 +134,11 @@ def test_daemon_runs_until_it_is_told_to_stop(tmp_path: Path, inputs: dict[str, 
             ready = next(line for line in lines if line["event"] == "daemon.ready")
             assert int((data / "listen.port").read_text()) == ready["port"]
             second = subprocess.run(
-                [*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True, timeout=30, check=False
+                [*PROGRAM, "run", "--data", str(data)], stderr=subprocess.PIPE, text=True, timeout=60, check=False
             )
             assert (second.returncode, "DATA_FOLDER_BUSY" in second.stderr) == (1, True)
-            began = time.monotonic()
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(timeout=10) == 0
-            assert time.monotonic() - began < 5
+            assert daemon.wait(timeout=60) == 0
             assert "daemon.stopped" in daemon.stderr.read()
         finally:
             daemon.kill()

@@ -28,10 +28,11 @@ from strongroom.ledger.charter import AssetAmount, Limit
 from strongroom.ledger.order_messages import Freeze, Scope
 from strongroom.ledger.signed_messages import Verb
 from strongroom.model.errors import StrongroomError
+from strongroom.model.ids import OrderHash
 from strongroom.protocol.certificates import NO_CERTIFICATE, sign_vote
 from strongroom.protocol.evidence import verify_evidence
 from strongroom_client import errors as client_errors
-from strongroom_client.answers import signed_pb
+from strongroom_client.answers import ExplainedOrder, signed_pb
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +42,7 @@ VAULT = "customer-1"
 async def seen(site: EdgeSite) -> Any:
     """The newest final head; a moment after a start there is none."""
     client = site.treasury()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await client.seen()
@@ -65,6 +66,17 @@ async def ordered(site: EdgeSite, amount: int = 100_000, *approvers: str) -> byt
     return name
 
 
+async def explained_by_all(site: EdgeSite, order: bytes) -> ExplainedOrder:
+    """Ask why an order waits until every signer gives its view: one that has just come, or is slow, gives none."""
+    client = site.treasury()
+    async with asyncio.timeout(60):
+        while True:
+            found = await client.explain(OrderHash(order))
+            if not found.silent:
+                return found
+            await asyncio.sleep(0.02)
+
+
 async def refusal(call: Any) -> tuple[grpc.StatusCode, Any]:
     """Status code and ErrorInfo of a refused raw call."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -86,17 +98,17 @@ async def test_an_approved_withdrawal_is_paid_and_every_answer_is_proven(tmp_pat
         status = await shop.withdrawal(name)
         assert status.status == "open"
         assert "2 more approvals" in status.waits_for
-        explained = await alice.explain(status.hash)
+        explained = await explained_by_all(site, name)
         assert not explained.allowed
         assert {view.signer for view in explained.views} == {"s1", "s2", "s3"}
-        assert explained.silent == ()
 
         head = await seen(site)
         for person in ("alice", "bob"):
             receipt = await alice.endorse(site.say(person, Verb.APPROVE, name, head))
             assert not receipt.already_known
         await site.status_of(name, "payable")
-        await site.until(lambda: all(plan.is_broadcast for plan in site.edge.parts.tracker.plans))
+        plans = site.edge.parts.tracker.plans
+        await site.until(lambda: list(plans) and all(plan.is_broadcast for plan in plans))
         await site.mine()
         paid = await site.status_of(name, "paid")
         plan = paid.plans[0]
@@ -221,7 +233,7 @@ async def test_a_watch_resumes_from_its_cursor_over_a_restart(tmp_path: Path) ->
         await site.start_coordinator()
         await site.start_signers()
         await site.genesis_logged()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for later, order in site.treasury().watch_orders(cursor=cursor, hashes=[name]):
                 assert later > cursor
                 assert len(order.proven.record.endorsements) == 2
@@ -238,7 +250,7 @@ async def test_a_watch_tells_that_a_rejection_is_final(tmp_path: Path) -> None:
         name = await ordered(site)
         reject = site.say("carol", Verb.REJECT, name, await seen(site))
         told: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for _, order in site.treasury().watch_orders():
                 if not told:
                     await site.treasury().endorse(reject)
@@ -253,10 +265,10 @@ async def test_a_watch_tells_that_an_order_expired(tmp_path: Path) -> None:
         await site.make_vault(VAULT)
         action = site.world.withdrawal(VAULT, 100_000)
         site.world.time_ms = site.clock.wall_ms()
-        order = site.world.order(action, id=bytes(range(16)), expires_ms=site.clock.wall_ms() + 1_000)
+        order = site.world.order(action, id=bytes(range(16)), expires_ms=site.clock.wall_ms() + 3_000)
         await site.side.sequencer.submit(site.order_entry(order, "shop"))
         name = hashlib.sha256(order).digest()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for _, seen_order in site.treasury().watch_orders(hashes=[name]):
                 if seen_order.status == "never_will_be_paid":
                     break
@@ -298,10 +310,12 @@ async def test_log_freezes_pages_and_health_are_served(tmp_path: Path) -> None:
         await site.submit(Freeze(scope=Scope.VAULT, vault=VAULT, why="looks wrong"), "dave")
         [freeze] = await alice.freezes()
         assert freeze.vault == VAULT
-        entries = [entry async for batch in alice.read_log() for entry in batch.entries]
+        # The log may grow by a tick at any moment.
         ledger = await alice.ledger()
+        entries = [entry async for batch in alice.read_log() for entry in batch.entries]
         assert entries[0] == ledger.founding_entry
         assert len(entries) >= ledger.final_head.size
+        await site.until(lambda: site.edge.parts.tracker.is_reachable)
         status = await alice.status()
         assert status.leading
         assert status.chain_reachable
@@ -327,7 +341,7 @@ async def test_services_serve_only_once_a_term_is_open(tmp_path: Path) -> None:
             code, info = await refusal(treasury.GetLedger(treasury_pb.GetLedgerRequest()))
             assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "NOT_READY")
             await site.start_signers()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 async for answer in health.Watch(request):
                     if answer.status == health_pb2.HealthCheckResponse.SERVING:
                         break

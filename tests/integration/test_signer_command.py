@@ -322,7 +322,7 @@ def test_daemon_serves_its_operator_and_stops_gracefully(enrolled: Terminal) -> 
         assert "TLS_CERTIFICATE_INVALID" in enrolled.err
         (enrolled.folder / "away.pem").rename(enrolled.folder / "cert.pem")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
     assert not (enrolled.folder / "operator.sock").exists()
     assert enrolled.run("status") == 1
     assert "DAEMON_NOT_RUNNING" in enrolled.err
@@ -341,7 +341,7 @@ def test_killed_daemon_starts_again_with_its_freezes(enrolled: Terminal) -> None
     with running(enrolled.folder, enrolled.phrase) as process:
         assert enrolled.run("freeze", "--why", "I saw something") == 0
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     with running(enrolled.folder, enrolled.phrase):
         assert enrolled.run("status", "--json") == 0
         assert len(json.loads(enrolled.out)["local_freezes"]) == 1

@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
+from sqlalchemy import Connection
 
 import charter_builder as builder
 from coordinator_world import RunningCoordinator, Site
@@ -25,6 +26,7 @@ from ledger_world import DESTINATION
 from regtest_process import RegtestProcess
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
 from strongroom.chains.bitcoin.keys import VaultKey
+from strongroom.chains.bitcoin.transaction import txid_bytes
 from strongroom.ledger import codec
 from strongroom.ledger.pae import pae
 from strongroom.ledger.plans import vault_key_of
@@ -40,6 +42,7 @@ from strongroom_coordinator.config import CoordinatorConfig
 from strongroom_coordinator.ledger_side import build_ledger_side
 from strongroom_coordinator.revocations import Revocations
 from strongroom_coordinator.rpc.server import EdgeSide, add_services, build_edge_side
+from strongroom_coordinator.storage import chain
 from strongroom_coordinator.storage.engine import Storage
 from strongroom_coordinator.storage.migrating import migrate
 
@@ -140,7 +143,20 @@ class EdgeSite(Site):
         """Mine blocks and wait until the tracker has followed them."""
         await asyncio.to_thread(self.node.mine, count, address)
         height = await asyncio.to_thread(self.node.call, "getblockcount")
-        await self.until(lambda: self.edge.parts.tracker.height >= height)
+        await self.followed(height)
+
+    async def followed(self, height: int) -> None:
+        """Wait until the tracker has followed a block: it knows of what is in it before its database does."""
+        tip = await asyncio.to_thread(self.node.call, "getblockhash", height)
+
+        def stored(connection: Connection) -> bool:
+            return chain.block_hash(connection, height) == txid_bytes(tip)
+
+        async with asyncio.timeout(60):
+            while True:
+                if await self.edge.parts.storage.run(stored):
+                    return
+                await asyncio.sleep(0.02)
 
     async def fund(self, vault: str, *, coins: int = 1) -> None:
         """Give a vault mature coins of 50 BTC each on its first deposit address."""
@@ -148,7 +164,7 @@ class EdgeSite(Site):
         await self.mine(coins, address)
         await self.mine(100)
 
-    async def status_of(self, order_hash: bytes, *wanted: str, timeout_s: float = 20) -> Any:
+    async def status_of(self, order_hash: bytes, *wanted: str, timeout_s: float = 60) -> Any:
         """Wait until an order has one of these statuses; returns it."""
         client = self.treasury()
         async with asyncio.timeout(timeout_s):
