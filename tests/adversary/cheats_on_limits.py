@@ -292,23 +292,27 @@ def _ever_higher_fees(rogue: RogueLeader, order: DraftedOrder) -> Iterator[Plan]
 @cheat("fill-the-day", "Writes as much into the log in one day as it may, and then more, to fill the signers' disks.")
 async def fill_the_day(rogue: RogueLeader) -> None:
     """With one approved order: a large plan of it, bumped as often as there is room, and ticks for the rest."""
-    # One time for everything, so that all of it is of one day of log time.
-    at_ms = max(now_ms(), rogue.state.time_ms)
+    day = max(now_ms(), rogue.state.time_ms) // DAY_MS
+
+    def at_ms() -> int:
+        """Now, and never the next day, so that all of it is of one day of log time; signers let a minute pass."""
+        return min(max(now_ms(), rogue.state.time_ms), (day + 1) * DAY_MS - 1)
+
     bumped, further = withdrawal(rogue), withdrawal(rogue)
-    await rogue.append_honestly(ordered(rogue, bumped), time_ms=at_ms)
+    await rogue.append_honestly(ordered(rogue, bumped), time_ms=at_ms())
     plans = _ever_higher_fees(rogue, bumped)
-    while len(rogue.entry(plan := next(plans))) <= _bytes_left(rogue, at_ms):
-        await rogue.append_honestly(plan, time_ms=at_ms)
-    tick_bytes = len(rogue.entry(Tick(), time_ms=at_ms))
-    await rogue.append_honestly(*[Tick()] * (_bytes_left(rogue, at_ms) // tick_bytes), time_ms=at_ms)
-    rogue.report.say("filled", left=_bytes_left(rogue, at_ms), tick=tick_bytes, day=at_ms // DAY_MS)
-    await forced(rogue, Tick(), time_ms=at_ms, step="tick")
-    await forced(rogue, plan, time_ms=at_ms, step="bump")
-    await forced(rogue, ordered(rogue, further), pays(rogue, further), time_ms=at_ms, step="plan")
+    while len(rogue.entry(plan := next(plans))) <= _bytes_left(rogue, at_ms()):
+        await rogue.append_honestly(plan, time_ms=at_ms())
+    tick_bytes = len(rogue.entry(Tick(), time_ms=at_ms()))
+    await rogue.append_honestly(*[Tick()] * (_bytes_left(rogue, at_ms()) // tick_bytes), time_ms=at_ms())
+    rogue.report.say("filled", left=_bytes_left(rogue, at_ms()), tick=tick_bytes, day=day)
+    await forced(rogue, Tick(), time_ms=at_ms(), step="tick")
+    await forced(rogue, plan, time_ms=at_ms(), step="bump")
+    await forced(rogue, ordered(rogue, further), pays(rogue, further), time_ms=at_ms(), step="plan")
     # What people say counts for them, and a rejection for nobody: these batches are certified, or the cheat ends here.
-    await rogue.append_honestly(ordered(rogue, further, approved=("bob",)), time_ms=at_ms)
-    await rogue.append_honestly(more(rogue, Verb.APPROVE, further, "carol"), time_ms=at_ms)
-    await rogue.append_honestly(more(rogue, Verb.REJECT, bumped, "carol"), time_ms=at_ms)
+    await rogue.append_honestly(ordered(rogue, further, approved=("bob",)), time_ms=at_ms())
+    await rogue.append_honestly(more(rogue, Verb.APPROVE, further, "carol"), time_ms=at_ms())
+    await rogue.append_honestly(more(rogue, Verb.REJECT, bumped, "carol"), time_ms=at_ms())
 
 
 # --- one operator's own maximum

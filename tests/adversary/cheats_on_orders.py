@@ -38,7 +38,8 @@ from strongroom.ledger.signed_messages import FreezeStatement, Signed, Verb
 from strongroom.protocol.signed import sign_body
 from strongroom_client.orders import DraftedOrder, Seen
 
-SOON_MS = 2_500
+SOON_MS = 6_000
+"""Time enough to log what is to run out, also on a machine that is busy."""
 UNKNOWN_ENTRY = 100
 """Number of a body that no rule set has yet: the log of a later version could hold charter amendments there."""
 

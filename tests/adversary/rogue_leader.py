@@ -147,7 +147,8 @@ class RogueLeader:
 
     async def everybody(self) -> None:
         """Wait until every signer is connected, also after a cheat that ended some links."""
-        async with asyncio.timeout(PATIENCE_S):
+        # A signer that was refused again and again pauses for longer and longer before it dials.
+        async with asyncio.timeout(2 * PATIENCE_S):
             least = len(self.electorate.vote_keys) - len(self.stolen)
             await self.link_server.until(lambda names: len(names) >= least)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,8 +79,7 @@ def _helped(siege: Cluster, cheats: Sequence[str], help_with: Mapping[str, Calla
     with endured(siege) as outcomes, ThreadPoolExecutor(max_workers=1) as pool:
         run = pool.submit(siege.cheats, cheats)
         while not run.done():
-            waiting = folder / "waiting"
-            name = waiting.read_text() if waiting.exists() else ""
+            name = _wanted(folder / "waiting")
             if name in left:
                 left.pop(name)()
                 (folder / "go").touch()
@@ -87,6 +87,14 @@ def _helped(siege: Cluster, cheats: Sequence[str], help_with: Mapping[str, Calla
         outcomes.update(run.result())
     assert not left, f"nobody waited for {', '.join(left)}"
     return outcomes
+
+
+def _wanted(waiting: Path) -> str:
+    """What the cheater waits for, if it waits; it takes the file away when it goes on."""
+    try:
+        return waiting.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _both(siege: Cluster, command: str, *arguments: str) -> None:

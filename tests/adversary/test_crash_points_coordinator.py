@@ -149,7 +149,7 @@ def limit(scene: Scene, name: str, satoshi: int) -> None:
 async def as_an_order_expires(scene: Scene, people: People, point: CrashPoint, side: str) -> None:
     async with dooming(scene, point, side):
         await ready(people[0], timeout_s=PATIENCE_S)
-        order = await open_order(people, expires_in_ms=6_000)
+        order = await open_order(people, expires_in_ms=12_000)
         expires_ms = (await people[0].client.order(order)).order.expires_ms
         await until(lambda: has_passed(expires_ms))
         paying = asyncio.create_task(scene.pay(people))

@@ -21,10 +21,15 @@ def phrase(cluster: Cluster) -> list[str]:
 
 def exported_log(cluster: Cluster, source: str, file: Path) -> tuple[Path, str]:
     """What the operator of a running signer hands over: the exported log, and a final head to compare."""
-    done = cluster.signer_command(source, "export-log", str(file))
-    assert done.returncode == 0, done.stderr
-    head: str = cluster.signer_status(source)["final_head"]
-    return file, head
+    for _ in range(20):
+        # The log goes on meanwhile, and a head that became final since may lie beyond what was exported.
+        head: str = cluster.signer_status(source)["final_head"]
+        file.unlink(missing_ok=True)
+        done = cluster.signer_command(source, "export-log", str(file))
+        assert done.returncode == 0, done.stderr
+        if head and cluster.signer_status(source)["final_head"] == head:
+            return file, head
+    raise AssertionError(f"the log of {source} does not rest")
 
 
 def lose_disk(cluster: Cluster, name: str) -> None:
