@@ -7,32 +7,36 @@ from importlib.metadata import version
 import click
 from click.shell_completion import get_completion_class
 
-from strongroom_client.cli import (
-    address_book,
-    audit,
-    break_glass,
-    charter_amend,
-    demo,
-    freeze,
-    init,
-    login,
-    pki,
-    recovery_kit,
-    restart,
-    signers,
-    status,
-    vault_shares,
-    withdraw,
-)
-from strongroom_client.cli.output import ErrorGroup
+from strongroom_client.cli.output import RootGroup
 
 __all__ = ["main"]
 
 _NAME = "strongroom"
+_COMMANDS = {
+    "init": "init:init",
+    "pki": "pki:pki",
+    "charter": "charter_amend:charter",
+    "login": "login:login",
+    "status": "status:status",
+    "vault": "vault_shares:vault",
+    "withdraw": "withdraw:withdraw",
+    "freeze": "freeze:freeze",
+    "unfreeze": "freeze:unfreeze",
+    "freezes": "freeze:freezes",
+    "address-book": "address_book:address_book",
+    "break-glass": "break_glass:break_glass",
+    "signers": "signers:signers",
+    "restart": "restart:restart",
+    "audit": "audit:audit",
+    "recovery-kit": "recovery_kit:recovery_kit",
+    "demo": "demo:demo",
+}
+"""Where each command is: only the module of the one that is given is imported, for a start in half the time."""
 
 
 @click.group(
-    cls=ErrorGroup,
+    cls=RootGroup,
+    parts=_COMMANDS,
     name=_NAME,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,
@@ -53,22 +57,3 @@ def completion(shell: str) -> None:
     if script is None:
         raise click.UsageError(f"no completion for {shell}")
     click.echo(script(main, {}, _NAME, "_STRONGROOM_COMPLETE").source())
-
-
-main.add_command(init.init)
-main.add_command(pki.pki)
-main.add_command(charter_amend.charter)
-main.add_command(login.login)
-main.add_command(status.status)
-main.add_command(vault_shares.vault)
-main.add_command(withdraw.withdraw)
-main.add_command(freeze.freeze)
-main.add_command(freeze.unfreeze)
-main.add_command(freeze.freezes)
-main.add_command(address_book.address_book)
-main.add_command(break_glass.break_glass)
-main.add_command(signers.signers)
-main.add_command(restart.restart)
-main.add_command(audit.audit)
-main.add_command(recovery_kit.recovery_kit)
-main.add_command(demo.demo)

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,10 +24,10 @@ from strongroom_client.errors import RemoteError
 from strongroom_client.files import FileProblem, read_bytes
 
 __all__ = [
-    "ErrorGroup",
     "ExitCode",
     "PathArgument",
     "Refused",
+    "RootGroup",
     "emit",
     "exit_code_of",
     "group",
@@ -74,8 +75,28 @@ def exit_code_of(error: StrongroomError) -> ExitCode:
     return ExitCode.FAILURE
 
 
-class ErrorGroup(click.Group):
-    """The root group: shows an error of ours as what, where, what to do and its reason, never as a traceback."""
+class RootGroup(click.Group):
+    """The root group: shows an error of ours as what, where, what to do and its reason, never as a traceback.
+
+    Args:
+        parts: Of commands that are imported when they are needed: `module:attribute` below this package, by name.
+    """
+
+    def __init__(self, *args: Any, parts: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._parts = dict(parts)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted({*super().list_commands(ctx), *self._parts})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, imported now if it was not yet."""
+        where = self._parts.pop(cmd_name, None)
+        if where is not None:
+            module, _, attribute = where.partition(":")
+            self.add_command(getattr(import_module(f"strongroom_client.cli.{module}"), attribute), cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an error of ours into its message and exit code."""
