@@ -113,7 +113,7 @@ def test_signer_installs_and_starts_from_its_base_dependencies_alone(tmp_path: P
         subprocess.run([command, *arguments], check=True, cwd=tmp_path, env=environment, capture_output=True)
     absent = "import importlib.util as u; assert not [n for n in ('click', 'sqlalchemy', 'httpx') if u.find_spec(n)]"
     subprocess.run([str(python), "-c", absent], check=True, cwd=tmp_path, env=environment)
-    for other in ("strongroom", "strongroom-coordinator"):
+    for other in ("strongroom", "strongroom-coordinator", "strongroom-regtest"):
         refused = subprocess.run(
             [str(home / "bin" / other), "--help"],
             cwd=tmp_path,
