@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ This page is made from the tests: `python tests/support/attack_table.py > docs/s
 """
 
 
+@cache
 def collected() -> list[dict[str, Any]]:
-    """Every mark of every test, in the order of collection."""
+    """Every mark of every test, in the order of collection; a fresh run of pytest looks for them, once."""
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--promise-marks={marks}", "-p", "no:xdist"]

@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actor import actors, burn_address, funded_vault
-from strongroom.crypto import sealed
-from strongroom.crypto.secret import SecretBytes
+from quick_enrolment import enrol
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.demo.deployment import Deployment, Shape, free_port
 from strongroom_client.demo.processes import Daemon, DaemonFailed, program
@@ -39,7 +38,6 @@ from switchboard import Switch
 VAULT = "customer-hot"
 COINS = 4
 LED_WITHIN_S = 20.0
-_CHEAP = sealed.Cost(memory_kib=8, passes=1)
 LAUNCHER = Path(__file__).with_name("signer_launcher.py")
 CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
 
@@ -94,21 +92,8 @@ def template(name: str, shape: Shape, make: Callable[[Path], Deployment]) -> Dep
 def made(root: Path, shape: Shape, work: Callable[[Deployment], Coroutine[Any, Any, None]] | None = None) -> Deployment:
     """Enrol a deployment and have some work done with it; it is stopped then, and quick to start."""
     deployment = Deployment(root=root, shape=shape, port=own_port())
-    deployment.enrol()
-    _seal_cheaply(deployment)
+    enrol(deployment)
     return deployment if work is None else prepared(deployment, work)
-
-
-def _seal_cheaply(deployment: Deployment) -> None:
-    """Let opening a key take no time that proves nothing: a pass phrase is stretched for a second by default."""
-    phrase = deployment.passphrase_file.read_bytes().strip()
-    folders = [deployment.signer_folder(name) for name in deployment.shape.signers]
-    folders += [deployment.person(name) for name in (*deployment.shape.treasury, *deployment.shape.machines)]
-    for file in (file for folder in folders for file in folder.glob("*.sealed")):
-        data = file.read_bytes()
-        known = sealed.parse(data)
-        with SecretBytes(phrase) as passphrase, sealed.open_sealed(data, passphrase, kind=known.kind) as secret:
-            file.write_bytes(sealed.seal(known.kind, known.public, secret, passphrase, cost=_CHEAP, random=os.urandom))
 
 
 THREE: Final = Shape()
