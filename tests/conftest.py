@@ -22,6 +22,9 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
-# How long one example takes says something of the machine, and of what else it does, and nothing of the code.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long an example takes, or to make one, says something of the machine, and of what else it does, and nothing of the
+# code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")

@@ -91,9 +91,10 @@ class EdgeSite(Site):
             "127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)], self.authority.pem, True)
         )
         await server.start()
-        work = [side.ledger.run, side.sequencer.run, *edge.work(), lambda: edge.report_health(health_servicer)]
-        tasks = [asyncio.create_task(one()) for one in work]
-        running = _running(side, server, port, tasks, edge)
+        tasks = [asyncio.create_task(one()) for one in (side.ledger.run, side.sequencer.run)]
+        at_the_edge = [*edge.work(), lambda: edge.report_health(health_servicer)]
+        edge_tasks = [asyncio.create_task(one()) for one in at_the_edge]
+        running = _running(side, server, port, tasks, edge, edge_tasks)
         self.coordinators.append(running)
         self.edges.append(edge)
         return running
@@ -175,11 +176,22 @@ class EdgeSite(Site):
                 await asyncio.sleep(0.02)
 
 
-def _running(side: Any, server: Any, port: int, tasks: list[asyncio.Task[None]], edge: EdgeSide) -> Any:
-    running = RunningCoordinator(side=side, server=server, port=port, tasks=tasks)
+def _running(
+    side: Any,
+    server: Any,
+    port: int,
+    tasks: list[asyncio.Task[None]],
+    edge: EdgeSide,
+    edge_tasks: list[asyncio.Task[None]],
+) -> Any:
+    running = RunningCoordinator(side=side, server=server, port=port, tasks=[*tasks, *edge_tasks])
     ends: Callable[[], Any] = running.stop
 
     async def stop() -> None:
+        # As the daemon does: whoever asks the node ends before the connections to it are closed.
+        for task in edge_tasks:
+            task.cancel()
+        await asyncio.gather(*edge_tasks, return_exceptions=True)
         await edge.stop()
         await ends()
 
