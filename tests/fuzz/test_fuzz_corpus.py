@@ -48,9 +48,10 @@ def reached() -> dict[str, set[str]]:
         threading.setprofile(note)
         try:
             for file in inputs(name):
-                started = time.monotonic()
+                # Of the processor: what waits for its turn beside other programs is not slow.
+                started = time.process_time()
                 target.run(file.read_bytes())
-                assert time.monotonic() - started < target.max_seconds, f"{file} takes too long"
+                assert time.process_time() - started < target.max_seconds, f"{file} takes too long"
         finally:
             sys.setprofile(None)
             threading.setprofile(None)

@@ -34,6 +34,7 @@ from cryptography.x509.oid import NameOID
 import charter_builder as builder
 import signer_world
 from ledger_world import World
+from ports import own_port
 from strongroom.api.signer.v1 import signer_link_service_pb2_grpc
 from strongroom.crypto.secret import SecretBytes
 from strongroom.ledger import codec
@@ -195,7 +196,8 @@ class Site:
         signer_link_service_pb2_grpc.add_SignerLinkServiceServicer_to_server(side.links, server)
         key, certificate = self.authority.issue("coordinator", "coordinator")
         bound = server.add_secure_port(
-            f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, certificate)], self.authority.pem, True)
+            f"127.0.0.1:{port or own_port()}",
+            grpc.ssl_server_credentials([(key, certificate)], self.authority.pem, True),
         )
         await server.start()
         tasks = [asyncio.create_task(side.ledger.run()), asyncio.create_task(side.sequencer.run())]
