@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def test_the_signing_benchmark_measures_every_operation(monkeypatch: pytest.Monk
     bench = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench)
     monkeypatch.setattr(bench, "ROUNDS", 2)
+    # What other programs take of the processor meanwhile does not count here.
+    monkeypatch.setattr(bench, "perf_counter_ns", time.thread_time_ns)
     libraries = [vars(module)["lib"] for module in (curve, secret, bip340)]
     rows = bench.run()
     assert [vars(module)["lib"] for module in (curve, secret, bip340)] == libraries

@@ -338,7 +338,7 @@ async def test_attack_proofs_that_prove_nothing_new_end_the_link(cluster: Cluste
 
     async with session_with(cluster, insist) as (_, session):
         with pytest.raises(link_session.LinkMisused, match="nothing new"):
-            await asyncio.wait_for(session.serve(), 10)
+            await asyncio.wait_for(session.serve(), 60)
         assert session._received == link_session.MAX_BAD_FRAMES + new
 
 
