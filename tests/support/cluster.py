@@ -11,9 +11,7 @@ import atexit
 import fcntl
 import json
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,35 +145,6 @@ async def _fund(deployment: Deployment) -> None:
     async with actors(deployment, *deployment.shape.treasury) as people:
         threshold = _THRESHOLD[deployment.shape]
         await funded_vault(deployment, people, VAULT, coins=COINS, threshold=threshold)
-
-
-_PORTS = 2_000
-"""So many ports are each worker's own."""
-
-
-@cache
-def _own_ports() -> Iterator[int]:
-    """The ports of this worker, again and again, from any of them on."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    try:
-        given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except OSError:
-        return iter(())
-    first = given_out - (worker % 8 + 1) * _PORTS
-    if first < 2 * _PORTS:
-        return iter(())
-    begin = random.randrange(_PORTS)
-    return cycle(first + (begin + step) % _PORTS for step in range(_PORTS))
-
-
-def own_port() -> int:
-    """A loopback port that nobody takes while it is free: no other worker, and nobody who asks for any port at all."""
-    for port in islice(_own_ports(), _PORTS):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    return free_port()
 
 
 def copied(template: Deployment, root: Path) -> Deployment:

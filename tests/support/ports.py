@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
 from typing import Final
+
+from strongroom_client.demo.deployment import free_port
 
 __all__ = ["own_port"]
 
-# Below the ports that Linux gives to whoever asks for any, and to connections: nobody gets one of these by chance.
-_FIRST: Final = 10_240
-_COUNT: Final = 1_400
-_WORKERS: Final = 16
+_PORTS: Final = 2_000
+"""So many ports are each worker's own."""
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """The ports of this worker, again and again, from any of them on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    try:
+        given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return iter(())
+    first = given_out - (worker % 8 + 1) * _PORTS
+    if first < 2 * _PORTS:
+        return iter(())
+    begin = random.randrange(_PORTS)
+    return cycle(first + (begin + step) % _PORTS for step in range(_PORTS))
 
 
 def own_port() -> int:
-    """A TCP port of the loopback address that nothing listens on, and that no other worker of this run is given."""
-    return next(port for port in _ports if _is_free(port))
-
-
-def _of_this_worker() -> Iterator[int]:
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    first = _FIRST + worker * _COUNT
-    # Another run on this machine begins elsewhere.
-    begin = random.randrange(_COUNT)
-    return itertools.cycle([*range(first + begin, first + _COUNT), *range(first, first + begin)])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
+    """A loopback port that nobody takes while it is free: no other worker, and nobody who asks for any port at all."""
+    for port in islice(_own_ports(), _PORTS):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-_ports = _of_this_worker()
+            return port
+    return free_port()
