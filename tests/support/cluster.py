@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from actor import actors, burn_address, funded_vault
+from ports import own_port
 from quick_enrolment import enrol
 from strongroom.protocol.signed import SignedBody
-from strongroom_client.demo.deployment import Deployment, Shape, free_port
+from strongroom_client.demo.deployment import Deployment, Shape
 from strongroom_client.demo.processes import Daemon, DaemonFailed, program
 from strongroom_signer.operator_commands import ask
 from switchboard import Switch
