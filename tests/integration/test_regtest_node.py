@@ -345,7 +345,7 @@ def test_calls_without_the_cookie_are_refused(node: RegtestProcess) -> None:
         node.url, data=b'{"method":"uptime","id":1}', headers={"Authorization": "Basic eDp5"}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     caught.value.close()
     assert caught.value.code == 401
 
@@ -354,7 +354,7 @@ def _post(node: RegtestProcess, body: bytes) -> tuple[int, Any]:
     credentials = base64.b64encode(node.cookie_file.read_bytes()).decode()
     request = urllib.request.Request(node.url, data=body, headers={"Authorization": f"Basic {credentials}"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         with error:

@@ -190,5 +190,5 @@ def killed_as_it_starts(root: Path, point: CrashPoint, side: str) -> None:
     launcher = Path(crash_points.__file__).with_name("signer_launcher.py")
     command = [sys.executable, str(launcher), "--crash", point.name, "--side", side, "--", "run"]
     command += ["--data", str(folder), "--passphrase-file", str(root / "phrase")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -9, done.stderr[-2_000:]

@@ -146,7 +146,7 @@ def in_a_process(tmp_path: Path, *arguments: str) -> Any:
         "--pin",
         "12345678",
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     code = (
         "import sys, pytest\n"
         "sys.path[:0] = sys.argv[1].split(':')\n"
@@ -158,7 +158,7 @@ def in_a_process(tmp_path: Path, *arguments: str) -> Any:
     paths = f"{here}:{here.parent / 'support'}"
     return subprocess.run(
         [sys.executable, "-c", code, paths, str(tmp_path), *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

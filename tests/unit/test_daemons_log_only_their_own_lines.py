@@ -27,7 +27,7 @@ def test_grpc_writes_no_notes_of_its_own(package: str) -> None:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert (ran.stdout, ran.stderr) == ("refused\n", "")
