@@ -29,7 +29,7 @@ from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import OrderStatus, Receipt, derive_address
 from strongroom_client.demo.deployment import Deployment
-from strongroom_client.errors import NotFound, NotProven, Unavailable
+from strongroom_client.errors import DeadlineExceeded, NotFound, NotProven, Unavailable
 from strongroom_client.orders import Action, DraftedOrder, draft, endorsement
 from strongroom_client.person_key import PersonKey
 from strongroom_client.treasury import TreasuryClient
@@ -154,7 +154,7 @@ async def until(probe: Callable[[], Awaitable[Any]], *, timeout_s: float = 60.0)
         while True:
             try:
                 answer = await probe()
-            except (NotFound, NotProven, Unavailable):
+            except (DeadlineExceeded, NotFound, NotProven, Unavailable):
                 answer = None
             if answer:
                 return answer

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from argparse import Namespace
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ from switchboard import Switch
 VAULT = "customer-hot"
 COINS = 4
 LED_WITHIN_S = 20.0
+LEVEL_WITHIN_S = 60.0
 LAUNCHER = Path(__file__).with_name("signer_launcher.py")
 CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
 
@@ -133,6 +135,7 @@ def prepared(deployment: Deployment, work: Callable[[Deployment], Coroutine[Any,
     try:
         cluster.start()
         asyncio.run(work(deployment))
+        _let_all_catch_up(cluster)
         cluster.stop()
     except BaseException:
         sys.stderr.write(cluster.logs())
@@ -140,6 +143,18 @@ def prepared(deployment: Deployment, work: Callable[[Deployment], Coroutine[Any,
     finally:
         cluster.kill()
     return deployment
+
+
+def _let_all_catch_up(cluster: Cluster) -> None:
+    """Wait until every signer that runs holds the whole log: a quorum is enough for anything that was done with it."""
+    deadline = time.monotonic() + LEVEL_WITHIN_S
+    names = [name for name, daemon in cluster.deployment.signers.items() if daemon.running]
+    while time.monotonic() < deadline:
+        found = [cluster.signer_status(name) for name in names]
+        held = {(status["size"], status["certified_size"], status["final_size"]) for status in found}
+        if len(held) <= 1 and all(size == certified for size, certified, _ in held):
+            return
+        time.sleep(0.05)
 
 
 async def _fund(deployment: Deployment) -> None:
