@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from actor import Actor, actors, ready, until
 from cluster import VAULT, Cluster, funded, running
 from payments import approved, connected, paid, payee, payments_on_chain
-from rogue import Rogue, turn_rogue
+from rogue import Rogue, asked_for_the_log, turn_rogue
 from strongroom.ledger.signed_messages import Verdict
 from strongroom_client.answers import ExplainedOrder
 from strongroom_client.demo.processes import Daemon, program, run_program
@@ -104,9 +105,14 @@ def siege() -> Iterator[Siege]:
 
 
 @asynccontextmanager
-async def besieging(siege: Siege) -> AsyncIterator[tuple[Actor, ...]]:
-    """Around a lie: the honest ones are the same processes, without an alarm, and the truth is told afterwards."""
-    before = {name: daemon.pid for name, daemon in siege.honest.items()}
+async def besieging(siege: Siege, restarted: Collection[str] = ()) -> AsyncIterator[tuple[Actor, ...]]:
+    """Around a lie: the honest ones are the same processes, without an alarm, and the truth is told afterwards.
+
+    Args:
+        siege: Who lies, and to whom.
+        restarted: Signers that the block itself starts anew.
+    """
+    before = {name: daemon.pid for name, daemon in siege.honest.items() if name not in restarted}
     async with actors(siege.cluster.deployment, "alice", "bob", "carol") as people:
         await ready(people[0])
         await until(lambda: connected(people[0], 3))
@@ -114,9 +120,11 @@ async def besieging(siege: Siege) -> AsyncIterator[tuple[Actor, ...]]:
             yield people
         finally:
             siege.west.lies("")
-        assert {name: daemon.pid for name, daemon in siege.honest.items() if daemon.running} == before
+        honest = siege.honest
+        assert {name: honest[name].pid for name in before if honest[name].running} == before
+        assert all(daemon.running for daemon in honest.values())
         assert siege.cluster.coordinator.running
-        assert [siege.cluster.signer_status(name)["alarm"] for name in before] == [None, None]
+        assert [siege.cluster.signer_status(name)["alarm"] for name in honest] == [None, None]
         destination = await siege.pay(people)
         assert payments_on_chain(siege.cluster, destination) == [AMOUNT]
 
@@ -181,17 +189,13 @@ async def test_lies_at_the_start(siege: Siege, name: str, event: str) -> None:
     line="holders", title="a signer process hands an altered log to a coordinator that lost its disk", origin=FETCHED
 )
 async def test_an_emptied_coordinator_is_not_misled(siege: Siege) -> None:
-    async with besieging(siege) as people:
+    async with besieging(siege, restarted=siege.honest) as people:
         destination = await siege.pay(people)
         before = (await people[0].client.ledger()).final_head
         mark = len(siege.cluster.coordinator.events)
-        siege.west.lies("fetched-altered")
-        for _ in range(TRIES):
-            siege.restart_on_an_empty_disk()
-            await ready(people[0])
-            if siege.west.has_told("fetched-altered") and siege.said_of_west("catch_up.failed", mark):
-                break
-        siege.west.told("fetched-altered")
+        paying, emptied = partial(siege.pay, people), siege.restart_on_an_empty_disk
+        await asked_for_the_log(siege.cluster, siege.west, "fetched-altered", pay=paying, restart=emptied)
+        await ready(people[0], timeout_s=120)
         assert siege.said_of_west("catch_up.failed", mark)
         after = (await people[0].client.ledger()).final_head
         assert after.size >= before.size

@@ -10,11 +10,14 @@ The lies are listed by `python tests/adversary/rogue_signer.py --list`.
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actor import until
 from cluster import Cluster
 from strongroom_client.demo.processes import Daemon
 
@@ -44,6 +47,35 @@ class Rogue:
     def has_told(self, lie: str) -> bool:
         """Whether the lie was told since it was ordered."""
         return any(line.get("event") == "lie.told" and line["lie"] == lie for line in self.daemon.events[self.mark :])
+
+
+async def asked_for_the_log(
+    cluster: Cluster, rogue: Rogue, lie: str, *, pay: Callable[[], Awaitable[Any]], restart: Callable[[], None]
+) -> None:
+    """Have a coordinator without a database ask the liar for the log, for nobody else there has the newest entries.
+
+    Args:
+        cluster: Two honest signers and the liar, all running; the honest ones are started anew on the way.
+        rogue: The liar; it tells the lie from then on.
+        lie: What it says when it is asked for the log.
+        pay: Has something paid with two of the signers.
+        restart: Starts the coordinator without its database.
+    """
+    behind, away = (name for name in cluster.signers if name != rogue.name)
+    cluster.signer(behind).stop()
+    await pay()
+
+    async def both_hold_all() -> bool:
+        found = [cluster.signer_status(name) for name in (away, rogue.name)]
+        return len({size for status in found for size in (status["size"], status["certified_size"])}) == 1
+
+    await until(both_hold_all)
+    cluster.signer(away).stop()
+    rogue.lies(lie)
+    await asyncio.to_thread(restart)
+    await asyncio.to_thread(cluster.deployment.start_signer, behind)
+    await asyncio.to_thread(rogue.told, lie)
+    await asyncio.to_thread(cluster.deployment.start_signer, away)
 
 
 def turn_rogue(cluster: Cluster, name: str, lie: str = "") -> Rogue:
