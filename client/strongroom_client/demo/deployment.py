@@ -27,6 +27,7 @@ __all__ = ["Deployment", "Shape", "free_port"]
 
 ORGANISATION: Final = "acme"
 _AT_ONCE: Final = 4
+_kept_ports: Final[list[socket.socket]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,8 +295,14 @@ def _do_together(work: Sequence[Callable[[], object]]) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback address for a daemon, kept for it until this process ends.
+
+    A daemon starts seconds later, and may stop and start again: the system gives the port to nobody else meanwhile.
+    """
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    # Set once it is bound: a daemon may now listen there beside it, and the system still calls the port taken.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port: int = holder.getsockname()[1]
+    _kept_ports.append(holder)
+    return port
