@@ -12,6 +12,7 @@ own, and is ready when the pattern is shown.
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import shutil
 import subprocess
@@ -20,11 +21,12 @@ from pathlib import Path
 
 import pytest
 
-from actor import COIN, Actor
+from actor import COIN, Actor, until
 from cluster import VAULT, Cluster
 from conviction import convict, evidence_against
 from docs_text import ROOT, Block, blocks, markdown_files
 from guide_stage import TYPED, commands, done_by, lift_all, live, node_words, ordered, spoken, staged
+from new_signers import exported_log
 from strongroom.protocol.evidence_file import write_evidence_file
 from strongroom.protocol.evidence_records import evidence_hash
 from strongroom_client.demo.deployment import free_port
@@ -189,13 +191,24 @@ def test_the_guide_for_operators(live: Cluster, tmp_path: Path) -> None:
             (freeze,) = live.signer_status("north")["local_freezes"]
             return str(freeze["id"] if isinstance(freeze, dict) else freeze)
 
+        head_of_south = ""
+
         def exported_by_south() -> str:
-            file = tmp_path / "log-of-south"
-            done = live.signer_command("south", "export-log", str(file))
-            assert done.returncode == 0, done.stderr
+            nonlocal head_of_south
+            file, head_of_south = exported_log(live, "south", tmp_path / "log-of-south")
             return file.name
 
-        stage.before = {"strongroom-signer enrol": the_signer_of_the_charter}
+        def connected_again() -> None:
+            asyncio.run(until(is_connected))
+
+        async def is_connected() -> bool:
+            return bool(live.signer_status("north")["connected"])
+
+        stage.before = {
+            "strongroom-signer enrol": the_signer_of_the_charter,
+            # That it is not connected would be something to mend now.
+            "strongroom-signer doctor": connected_again,
+        }
         stage.words = {
             "coordinator.example:7400": f"127.0.0.1:{live.deployment.port}",
             "reject-9f3c21aa.json": a_rejection,
@@ -205,7 +218,7 @@ def test_the_guide_for_operators(live: Cluster, tmp_path: Path) -> None:
         }
         stage.typed = [
             (r"Word 1 of 24: ?$", live.deployment.sheet("north").read_text().strip()),
-            (r"Recent head [^\n]*: ?$", lambda _: str(live.signer_status("south")["final_head"])),
+            (r"Recent head [^\n]*: ?$", lambda _: head_of_south),
         ]
         shown = stage.perform("docs/operators.md")
         assert f"this signer's share of:\n  {VAULT}, epoch" in shown

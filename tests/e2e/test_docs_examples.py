@@ -214,5 +214,5 @@ def test_the_calls_of_other_languages(live: Cluster) -> None:
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=answer.FromString,
             )
-            said = json.loads(json_format.MessageToJson(ask(request, timeout=20)))
+            said = json.loads(json_format.MessageToJson(ask(request, timeout=60)))
             assert said, method

@@ -16,19 +16,21 @@ import pytest
 from actor import COIN, Actor, actors, give_coins, ready, until
 from charter_edits import amend, in_force, most, without
 from cluster import VAULT, Cluster, made, running, template
+from log_followers import all_hold
 from new_signers import admit, bring_in, card_of, exported_log, make_keys
 from payments import AMOUNT, approved, paid, payee, payments_on_chain
 from strongroom.ledger.charter import CharterSigner, encode_charter
 from strongroom.ledger.order_messages import AmendCharter
 from strongroom.ledger.records import OrderState
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
-from strongroom_client.answers import OrderStatus
+from strongroom_client.answers import ExplainedOrder, OrderStatus
 from strongroom_client.demo.deployment import Deployment, Shape
 from strongroom_client.errors import RemoteError
 
 pytestmark = pytest.mark.process
 
-DELAY_MS = 4_000
+DELAY_MS = 8_000
 
 
 def _quick(source: str) -> str:
@@ -96,13 +98,16 @@ async def test_a_charter_changes_while_everything_runs(amended: Cluster) -> None
         # Loosened: in force after the delay, by a tick that nobody asks for. Cancelled in the delay: never.
         cancelled = await propose(alice, officers="admins")
         looser = await propose(alice, **most(await in_force(alice), 5))
-        for actor in (bob, carol):
-            await actor.approve(cancelled)
-            await actor.approve(looser)
-        assert await refused(alice, 2) == "OVER_MAXIMUM"
+        await bob.approve(cancelled)
+        await bob.approve(looser)
+        rejection = await dave.say(Verb.REJECT, cancelled)
+        await carol.approve(cancelled)
+        # The delay runs: one call for each thing that has to be done in it, however slow the machine is.
+        await dave.client.endorse(rejection)
+        await carol.approve(looser)
         scheduled = (await alice.client.order(looser)).proven.record
         assert scheduled.state is OrderState.SCHEDULED
-        await dave.reject(cancelled)
+        assert await refused(alice, 2) == "OVER_MAXIMUM"
         await alice.wait_for_order(looser, lambda one: one.proven.record.state is OrderState.DONE)
         await version_is(alice, 3)
         done = (await alice.client.order(looser)).proven
@@ -119,7 +124,15 @@ async def test_a_charter_changes_while_everything_runs(amended: Cluster) -> None
         await version_is(alice, 4)
         assert await refused(dave, 1) == "KEY_UNKNOWN"
         await bob.approve(pending)
-        explained = await alice.client.explain(pending)
+        # Each signer judges by what it holds: the third may hear of the removal and the approval later.
+        await all_hold(amended, alice)
+
+        async def views_of_all() -> ExplainedOrder | None:
+            explained = await alice.client.explain(pending)
+            # One that takes long is reported as silent.
+            return None if explained.silent else explained
+
+        explained = await until(views_of_all)
         assert explained.missing == ("1 more approval from group treasury",)
         seen = [line for view in explained.views for line in view.view.reasons]
         assert len(explained.views) == 3
@@ -135,7 +148,7 @@ async def test_a_charter_changes_while_everything_runs(amended: Cluster) -> None
 
 
 NEWCOMER = "east"
-APPROVE_WITHIN = "40s"
+APPROVE_WITHIN = "60s"
 """How long the order may wait for approvals. It lapses that long, the delay and `HANDOVER` after it was proposed."""
 HANDOVER = "1s"
 
@@ -192,7 +205,9 @@ async def test_a_change_to_a_signer_that_never_starts_lapses_and_nobody_is_stuck
         undisturbed(cluster)
 
         # Nobody asks for it, and the change is off. The signers agree: its end is proven by their final head.
-        ended = await alice.wait_for_order(order, lambda one: one.proven.record.state is not OrderState.SCHEDULED)
+        ended = await alice.wait_for_order(
+            order, lambda one: one.proven.record.state is not OrderState.SCHEDULED, timeout_s=150.0
+        )
         assert ended.proven.record.state is OrderState.LAPSED
         await alice.wait_for_order(order, lambda one: one.proven.final)
         now = await in_force(alice)

@@ -36,14 +36,14 @@ async def test_the_deposit_feed_goes_on_from_its_cursor_after_a_restart(cluster:
         first = await confirmed(client, cursor=0, index=COINS - 1)
         cluster.restart_coordinator(kill=True)
         cluster.deployment.rpc("generatetoaddress", 1, address)
-        second = await until(lambda: confirmed(client, cursor=first.cursor, index=7), timeout_s=30.0)
+        second = await until(lambda: confirmed(client, cursor=first.cursor, index=7), timeout_s=120.0)
     assert (second.address, second.amount, second.removed) == (address, 50 * COIN, False)
     assert second.cursor > first.cursor
 
 
 async def confirmed(client: IntegrationClient, *, cursor: int, index: int) -> Deposit:
     """The first confirmed deposit to an index after a cursor."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for deposit in client.watch_deposits(vault=VAULT, cursor=cursor):
             assert deposit.cursor > cursor
             if deposit.index == index and deposit.confirmations > 0:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from actor import actors, ready
 from cluster import VAULT, Cluster
 from payments import payee, payments_on_chain
 from strongroom_client.demo.processes import DaemonFailed
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.process
 def test_a_vault_is_ordered_approved_and_paid_from_by_commands_alone(enrolled_cluster: Cluster) -> None:
     cluster = enrolled_cluster
     cluster.start()
-    cluster.coordinator.wait_for("term.opened")
+    asyncio.run(first_final_head(cluster))
     signers = ",".join(cluster.signers)
     created = cluster.command("alice", "vault", "create", VAULT, "--signers", signers, "--threshold", "2", signs=True)
     for person in ("bob", "carol"):
@@ -36,6 +38,12 @@ def test_a_vault_is_ordered_approved_and_paid_from_by_commands_alone(enrolled_cl
     assert payments_on_chain(cluster, destination) == [25_000_000]
     verdict = cluster.audit()
     assert (verdict["verified"], verdict["chain"]["paid_orders"]) == (True, 1)
+
+
+async def first_final_head(cluster: Cluster) -> None:
+    """Whoever orders names a final head, which a new log has a moment after its first certificate."""
+    async with actors(cluster.deployment, "alice") as (alice,):
+        await ready(alice)
 
 
 def test_a_refused_command_says_why_and_exits_with_four(cluster: Cluster) -> None:

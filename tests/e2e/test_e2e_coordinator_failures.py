@@ -10,6 +10,7 @@ import pytest
 from actor import Actor, actors, until
 from cluster import VAULT, Cluster
 from payments import AMOUNT, approve_again, approved, connected, paid, payee, payments_on_chain
+from strongroom.ledger.signed_messages import Verb
 from strongroom.model.ids import OrderHash
 from strongroom_client.demo.deployment import free_port
 from strongroom_client.demo.processes import Daemon, program, run_program
@@ -113,10 +114,13 @@ async def test_two_leaders_at_once_take_turns_without_paying_twice(stopped_clust
             cluster.switches[name].point(cluster.deployment.port)
         await until(lambda: connected(people[0], 3))
         await paid(cluster, people[0], first)
-        order = await people[0].pay(VAULT, destinations[1], AMOUNT)
+        drafted = people[0].draft(people[0].withdrawal(VAULT, destinations[1], AMOUNT))
+        order, said = drafted.hash, await until(lambda: people[0].say(Verb.INITIATE, drafted.hash))
+        # It waits for a term of this coordinator's, and which of the two leads next is a matter of luck.
+        await until(lambda: people[0].client.submit(drafted.data, [said]), timeout_s=120.0)
         cluster.switches[cluster.signers[2]].point(rival_port)
-        await approve_again(people[1], order)
-        await approve_again(people[2], order)
+        await approve_again(people[1], order, timeout_s=90.0)
+        await approve_again(people[2], order, timeout_s=90.0)
         await paid(cluster, people[0], order)
         await paid(cluster, people[0], await approved(people, destinations[2]))
     for destination in destinations:
@@ -148,7 +152,7 @@ def test_a_second_coordinator_on_one_folder_is_refused(stopped_cluster: Cluster)
         [program("strongroom-coordinator"), "run", "--data", folder],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode != 0

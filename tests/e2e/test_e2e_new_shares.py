@@ -12,6 +12,7 @@ import pytest
 
 from actor import Actor, actors, funded_vault, until
 from cluster import FIVE, VAULT, Cluster, made, running, template
+from log_followers import all_hold
 from payments import AMOUNT, approved, paid, payee
 from share_epochs import bytes_on_disk, finished, has_epoch, shares_of
 from strongroom.ledger.order_messages import RefreshShares, ReshareVault
@@ -29,6 +30,13 @@ async def refreshing(people: tuple[Actor, ...], *, absent: tuple[str, ...] = ())
     for person in others[:2]:
         await person.approve(order)
     return order
+
+
+async def accepted(cluster: Cluster, actor: Actor, name: str, order: OrderHash) -> None:
+    """An operator accepts an order for new shares by the command, once the signer's own log holds it."""
+    await all_hold(cluster, actor, name)
+    done = cluster.signer_command(name, "accept", order.hex())
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_vault_is_refreshed_while_it_pays_and_old_shares_are_gone_from_the_disks(
@@ -55,6 +63,8 @@ async def test_a_vault_is_refreshed_while_it_pays_and_old_shares_are_gone_from_t
             await paid(cluster, alice, payment)
         for name in names:
             await until(lambda name=name: has_epoch(cluster, name, 2))
+        # A signer erases what it has of the old epoch once it knows the new one to be final.
+        await all_hold(cluster, alice)
     cluster.audit()
     cluster.stop()
     for name in names:
@@ -93,7 +103,7 @@ async def test_a_lost_holder_is_excused_and_a_later_refresh_brings_it_back(clust
         order = await refreshing(people, absent=(third,))
         for name in present:
             # Two of three, and one away: each of the two could spoil the third one's share.
-            assert cluster.signer_command(name, "accept", order.hex()).returncode == 0
+            await accepted(cluster, alice, name, order)
         await finished(alice, order)
         await paid(cluster, alice, await approved(people, payee(), AMOUNT))
         cluster.launch_signer(third)
@@ -152,7 +162,7 @@ async def test_a_vault_of_three_is_given_to_five_once_its_operators_accept(
 
         await until(asks_the_operators, timeout_s=60)
         for name in OLD:
-            assert cluster.signer_command(name, "accept", order.hex()).returncode == 0
+            await accepted(cluster, alice, name, order)
         await finished(alice, order)
         after = await alice.wait_for_vault(VAULT)
         assert (after.record.signers, after.record.threshold, after.record.epoch) == (NEW, 3, 2)

@@ -12,6 +12,8 @@ import pytest
 
 from actor import until
 from cluster import VAULT, Cluster, funded, running
+from machines import alarmed
+from new_signers import exported_log
 from strongroom.wire.cards import parse_card
 from strongroom_client.demo.processes import DaemonFailed, program, run_with_words
 
@@ -65,11 +67,8 @@ async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vo
 ) -> None:
     old = cluster.deployment.signer_folder("north")
     old_card = parse_card((old / "card.json").read_text())
-    # A running signer exports, and says which head is final.
-    exported = tmp_path / "log"
-    done = cluster.signer_command("south", "export-log", str(exported))
-    assert done.returncode == 0, done.stderr
-    head = cluster.signer_status("south")["final_head"]
+    # A running signer says which head is final, and exports.
+    exported, head = exported_log(cluster, "south", tmp_path / "log")
     cluster.signer("north").kill()
     shutil.rmtree(old)
 
@@ -93,8 +92,7 @@ async def test_a_lost_disk_comes_back_as_the_same_shares_and_with_no_right_to_vo
     done = cluster.signer_command("north", "enrol", *enrol, "--coordinator", f"127.0.0.1:{cluster.deployment.port}")
     assert done.returncode == 0, done.stderr
     cluster.plain_signer("north")
-    status = cluster.signer_status("north")
-    assert status["alarm"] == "NOT_A_WITNESS"
+    status = await alarmed(cluster, "north", "NOT_A_WITNESS")
     assert "amend" in status["alarm_message"]
     (vault,) = status["vaults"]
     assert vault["has_share"] is True

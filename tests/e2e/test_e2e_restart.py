@@ -10,6 +10,7 @@ import pytest
 
 from actor import Actor, actors, ready, until
 from cluster import VAULT, Cluster, funded, running, side_by_side
+from log_followers import all_hold
 from new_signers import exported_log, lose_disk, recover
 from payments import AMOUNT, approved, paid, payee
 from restarting import ADMINS, accept, follow, lead, made_restart
@@ -54,6 +55,8 @@ async def test_a_log_goes_on_after_its_quorum_is_lost(cluster: Cluster, tmp_path
         kept = alice.draft(alice.withdrawal(VAULT, payee(), AMOUNT))
         kept_words = [await alice.say(Verb.INITIATE, kept.hash)]
         kept_words += [await other.say(Verb.APPROVE, kept.hash) for other in others]
+        # What goes on is what the survivor holds: of three witnesses it need not have been among the first two.
+        await all_hold(cluster, alice, "north")
 
     # Two disks die. Shares come back from words; the right to vote does not, and nothing can be certified.
     log, head = exported_log(cluster, "north", tmp_path / "log")

@@ -24,7 +24,7 @@ async def caught_up(cluster: Cluster, name: str) -> None:
         status = cluster.signer_status(name)
         return bool(status["connected"]) and status["certified_size"] == max(sizes)
 
-    await until(check, timeout_s=30.0)
+    await until(check)
     assert cluster.signer_status(name)["alarm"] is None
 
 

@@ -16,6 +16,7 @@ import pytest
 from actor import COIN, Actor, actors, funded_vault, ready, until
 from charter_edits import amend, in_force, most, without
 from cluster import COINS, VAULT, Cluster, made, session_folder, side_by_side
+from log_followers import all_hold
 from lost_words import ciphertexts, public_shares, recovery_data
 from machines import alarmed, empty_coordinator
 from new_signers import admit, exported_log, join, lose_disk, recover, recovered, rotate_words, verified, words_of
@@ -93,6 +94,8 @@ class Years:
         assert (vault.record.epoch, vault.record.signers) == (self.epoch, self.holders)
         for name in self.holders:
             await until(partial(has_epoch, self.cluster, name, self.epoch), timeout_s=90)
+        # What follows asks single signers, or takes the log from one: all of them have caught up by then.
+        await all_hold(self.cluster, self.first, *self.holders)
 
 
 @pytest.fixture

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from actor import until
 from paper import CONFIRMS
 from strongroom_client.demo.deployment import free_port
 from strongroom_client.demo.processes import Daemon
+from strongroom_signer.operator_commands import ask
 from terminal import Terminal
 
 pytestmark = pytest.mark.process
@@ -48,6 +53,12 @@ def ports_of_our_own(commands: str, ports: dict[str, str]) -> str:
     return commands
 
 
+async def has_final_head(folder: Path) -> bool:
+    """Whether a running signer knows of entries that are final."""
+    facts, _ = ask(Namespace(command="status", prometheus=False), folder / "operator.sock")
+    return bool(facts["final_size"])
+
+
 def test_every_command_of_the_readme_works_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.delenv("STRONGROOM_PROFILE", raising=False)
@@ -69,6 +80,9 @@ def test_every_command_of_the_readme_works_in_order(tmp_path: Path, monkeypatch:
                 daemon.start(ready=READY.get(block.terminal, "daemon.ready"))
                 daemons.append(daemon)
                 continue
+            if daemons and "strongroom login" in commands:
+                # A reader is not faster than the programs: by now the new log has a final head, which `status` shows.
+                asyncio.run(until(partial(has_final_head, tmp_path / "acme" / "north"), timeout_s=90.0))
             if "strongroom-signer init" in commands:
                 # The one step for a person at a terminal: each sheet of words is written down and asked back.
                 person = Terminal(commands, tmp_path / "acme", dict(os.environ), CONFIRMS)

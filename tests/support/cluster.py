@@ -36,7 +36,7 @@ from switchboard import Switch
 
 VAULT = "customer-hot"
 COINS = 4
-LED_WITHIN_S = 20.0
+LED_WITHIN_S = 60.0
 LEVEL_WITHIN_S = 60.0
 LAUNCHER = Path(__file__).with_name("signer_launcher.py")
 CHEATER = Path(__file__).parents[1] / "adversary" / "cheating_coordinator.py"
@@ -299,7 +299,7 @@ class Cluster:
             [program("strongroom-signer"), command, "--data", folder, *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

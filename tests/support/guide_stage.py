@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from actor import Actor, actors, burn_address, until
+from actor import Actor, actors, burn_address, ready, until
 from cluster import VAULT, Cluster, funded, running
 from docs_text import ROOT, Block, blocks
 from paper import CONFIRMS
@@ -160,6 +160,8 @@ def done_by(live: Cluster, names: str, act: Callable[..., Coroutine[Any, Any, An
 
     async def perform() -> Any:
         async with actors(live.deployment, *names.split()) as people:
+            # The guide before may have had the coordinator started again.
+            await ready(people[0])
             return await act(*people)
 
     return asyncio.run(perform())

@@ -29,9 +29,9 @@ async def approved(people: tuple[Actor, ...], destination: str, amount: int = AM
     initiator, *approvers = people
     order = initiator.draft(initiator.withdrawal(VAULT, destination, amount))
     said = await until(lambda: initiator.say(Verb.INITIATE, order.hash))
-    await until(lambda: initiator.client.submit(order.data, [said]))
+    await until(lambda: initiator.client.submit(order.data, [said]), timeout_s=120.0)
     for person in approvers[:2]:
-        await approve_again(person, order.hash, timeout_s=60.0)
+        await approve_again(person, order.hash)
     return order.hash
 
 
@@ -50,7 +50,7 @@ async def paid(cluster: Cluster, actor: Actor, order: OrderHash, *, timeout_s: f
     return status
 
 
-async def approve_again(actor: Actor, order: OrderHash, *, timeout_s: float = 30.0) -> None:
+async def approve_again(actor: Actor, order: OrderHash, *, timeout_s: float = 60.0) -> None:
     """Approve while the coordinator may be restarting: an endorsement can be sent as often as one likes."""
 
     await until(lambda: approve_once(actor, order), timeout_s=timeout_s)

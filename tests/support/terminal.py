@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 Answer = str | Callable[[str], str]
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
