@@ -158,8 +158,8 @@ async def test_a_cancelled_payment_is_excluded_and_the_others_of_its_plan_are_pa
         logged = await site.side.sequencer.submit_many(entries)
         orders = [site.edge.parts.reader.certified().state.order_at(n).hash for n in (1, 2, 3)]
         assert len(logged) == 3
-        first = await broadcast(site, orders[0])
-        shared = [name for name in orders if (await site.treasury().order(name)).plans[0].txid == first.txid]
+        first, *later = [await broadcast(site, name) for name in orders]
+        shared = [orders[0], *(name for name, plan in zip(orders[1:], later, strict=True) if plan.txid == first.txid)]
         unwanted, others = shared[0], shared[1:]
         await site.submit(CancelWithdraw(order_hash=unwanted, max_fee=20_000), "shop")
         cancel = site.edge.parts.reader.certified().state.order_at(4).hash
