@@ -18,7 +18,7 @@ from strongroom.ledger.signed_messages import Endorsement, Verb, View
 from strongroom.model.errors import StrongroomError
 from strongroom.model.ids import OrderHash
 from strongroom.protocol.signed import SignedBody, open_body
-from strongroom_client.errors import NotProven
+from strongroom_client.errors import NotFinalYet, NotProven
 from strongroom_client.trust import Proven, Trust
 
 __all__ = [
@@ -134,11 +134,12 @@ def derive_address(vault: Proven[VaultRecord], index: int, *, branch: int = 0) -
     """Derive an address from a proven vault record; never taken from anybody.
 
     Raises:
-        NotProven: the vault is not final yet, so that its entry could still vanish; or its chain is unknown here.
+        NotFinalYet: the vault is not final yet, so that its entry could still vanish.
+        NotProven: its chain is unknown here.
     """
     record = vault.record
     if not vault.final:
-        raise NotProven(f"vault {record.name} is not final yet: its addresses are not shown before that")
+        raise NotFinalYet(f"vault {record.name} is not final yet: its addresses are not shown before that")
     network = networks.BY_CAIP2.get(record.chain)
     if network is None:
         raise NotProven(f"vault {record.name} is on {record.chain}, which this release does not know")

@@ -21,7 +21,7 @@ from strongroom.protocol.electorates import KnownSet
 from strongroom.protocol.signed import SignedBody
 from strongroom_client.answers import STATUS_NAMES, OrderStatus, Receipt, milliseconds_of, said_of
 from strongroom_client.channel import Endpoint, call, open_channel
-from strongroom_client.errors import NotProven, remote_error
+from strongroom_client.errors import NotFinalYet, NotProven, remote_error
 from strongroom_client.orders import Seen, order_hash
 from strongroom_client.trust import Proven, Trust
 
@@ -150,14 +150,17 @@ class Client:
         names another history counts nowhere.
 
         Raises:
-            NotProven: nothing is final yet, or votes do not make this size final.
+            NotFinalYet: the coordinator shows no final head; on a new log there is none for a moment.
+            NotProven: votes do not make the size final that it names.
         """
         trust = await self.trust()
         response = await self._ledger()
         self._trust = trust = self._in_force(trust, response)
         head = response.final_head
-        if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
-            raise NotProven("the coordinator shows no final head of the log yet: try again in a moment")
+        if head.size < 1 and not self._final_seen:
+            raise NotFinalYet("the coordinator shows no final head of the log yet")
+        if len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
+            raise NotProven(f"votes do not make the head of {head.size} entries final that the coordinator names")
         self._final_seen = max(self._final_seen, head.size)
         return Seen(size=head.size, root=head.root)
 

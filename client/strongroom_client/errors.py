@@ -16,6 +16,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "LogRestarted",
+    "NotFinalYet",
     "NotFound",
     "NotProven",
     "PermissionDenied",
@@ -137,6 +138,14 @@ class NotProven(StrongroomError):
     reason = "NOT_PROVEN"
     kind = Kind.DATA_LOSS
     remedy = "sign nothing, and tell the operators"
+
+
+class NotFinalYet(NotProven):
+    """What was asked for stands under no final head yet, so that it could still vanish: a new log, or a new vault."""
+
+    reason = "NOT_FINAL_YET"
+    kind = Kind.UNAVAILABLE
+    remedy = "try again in a moment; if it lasts for minutes, sign nothing, and tell the operators"
 
 
 class PinMismatch(StrongroomError):

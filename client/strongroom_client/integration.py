@@ -95,7 +95,8 @@ class IntegrationClient(Client):
         """The deposit address at an index that you choose and keep; derived here from the proven, final vault.
 
         Raises:
-            NotProven: the coordinator's address differs from the derived one, or the vault is not final yet.
+            NotProven: the coordinator's address differs from the derived one.
+            NotFinalYet: the vault is not final yet.
         """
         request = integration_pb.GetAddressRequest(vault=vault, index=index)
         response = await call(self._stub.GetAddress, request)

@@ -172,4 +172,5 @@ def _say(line: str) -> None:
 
 
 def _complain(error: StrongroomError) -> None:
-    sys.stderr.write(f"strongroom-coordinator: {error.reason}: {error.message}\n")
+    what_to_do = f"What to do: {error.remedy.rstrip('.')}\n" if error.remedy else ""
+    sys.stderr.write(f"strongroom-coordinator: {error.reason}: {error.message}\n{what_to_do}")

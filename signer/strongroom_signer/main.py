@@ -160,10 +160,11 @@ class _Command:
     def complain(self, error: StrongroomError) -> None:
         """Write an error for people, or for machines with --json."""
         if getattr(self._options, "json", False):
-            content = {"reason": error.reason, "message": error.message, "facts": error.facts}
+            content = {"reason": error.reason, "message": error.message, "remedy": error.remedy, "facts": error.facts}
             self._err.write(json.dumps({"error": content}, indent=2) + "\n")
             return
-        self._err.write(plain_lines(f"strongroom-signer: {error.reason}: {error.message}") + "\n")
+        what_to_do = f"\nWhat to do: {error.remedy.rstrip('.')}" if error.remedy else ""
+        self._err.write(plain_lines(f"strongroom-signer: {error.reason}: {error.message}{what_to_do}") + "\n")
 
     def _init(self) -> int:
         with self._passphrase(new=True) as passphrase:

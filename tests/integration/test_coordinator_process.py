@@ -101,17 +101,18 @@ def test_run_without_schema_says_migrate(
 
 
 @pytest.mark.process
-def test_a_port_in_use_is_told_in_one_line_of_its_own(tmp_path: Path, inputs: dict[str, Path]) -> None:
+def test_a_port_in_use_is_told_in_one_line_and_what_to_do_in_another(tmp_path: Path, inputs: dict[str, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         data = tmp_path / "data"
         assert initialised(data, inputs, listen) == 0
         done = subprocess.run([*PROGRAM, "run", "--data", str(data)], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    *events, last = done.stderr.splitlines()
+    *events, told, what_to_do = done.stderr.splitlines()
     assert all(line.startswith("{") for line in events), done.stderr
-    assert "BAD_CONFIG" in last
-    assert f"{listen} cannot be listened on: Address already in use" in last
+    assert "BAD_CONFIG" in told
+    assert f"{listen} cannot be listened on: Address already in use" in told
+    assert what_to_do.startswith("What to do: ")
     assert "GRPC" not in done.stderr
 
 

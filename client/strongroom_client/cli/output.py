@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from strongroom.crypto.sealed import MAX_PASSPHRASE_SIZE, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes
+from strongroom.ledger.reasons import REASONS
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_client.errors import RemoteError
 from strongroom_client.files import FileProblem, read_bytes
@@ -182,8 +183,18 @@ def _bounded(passphrase: bytearray, where: str) -> SecretBytes:
 def _show_error(ctx: click.Context, error: StrongroomError) -> None:
     # The coordinator's own reason says more than the class of its status code.
     reason = error.remote_reason if isinstance(error, RemoteError) else error.reason
+    remedy = _remedy(error, reason)
     if ctx.meta.get(_JSON):
-        content = {"reason": reason, "message": error.message, "facts": error.facts}
+        content = {"reason": reason, "message": error.message, "remedy": remedy, "facts": error.facts}
         click.echo(json.dumps({"error": content}, indent=2), err=True)
         return
-    click.echo(f"Error: {error.message}\nReason: {reason}", err=True)
+    what_to_do = f"What to do: {remedy}\n" if remedy else ""
+    click.echo(f"Error: {error.message}\n{what_to_do}Reason: {reason}", err=True)
+
+
+def _remedy(error: StrongroomError, reason: str) -> str:
+    """What a person can do, as the reference of errors has it; empty where the message alone says it."""
+    if reason == error.reason:
+        return error.remedy.rstrip(".")
+    # The coordinator's text says what is wrong; what to do about a rule's refusal is the same for everybody.
+    return REASONS[reason].remedy.rstrip(".") if reason in REASONS else ""

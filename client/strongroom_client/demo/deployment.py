@@ -6,6 +6,7 @@ certificates, enrolment. Nothing is prepared behind their back, except that pass
 
 from __future__ import annotations
 
+import atexit
 import json
 import secrets
 import socket
@@ -27,7 +28,6 @@ __all__ = ["Deployment", "Shape", "free_port"]
 
 ORGANISATION: Final = "acme"
 _AT_ONCE: Final = 4
-_kept_ports: Final[list[socket.socket]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,5 +304,5 @@ def free_port() -> int:
     # Set once it is bound: a daemon may now listen there beside it, and the system still calls the port taken.
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     port: int = holder.getsockname()[1]
-    _kept_ports.append(holder)
+    atexit.register(holder.close)
     return port

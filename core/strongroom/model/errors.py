@@ -27,8 +27,8 @@ class StrongroomError(Exception):
     """Base of every error that Strongroom raises on purpose.
 
     A subclass sets `reason`, an UPPER_SNAKE code that never changes its meaning, and `kind`. It sets `remedy` where the
-    text of its kind would not tell a person what to do; docs/reference/errors.md shows it. `facts` are short public
-    strings for machines (field names, hashes, counts); never a secret.
+    text of its kind would not tell a person what to do; commands show it, as docs/reference/errors.md does. `facts` are
+    short public strings for machines (field names, hashes, counts); never a secret.
     """
 
     reason: ClassVar[str] = "STRONGROOM_ERROR"

@@ -291,6 +291,22 @@ def test_a_head_that_votes_do_not_make_final_is_not_named_in_an_endorsement(offi
     assert "NOT_PROVEN" in act(office, "alice", "withdraw", "show", order, code=4).output
 
 
+def test_no_final_head_is_no_lie_before_one_was_proven_and_is_one_after(office: Office) -> None:
+    order = ordered(office)
+
+    def nothing_final(response: Any) -> None:
+        response.final_head.size = 0
+        response.final_head.root = b""
+        response.final_certificate = b""
+
+    office.treasury.lies["GetLedger"] = nothing_final
+    assert "NOT_FINAL_YET" in act(office, "alice", "withdraw", "show", order, code=1).output
+    del office.treasury.lies["GetLedger"]
+    act(office, "alice", "withdraw", "show", order)
+    office.treasury.lies["GetLedger"] = nothing_final
+    assert "NOT_PROVEN" in act(office, "alice", "withdraw", "show", order, code=4).output
+
+
 @attack("a signer's judgement forged by the coordinator, or taken from another order", VIEWS)
 def test_a_view_under_a_wrong_key_or_of_another_order_is_refused(office: Office) -> None:
     order = ordered(office)
@@ -386,7 +402,9 @@ def test_an_address_of_a_vault_that_is_not_final_is_not_shown(office: Office) ->
         response.vaults[0].record.final_certificate = b""
 
     office.treasury.lies["ListVaults"] = lie
-    assert "not final" in act(office, "alice", "vault", "address", "customer-1", "--index", "0", code=4).output
+    shown = act(office, "alice", "vault", "address", "customer-1", "--index", "0", code=1).output
+    assert "NOT_FINAL_YET" in shown
+    assert "What to do: try again in a moment" in shown
 
 
 @attack("a record of a dropped term shown as final", ROLLED_BACK)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -88,10 +89,13 @@ def test_every_kind_of_order_has_a_word_of_its_own_a_title_and_a_command() -> No
     assert len({kind.word for kind in ORDER_KINDS.values()}) == len(actions)
     assert len({kind.title for kind in ORDER_KINDS.values()}) == len(actions)
     for kind in ORDER_KINDS.values():
-        command = main
+        command: click.Command = main
         for word in kind.command.split()[1:]:
             if not word.startswith("--"):
-                command = command.commands[word]
+                assert isinstance(command, click.Group)
+                found = command.get_command(click.Context(command), word)
+                assert found is not None
+                command = found
         flags = [word for word in kind.command.split() if word.startswith("--")]
         assert all(any(flag in option.opts for option in command.params) for flag in flags)
 
