@@ -159,7 +159,7 @@ class Client:
         head = response.final_head
         if head.size < 1 and not self._final_seen:
             raise NotFinalYet("the coordinator shows no final head of the log yet")
-        if len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
+        if head.size < 1 or len(head.root) != 32 or trust.final_size(response.final_certificate) < head.size:
             raise NotProven(f"votes do not make the head of {head.size} entries final that the coordinator names")
         self._final_seen = max(self._final_seen, head.size)
         return Seen(size=head.size, root=head.root)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -59,6 +59,16 @@ MAX_STATEMENTS: Final = 100
 STOP_S: Final = 2.0
 
 
+class HandoverProofs(Protocol):
+    """What the book needs of the handovers; see `Handovers`."""
+
+    def proofs(self) -> list[bytes]:
+        """Canonical proofs that have been read."""
+
+    async def all_proofs(self) -> list[bytes]:
+        """The same, once those of all that are certified have been."""
+
+
 class EvidenceBook:
     """Every unsettled record in memory, all of them in the database.
 
@@ -66,7 +76,7 @@ class EvidenceBook:
         ledger: The copy of the log.
         electorate: Whose keys can be convicted.
         charter: What the log is founded on: the canonical genesis charter, or the restart.
-        steps: Gives canonical proofs of the handovers since, once those of all that are certified are at hand.
+        handovers: Has canonical proofs of the handovers since.
         storage: The database.
         files: The folder of the files.
         clock: Wall time.
@@ -78,12 +88,12 @@ class EvidenceBook:
         ledger: LedgerCopy,
         voters: Voters,
         charter: evidence_records.Founded,
-        steps: Callable[[], Awaitable[Iterable[bytes]]],
+        handovers: HandoverProofs,
         storage: Storage,
         files: EvidenceFiles,
         clock: Clock,
     ) -> None:
-        self._steps = steps
+        self._handovers = handovers
         self._ledger = ledger
         self._voters = voters
         self._charter = charter
@@ -228,8 +238,9 @@ class EvidenceBook:
 
         self._background.spawn(self._take(signer, made))
 
-    async def _proofs(self) -> Steps:
-        return tuple(codec.decode(ElectorateStep, step) for step in await self._steps())
+    async def _proven(self, made: Callable[[Steps], Awaitable[bytes]], proofs: Iterable[bytes]) -> tuple[bytes, Proven]:
+        data = await made(tuple(codec.decode(ElectorateStep, step) for step in proofs))
+        return data, verify_evidence(data, log_id=self._voters.log_id)
 
     @staticmethod
     def _not_made(signer: str, error: StrongroomError, *, is_certain: bool) -> None:
@@ -241,12 +252,15 @@ class EvidenceBook:
 
         Args:
             signer: Who is at fault.
-            made: Makes the record with the proofs of all handovers; the key at fault may have come with the last one.
+            made: Makes the record with the proofs of handovers that it is given.
             is_certain: Whether a record that does not hold is worth a line in the log.
         """
         try:
-            data = await made(await self._proofs())
-            proven = verify_evidence(data, log_id=self._voters.log_id)
+            try:
+                data, proven = await self._proven(made, self._handovers.proofs())
+            except StrongroomError:
+                # The key at fault may have come with a handover whose proof is still being read.
+                data, proven = await self._proven(made, await self._handovers.all_proofs())
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=is_certain)
             return

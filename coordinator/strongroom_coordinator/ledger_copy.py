@@ -7,6 +7,7 @@ that lost its end, or everything, is rebuilt from the signers.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -74,6 +75,10 @@ class LedgerCopy:
         self._storage = storage
         self._voters = voters
         self._writes: asyncio.Queue[_Write] = asyncio.Queue()
+        self._asked = self._written = 0
+        """How many writes were ever asked for here, and how many of them, the first ones, are durable."""
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Who waits until so many are."""
         self._unstored: list[Batch] = []
         self._dropped: list[bytes] = []
         self._on_founded: list[Callable[[], Awaitable[None]]] = []
@@ -262,7 +267,7 @@ class LedgerCopy:
             if then is not None:
                 then()
 
-        self._writes.put_nowait(_Write(work, done))
+        self._write(_Write(work, done))
 
     def keep_recovery(self, recovery: Mapping[bytes, bytes]) -> None:
         """Store recovery data that was fetched, by its SHA-256."""
@@ -299,7 +304,9 @@ class LedgerCopy:
         Raises:
             FinalContradicted: it was final.
         """
-        await self.stored()
+        while self._written < self._asked:
+            # Nothing beyond `size` may follow what is dropped here.
+            await self.stored()
         if size < self.replica.folded_size:
             raise FinalContradicted(
                 f"the new term begins at {size}, but the log was final up to {self.replica.folded_size}: stop, and "
@@ -336,15 +343,29 @@ class LedgerCopy:
             await self._storage.run(partial(_perform, tuple(writes)))
             for write in writes:
                 write.then()
-                self._writes.task_done()
+            self._written += len(writes)
+            while self._waiting and self._waiting[0][0] <= self._written:
+                _, waiting = self._waiting.popleft()
+                if not waiting.done():
+                    waiting.set_result(None)
+
+    def _write(self, write: _Write) -> None:
+        self._asked += 1
+        self._writes.put_nowait(write)
 
     def enqueue(self, work: Callable[[Connection], None]) -> None:
         """Write something else after everything certified so far."""
-        self._writes.put_nowait(_Write(work, lambda: None))
+        self._write(_Write(work, lambda: None))
 
     async def stored(self) -> None:
-        """Wait until everything certified so far is durable here."""
-        await self._writes.join()
+        """Wait until everything certified so far is durable here.
+
+        What is certified meanwhile is not waited for: a log that grows faster than single commits take never rests.
+        """
+        if self._written < self._asked:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((self._asked, waiting))
+            await waiting
 
 
 def _perform(writes: tuple[_Write, ...], connection: Connection) -> None:

@@ -59,9 +59,10 @@ class LedgerSide:
         await self.keygen.stop()
         await self.redistributions.stop()
         await self.terms.stop()
-        await self.handovers.stop()
         await self.sessions.stop()
+        # Evidence that is being made may wait for the proof of a handover.
         await self.evidence.stop()
+        await self.handovers.stop()
 
 
 def build_ledger_side(
@@ -99,7 +100,7 @@ def build_ledger_side(
         ledger=base.ledger,
         voters=base.voters,
         charter=founding.restart or genesis.genesis.charter,
-        steps=base.handovers.all_proofs,
+        handovers=base.handovers,
         storage=storage,
         files=EvidenceFiles(evidence_folder),
         clock=clock,

@@ -46,7 +46,7 @@ def _run(module: str, *, program: str, role: str) -> None:
         main = import_module(module).main
     except ModuleNotFoundError as error:
         missing = error.name or ""
-        if missing.startswith("strongroom"):
+        if not missing or missing.startswith("strongroom"):
             # A part of ours that is not there is no list that somebody forgot to install.
             raise
         message = f"{program}: MISSING_PACKAGES: this machine has no {missing}: install what requirements/{role}.lock"

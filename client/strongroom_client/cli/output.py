@@ -19,7 +19,6 @@ from rich.markup import escape
 
 from strongroom.crypto.sealed import MAX_PASSPHRASE_SIZE, WrongPassphrase
 from strongroom.crypto.secret import SecretBytes
-from strongroom.ledger.reasons import REASONS
 from strongroom.model.errors import Kind, StrongroomError
 from strongroom_client.errors import RemoteError
 from strongroom_client.files import FileProblem, read_bytes
@@ -93,9 +92,8 @@ class RootGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, imported now if it was not yet."""
-        where = self._parts.pop(cmd_name, None)
-        if where is not None:
-            module, _, attribute = where.partition(":")
+        if cmd_name in self._parts and cmd_name not in self.commands:
+            module, _, attribute = self._parts[cmd_name].partition(":")
             self.add_command(getattr(import_module(f"strongroom_client.cli.{module}"), attribute), cmd_name)
         return super().get_command(ctx, cmd_name)
 
@@ -183,18 +181,11 @@ def _bounded(passphrase: bytearray, where: str) -> SecretBytes:
 def _show_error(ctx: click.Context, error: StrongroomError) -> None:
     # The coordinator's own reason says more than the class of its status code.
     reason = error.remote_reason if isinstance(error, RemoteError) else error.reason
-    remedy = _remedy(error, reason)
+    # Advice that the coordinator's word chooses would be the coordinator's: to order a payment again, for one.
+    remedy = error.remedy.rstrip(".") if reason == error.reason else ""
     if ctx.meta.get(_JSON):
         content = {"reason": reason, "message": error.message, "remedy": remedy, "facts": error.facts}
         click.echo(json.dumps({"error": content}, indent=2), err=True)
         return
     what_to_do = f"What to do: {remedy}\n" if remedy else ""
     click.echo(f"Error: {error.message}\n{what_to_do}Reason: {reason}", err=True)
-
-
-def _remedy(error: StrongroomError, reason: str) -> str:
-    """What a person can do, as the reference of errors has it; empty where the message alone says it."""
-    if reason == error.reason:
-        return error.remedy.rstrip(".")
-    # The coordinator's text says what is wrong; what to do about a rule's refusal is the same for everybody.
-    return REASONS[reason].remedy.rstrip(".") if reason in REASONS else ""

@@ -24,6 +24,8 @@ from strongroom.protocol.certificates import held_of
 from strongroom.protocol.signed import sign_body
 from strongroom_client.answers import same_count
 from strongroom_client.errors import NotProven, remote_error
+from strongroom_client.profile import load_profile
+from strongroom_client.treasury import TreasuryClient
 from strongroom_client.trust import Trust
 
 Lie = Callable[[Office, Any], None]
@@ -305,6 +307,23 @@ def test_no_final_head_is_no_lie_before_one_was_proven_and_is_one_after(office: 
     act(office, "alice", "withdraw", "show", order)
     office.treasury.lies["GetLedger"] = nothing_final
     assert "NOT_PROVEN" in act(office, "alice", "withdraw", "show", order, code=4).output
+
+
+@pytest.mark.parametrize("root", [b"", bytes(32)])
+async def test_no_final_head_is_none_to_endorse_on_once_one_was_proven(office: Office, root: bytes) -> None:
+    profile = load_profile(office.person("alice"))
+
+    def nothing_final(response: Any) -> None:
+        response.final_head.size = 0
+        response.final_head.root = root
+        response.final_certificate = b""
+
+    async with TreasuryClient.connect(profile.endpoint, log_id=profile.log_id) as client:
+        await client.seen()
+        office.treasury.lies["GetLedger"] = nothing_final
+        with pytest.raises(NotProven) as caught:
+            await client.seen()
+        assert caught.value.reason == "NOT_PROVEN"
 
 
 @attack("a signer's judgement forged by the coordinator, or taken from another order", VIEWS)

@@ -266,6 +266,8 @@ def test_the_initiator_is_refused_as_approver_with_the_ledgers_reason(office: Of
     phrase = ("--passphrase-file", str(office.passphrase_file))
     result = act(office, "carol", "withdraw", "approve", order, "--yes", *phrase, code=4)
     assert "Reason: INITIATOR_CANNOT_APPROVE" in result.output
+    # What to do is ours to say, and never chosen by what the coordinator gives as the reason.
+    assert "What to do" not in result.output
 
 
 def test_a_key_that_the_charter_does_not_list_signs_nothing(office: Office) -> None:

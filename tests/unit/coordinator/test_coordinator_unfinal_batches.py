@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from fake_treasury import CertifiedWorld
 from strongroom.ledger.certificate_messages import Head
 from strongroom.ledger.entry_messages import Tick
@@ -57,4 +59,24 @@ async def test_thousands_of_batches_become_final_at_once_after_a_restart(tmp_pat
     await ledger.stored()
     assert (ledger.final_size, ledger.certified_size) == (world.replica.size - 1, world.replica.size)
     assert ledger.replica.head() == world.replica.head()
+    writing.cancel()
+
+
+async def test_waiting_for_what_is_certified_ends_while_the_log_goes_on_growing(tmp_path: Path) -> None:
+    migrate(f"sqlite:///{tmp_path / 'coordinator.db'}")
+    ledger = opened(tmp_path, CertifiedWorld.started())
+    loop = asyncio.get_running_loop()
+    written: list[int] = []
+
+    def one_more(_: Connection) -> None:
+        # The next write waits before the commit of this one has ended: the queue is never empty.
+        written.append(len(written))
+        loop.call_soon_threadsafe(ledger.enqueue, one_more)
+
+    ledger.enqueue(one_more)
+    writing = asyncio.create_task(ledger.run())
+    async with asyncio.timeout(60):
+        await ledger.stored()
+        await ledger.stored()
+    assert len(written) >= 2
     writing.cancel()

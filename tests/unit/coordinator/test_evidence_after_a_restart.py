@@ -45,6 +45,16 @@ def vote(log_id: LogId, name: str, root: bytes) -> SignedBody:
     return sign_body("vote", said, builder.signing_key(f"{name} vote"))
 
 
+class NoHandovers:
+    """A log whose witnesses never changed."""
+
+    def proofs(self) -> list[bytes]:
+        return []
+
+    async def all_proofs(self) -> list[bytes]:
+        return []
+
+
 @dataclass
 class Desk:
     """A log, and the evidence that lies in its coordinator's folder and database."""
@@ -69,14 +79,11 @@ class Desk:
             log_id=state.log_id, vote_keys={one.name: one.vote_key for one in state.charter.signers}
         )
 
-        async def steps() -> list[bytes]:
-            return []
-
         return EvidenceBook(
             ledger=ledger,
             voters=voters,
             charter=restart or self.world.world.charter_bytes,
-            steps=steps,
+            handovers=NoHandovers(),
             storage=self.storage,
             files=EvidenceFiles(self.folder),
             clock=Clock(self.world.world),
