@@ -155,6 +155,7 @@ def _let_all_catch_up(cluster: Cluster) -> None:
         if len(held) <= 1 and all(size == certified for size, certified, _ in held):
             return
         time.sleep(0.05)
+    raise TimeoutError(f"{names} never held the same log: {held}")
 
 
 async def _fund(deployment: Deployment) -> None:

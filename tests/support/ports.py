@@ -16,7 +16,7 @@ from strongroom_client.demo.deployment import free_port
 
 __all__ = ["own_port"]
 
-_PORTS: Final = 2_000
+_PORTS: Final = 1_000
 """So many ports are each worker's own."""
 
 
@@ -28,15 +28,15 @@ def _own_ports() -> Iterator[int]:
         given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
         return iter(())
-    first = given_out - (worker % 8 + 1) * _PORTS
-    if first < 2 * _PORTS:
+    first = given_out - (worker % 16 + 1) * _PORTS
+    if first < 4 * _PORTS:
         return iter(())
     begin = random.randrange(_PORTS)
     return cycle(first + (begin + step) % _PORTS for step in range(_PORTS))
 
 
 def own_port() -> int:
-    """A loopback port that nobody takes while it is free: no other worker, and nobody who asks for any port at all."""
+    """A loopback port that nobody takes while it is free: no worker of this run, nor who asks for any port at all."""
     for port in islice(_own_ports(), _PORTS):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -72,7 +72,13 @@ def _client(arguments: list[str]) -> tuple[int, str]:
 
 def _signer(arguments: list[str]) -> tuple[int, str]:
     out, err = io.StringIO(), io.StringIO()
-    code = strongroom_signer.main.run(arguments, clock=SignerClock(), random=os.urandom, cost=CHEAP, out=out, err=err)
+    # As the program has it: what it writes is its user's alone.
+    umask = os.umask(0o077)
+    try:
+        run = strongroom_signer.main.run
+        code = run(arguments, clock=SignerClock(), random=os.urandom, cost=CHEAP, out=out, err=err)
+    finally:
+        os.umask(umask)
     return code, err.getvalue() if code else out.getvalue()
 
 
