@@ -267,7 +267,8 @@ class LedgerCopy:
             if then is not None:
                 then()
 
-        self._write(_Write(work, done))
+        self._asked += 1
+        self._writes.put_nowait(_Write(work, done))
 
     def keep_recovery(self, recovery: Mapping[bytes, bytes]) -> None:
         """Store recovery data that was fetched, by its SHA-256."""
@@ -349,13 +350,10 @@ class LedgerCopy:
                 if not waiting.done():
                     waiting.set_result(None)
 
-    def _write(self, write: _Write) -> None:
-        self._asked += 1
-        self._writes.put_nowait(write)
-
     def enqueue(self, work: Callable[[Connection], None]) -> None:
         """Write something else after everything certified so far."""
-        self._write(_Write(work, lambda: None))
+        self._asked += 1
+        self._writes.put_nowait(_Write(work, lambda: None))
 
     async def stored(self) -> None:
         """Wait until everything certified so far is durable here.

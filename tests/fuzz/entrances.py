@@ -80,7 +80,7 @@ OWN_BYTES: Final[dict[str, str]] = {
     "strongroom_client.audit:Auditor._plans_of": "entries that the replay took",
     "strongroom_coordinator.link:SignerLink.post": "a frame of its own",
     # What the person at the terminal types or keeps.
-    "strongroom_coordinator.evidence_book:EvidenceBook._proofs": "steps of the own log",
+    "strongroom_coordinator.evidence_book:EvidenceBook._proven": "steps of the own log",
     "strongroom_signer.doctor:_certificates": "the own certificate files",
     "strongroom_signer.revocations:HandedRevocation.lacking": "own rows, checked when they were handed in",
     "strongroom_signer.revocations:HandedRevocation.is_overtaken": "own rows, checked when they were handed in",
