@@ -74,7 +74,7 @@ class EvidenceBook:
 
     Args:
         ledger: The copy of the log.
-        electorate: Whose keys can be convicted.
+        voters: Whose keys can be convicted.
         charter: What the log is founded on: the canonical genesis charter, or the restart.
         handovers: Has canonical proofs of the handovers since.
         storage: The database.
@@ -256,11 +256,15 @@ class EvidenceBook:
             is_certain: Whether a record that does not hold is worth a line in the log.
         """
         try:
+            known = self._handovers.proofs()
             try:
-                data, proven = await self._proven(made, self._handovers.proofs())
+                data, proven = await self._proven(made, known)
             except StrongroomError:
                 # The key at fault may have come with a handover whose proof is still being read.
-                data, proven = await self._proven(made, await self._handovers.all_proofs())
+                proofs = await self._handovers.all_proofs()
+                if proofs == known:
+                    raise
+                data, proven = await self._proven(made, proofs)
         except StrongroomError as error:
             self._not_made(signer, error, is_certain=is_certain)
             return

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
@@ -355,8 +356,7 @@ async def test_genuine_orders_of_one_person_take_their_turn(site: Cluster) -> No
         batches = [[genuine() for _ in range(200)] for _ in range(3)]
         # Whoever gets no answer in time asks again, and hears what became of it.
         flood = [
-            asyncio.create_task(until(lambda batch=batch: carol.client.submit_many(batch), timeout_s=300))  # type: ignore[misc]
-            for batch in batches
+            asyncio.create_task(until(partial(carol.client.submit_many, batch), timeout_s=300)) for batch in batches
         ]
         destination = payee()
         order = await approved((alice, bob, carol), destination, AMOUNT)
